@@ -1,13 +1,13 @@
 """
-Agents change a stack through a broker, without the key of the account.
+Tools with which agents change a stack through a broker, without the account's key.
 
 The command `stacks-pulumi mcp` uses it; `docs/agents.md` describes it. Importing this package imports no other module.
 
 - `programs`: Which programs of an agent may the engine run?
-- `running`: How does a command run for a call?
+- `running`: How does a tool call run a command?
 - `tools`: What may an agent call?
-- `outcomes`: What does an agent get?
+- `outcomes`: What does a tool return to an agent?
 - `reading`: What do the tools look up: pages of the documentation, the code of an error, a container and its passwords?
-- `masking`: What must never be in an answer?
-- `server`: How are calls received, answered and written down?
+- `masking`: Which values must never be in an answer?
+- `server`: How are calls received, answered and logged?
 """

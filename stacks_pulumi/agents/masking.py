@@ -1,8 +1,8 @@
 """
-What must never be in an answer?
+Which values must never be in an answer?
 
-Exact values that are known to be secret: of the environment, of the stack's configuration and state, and of a
-container's credentials. And what looks like a secret: keys of the API, private keys, passwords in addresses.
+First, values that are known to be secret: from the environment, from the stack's configuration and state, and from a
+container's credentials. Second, text that looks like a secret: API keys, private keys, and passwords in addresses.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from stacks_pulumi.pricing.recognition import SIGNATURE
 HIDDEN: Final = "[secret]"
 
 _SHORTEST: Final = 6
-"""A shorter text occurs by chance."""
+"""A shorter text could occur by chance, so it is not masked."""
 
 _MOST_READ: Final = 400_000
-"""How many characters of a log are looked at. Far fewer are shown, so a secret that is cut here is not among them."""
+"""The most characters of a log that are masked. Far fewer are shown, so a secret that is cut here is not shown."""
 _SPACE: Final = re.compile(r"\s")
 
 _OPEN: Final = re.compile(
     r"(?:host|hostname|port|user|username|db|database|name|type|template|plan|id)$", re.IGNORECASE
 )
-"""Names of a secret object's public values: without them, a log could not be read."""
+"""Names of the public values in a secret object. If they were masked, nobody could read a log."""
 
 _OF_ENVIRONMENT: Final = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL", re.IGNORECASE)
 _KIND: Final = r"[A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----"
@@ -47,7 +47,7 @@ _NAMES: Final = (
     r"|authorization)"
 )
 _ASSIGNED: Final = re.compile(
-    # A text of JSON may be in another one, and its quotes then have backslashes.
+    # JSON text may be a string in other JSON; backslashes then precede its quotes.
     rf"(?:(?<![\w-])--[\w-]{{0,30}}{_NAMES}\ |{_NAMES}\w{{0,20}}\\{{0,3}}[\"']?\s{{0,9}}(?:=>|:=|[:=])\s{{0,9}})"
     r"(?:(?:Bearer|Basic|Digest)\ )?"
     r"(?P<secret>\"(?:\\.|[^\"\\\n])*\"|'[^'\n]*'|\\{1,3}\"[^\"\n]*\"|[^\s,;&]+)",
@@ -56,7 +56,7 @@ _ASSIGNED: Final = re.compile(
 
 
 class Secrets:
-    """The secrets that are known; more are added as they are seen."""
+    """The known secrets. More are added when they are read."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -72,13 +72,13 @@ class Secrets:
             self.add([Path(file).read_text(encoding="utf-8", errors="replace").strip()])
 
     def __repr__(self) -> str:
-        """Return no secret."""
+        """Return a text without the secrets."""
         return f"Secrets({len(self._known)})"
 
     def add(self, values: Iterable[Any]) -> None:
-        """Add values: every text in them is a secret, and so is a password in an address; a host or a user is not."""
+        """Add values: each text in them, and each password in an address, is a secret. A host or a user is not."""
         found = {form for text in _texts(list(values)) for form in _forms(text) if len(form) >= _SHORTEST}
-        # Calls read at the same time: what one of them knows must be hidden before another one answers.
+        # Several calls run at a time. A secret that one call has read must be hidden in the answers of the other calls.
         with self._lock:
             if not found <= self._known:
                 self._known |= found
@@ -88,7 +88,7 @@ class Secrets:
     def add_settings(self, settings: Mapping[str, Any]) -> None:
         """Add the secret settings of a stack's configuration, as the engine prints it."""
         self.add(
-            # An object is there twice: as a text, and with its parts.
+            # The output contains an object twice: as text and as an object.
             (entry.get("value"), entry.get("objectValue"))
             for entry in settings.values()
             if isinstance(entry, Mapping) and entry.get("secret")
@@ -99,7 +99,7 @@ class Secrets:
         Add the secrets of an export of the stack with decrypted secrets.
 
         Raises:
-            InputError: It is nested too deeply, or a secret is.
+            InputError: The export, or a secret in it, is nested too deeply.
         """
         self.add(_decrypted(json.loads(readable(export))))
 
@@ -109,9 +109,9 @@ class Secrets:
 
     def masked_log(self, text: str) -> str:
         """
-        Return a log without secrets, what is assigned to a name of a secret, and the end of a key.
+        Return a log without secrets, without values assigned to names of secrets, and without the end of a key.
 
-        Of a very long one only the end is read, because a container could print megabytes to keep the server busy.
+        Only the end of a very long log is read, because a container could print megabytes to keep the server busy.
         """
         if len(text) > _MOST_READ:
             text = _SPACE.split(text[-_MOST_READ:], maxsplit=1)[-1]
@@ -119,10 +119,10 @@ class Secrets:
 
     def _hidden(self, text: str, *rules: re.Pattern[str]) -> str:
         """
-        Return a text without known secrets, and without what the rules find.
+        Return a text without known secrets and without the matches of the rules.
 
-        Each rule reads the whole text: without the head of a key, which is a line of a known key too, the rest of it
-        would not be found.
+        Each rule reads the original text. If the first line of a private key were replaced before, the rule for private
+        keys would not find the rest.
         """
         spans = [*_passwords(text)]
         for rule in (*rules, *([] if self._pattern is None else [self._pattern])):
@@ -148,10 +148,10 @@ class Secrets:
 
 def _passwords(text: str) -> Iterator[tuple[int, int]]:
     """
-    Yield where the passwords in the addresses of a text begin and end.
+    Yield the start and the end of each password in the addresses of a text.
 
-    A password may have any character but spaces. A word may have several addresses, as JSON without spaces does: what
-    is between its first user and its last host is one password.
+    A password may contain any character but spaces. A word may contain several addresses, for example in JSON without
+    spaces. Then everything between the first user and the last host is masked as one password.
     """
     for word in _WORD.finditer(text):
         end = text.rfind("@", *word.span())
@@ -184,7 +184,7 @@ def _forms(text: str) -> Iterable[str]:
         yield unquote(one)
         yield quote(one, safe="")
         quoted = json.dumps(one)[1:-1]
-        # Some languages write a slash with a backslash, and a text of JSON may be in another one.
+        # Some languages escape a slash, and JSON text may be a string in other JSON.
         for form in (quoted, quoted.replace("/", "\\/")):
             yield form
             yield json.dumps(form)[1:-1]
@@ -197,7 +197,7 @@ def _decrypted(value: Any) -> Iterable[Any]:
             plain = value.get("plaintext")
             if isinstance(plain, str):
                 try:
-                    # A text of JSON in the export, so its depth was not looked at with it.
+                    # The secret is JSON text in the export, so the check of the export's depth has not covered it.
                     yield json.loads(readable(plain.encode()))
                 except ValueError:
                     yield plain

@@ -1,8 +1,8 @@
 """
-What does an agent get?
+What does a tool return to an agent?
 
-The types of the results of all tools; the schemas that a client sees are made from them. Prices are in US dollars,
-and are written here.
+This module has the types of all tools' results. The schemas that a client sees are generated from these types. Prices
+are texts in US dollars.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from stacks_pulumi.pricing.money import MonthlyPrice, usd
 PlanVerdict: TypeAlias = Literal["free", "needs_approval", "refused"]
 
 _OF_OTHERS: Final = frozenset({OTHER_OWNER, "budgets"})
-"""Rules whose words may name other stacks."""
+"""Rules whose findings may name other stacks."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class ShownResource:
 
 @dataclass(frozen=True)
 class ResourcePage:
-    """The resources of the stack, and the program that made them."""
+    """The resources of the stack and the program that created them."""
 
     resources: list[ShownResource]
     total: int
@@ -51,7 +51,7 @@ class ResourcePage:
 
 @dataclass(frozen=True)
 class AccountFigures:
-    """What the account costs, and what the grant of this server allows without a person."""
+    """The cost of the account, and the limits within which this server's grant needs no person."""
 
     containers: int
     price_a_month: str
@@ -94,7 +94,7 @@ class ContainerLog:
 
 @dataclass(frozen=True)
 class ContainerMetrics:
-    """The last measurements of a container; the API does not say their units."""
+    """The last measurements of a container; the API does not document their units."""
 
     resource: str
     series: dict[str, list[dict[str, Any]]]
@@ -102,7 +102,7 @@ class ContainerMetrics:
 
 @dataclass(frozen=True)
 class ExplainedCode:
-    """What a code means and what to do."""
+    """The meaning of an error code and what to do."""
 
     code: str
     text: str
@@ -110,7 +110,7 @@ class ExplainedCode:
 
 @dataclass(frozen=True)
 class PlannedStep:
-    """What happens to a resource, and which of its inputs change."""
+    """A step of a resource, with the inputs that change."""
 
     resource: str
     type: str
@@ -121,9 +121,9 @@ class PlannedStep:
 @dataclass(frozen=True)
 class PlanOutcome:
     """
-    A planned change, and whether it may be applied.
+    A planned change and whether it may be applied.
 
-    `requests` is what happens at STACKS. `adds_at_one_moment` is the most before the last deletion.
+    `requests` lists the requests to STACKS. `adds_at_one_moment` is the highest increase before the last deletion.
     """
 
     verdict: PlanVerdict
@@ -138,7 +138,7 @@ class PlanOutcome:
 
 @dataclass(frozen=True)
 class ApplyOutcome:
-    """What `apply` did."""
+    """The result of `apply`."""
 
     verdict: Literal["applied", "failed"]
     record: str
@@ -148,7 +148,7 @@ class ApplyOutcome:
 def outcome_of(
     judged: Judged, verdict: PlanVerdict, record: str | None, approve_with: str | None
 ) -> PlanOutcome:
-    """Return a planned change as an agent gets it."""
+    """Return a planned change in the form for an agent."""
     said = judged.said["verdict"]
     adds = [said[name] for name in ("increase", "at_any_moment")]
     most = ["not known" if one is None else usd(Decimal(one)) for one in adds]
@@ -158,7 +158,7 @@ def outcome_of(
         [
             PlannedStep(one.name, one.type, one.operation, list(one.changed))
             for one in reported(judged.change).steps
-            # The engine's own provider; a program of an agent has no other one.
+            # Skip the engine's own resources; an agent's program cannot contain them.
             if not one.type.startswith("pulumi:")
         ],
         [in_words(one) for one in judged.change.permits],
@@ -170,10 +170,10 @@ def outcome_of(
 
 
 def _reasons(judged: Judged) -> Iterator[str]:
-    """Yield why a change needs an approval, or is refused. A text that may name other stacks is for a person."""
+    """Yield why a change needs an approval or is refused. Only a person sees a text that may name other stacks."""
     for one in judged.said["verdict"]["findings"]:
         is_others = one["rule"] in _OF_OTHERS
-        yield f"{one['rule']}: {'a person sees why' if is_others else one['text']}"
+        yield f"{one['rule']}: {'only a person may see the reason' if is_others else one['text']}"
     if judged.result != "refused":
         yield from judged.said["beyond"] or ()
 
@@ -184,14 +184,14 @@ def dollars(amount: str | None) -> str | None:
 
 
 def of_plans(template: str, monthly: MonthlyPrice) -> dict[str, str]:
-    """Return the price of a template for each plan, `-` for one without plans."""
+    """Return the price of a template for each plan; a template without plans has the plan `-`."""
     plans = ["-"] if template == catalog.VPN_TEMPLATE else list(catalog.PLANS)
     prices = {plan: monthly(template, None if plan == "-" else plan, None) for plan in plans}
     return {plan: usd(price) for plan, price in prices.items() if price is not None}
 
 
 def end_of(output: str) -> str:
-    """Return what the engine says at the end: its diagnostics, or only how many resources it has changed."""
+    """Return the end of the engine's output: from its diagnostics on, or else from its outputs or its counts on."""
     for heading in ("Diagnostics:", "Outputs:", "Resources:"):
         _, found, rest = output.partition(f"\n{heading}\n")
         if found:

@@ -1,10 +1,10 @@
 """
 Which programs of an agent may the engine run?
 
-The engine runs them where the passphrase and the files of a person are. So a program is data, and is checked by a list
-of what is allowed: nothing in it reads a file, starts a plugin, fetches an address, or gets a secret of the stack. The
-engine reads what was checked here, written again as JSON, so that two readers of YAML cannot see two programs. The
-broker decides what a program may do at STACKS, and nothing here does.
+The engine runs programs on a machine with a person's passphrase and files. So a program is data and is checked against
+an allow list. No program reads a file, starts a plugin, fetches an address, or gets a secret of the stack. The engine
+reads the checked program, written again as JSON, so that two YAML parsers cannot see two programs. Only the broker
+decides about requests to STACKS.
 """
 
 from __future__ import annotations
@@ -26,42 +26,42 @@ from stacks_pulumi._settings_file import positioned
 from stacks_pulumi.errors import ErrorCode, StacksError, without_keys
 
 Rule: TypeAlias = Literal["yaml", "size", "name", "part", "type", "option", "function", "reference", "secret"]
-"""What a refusal is about."""
+"""The subject of a refusal."""
 
 _MOST_BYTES: Final = 65_536
 _MOST_VALUES: Final = 5_000
-"""How many values a program may have, with the names of mappings."""
+"""The most values in a program, including the names in mappings."""
 _DEEPEST: Final = 24
 _LONGEST_TEXT: Final = 4_096
 _MOST_DIGITS: Final = 15
 _MOST_RESOURCES: Final = 100
 _MOST_FAULTS: Final = 20
 _MOST_EVALUATED: Final = 1_048_576
-"""How many characters all values of a program may have together, when the engine has put in what they refer to."""
+"""The most characters in all values of a program together, after the engine has replaced all references."""
 _OF_OUTPUT: Final = 256
 _OF_CALL: Final = 4_096
-"""How many characters an output, and the result of a function, count as: an agent cannot make them longer."""
+"""The assumed lengths of an output and of a function's result, in characters: an agent cannot make them longer."""
 _OF_JSON: Final = 6
-"""How many characters one may become in a text of JSON, such as `\\u003c`."""
+"""The most characters that one character becomes in JSON text, such as `\\u003c`."""
 
 _TOP: Final = ("resources", "variables", "outputs")
 _OF_RESOURCE: Final = ("type", "properties", "options")
 _OPTIONS: Final = ("dependsOn", "protect")
 _INVOKE: Final = "fn::invoke"
 _FUNCTIONS: Final = ("fn::join", "fn::select", "fn::split", "fn::toJSON", _INVOKE)
-"""The functions that read nothing of the machine."""
+"""The functions that do not read from the machine."""
 _OF_INVOKE: Final = ("function", "arguments", "return")
 _OF_PULUMI: Final = ("stack", "project", "organization")
 _LOGS: Final = "stacks:index:getLogs"
-"""A function whose result may have a password in it, although the schema does not call it secret."""
+"""A function whose result may contain a password, although the schema does not mark it as secret."""
 
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}", re.ASCII)
 _KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}", re.ASCII)
 """
-The names that a mapping of a program may have, besides those of functions.
+The names that a mapping of a program may contain, in addition to names of functions.
 
-The engine takes a mapping with the name `4dabf18193072939515e22adb298388d` for an object of its own: an asset that it
-reads or fetches, a secret, or a reference to a resource.
+The engine treats a mapping with the name `4dabf18193072939515e22adb298388d` as a special object: an asset that it reads
+or fetches, a secret, or a reference to a resource.
 """
 _REFERENCE: Final = re.compile(
     r"\$\{(?P<name>[A-Za-z][A-Za-z0-9_-]*)"
@@ -79,19 +79,19 @@ _WORDS: Final = {
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-"""Categories of characters that a reader cannot see, or that change what is read."""
+"""Categories of characters that are invisible or change the display of other text."""
 
 
 @dataclass(frozen=True)
 class ProgramFault:
     """
-    Why a program is refused.
+    A reason to refuse a program.
 
     Attributes:
-        rule: What it is about.
+        rule: The subject of the refusal.
         line: The line of the program's text; `None` if the program was not given as text.
         where: The place in the program, such as `resources.web.options`.
-        text: What is not allowed there, and what is.
+        text: A description of the refused part and of the allowed alternatives.
     """
 
     rule: Rule
@@ -106,10 +106,10 @@ class ProgramFault:
 
 class ProgramError(StacksError):
     """
-    A program is not allowed; nothing was run.
+    Raised if a program is not allowed; the engine was not started.
 
     Attributes:
-        faults: Everything that is not allowed in it.
+        faults: The reasons, one for each place.
     """
 
     code: ErrorCode = "program-refused"
@@ -117,7 +117,7 @@ class ProgramError(StacksError):
 
 
 class UnreadableError(Exception):
-    """The text is no program, so nothing else is looked at."""
+    """Raised if a text is not a program, so no further check is possible."""
 
     def __init__(self, rule: Rule, line: int | None, text: str, where: str = "") -> None:
         super().__init__(text)
@@ -137,7 +137,7 @@ class Program:
 
     def text(self, settings: Mapping[str, Any]) -> bytes:
         """
-        Return the project file that the engine reads: JSON, which every reader of YAML reads in the same way.
+        Return the project file that the engine reads: JSON, which every YAML parser reads in the same way.
 
         Args:
             settings: The project's name, description and runtime.
@@ -152,11 +152,11 @@ def check(program: str | Mapping[str, Any], settings: Collection[str] = ()) -> P
 
     Args:
         program: The whole program: text in YAML or JSON, or an object.
-        settings: The names in the stack's configuration, such as `shop:size`. The language host takes `${size}` from
-            there, and not from a variable `size` of the program.
+        settings: The names in the stack's configuration, such as `shop:size`. For `${size}`, the language host reads
+            this setting, not a variable `size` of the program.
 
     Raises:
-        ProgramError: It is not allowed; the message and `faults` have each place.
+        ProgramError: The program is not allowed; the message and `faults` list each place.
     """
     try:
         document, lines = _read(program)
@@ -182,10 +182,10 @@ def check(program: str | Mapping[str, Any], settings: Collection[str] = ()) -> P
 
 def _read(program: str | Mapping[str, Any]) -> tuple[Any, Mapping[str, int]]:
     """
-    Return the content of a program, and the line of each value by its place.
+    Return the content of a program and the line of each value by its place.
 
     Raises:
-        UnreadableError: It is no program, is too large, or can be read in two ways.
+        UnreadableError: The text is not a program, is too large, or is ambiguous.
     """
     lines: dict[str, int] = {}
     if not isinstance(program, str):
@@ -197,18 +197,18 @@ def _read(program: str | Mapping[str, Any]) -> tuple[Any, Mapping[str, int]]:
         return UnreadableError("yaml", line, problem)
 
     def plain(node: yaml.ScalarNode) -> Any:
-        """Return what a scalar says: a word or a number of JSON, or a text."""
+        """Return the value of a scalar: a word or a number of JSON, or a text."""
         return node.value if node.style else _plain(node.value, node.start_mark.line + 1)
 
     with contextlib.suppress(yaml.YAMLError):
-        # The error of the same reader has its line below.
+        # The same parser raises this error again below, and there the message has a line.
         _check_events(program)
     document, lines = positioned(program, wrong, plain)
     return _Copy(lines).of(document), lines
 
 
 def _check_events(text: str) -> None:
-    """Refuse what hides what is written: anchors, aliases, tags, directives, more documents; and a deep one early."""
+    """Refuse anchors, aliases, tags, directives and further documents, and too deep nesting before it is parsed."""
     documents = depth = 0
     # Each kind of event has its own attributes.
     events: Iterator[Any] = yaml.parse(text, yaml.SafeLoader)
@@ -220,12 +220,12 @@ def _check_events(text: str) -> None:
             raise UnreadableError("yaml", line, f"tags are not allowed: {event.tag}")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > _DEEPEST:
-            # The reader takes minutes for a text of brackets.
+            # The parser takes minutes for a text of brackets.
             raise UnreadableError("size", line, f"it is nested more than {_DEEPEST} levels deep")
         if isinstance(event, yaml.DocumentStartEvent):
             documents += 1
             if documents > 1 or event.version or event.tags:
-                raise UnreadableError("yaml", line, "it has a directive (%), or more than one document")
+                raise UnreadableError("yaml", line, "it has a directive (%) or more than one document")
 
 
 def _plain(text: str, line: int) -> Any:
@@ -242,7 +242,7 @@ def _plain(text: str, line: int) -> Any:
 
 class _Copy:
     """
-    Copies a value that is JSON, and is small.
+    Copies a value and refuses it if it is not JSON or too large.
 
     Args:
         lines: The line of each value by its place.
@@ -253,7 +253,7 @@ class _Copy:
         self._values = self._size = 0
 
     def of(self, value: Any, where: str = "", depth: int = 0) -> Any:
-        """Return a copy of a value, whose depth is that of the values around it."""
+        """Return a copy of a value at a depth."""
         self._take(where, depth, value if isinstance(value, str) else "")
         if isinstance(value, Mapping):
             copy: dict[str, Any] = {}
@@ -272,7 +272,7 @@ class _Copy:
             raise self._error("yaml", where, f"a number has more than {_MOST_DIGITS} digits")
         if value is None or isinstance(value, (str, int, float)):
             return value
-        raise self._error("yaml", where, f"a value is a {type(value).__name__}, which JSON does not have")
+        raise self._error("yaml", where, f"a value is a {type(value).__name__}, which JSON does not support")
 
     def _take(self, where: str, depth: int, text: str) -> None:
         self._values += 1
@@ -285,7 +285,7 @@ class _Copy:
             raise self._error("size", where, f"a text has more than {_LONGEST_TEXT} characters")
         for one in text:
             if unicodedata.category(one) in _UNSEEN and one not in "\n\t":
-                words = f"a text has the character U+{ord(one):04X}, which cannot be seen"
+                words = f"a text has the character U+{ord(one):04X}, which is invisible"
                 raise self._error("yaml", where, words)
 
     def _error(self, rule: Rule, where: str, text: str) -> UnreadableError:
@@ -297,7 +297,7 @@ class _Copy:
 
 @functools.cache
 def _schema() -> tuple[Mapping[str, tuple[frozenset[str], frozenset[str]]], frozenset[str]]:
-    """Return the types of the native plugin, each with its outputs and its secret ones, and its open functions."""
+    """Return the native plugin's types with their outputs and secret outputs, and its functions without secrets."""
     text = resources.files("stacks_pulumi.hosts.plugin").joinpath("schema.json").read_text(encoding="utf-8")
     schema = json.loads(text)
     types = {}
@@ -325,18 +325,18 @@ class _Checker:
     Args:
         document: The program.
         lines: The line of each value by its place.
-        taken: Names that are settings of the stack's configuration, in small letters.
+        taken: The names of settings in the stack's configuration, in lower case.
     """
 
     def __init__(self, document: Any, lines: Mapping[str, int], taken: frozenset[str]) -> None:
         self.document, self.lines, self.taken = document, lines, taken
-        # In their order, and quickly found: a program may have thousands.
+        # A dictionary keeps the order and finds an entry fast: a program may have thousands of faults.
         self.faults: dict[ProgramFault, None] = {}
         self.types: dict[str, str] = {}
         self.parts: Mapping[str, Mapping[str, Any]] = {}
 
     def refuse(self, rule: Rule, where: str, text: str) -> None:
-        """Note that something is not allowed."""
+        """Record that a part is not allowed."""
         above = f".{where}"
         while above not in self.lines and above:
             above = re.sub(r"(\.[^.\[]*|\[[0-9]+\]|^[^.\[]*)$", "", above)
@@ -351,7 +351,7 @@ class _Checker:
         self._keys(self.document, _TOP, "", "part")
         self.parts = {name: self._mapping(self.document.get(name), name) for name in _TOP}
         if len(self.parts["resources"]) > _MOST_RESOURCES:
-            self.refuse("size", "resources", f"there are more than {_MOST_RESOURCES}")
+            self.refuse("size", "resources", f"there are more than {_MOST_RESOURCES} resources")
             return
         self._names()
         for name, one in self.parts["resources"].items():
@@ -362,7 +362,7 @@ class _Checker:
             for name, value in self.parts[part].items():
                 self.expression(value, f"{part}.{name}")
         if not self.faults and _Evaluated(self.parts).size(self.document) > _MOST_EVALUATED:
-            words = f"with what its values refer to it may have more than {_MOST_EVALUATED} characters"
+            words = f"with all references replaced, it may have more than {_MOST_EVALUATED} characters"
             self.refuse("size", "", words)
 
     def _names(self) -> None:
@@ -371,12 +371,12 @@ class _Checker:
                 where = f"{part}.{name}"
                 if not _NAME.fullmatch(name) or name == "pulumi":
                     self.refuse(
-                        "name", where, "a name has letters, digits, - and _, and begins with a letter"
+                        "name", where, "a name consists of letters, digits, - and _, and begins with a letter"
                     )
                 if part == "variables" and name in self.parts["resources"]:
                     self.refuse("name", where, "a resource has the same name")
                 if part != "outputs" and name.casefold() in self.taken:
-                    words = "a setting of the stack's configuration has this name, and may be a secret"
+                    words = "a setting of the stack's configuration has this name and may be a secret"
                     self.refuse("name", where, f"{words}: choose a new name")
 
     def _type(self, name: str, resource: Any) -> None:
@@ -387,7 +387,9 @@ class _Checker:
             self.refuse("type", where, "it needs a type, such as stacks:index:Container")
         elif _whole(token) not in known:
             self.refuse(
-                "type", f"{where}.type", f"the type {token!r} is not allowed; there are {', '.join(known)}"
+                "type",
+                f"{where}.type",
+                f"the type {token!r} is not allowed; the types are {', '.join(known)}",
             )
         else:
             self.types[name] = _whole(token)
@@ -408,7 +410,9 @@ class _Checker:
             found = _REFERENCE.fullmatch(one) if isinstance(one, str) else None
             if found is None or found["path"] or found["name"] not in self.types:
                 place = f"{where}.options.dependsOn[{index}]"
-                self.refuse("option", place, "write a resource of this program, such as ${web}")
+                self.refuse(
+                    "option", place, "write a reference to a resource of this program, such as ${web}"
+                )
 
     def expression(self, value: Any, where: str) -> None:
         """Check an expression."""
@@ -424,13 +428,18 @@ class _Checker:
                 return
             for key, one in value.items():
                 if not _KEY.fullmatch(key):
-                    self.refuse("name", f"{where}.{key}", "a name has letters, digits, and - _ . only")
+                    self.refuse(
+                        "name", f"{where}.{key}", "a name may contain only letters, digits, and - _ ."
+                    )
                 self.expression(one, f"{where}.{key}")
 
     def _function(self, name: str, value: Mapping[str, Any], where: str) -> None:
         place = f"{where}.{name}"
         if name not in _FUNCTIONS or len(value) != 1:
-            words = f"the function {name!r} is not allowed; there are {', '.join(_FUNCTIONS)}, alone"
+            words = (
+                f"the function {name!r} is not allowed; the functions are {', '.join(_FUNCTIONS)}, each alone in "
+                "its mapping"
+            )
             self.refuse("function", place, words)
         elif name != _INVOKE:
             self.expression(value[name], place)
@@ -442,14 +451,14 @@ class _Checker:
                 words = f"the function {token!r} is not allowed, or may return a secret"
                 self.refuse("function", f"{place}.function", words)
             if wanted is not None and not (isinstance(wanted, str) and _KEY.fullmatch(wanted)):
-                self.refuse("function", f"{place}.return", "it is the name of an output")
+                self.refuse("function", f"{place}.return", "it must be the name of an output")
             arguments = self._mapping(call.get("arguments"), f"{place}.arguments")
             self.expression(arguments, f"{place}.arguments")
 
     def _text(self, text: str, where: str) -> None:
         """Check the references in a text."""
         if "${" in _REFERENCE.sub("", text) or "$$" in text:
-            words = "a reference is written ${NAME.OUTPUT}; $$ and other expressions are not allowed"
+            words = "write a reference as ${NAME.OUTPUT}; $$ and other expressions are not allowed"
             self.refuse("reference", where, words)
             return
         for found in _REFERENCE.finditer(text):
@@ -458,24 +467,29 @@ class _Checker:
     def _reference(self, name: str, steps: list[str], where: str) -> None:
         if name == "pulumi":
             if len(steps) != 1 or steps[0] not in _OF_PULUMI:
-                self.refuse("reference", where, f"of pulumi there are {', '.join(_OF_PULUMI)}")
+                self.refuse("reference", where, f"pulumi has only {', '.join(_OF_PULUMI)}")
         elif name in self.types:
             outputs, secret = _schema()[0][self.types[name]]
             if not steps or steps[0] not in outputs:
-                words = f"name an output of {name!r}, such as ${{{name}.id}}; there are {', '.join(sorted(outputs))}"
+                words = (
+                    f"name an output of {name!r}, such as ${{{name}.id}}; the outputs are "
+                    f"{', '.join(sorted(outputs))}"
+                )
                 self.refuse("reference", where, words)
             elif steps[0] in secret:
-                words = f"{name}.{steps[0]} is a secret, which a program does not get"
-                self.refuse("secret", where, f"{words}; a Connection gives it to the container itself")
+                words = f"{name}.{steps[0]} is a secret, and a program cannot read secrets"
+                self.refuse("secret", where, f"{words}; a Connection passes it to the container")
         elif name not in self.parts["variables"] and name not in self.parts["resources"]:
-            # It could be a setting of the stack's configuration, and that may be a secret.
+            # It could name a setting of the stack's configuration, which may be a secret.
             self.refuse("reference", where, f"{name!r} is neither a resource nor a variable of this program")
 
     def _keys(self, value: Mapping[str, Any], allowed: tuple[str, ...], where: str, rule: Rule) -> None:
         for key in value:
             if key not in allowed:
                 place = f"{where}.{key}" if where else key
-                self.refuse(rule, place, f"{key!r} is not allowed here; there are {', '.join(allowed)}")
+                self.refuse(
+                    rule, place, f"{key!r} is not allowed here; the allowed names are {', '.join(allowed)}"
+                )
 
     def _mapping(self, value: Any, where: str) -> Mapping[str, Any]:
         if value is None or isinstance(value, dict):
@@ -486,11 +500,12 @@ class _Checker:
 
 class _Evaluated:
     """
-    Counts how long values are at most when the engine has evaluated them; a text becomes very long by references to
-    texts that have references.
+    Computes the maximum length of evaluated values.
+
+    References to texts that contain references themselves can make a text very long.
 
     Args:
-        parts: The parts of the program; its resources have inputs that may be as long as a program makes them.
+        parts: The parts of the program.
     """
 
     def __init__(self, parts: Mapping[str, Mapping[str, Any]]) -> None:
@@ -498,7 +513,7 @@ class _Evaluated:
         self._sizes: dict[str, int] = {}
 
     def size(self, value: Any) -> int:
-        """Return how many characters a value has at most; an entry of a list has at least one."""
+        """Return the maximum number of characters of a value; an entry of a list counts at least one."""
         if isinstance(value, str):
             found = _REFERENCE.finditer(value)
             return 1 + len(value) + sum(self._referred(one["name"], _steps(one["path"])) for one in found)
@@ -512,31 +527,32 @@ class _Evaluated:
         if "fn::toJSON" in value:
             return _OF_JSON * inside
         if "fn::join" in value:
-            # It puts one text between all entries.
+            # `join` puts the first text between all entries.
             given = value["fn::join"]
             between, entries = given if isinstance(given, list) and len(given) == 2 else (given, given)
             return self.size(between) * self.size(entries)
-        # `split` makes an entry of each character.
+        # `split` can make an entry of each character.
         return 2 * inside if "fn::split" in value else inside
 
     def _referred(self, name: str, steps: list[str]) -> int:
         if name in self.parts["variables"]:
             return self._size_of(name, self.parts["variables"][name])
-        # An output may be an input, or may have it in it.
+        # An output may be equal to an input or contain it.
         inputs = self.parts["resources"].get(name, {}).get("properties")
         given = (inputs or {}).get(steps[0]) if steps else None
         return _OF_OUTPUT if given is None else max(_OF_OUTPUT, self._size_of(f"{name}.{steps[0]}", given))
 
     def _size_of(self, name: str, value: Any) -> int:
         if name not in self._sizes:
-            # More is refused anyway, and such numbers become very long themselves. So is one that has itself in it.
+            # A greater length is refused anyway, and exact numbers could become huge. The first assignment also ends a
+            # value that refers to itself.
             self._sizes[name] = _MOST_EVALUATED + 1
             self._sizes[name] = min(self.size(value), _MOST_EVALUATED + 1)
         return self._sizes[name]
 
 
 def _whole(token: str) -> str:
-    """Return a type or function with its module, which the language host adds."""
+    """Return a type or function with its module, as the language host completes it."""
     words = token.split(":")
     return f"stacks:index:{words[1]}" if len(words) == 2 and words[0] == "stacks" else token
 

@@ -19,7 +19,7 @@ _PAGES: Final = ("for-agents", "errors", "limits", "cost", "gate", "troubleshoot
 
 
 def pages() -> Mapping[str, Path]:
-    """Return the pages of the documentation that an agent may read, by name: those of the checkout or of the wheel."""
+    """Return the pages of the documentation that an agent may read, by name: from the checkout or from the wheel."""
     checkout = Path(__file__).parents[2] / "docs"
     if (checkout / f"{_PAGES[0]}.md").is_file():
         return {name: checkout / f"{name}.md" for name in _PAGES}
@@ -30,7 +30,7 @@ def pages() -> Mapping[str, Path]:
 
 
 def explanation(code: str) -> str | None:
-    """Return the section of the page of errors on a code; `None` if it has none."""
+    """Return the section about a code on the errors page; `None` if there is none."""
     page = pages().get("errors")
     if page is None or not re.fullmatch(r"[a-z-]{1,60}", code):
         return None
@@ -40,14 +40,18 @@ def explanation(code: str) -> str | None:
 
 
 def container_id(client: StacksClient, stack: Sequence[StoredResource], name: str) -> str:
-    """Return the id of a container of a stack. Another one of its name has its id, and may be another stack's."""
+    """
+    Return the id of a stack's container.
+
+    A later container of the same name has the same id, so the creation time is checked.
+    """
     for one in stack:
         if one.kind == "Container" and name_of(one.urn) == name and not one.delete:
             there = client.containers.status(one.id)
             if compare_instants((one.outputs or {}).get("createdAt"), there.created_at) is False:
                 raise InputError(
-                    f"{one.id} is not the stack's container any more, but one that was created at "
-                    f"{there.created_at}: a person runs `pulumi refresh`",
+                    f"{one.id} is no longer the stack's container, but a container that was created at "
+                    f"{there.created_at}: ask a person to run `pulumi refresh`",
                     code="identity-unclear",
                 )
             return one.id
@@ -56,13 +60,13 @@ def container_id(client: StacksClient, stack: Sequence[StoredResource], name: st
 
 def credentials(client: StacksClient, stack: Sequence[StoredResource], source: str) -> list[Any]:
     """
-    Return the passwords that a container has: its own, and those that connections bring into it.
+    Return the passwords in a container: its own, and those of its connections' targets.
 
-    The state has the target of each of the stack's connections, and the API only its name; another stack or a person
-    may have made more.
+    The state has the target's id for each of the stack's connections. The API lists only the target's name, including
+    for connections of another stack or a person.
 
     Raises:
-        StacksError: They cannot be read, or the target of a connection is not known.
+        StacksError: The passwords cannot be read, or the target of a connection is not known.
     """
     given = {one.id: one.inputs or {} for one in stack if one.kind == "Connection"}
     targets = {
@@ -78,7 +82,8 @@ def credentials(client: StacksClient, stack: Sequence[StoredResource], source: s
             named = [other.id for other in containers if same_name(other.name, one.target_name or "")]
             if not named:
                 raise InputError(
-                    f"no container of the account is the target of its connection {one.id}, {one.target_name!r}",
+                    f"the account has no container with the name of the target of its connection {one.id}, "
+                    f"{one.target_name!r}",
                     code="not-found",
                 )
             found += named

@@ -1,9 +1,9 @@
 """
-How does a command run for a call?
+How does a tool call run a command?
 
-The engine has to be interrupted as by Ctrl-C in a terminal when a call is cancelled. It must continue when the server
-is killed. So each command is a process with its own session. Its output is a file, because a pipe breaks with the
-server.
+If a call is cancelled, the engine must be interrupted as by Ctrl-C in a terminal. If the server is killed, the engine
+must continue. So each command is a process with its own session. Its output is a file, because a pipe breaks when the
+server ends.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import anyio
 from stacks_pulumi._environment import without_options
 
 _PAUSE: Final = 0.25
-"""Seconds between two looks at what the engine has written."""
+"""Seconds between two reads of the engine's output."""
 
 
 async def run(
@@ -33,16 +33,16 @@ async def run(
     on_output: Callable[[], Awaitable[None]],
 ) -> int:
     """
-    Run a command, and return its exit code; below 0 if it was killed.
+    Run a command and return its exit code; below 0 if it was killed.
 
-    If the call is cancelled, the engine is interrupted, and this returns only when it has ended.
+    If the call is cancelled, the engine is interrupted. This function returns only after the engine has ended.
 
     Args:
         words: The command.
         folder: Its working directory.
         environment: Its variables.
-        outputs: The files for its output and its errors; the same one for both.
-        on_output: Called now and then while it runs.
+        outputs: The files for its output and its errors; they may be the same file.
+        on_output: Called repeatedly while the command runs.
     """
     with outputs[0].open("ab") as output, outputs[1].open("ab") as errors:
         process = await anyio.open_process(
@@ -62,7 +62,8 @@ async def run(
     finally:
         if process.returncode is None:
             with anyio.CancelScope(shield=True), contextlib.suppress(ProcessLookupError):
-                # Once, as Ctrl-C does: at the second one the engine would end immediately, and leave what it has begun.
+                # One signal, as Ctrl-C sends it: after a second one, the engine would end immediately and leave steps
+                # incomplete.
                 os.killpg(process.pid, signal.SIGINT)
                 await process.wait()
     return process.returncode
@@ -70,9 +71,10 @@ async def run(
 
 def environment_of(project: Path) -> dict[str, str]:
     """
-    Return the variables of the engine for a project or a copy of it.
+    Return the engine's environment for a project or a copy of the project.
 
-    The plugin is next to this Python, and no other one is fetched. Paths are relative to the project's folder.
+    The plugin is next to this Python, and the engine fetches no other plugin. Paths are relative to the project's
+    folder.
     """
     path = os.pathsep.join((os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)))
     given = without_options(os.environ)

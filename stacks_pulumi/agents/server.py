@@ -1,9 +1,8 @@
 """
-How are calls received, answered and written down?
+How are calls received, answered and logged?
 
-The server speaks the Model Context Protocol over standard input and output, with the official SDK. The answer of every
-tool leaves through one function, which hides secrets, and every call passes another one, which writes a line into the
-audit log.
+The server speaks the Model Context Protocol over standard input and output, with the official SDK. One function hides
+secrets in the answers of all tools. Another function writes a line into the audit log for every call.
 """
 
 from __future__ import annotations
@@ -41,14 +40,14 @@ from stacks_pulumi.errors import StacksError, clean, with_code, without_keys
 _WRITTEN_DOWN: Final = frozenset({"tools/call", "resources/read", "prompts/get"})
 _CODE: Final = re.compile(r"\[([a-z-]{1,40})\]\Z")
 _LONGEST_ERROR: Final = 600
-"""Characters of an error of the SDK."""
+"""The most characters of an SDK error that a client gets."""
 _TITLES: Final = {
     "list_resources": "Resources of the stack",
     "get_account": "Cost of the account",
     "list_prices": "Prices",
     "get_logs": "Log of a container",
     "get_metrics": "Measurements of a container",
-    "explain_error": "Meaning of an error's code",
+    "explain_error": "Meaning of an error code",
     "plan": "Plan a change",
     "apply": "Apply a planned change",
 }
@@ -62,13 +61,13 @@ Read stacks://docs/for-agents first."""
 
 class Audit:
     """
-    The log of all calls: one line of JSON each.
+    The log of all calls, one line of JSON for each.
 
     Args:
-        file: The file; it is made if it does not exist.
+        file: The file; it is created if it does not exist.
 
     Raises:
-        InputError: It cannot be written: then no call is answered.
+        InputError: The file cannot be written. Without a log, the server answers no call.
     """
 
     def __init__(self, file: Path) -> None:
@@ -79,10 +78,10 @@ class Audit:
 
     def write(self, name: str, arguments: Any, result: str, record: str | None, seconds: float) -> None:
         """
-        Write a line; the arguments are there as a digest only.
+        Write a line; it contains only a digest of the arguments.
 
         Raises:
-            MCPError: It cannot be written, or not whole.
+            MCPError: The line cannot be written completely.
         """
         text = json.dumps(arguments, sort_keys=True, default=str).encode(errors="surrogatepass")
         line = {
@@ -105,7 +104,7 @@ class Audit:
             raise _unwritten("the disk is full")
 
     def _is_torn(self) -> bool:
-        """Return whether the last line has no end, because the disk was full: another one would be lost in it."""
+        """Return whether the last line has no line end because the disk was full: it would swallow the next line."""
         size = os.fstat(self._file).st_size
         return size > 0 and os.pread(self._file, 1, size - 1) != b"\n"
 
@@ -120,10 +119,10 @@ def _unwritten(why: str) -> MCPError:
 
 def _shown(error: Exception) -> MCPError:
     """
-    Return an error of the SDK as the client gets it.
+    Return an SDK error in the form that the client gets.
 
-    It repeats what the client has sent. Known secrets are not hidden in that: a client that sends guesses would see
-    which are right. A prompt repeats it too, and neither has anything else of the server.
+    The error repeats the client's own input. Known secrets are not hidden in it: a client that sends guesses would see
+    which guesses are right. The error contains no other data of the server.
     """
     if isinstance(error, MCPError):
         code, text = error.error.code, error.error.message
@@ -158,7 +157,7 @@ def server_of(desk: Desk, audit: Audit) -> MCPServer[Any]:
         instructions=_INSTRUCTIONS,
         version=__version__,
         tools=[_strict(tool, hints, desk.secrets) for tool, hints in tools],
-        # The client may show what is logged to the agent, and a traceback may have a secret.
+        # The client may show log lines to the agent, and a traceback may contain a secret.
         log_level="CRITICAL",
     )
     for page, file in pages().items():
@@ -173,13 +172,13 @@ def server_of(desk: Desk, audit: Audit) -> MCPServer[Any]:
         )
     for prompt in (deploy_app_with_database, reduce_the_bill):
         server.add_prompt(Prompt.from_function(prompt))
-    # The first one, so that what another one refuses is in the log too.
+    # The first middleware, so that refusals of the other middlewares are in the log.
     server.middleware.insert(0, Exit(audit))
     return server
 
 
 def _strict(tool: Callable[..., Awaitable[Any]], hints: ToolAnnotations, secrets: Secrets) -> Tool:
-    """Return a tool that refuses an argument which it does not have: a misspelt one would be the default."""
+    """Return a tool that refuses unknown arguments: otherwise a misspelt name would silently mean the default."""
     made = Tool.from_function(
         _answering(tool, secrets),
         title=_TITLES[tool.__name__],
@@ -197,17 +196,18 @@ def deploy_app_with_database(app: str, template: str = "nodejs", database: str =
     """Deploy an app with a database."""
     return (
         f"Deploy the app {app!r} from the template {template!r} with a database from the template {database!r}.\n"
-        "1. Call list_resources and keep what the program has. Call list_prices and get_account.\n"
+        "1. Call list_resources and keep the program that it returns. Call list_prices and get_account.\n"
         "2. Add two resources of the type stacks:index:Container and one stacks:index:Connection from the app to the "
         "database. Protect the database (options: {protect: true}).\n"
         "3. Call plan. Show the person the monthly price and the verdict.\n"
-        "4. If it is free, call apply. If it needs an approval, show the person `approve_with`, wait until they say "
-        "that they have signed, and call apply. If it is refused, say why, and propose a smaller change."
+        "4. If the verdict is free, call apply. If the change needs an approval, show the person `approve_with`, "
+        "wait until they say "
+        "that they have signed, and call apply. If it is refused, explain why and propose a smaller change."
     )
 
 
 def reduce_the_bill() -> str:
-    """Find what can be made cheaper without losing data."""
+    """Find ways to reduce the cost without losing data."""
     return (
         "Find out how the stack can cost less.\n"
         "1. Call list_resources, get_account and list_prices, and get_metrics for each container.\n"
@@ -220,23 +220,23 @@ def reduce_the_bill() -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Exit:
-    """Every call passes here: it is in the audit log, and an error of the SDK is one line with a code."""
+    """The middleware that logs every call and shortens each SDK error to one line with a code."""
 
     audit: Audit
 
     async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         """Answer a call."""
         if ctx.method not in _WRITTEN_DOWN or ctx.request_id is None:
-            # Without a number it is a notification, whatever its method says: no tool is called, and none in the log.
+            # Without an id, this is a notification, whatever its method: it calls no tool and is not logged.
             return await call_next(ctx)
         params = dict(ctx.params or {})
-        # The other one may be there too, and means nothing.
+        # Only one of the two parameters has a meaning for a method.
         name = f"{ctx.method} {params.get('uri' if ctx.method == 'resources/read' else 'name') or ''}"
         started = time.monotonic()
-        # One that is killed or cancelled has no answer that names its record.
+        # A call that is killed or cancelled has no answer that names its record.
         result, record = "cancelled", _record_in(params) if name == "tools/call apply" else None
         if record is not None:
-            # The server may be killed, and the engine continues.
+            # If the server is killed, the engine continues, so the log needs a line before.
             self.audit.write(name, params.get("arguments"), "began", record, 0)
         try:
             answer = _in_one_line(_as_json(await call_next(ctx)))
@@ -255,7 +255,7 @@ class Exit:
 
 
 def _in_one_line(answer: dict[str, Any]) -> dict[str, Any]:
-    """Let the SDK's own errors, about arguments, be one line with a code."""
+    """Return an answer in which an SDK error about arguments is one line with a code."""
     content = answer.get("content")
     if answer.get("isError") and isinstance(content, list) and content:
         text = str(content[0].get("text", ""))
@@ -268,7 +268,7 @@ def _in_one_line(answer: dict[str, Any]) -> dict[str, Any]:
 def _answering(
     tool: Callable[..., Awaitable[Any]], secrets: Secrets
 ) -> Callable[..., Awaitable[CallToolResult]]:
-    """Return a tool whose result is text and data without secrets, and whose errors are this package's own lines."""
+    """Return a tool whose result contains no secrets and whose errors are one-line messages of this package."""
 
     @functools.wraps(tool)
     async def answer(*args: Any, **kwargs: Any) -> CallToolResult:
@@ -276,7 +276,7 @@ def _answering(
             data = secrets.masked_in(dataclasses.asdict(await tool(*args, **kwargs)))
             text = json.dumps(data, ensure_ascii=False)
         except ProgramError as error:
-            # It repeats what the client has sent, and has nothing else: see `_shown`.
+            # The error contains only the client's own input: see `_shown`.
             return _failed(str(error))
         except StacksError as error:
             return _failed(secrets.masked(str(error)))
@@ -310,14 +310,14 @@ def _as_json(answer: HandlerResult) -> dict[str, Any]:
 
 
 def _record_in(params: Mapping[str, Any]) -> str | None:
-    """Return the record that a call asks for."""
+    """Return the record that a call names."""
     arguments = params.get("arguments")
     record = arguments.get("record") if isinstance(arguments, Mapping) else None
     return record if isinstance(record, str) and RECORD.fullmatch(record) else None
 
 
 def _verdict_of(answer: Mapping[str, Any]) -> tuple[str, str | None]:
-    """Return what the audit log says of an answer, and the record that it is about."""
+    """Return an answer's verdict or error for the audit log, and the record of the answer."""
     if answer.get("isError"):
         (content, *_) = answer.get("content") or [{}]
         code = _CODE.search(str(content.get("text", "")))

@@ -1,9 +1,9 @@
 """
 What may an agent call?
 
-Each method of `Desk` is a tool. It reads, plans, or applies what the grant of this server covers and what a person has
-approved; none approves, and none returns a secret. The broker has the key, and decides what may happen. An error is an
-exception of this package, whose one line the agent gets.
+Each public method of `Desk` is a tool. A tool reads, plans, or applies a change that this server's grant covers or a
+person has approved. No tool approves, and no tool returns a secret. The broker has the key and decides which requests
+may happen. An error is an exception of this package, and the agent gets its one-line message.
 """
 
 from __future__ import annotations
@@ -77,10 +77,10 @@ _LONGEST_LOG: Final = 20_000
 _MOST_LINES: Final = 500
 _POINTS: Final = 20
 _AT_ONCE: Final = 4
-"""How many calls read at the same time: each may start an engine, which takes 80 MB."""
+"""The most calls that read at a time: each may start an engine, which takes 80 MB."""
 _MOST_RECORDS: Final = 100
 RECORD: Final = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{8}", re.ASCII)
-"""The name of a record."""
+"""The form of a record's name."""
 _CHANGE: Final = "change.json"
 _PROGRAM: Final = "program.json"
 _STATE: Final = "state.sha256"
@@ -94,7 +94,7 @@ _KILLED: Final = 137
 _NOT_SHOWN: Final = frozenset({MARKER, "stacksKind", "monthlyPriceUsd", "changedOutside"})
 _DONE: Final = re.compile(r"\b(created|updated|deleted|replaced|imported|failed)\b")
 _OF_LOG: Final = re.compile(r"(?<=Its last log lines: ).*?(?=(?: \[[a-z-]+\])?$)", re.MULTILINE)
-"""Matches the log lines in an error. Only `get_logs` knows the passwords in them, and can hide the middle of a key."""
+"""Matches the log lines in an error. Only `get_logs` knows their passwords and can hide a part of a key."""
 _SAID: Final = re.compile(r"^stacks-pulumi gate: (?P<text>.*?)(?: \[(?P<code>[a-z-]+)\])?$", re.MULTILINE)
 
 _T = TypeVar("_T")
@@ -103,16 +103,16 @@ Page = Annotated[int, Field(ge=1, le=10_000, description="The page, from 1.")]
 Name = Annotated[
     str, Field(max_length=100, description="The name of a container in the program, as in list_resources.")
 ]
-Lines = Annotated[int, Field(ge=1, le=_MOST_LINES, description="How many lines, the last ones.")]
+Lines = Annotated[int, Field(ge=1, le=_MOST_LINES, description="The number of lines, counted from the end.")]
 RecordName = Annotated[str, Field(max_length=100, description="The record that plan returned.")]
 Code = Annotated[
-    str, Field(max_length=100, description="The code of an error: the word in brackets at its end.")
+    str, Field(max_length=100, description="The error code: the word in brackets at the end of a message.")
 ]
 ProgramText = Annotated[
     str | dict[str, Any],
     Field(
         description="The whole desired program: YAML or JSON text, or an object, with resources, variables and "
-        "outputs. A resource that it leaves out is deleted."
+        "outputs. A resource that is missing in it is deleted."
     ),
 ]
 
@@ -126,10 +126,10 @@ class Desk:
         broker: The broker, with the grant of this server.
         project: The project's folder.
         stack: The stack's full name.
-        folder: Where records are kept.
+        folder: The folder of the records.
         may_apply: Whether the agent may apply.
         environment: The variables of the engine.
-        secrets: What must not be in an answer.
+        secrets: The values that must not be in an answer.
     """
 
     broker: Broker
@@ -149,7 +149,7 @@ class Desk:
         return await to_thread.run_sync(work, *words, limiter=self._readers)
 
     async def list_resources(self, page: Page = 1) -> ResourcePage:
-        """List the stack's resources with their prices, and the program that is now in force."""
+        """List the stack's resources with their prices, and the current program."""
         return await self._read(self._resources, page)
 
     def _resources(self, page: int) -> ResourcePage:
@@ -180,7 +180,7 @@ class Desk:
         return ResourcePage(listed, len(found), page, pages, str(report.planned), program)
 
     async def get_account(self) -> AccountFigures:
-        """Show what the account costs a month, and what may be added without a person."""
+        """Show the monthly cost of the account, and the increase that needs no person."""
         return await self._read(self._account)
 
     def _account(self) -> AccountFigures:
@@ -200,7 +200,7 @@ class Desk:
         )
 
     async def list_prices(self, page: Page = 1) -> PricePage:
-        """List the templates and what a container of each costs a month, in US dollars."""
+        """List the templates with the monthly price of a container, in US dollars."""
         return await self._read(self._prices, page)
 
     def _prices(self, page: int) -> PricePage:
@@ -233,13 +233,13 @@ class Desk:
             try:
                 self.secrets.add(credentials(api, stack, id_))
             except StacksError as error:
-                # An unknown password cannot be hidden.
+                # A password that cannot be read cannot be hidden.
                 raise InputError(
                     f"the log of {resource!r} is not shown, because its passwords cannot be read to hide "
                     f"them: {error.message}",
                     code=error.code,
                 ) from None
-            # All lines, because a few of them may be the middle of a key, which shows only by its beginning or end.
+            # Read all lines: a few lines may be the middle of a key, which is found only by its beginning or end.
             text = api.containers.logs(id_, _MOST_LINES)
         hidden = clean_lines(self.secrets.masked_log(text)).rstrip("\n").split("\n")
         return ContainerLog(resource, "\n".join(hidden[-lines:])[-_LONGEST_LOG:])
@@ -255,11 +255,11 @@ class Desk:
         return ContainerMetrics(resource, {name: points[-_POINTS:] for name, points in measured.items()})
 
     async def explain_error(self, code: Code) -> ExplainedCode:
-        """Explain the code of an error: its cause, and what to do."""
+        """Explain an error code: its cause and what to do."""
         text = explanation(code.strip().strip("[]`"))
         if text is None:
             raise InputError(
-                "this is not the code of an error: it is the word in brackets at the end of a message",
+                "this is not an error code: pass the word in brackets at the end of a message",
                 code="invalid-argument",
             )
         return ExplainedCode(code, text)
@@ -272,7 +272,7 @@ class Desk:
 
         The verdict is `free` (apply it), `needs_approval` (a person runs `approve_with`) or `refused` (see `reasons`).
         """
-        # First without the engine, which most mistakes do not need.
+        # The first check needs no engine and finds most mistakes.
         programs.check(program)
         checked = programs.check(program, await self._read(self._configuration))
         name = f"{datetime.datetime.now(datetime.timezone.utc):%Y%m%d-%H%M%S}-{random.token_hex(4)}"
@@ -295,7 +295,7 @@ class Desk:
         return outcome
 
     async def _previewed(self, folder: Path, program: programs.Program, context: Context[Any, Any]) -> None:
-        """Write the change of a program into a record, from a preview of a copy of the project."""
+        """Write the change for a program into a record, from a preview of a copy of the project."""
         said = folder / "plan.json"
         words = [*_GATE, "plan", "--out", str(folder / _CHANGE), "--format", "json", "--stack", self.stack]
         with tempfile.TemporaryDirectory(prefix="stacks-agent-") as scratch:
@@ -310,7 +310,7 @@ class Desk:
             raise InputError(self.secrets.masked(error["message"]), code=error["code"])
 
     def _judged(self, folder: Path) -> tuple[Judged, PlanVerdict]:
-        """Return a planned change, and what follows for it now."""
+        """Return a planned change and its verdict now."""
         judged = workflow.judged(self.broker, workflow.statement_of(folder / _CHANGE))
         if judged.result == "refused":
             return judged, "refused"
@@ -319,12 +319,12 @@ class Desk:
 
     @staticmethod
     def _is_covered(judged: Judged) -> bool:
-        """Return whether the budget of this server's grant covers a change, and nothing else needs a person."""
+        """Return whether the budget of this server's grant covers a change and no finding needs a person."""
         is_within = judged.said["beyond"] == []
         return is_within and judged.result != "refused" and not reported(judged.change).findings
 
     def _asked(self, judged: Judged) -> str:
-        """Ask the broker for a change; return the command with which a person approves it."""
+        """Request a change from the broker; return the command with which a person approves it."""
         asked = self.broker.ask("POST", "requests", {"statement": judged.statement, "signatures": []})
         words = ["stacks-pulumi", "gate", "approve", str(asked["request"]), "--gate", self.broker.url]
         if judged.change.is_loose:
@@ -332,20 +332,22 @@ class Desk:
         return f"{shlex.join(words)} --key FILE"
 
     async def apply(self, record: RecordName, context: Context[Any, Any]) -> ApplyOutcome:
-        """Apply a planned change that is `free`, or that a person has approved. The broker checks it again."""
+        """Apply a planned change that is `free` or that a person has approved. The broker checks it again."""
         if not self.may_apply:
             raise RefusedError("this server was started without `--allow apply`, so it only plans")
         folder = self.folder / record
         if not RECORD.fullmatch(record) or not (folder / _PROGRAM).is_file():
-            raise InputError("there is no such record: `plan` returns its name", code="invalid-argument")
-        # Not as a text: as JSON it may be longer than the text of a program may be.
+            raise InputError(
+                "there is no such record: pass a name that `plan` has returned", code="invalid-argument"
+            )
+        # Decoded before the check: the JSON text may be longer than the limit for a program's text.
         program = programs.check(msgspec.json.decode((folder / _PROGRAM).read_bytes()))
         output = folder / _OUTPUT
         async with self._one:
             with self._alone():
                 words = await self._read(self._way, folder)
                 output.unlink(missing_ok=True)
-                # It is the project's from the beginning, because all processes may be killed.
+                # The program is written into the project before the update, because all processes may be killed.
                 file, before = self.project / _FILE, (self.project / _FILE).read_bytes()
                 _put(file, self._project_file(program))
                 code = await self._run(words, self.project, (output, output), context)
@@ -357,7 +359,7 @@ class Desk:
             raise RefusedError(said[0]["text"] if said else text)
         if code < 0 or code == _KILLED:
             raise InputError(
-                f"the engine was killed (exit code {code}): a person runs `pulumi cancel`; then plan again",
+                f"the engine was killed (exit code {code}): ask a person to run `pulumi cancel`, then plan again",
                 code="outcome-unknown",
             )
         return ApplyOutcome("failed" if code else "applied", record, end_of(text))
@@ -365,10 +367,10 @@ class Desk:
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         """
-        Keep other servers of this project on this machine from applying: each writes the project's file.
+        Hold the lock that lets one server on this machine apply to this project: each server writes the project's file.
 
         Raises:
-            RefusedError: One applies.
+            RefusedError: Another server applies a change.
         """
         lock = os.open(self.project, os.O_RDONLY)
         try:
@@ -376,7 +378,7 @@ class Desk:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise RefusedError(
-                    "another server applies a change to this project: apply this one when that has ended"
+                    "another server applies a change to this project: wait until it has ended, then apply this change"
                 ) from None
             yield
         finally:
@@ -387,13 +389,13 @@ class Desk:
         Return the command that applies a record.
 
         Raises:
-            RefusedError: Nobody has approved it, or it is not of the stack as it is now.
+            RefusedError: No person has approved the change, or the stack has changed since the plan.
         """
         judged, verdict = self._judged(folder)
         is_covered, said = self._is_covered(judged), judged.said
         is_changed = (folder / _STATE).read_bytes() != self._state()
         if is_covered and not is_changed:
-            # Within the budget of this server's grant.
+            # The budget of this server's grant covers the change.
             return ["pulumi", "up", "--yes", "--skip-preview", "--stack", self.stack]
         if said["approvals"] or (verdict == "free" and not is_covered):
             return [*_GATE, "apply", str(folder / _CHANGE), "--stack", self.stack]
@@ -404,7 +406,7 @@ class Desk:
     async def _run(
         self, words: Sequence[str], folder: Path, outputs: tuple[Path, Path], context: Context[Any, Any]
     ) -> int:
-        """Run a command, and report what the engine does."""
+        """Run a command and report the engine's progress."""
         seen, record = 0, outputs[1].parent
 
         async def report() -> None:
@@ -419,14 +421,14 @@ class Desk:
             return await running.run(words, folder, self.environment, outputs, report)
         finally:
             with anyio.CancelScope(shield=True), contextlib.suppress(StacksError):
-                # Its resources have secrets, and its messages may contain them.
+                # New resources have secrets, and the engine's messages may contain them.
                 await to_thread.run_sync(self._export)
 
     def _copy(self, folder: Path, program: programs.Program) -> Path:
-        """Copy the project's settings, with this program next to them."""
+        """Copy the project's settings and write this program next to them."""
         facts = self._configuration().get("stacks:platform", {}).get("value")
         for file in (*self.project.glob("Pulumi.*"), *([(self.project / facts).resolve()] if facts else [])):
-            # An absolute path is the same for the copy.
+            # Only files in the project are copied: an absolute path is also valid for the copy.
             if file.is_file() and file.is_relative_to(self.project):
                 copy = folder / file.relative_to(self.project)
                 copy.parent.mkdir(parents=True, exist_ok=True)
@@ -439,12 +441,12 @@ class Desk:
         return program.text({name: current[name] for name in _SETTINGS if name in current})
 
     def _program(self) -> dict[str, Any]:
-        """Return the program that is in force."""
+        """Return the current program."""
         current = read_project(self.project / _FILE)
         return {name: current[name] for name in _PARTS if name in current}
 
     def _output(self, folder: Path) -> str:
-        """Return the end of what the engine has written."""
+        """Return the end of the engine's output."""
         try:
             text = (folder / _OUTPUT).read_text(encoding="utf-8", errors="replace")
         except OSError:
@@ -452,7 +454,7 @@ class Desk:
         return clean_lines(self.secrets.masked_log(_OF_LOG.sub("see get_logs", text)))[-_LONGEST_LOG:]
 
     def _clean_up(self) -> None:
-        """Remove the oldest records, so that an agent does not fill the disk: the broker has what was done."""
+        """Remove the oldest records, so that an agent does not fill the disk. The broker's log lists what was done."""
         found = [one for one in sorted(self.folder.iterdir()) if RECORD.fullmatch(one.name)]
         for one in found[:-_MOST_RECORDS]:
             shutil.rmtree(one, ignore_errors=True)
@@ -460,13 +462,13 @@ class Desk:
     # The words of the engine and the broker
 
     def _export(self) -> bytes:
-        """Return the stack's export; its secrets are remembered, to hide them."""
+        """Return the stack's export, and remember its secrets to hide them."""
         export = self._pulumi("stack", "export", "--show-secrets")
         self.secrets.add_export(export)
         return export
 
     def _state(self) -> bytes:
-        """Return what shows whether the stack has changed."""
+        """Return a digest of the stack's resources."""
         deployment = json.loads(self._export())["deployment"] or {}
         return hashlib.sha256(json.dumps(deployment.get("resources")).encode()).hexdigest().encode()
 
@@ -487,22 +489,22 @@ class Desk:
         return live.prices(api) if said.get("live_prices") else catalog.monthly_price
 
     def _stack(self) -> Sequence[StoredResource]:
-        """Return what the stack has."""
+        """Return the resources of the stack."""
         return read_stack(self._export()).resources
 
 
 def opened(project: Path, stack: str | None, *, may_apply: bool, strict: bool) -> tuple[Desk, str]:
     """
-    Return what the tools need, after a look at whether the project can be an agent's; and a warning, or nothing.
+    Check that an agent may change the project; return the tools and a warning, which may be empty.
 
     Args:
         project: The project's folder.
         stack: The stack's name; by default the selected stack.
         may_apply: Whether the agent may apply.
-        strict: Whether a server that could read the key is refused.
+        strict: Whether to refuse a server that could read the key.
 
     Raises:
-        StacksError: There is no grant, or the stack cannot be read, or is not for an agent.
+        StacksError: There is no grant, the stack cannot be read, or an agent may not change the stack.
     """
     file = find_project(project)
     if file is None:
@@ -515,7 +517,7 @@ def opened(project: Path, stack: str | None, *, may_apply: bool, strict: bool) -
         name = pulumi(words, folder=file.parent).decode(errors="replace").strip()
         of, asked = broker.ask("GET", "me")["stack"], name.partition("/")[2]
         if of not in {"", asked}:
-            raise ConfigError(f"the grant of this server is of the stack {of}, and not of {asked}")
+            raise ConfigError(f"the grant of this server is for the stack {of}, not for {asked}")
         exposed = broker.why_exposed()
         if exposed and strict:
             raise RefusedError(exposed)
@@ -531,8 +533,8 @@ def _check_project(file: Path, project: Mapping[str, Any]) -> None:
         raise RefusedError(f"{file} must have the name {_FILE}")
     if project.get("runtime") != "yaml":
         raise RefusedError(
-            f"{file} must have `runtime: yaml`, without options: a program in another language is code, and runs "
-            "without this server, with the token of a grant"
+            f"{file} must have `runtime: yaml` without options: a program in another language is code. Run it with "
+            "the token of a grant, without this server"
         )
     for name in project:
         if name not in {*_SETTINGS, *_PARTS}:
@@ -542,15 +544,15 @@ def _check_project(file: Path, project: Mapping[str, Any]) -> None:
     other = next((one.name for one in file.parent.iterdir() if one.name.casefold().startswith("main.")), None)
     if other is not None:
         raise RefusedError(
-            f"{file.with_name(other)} may be a second program: remove it, because the program of an agent is in {_FILE}"
+            f"{file.with_name(other)} may be a second program: remove it, because an agent's program is in {_FILE}"
         )
 
 
 def state_folder(stack: str) -> Path:
-    """Return the folder for the records and the audit log of a stack, `organization/project/name`, on this machine."""
+    """Return the folder on this machine for the records and the audit log of a stack (`organization/project/name`)."""
     base = os.environ.get("XDG_STATE_HOME") or ""
     root = Path(base) if Path(base).is_absolute() else Path.home() / ".local" / "state"
-    # No name has a plus. With the hyphen, which names may have, two stacks could share a folder.
+    # No name contains a plus. Names may contain a hyphen, so with a hyphen two stacks could share a folder.
     return root / "stacks-pulumi" / "agents" / stack.strip("/").replace("/", "+")
 
 
@@ -558,11 +560,11 @@ def _make(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
-        raise InputError(f"{folder} cannot be made: {error.strerror}", code="file-access") from None
+        raise InputError(f"{folder} cannot be created: {error.strerror}", code="file-access") from None
 
 
 def _put(file: Path, data: bytes) -> None:
-    """Write a file, whole or not at all."""
+    """Write a file atomically."""
     with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as made:
         made.write(data)
     Path(made.name).replace(file)
@@ -571,12 +573,12 @@ def _put(file: Path, data: bytes) -> None:
 def _part(rows: list[Any], page: int) -> tuple[list[Any], int]:
     pages = max(1, -(-len(rows) // _PAGE))
     if page > pages:
-        raise InputError(f"there are {pages} pages", code="invalid-argument")
+        raise InputError(f"there are only {pages} pages", code="invalid-argument")
     return rows[(page - 1) * _PAGE : page * _PAGE], pages
 
 
 def _plain(properties: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return what an agent sees of properties: no secret, no long text, and nothing that the provider adds."""
+    """Return properties in the form for an agent: without secrets, long texts, and the provider's additions."""
     return {
         name: _shortened(value)
         for name, value in (properties or {}).items()

@@ -1,37 +1,38 @@
 """
-One process holds the API key, and its clients hold grants: a request becomes real only if its grant permits it.
+One process holds the API key, and its clients hold grants: a request is sent only if a grant permits it.
 
 `docs/broker.md` describes it for users. The kernel decides: `change`, `permits`, `limits`, `rules`, `ledger`, `kernel`.
-It knows nothing of Pulumi, of states, plans and programs. The rest of the package is how requests reach it.
+The kernel knows nothing about Pulumi, states, plans and programs. The rest of the package brings requests to the
+kernel.
 
 - `change`: What may a change do, as data, and is it well formed?
 - `permits`: Does a request fit a permit?
-- `limits`: What may a create cost, and which limits hold it?
+- `limits`: What may a create cost, and which limits apply to it?
 - `rules`: What needs an approval, and who may give it?
 - `ledger`: What has happened, and what is reserved?
-- `kernel`: What becomes of one request?
-- `journal`: Who asked for what, what became of it, and was a line of that changed afterwards?
+- `kernel`: What happens to one request?
+- `journal`: Who sent which request, what was its outcome, and was a line changed afterwards?
 - `words`: How is a permit, or the read of a secret, written in one line?
-- `grants`: How does a client get a grant or an approval, and what is a grant told about itself?
-- `request`: Which request are the bytes of a client?
+- `grants`: How does a client get a grant or an approval, and how does it read its grant?
+- `request`: Which request do the bytes of a client mean?
 - `reply`: What does a client get?
-- `upstream`: How is the platform asked?
-- `server`: How does a request come in, and an answer go out?
-- `folder`: Which files has a broker's folder, and who may read them?
+- `upstream`: How does the broker send a request to the platform?
+- `server`: How does the server receive requests and send answers?
+- `folder`: Which files does a broker's folder contain, and who may read them?
 - `placement`: Could other code read the key or the ledger?
-- `settings`: What does `gate.yaml` say?
-- `reader`: How is a file of settings read, so that a mistake has its line?
-- `git`: What does git know about a folder, and which files does a ref have?
-- `signers`: Who is in the file of signers, and when do their keys hold?
-- `signatures`: Whose key has signed some bytes, and did it hold then?
+- `settings`: What does `gate.yaml` set?
+- `reader`: How is a settings file read so that an error names the line?
+- `git`: What does git know about a folder, and which files does a ref contain?
+- `signers`: Which people does the file of signers list, and when are their keys valid?
+- `signatures`: Whose key has signed some bytes, and was it valid at that time?
 
-What others build on:
+Interfaces for other packages:
 
 - `change.Change`, with `Permit`, `Constraint`, `Known`, `Secret`, `Ceiling`: the data of a `change.json`.
   `Change.bytes` is what a planner writes; `change.read_change(bytes)` reads and checks it.
-  Signatures are over the bytes as they are (`signatures.sign`, `signatures.signer_of`).
-- `rules.judge(change, settings, facts)`, `rules.missing`, `words.in_words`: what follows for a change, who may approve
-  it, and a permit in words. The server uses the same.
+  Signatures cover the exact bytes (`signatures.sign`, `signatures.signer_of`).
+- `rules.judge(change, settings, facts)`, `rules.missing`, `words.in_words`: the verdict on a change, the missing
+  approvals, and a permit in words. The server uses the same functions.
 - `settings.GateFile`, `settings.read_file`: `gate.yaml`.
 - HTTP, next to the endpoints of the platform below `/api/v1`:
 
@@ -43,23 +44,25 @@ What others build on:
   `GET /_broker/requests/ID` (any token): `id`, `grant`, `for`, `stack`, `why`, `at`, `state` (`open`, `approved`,
   `denied`, `expired`), `approvals`, and `change`: the text that an approver signs.
   `GET /_broker/limits` (any token): `limits`: each with `name`, `most` (null for none) and `now`, the monthly price
-  that counts for it, or null. A policy with `only: own` is told nothing of others.
-  `GET /_broker/log` (a token that reads): `requests`, the open ones, and `grants`, the newest first: `grant`, `kind`,
-  `for`, `stack`, `at`, `until`, `ended`, `approvals`, `author`, `revoked`, `usd` (what it added), and `done` (`at`,
-  `state`, `method`, `path`, `body`).
-  `GET /_broker/`: the page, without a token: it asks for one, and shows what the answers above say.
-  `POST /_broker/changes` (no token, or one that may apply what is free): `{"statement": TEXT, "signatures": [TEXT]}`;
-  201 with `token`, `approvals`, and what `me` has. 403 has `code` and, if it was judged, `verdict`.
+  that counts towards it, or null. With a policy `only: own`, the limits of other owners are left out.
+  `GET /_broker/log` (a token that reads): `requests`, only the open ones, and `grants`, the newest first: `grant`,
+  `kind`, `for`, `stack`, `at`, `until`, `ended`, `approvals`, `author`, `revoked`, `usd` (what it added), and `done`
+  (`at`, `state`, `method`, `path`, `body`).
+  `GET /_broker/`: the page, without a token: it asks for a token and shows the answers above.
+  `POST /_broker/changes` (no token, or a token that may apply free changes): `{"statement": TEXT, "signatures":
+  [TEXT]}`; 201 with `token`, `approvals`, and the fields of `me`. 403 has `code` and, if the change was judged,
+  `verdict`.
   `POST /_broker/verdicts` (any token): the same body; 200 with `verdict`, `approvals`, `missing`, and `containers`: for
   each id that the change names, `name`, `template`, `plan`, `created_at`, `usd` and `owner` now, or null. For a budget,
-  `beyond` has why it does not cover the change; it is empty if the budget covers all of it. It grants nothing.
-  `POST /_broker/requests` (any token but that of a change): the same body, whose signatures do not count. It records
-  the whole change as an access request, and returns `request`. Its approval makes the change one to hand in.
-  `DELETE /_broker/me` (the token of a change): the token is void at once; the change can be handed in again.
-  `POST /_broker/approvals` (no token): the same body. The signatures are kept until the change ends, and count when it
-  is handed in. For the change of an access request, that request is allowed.
+  `beyond` lists why it does not cover the change; it is empty if the budget covers the full change. This request grants
+  nothing.
+  `POST /_broker/requests` (any token except that of a change): the same body, but its signatures do not count. It
+  records the full change as an access request and returns `request`. After the approval, the change can be handed in.
+  `DELETE /_broker/me` (the token of a change): the token is invalid at once; the change can be handed in again.
+  `POST /_broker/approvals` (no token): the same body. The broker keeps the signatures until the change ends, and counts
+  them when the change is handed in. If the change is from an access request, the broker then allows that request.
 
   A refusal has `error`, `hint`, `code` (`grant-refused`, `approval-needed`, `grant-limit`, `grant-busy`), `request`.
   `X-Broker: replay` or `found` marks an answer that was not sent upstream again.
-- `folder.Folder`, `folder.announced`, `server.Server`: to serve a folder, also embedded.
+- `folder.Folder`, `folder.announced`, `server.Server`: to serve a folder, including for one run.
 """

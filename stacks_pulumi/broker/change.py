@@ -1,8 +1,8 @@
 """
-What may a change do, as data: what does a `change.json` say, and is it well formed?
+What may a change do: which data does a `change.json` contain, and is it well formed?
 
-A change is a list of permits. A permit is one changing request, with constraints and a count. What is shown, signed and
-stored is this document, and nothing else may happen. It is strict JSON: no field twice, no fractions, no unknown field.
+A change is a list of permits. A permit is one changing request, with constraints and a count. This document is shown,
+signed and stored, and nothing else may happen. It is strict JSON: no duplicate fields, no fractions, no unknown fields.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _DEEPEST: Final = 12
 _LONGEST_TTL: Final = 24 * 3600
 _VARIABLE: Final = re.compile(r"\{(\w+)\}")
 STACK: Final = re.compile(r"[\w.-]{1,100}/[\w.-]{1,100}", re.ASCII)
-"""The names that the engine accepts. No two look alike, and none changes the direction of a line."""
+"""The stack names that the engine accepts. In ASCII, no two names look alike, and no name is written right to left."""
 
 Kind: TypeAlias = Literal["Container", "Connection", "AllowedIp", "VpnClient", "Backup", "Pin", ""]
 
@@ -40,14 +40,15 @@ class Effect(NamedTuple):
     The effect of a changing request.
 
     Attributes:
-        makes: The kind of object that it makes.
+        makes: The kind of object that it creates.
         removes: The kind of object that it removes.
-        object: The variable of the path with the object that it removes.
-        fields: The fields that its body may have.
-        opens: Whether it opens access, whatever its body is.
-        doubt: The state of a request whose outcome is not known. `void`: to repeat it has the same effect, so it counts
-            as not done. `done`: it is treated as done. `unknown`: the broker looks for what it made.
-        again: Whether the broker may send it again, if what it makes is not found.
+        object: The path variable that names the removed object.
+        fields: The fields that its body may contain.
+        opens: Whether it opens access with any body.
+        doubt: The state of a request with an unknown outcome. `void`: a repetition has the same effect, so the request
+            counts as not done. `done`: it is treated as done. `unknown`: the broker looks for the object that it may
+            have created.
+        again: Whether the broker may send it again if the object is not found.
     """
 
     makes: Kind = ""
@@ -84,7 +85,7 @@ EFFECTS: Final[Mapping[str, Effect]] = {
     "vpn_clients.add": Effect("VpnClient", fields=("name",), doubt="unknown", again=True, opens=True),
     "vpn_clients.remove": Effect(removes="VpnClient", object="client_name"),
 }
-"""Every endpoint that changes something. A test compares it with `endpoints`."""
+"""All changing endpoints. A test compares them with `endpoints`."""
 
 SECRETS: Final[Mapping[str, str]] = {
     "containers.logs": "logs",
@@ -92,16 +93,16 @@ SECRETS: Final[Mapping[str, str]] = {
     "containers.certificate": "certificate",
     "vpn_clients.config": "vpn-config",
 }
-"""The reads that need a class of their own. All others are `inventory`, which every grant may read."""
+"""The reads of secrets, each with its own class. All other reads are `inventory`, which every grant may read."""
 
 CONTAINERS: Final = frozenset({"container_id", "source_id", "target_id", "vpn_container_id"})
-"""The variables of a path that are a container."""
+"""The path variables that name a container."""
 
 _CLEARS_UP: Final = frozenset({"AllowedIp", "Pin"})
-"""The kinds that a permit without a count may make or remove: rules and people count the others."""
+"""The kinds that a permit without a count may create or remove: rules and people count objects of other kinds."""
 
 ANY: Final = {"any": True}
-"""The value in a permit's body of what was not known when it was approved, and was accepted so."""
+"""The value in a permit's body that was unknown at the approval, and was accepted as unknown."""
 
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
 Dollars = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,9}(\.[0-9]{1,2})?$")]
@@ -121,16 +122,16 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 class Constraint(_Part, frozen=True, rename={"is_": "is", "in_": "in"}):
     """
-    Which ids a variable of the path may have. Exactly one of the first five says it.
+    The ids that a path variable may have. Exactly one of the first five attributes is set.
 
     Attributes:
         is_: This id.
-        of: What one of these symbols is bound to: made by this grant, or `known`.
+        of: An object that one of these symbols is bound to: created by this grant, or `known`.
         address: The entry of this address in the container's list of allowed addresses.
         caller: The entry that the platform added for the caller.
-        new_backup_of: A backup that was not there before this grant triggered the one of that symbol.
-        created_at: When the object `is` was made. The platform has to say the same when the request is sent.
-        in_: The container whose list shows the object `is` with that time; without it, that of the path.
+        new_backup_of: A backup that did not exist before this grant triggered the backup of that symbol.
+        created_at: The creation time of the object `is`. The platform must list the same time when the request is sent.
+        in_: The container that lists the object `is` with that time; by default, the container in the path.
     """
 
     is_: Text | None = None
@@ -144,12 +145,12 @@ class Constraint(_Part, frozen=True, rename={"is_": "is", "in_": "in"}):
 
 class Known(_Part, frozen=True):
     """
-    A container that existed before the change, for its symbol.
+    A container that existed before the change and has a symbol.
 
     Attributes:
         id: Its id.
-        created_at: When it was made; left out on a platform that does not say it.
-        template: Its template; on such a platform, template and plan are its identity.
+        created_at: Its creation time; left out on a platform without creation times.
+        template: Its template; on a platform without creation times, template and plan are its identity.
         plan: Its plan.
     """
 
@@ -166,15 +167,15 @@ class Permit(_Part, frozen=True):
     Attributes:
         n: Its number.
         endpoint: The endpoint.
-        ids: For each variable of its path, which ids it may have.
+        ids: For each path variable, the ids that it may have.
         body: The exact body; a value `{"any": true}` was accepted as unknown.
-        times: How often it may take effect; `None` for any number while the grant holds.
-        binds: The symbol (a URN) that is bound to what it makes.
-        after: The permits that have to be done first.
-        only_address: For closing external access: no other address than this one may be listed.
-        usd: What it adds to the monthly price, as the planner says. The broker asks for the price itself.
-        destroys: The data that it destroys, as the planner says.
-        why: For people; of what a budget was allowed, the id of the access request.
+        times: How often it may take effect; `None` for any number while the grant is valid.
+        binds: The symbol (a URN) that is bound to the created object.
+        after: The permits that must be used first.
+        only_address: For closing external access: the only address that may still be listed.
+        usd: The increase of the monthly price according to the planner. The broker computes the price itself.
+        destroys: The data that it destroys, according to the planner.
+        why: A reason for people; for a permit from an access request of a budget, the id of that request.
     """
 
     n: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
@@ -191,7 +192,7 @@ class Permit(_Part, frozen=True):
 
     @property
     def is_loose(self) -> bool:
-        """Whether a value of its body may be any."""
+        """Whether its body contains an unknown value."""
         return ANY in self.body.values()
 
 
@@ -201,7 +202,7 @@ class Secret(_Part, frozen=True):
 
     Attributes:
         endpoint: A read of `SECRETS`.
-        ids: For each variable of its path, which ids it may have.
+        ids: For each path variable, the ids that it may have.
         query: Its exact query.
     """
 
@@ -215,8 +216,8 @@ class Ceiling(_Part, frozen=True):
     The highest monthly prices that are approved, in US dollars.
 
     Attributes:
-        increase: The most that the change adds, when all of it has happened.
-        at_any_moment: The most that its creates may cost while its deletions have not happened.
+        increase: The most that the completed change adds.
+        at_any_moment: The most that its creates may cost before its deletions have happened.
     """
 
     increase: Dollars
@@ -230,12 +231,12 @@ class Ceiling(_Part, frozen=True):
 
 class Reported(msgspec.Struct, frozen=True):
     """
-    One finding of a rule of the planner.
+    One finding of a planner's rule.
 
     Attributes:
         rule: Its name.
-        action: What follows: an approval, or a refusal.
-        text: What it is, in words.
+        action: The effect: an approval is needed, or the change is refused.
+        text: The finding in words.
     """
 
     rule: str
@@ -251,21 +252,21 @@ class _Preview(msgspec.Struct, frozen=True):
 
 class Change(_Part, frozen=True):
     """
-    A change: what is signed.
+    A change: the document that approvers sign.
 
     Attributes:
         version: The version of the format.
         stack: The stack that the requester states, as PROJECT/STACK.
-        account: The number of the broker that it is for.
+        account: The number of the broker that the change is for.
         until: The last instant to hand it in.
-        nonce: A text that no other change has.
-        ttl: For how many seconds its grant may change something.
-        ceiling: The highest prices that are approved; left out: any.
-        known: For each symbol, the container that exists.
+        nonce: A text that is unique to this change.
+        ttl: For how many seconds its grant may send changing requests.
+        ceiling: The highest approved prices; left out: any price.
+        known: For each symbol, the existing container.
         permits: What may happen.
         secrets: The secrets that may be read, in addition to the inventory.
         author: Who wrote the change, as `Name <address>`.
-        request: The access request that it is for.
+        request: The access request that the change answers.
         preview: The planner's report. The broker reads only its findings.
     """
 
@@ -290,22 +291,22 @@ class Change(_Part, frozen=True):
 
     @property
     def bytes(self) -> bytes:
-        """The document in canonical form: what a planner writes and an approver signs."""
+        """The document in canonical form, which a planner writes and an approver signs."""
         return canonical(msgspec.to_builtins(self))
 
     @property
     def is_loose(self) -> bool:
-        """Whether a value of one of its requests may be any."""
+        """Whether one of its requests contains an unknown value."""
         return any(one.is_loose for one in self.permits)
 
     @property
     def reported(self) -> tuple[Reported, ...]:
-        """What rules have found in what sends no request to STACKS, as the planner reports it."""
+        """The planner's findings about steps that send no request to STACKS."""
         return _reported_in(self.preview)
 
     @property
     def literal_ids(self) -> frozenset[str]:
-        """The ids of all containers that it names itself, and not by a symbol that one of its permits binds."""
+        """The ids of all containers that existed before the change, without those that its permits create."""
         parts: tuple[Permit | Secret, ...] = (*self.permits, *self.secrets)
         given = [one for part in parts for one in part.ids.items()]
         named = {constraint.is_ for name, constraint in given if name in CONTAINERS}
@@ -314,7 +315,7 @@ class Change(_Part, frozen=True):
 
 
 def canonical(value: Any) -> bytes:
-    """Return JSON in the one form in which this package writes it: sorted, without spaces, UTF-8, a line's end."""
+    """Return JSON in canonical form: sorted, without spaces, in UTF-8, with a line end."""
     return (json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n").encode()
 
 
@@ -325,10 +326,11 @@ def digest(data: bytes) -> str:
 
 def strict_json(data: bytes, longest: int) -> Any:
     """
-    Return what a JSON text says, if every reader of it reads the same.
+    Return the content of a JSON text if every parser reads the same content.
 
     Raises:
-        ChangeError: It is too long, no JSON in UTF-8, has a field twice, a number that is not whole, or is too deep.
+        ChangeError: The text is too long, is not JSON in UTF-8, has a duplicate field or a fraction, or is nested too
+            deeply.
     """
     if len(data) > longest:
         raise ChangeError(f"it has more than {longest} bytes")
@@ -337,7 +339,7 @@ def strict_json(data: bytes, longest: int) -> Any:
             data.decode("utf-8"), object_pairs_hook=_once, parse_constant=_refuse, parse_float=_refuse
         )
         _check_depth(value)
-        # A lone surrogate has no bytes that a second reader would read as the same.
+        # A lone surrogate cannot be encoded in UTF-8.
         canonical(value)
     except RecursionError:
         raise ChangeError("it is nested too deeply") from None
@@ -370,7 +372,7 @@ def read_change(data: bytes) -> Change:
     Return the change in the bytes of a `change.json`.
 
     Raises:
-        ChangeError: It is not well formed; the message says where.
+        ChangeError: The change is not well formed; the message names the place.
     """
     value = strict_json(data, LONGEST)
     try:
@@ -393,13 +395,13 @@ def _check(change: Change) -> None:
     if not STACK.fullmatch(change.stack):
         raise ChangeError(f"its stack {change.stack!r} is not PROJECT/STACK")
     if seconds_of(change.until) is None:
-        raise ChangeError("its `until` is not a time")
+        raise ChangeError("its `until` is not a valid time")
     numbers = [permit.n for permit in change.permits]
     bound = [permit.binds for permit in change.permits if permit.binds is not None]
     if len(set(numbers)) != len(numbers) or len(numbers) > _MOST:
-        raise ChangeError(f"its permits need numbers that differ, and there may be {_MOST}")
+        raise ChangeError(f"its permits need unique numbers, and at most {_MOST} permits are allowed")
     if len(set(bound)) != len(bound):
-        raise ChangeError("two of its permits bind one symbol")
+        raise ChangeError("two of its permits bind the same symbol")
     symbols = {*bound, *change.known}
     for permit in change.permits:
         problem = _problem(permit, symbols, numbers)
@@ -409,7 +411,7 @@ def _check(change: Change) -> None:
             raise ChangeError(f"its permit {permit.n} ({permit.endpoint}): {problem}")
     for secret in change.secrets:
         problem = (
-            "it is no read of a secret"
+            "it does not read a secret"
             if secret.endpoint not in SECRETS
             else _wrong_ids(ENDPOINTS[secret.endpoint], secret.ids, symbols)
         )
@@ -418,30 +420,30 @@ def _check(change: Change) -> None:
 
 
 def _problem(permit: Permit, symbols: set[str], numbers: list[int]) -> str:
-    """Return what is wrong with a permit; empty if nothing is."""
+    """Return the problem of a permit; empty if there is none."""
     effect = EFFECTS.get(permit.endpoint)
     if effect is None:
-        return "there is no such endpoint that changes something"
+        return "there is no changing endpoint with this name"
     if permit.body.keys() - {*effect.fields}:
-        return f"its body may have {', '.join(effect.fields) or 'no field'}"
+        return f"its body may only have {', '.join(effect.fields) or 'no field'}"
     if any(isinstance(value, dict) and value != ANY for value in permit.body.values()):
-        return 'a value of its body is plain, or {"any": true}'
+        return 'each value of its body must be a plain value or {"any": true}'
     if permit.times is None and not _CLEARS_UP & {effect.makes, effect.removes}:
-        return "only an address in a list, and a pin, may happen any number of times"
+        return "it needs `times`: only permits for allowed addresses and pins may leave the count out"
     if permit.binds is not None and not effect.makes:
-        return "it makes nothing that could be bound"
+        return "it has `binds`, but it creates no object"
     if permit.only_address is not None and (
         permit.endpoint != "containers.external_access" or canonical_network(permit.only_address) is None
     ):
-        return "`only_address` is an address, and for closing external access"
+        return "`only_address` must be an address, and is allowed only for closing external access"
     if any(n not in numbers or n == permit.n for n in permit.after):
-        return "it is after a permit that is not there"
+        return "its `after` names a permit that does not exist"
     return _wrong_ids(ENDPOINTS[permit.endpoint], permit.ids, symbols)
 
 
 def _wrong_ids(endpoint: Endpoint, ids: Mapping[str, Constraint], symbols: set[str]) -> str:
     if {*ids} != {*variables(endpoint)}:
-        return f"its ids have to be {', '.join(variables(endpoint)) or 'none'}"
+        return f"its ids must be {', '.join(variables(endpoint)) or 'none'}"
     for name, one in ids.items():
         forms = (one.is_, one.of, one.address, one.caller, one.new_backup_of)
         if sum(map(bool, forms)) != 1:
@@ -449,19 +451,22 @@ def _wrong_ids(endpoint: Endpoint, ids: Mapping[str, Constraint], symbols: set[s
         if (one.created_at or one.in_) and one.is_ is None:
             return f"{name}: `created_at` and `in` belong to `is`"
         if one.is_ and name in CONTAINERS and one.created_at is None:
-            return f"{name}: a container needs its `created_at`; without such times, name it in `known`"
+            return (
+                f"{name}: a container needs its `created_at`; on a platform without creation times, name it in "
+                "`known`"
+            )
         if one.in_ and name in CONTAINERS:
-            return f"{name}: `in` is for what a container lists"
+            return f"{name}: `in` is allowed only for objects in a container"
         if one.created_at and name not in CONTAINERS and one.in_ is None:
-            return f"{name}: `in` has to name the container whose list shows its creation time"
+            return f"{name}: `in` must name the container that lists the object"
         if (one.address or one.caller) and name != "ip_id":
-            return f"{name} is no allowed address"
+            return f"{name} is not an allowed address, so `address` and `caller` are not allowed"
         if one.address and canonical_network(one.address) is None:
-            return f"{name}: {one.address!r} is no address"
+            return f"{name}: {one.address!r} is not an address"
         if one.new_backup_of and name != "backup_id":
-            return f"{name} is no backup"
+            return f"{name} is not a backup, so `new_backup_of` is not allowed"
         if {*one.of, *filter(None, [one.new_backup_of])} - symbols:
-            return f"{name} is of a symbol that nothing binds and that is not known"
+            return f"{name} has a symbol that no permit binds and that is not in `known`"
     return ""
 
 
@@ -476,6 +481,6 @@ def dollars(amount: str) -> Decimal:
 
 
 def instant(seconds: float) -> str:
-    """Return seconds since the Unix epoch as a change has a time, to the second."""
+    """Return seconds since the Unix epoch as a time in a change, to the second."""
     moment = datetime.datetime.fromtimestamp(int(seconds), datetime.timezone.utc)
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

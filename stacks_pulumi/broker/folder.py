@@ -1,8 +1,9 @@
 """
-Which files has a broker's folder, and who may read them?
+Which files does a broker's folder contain, and who may read them?
 
-It is the gate's folder: `gate.yaml`, `allowed_signers`, and the ledger. With `rules_ref`, the rules are those of a git
-ref, so that who can write to the working tree makes none. One server at a time has the folder's lock.
+It is the gate's folder, with `gate.yaml`, `allowed_signers` and the ledger. With `rules_ref`, the rules come from a git
+ref, so that write access to the working tree does not change them. A server locks the folder, so only one runs at a
+time.
 """
 
 from __future__ import annotations
@@ -34,15 +35,15 @@ from stacks_pulumi.errors import ConfigError
 T = TypeVar("T")
 
 ADDRESS: Final = "broker.json"
-"""Where a server writes its address and its process, while it runs."""
+"""The file in which a running server writes its address and its process id."""
 _LOCK: Final = "broker.lock"
 ACCOUNT: Final = "broker.account"
-"""The number of the broker, for a ledger that is new: it may be kept with the settings where no ledger lasts."""
+"""The file with the broker's number for a new ledger. It can be kept with the settings where no ledger is kept."""
 _USE: Final = "broker.use"
-"""What a command has open, with a shared lock, as long as it and what it has started use a server for one run."""
+"""The file that a command and its child processes keep open and locked while they use a server for one run."""
 
 _ASKS: Final = 10.0
-"""Seconds after which git is asked again for the commit of `rules_ref`."""
+"""Seconds after which the commit of `rules_ref` is read again."""
 _NUMBER: Final = re.compile(r"[0-9a-f]{16}")
 
 
@@ -55,7 +56,7 @@ class Folder:
         clock: The clock.
 
     Raises:
-        ConfigError: It has no settings, or other users can read or change what is in it.
+        ConfigError: The folder has no settings, or other users can read or change its files.
         LedgerError: The ledger cannot be used.
     """
 
@@ -81,7 +82,7 @@ class Folder:
 
     @property
     def rules(self) -> Path:
-        """The folder with the rules, packs and approvers, as they are now: this one, or what `rules_ref` has of it."""
+        """The folder with the current rules, packs and approvers: this folder, or its copy from `rules_ref`."""
         ref = self._settings(self.path).rules_ref
         if ref is None:
             return self.path
@@ -95,7 +96,7 @@ class Folder:
         commit = git.commit_of(self._given, ref)
         if self._asked is not None and self._asked[1].name == commit:
             return self._asked[1]
-        # A request that is under way may still read the one of before.
+        # A request in progress may still read the previous copy, so it is kept.
         scratch = self._ending.enter_context(tempfile.TemporaryDirectory(prefix="stacks-rules-"))
         folder = Path(scratch) / commit
         folder.mkdir()
@@ -109,13 +110,13 @@ class Folder:
         return rules / self._settings(rules).approvers
 
     def settings(self) -> GateFile:
-        """Return the settings as they are now."""
+        """Return the current settings."""
         own, rules = self._settings(self.path), self.rules
         if rules == self.path:
             return own
         return msgspec.structs.replace(
             self._settings(rules),
-            # The author of the rules chooses neither where the key is, nor where it is sent.
+            # The author of the rules must not choose the location of the key or the address to which it is sent.
             key=own.key,
             keys=own.keys,
             base_url=own.base_url,
@@ -125,7 +126,7 @@ class Folder:
 
     @property
     def files(self) -> list[Path]:
-        """The files that decide what the broker does, and those of its keys."""
+        """The files that control the broker, and the files of its keys."""
         return [*_settings_files(self.path, self._settings(self.path)), self.path / LEDGER, *self._keys]
 
     @property
@@ -136,10 +137,10 @@ class Folder:
 
     def rule_files(self) -> dict[str, bytes]:
         """
-        Return the rules, packs and prices, by their names in the folder: without the key, and budgets of other stacks.
+        Return the rules, packs and prices by their names in the folder, without the key and other stacks' budgets.
 
         Raises:
-            ConfigError: They are too long for an answer, or a pack is the folder itself.
+            ConfigError: The files are too long for an answer, or a pack is the folder itself.
         """
         rules = self.rules
         file, root = self._settings(rules), rules.resolve()
@@ -149,9 +150,9 @@ class Folder:
         others = (*file.own_rules, file.approvers, file.prices, *configured)
         paths = [rules / name for name in others if name is not None]
         for index, pack in enumerate(file.packs):
-            # The folder itself has the ledger.
+            # The folder itself contains the ledger.
             Inside(root, reader).folder(pack.path, f".packs[{index}].path")
-            # A link may lead to the key.
+            # A link may point to the key.
             paths += [one for one in sorted((rules / pack.path).rglob("*")) if not one.is_symlink()]
         found, size = {FILE: json.dumps(said).encode()}, 0
         keys = {one.resolve() for one in (self.path / LEDGER, *self._keys)}
@@ -161,8 +162,8 @@ class Folder:
                 size += path.stat().st_size
                 if size > LONGEST:
                     raise ConfigError(
-                        f"the packs in {self._given} have more than {LONGEST} bytes, so no client gets them: move "
-                        "the files that `pulumi install` made to a place outside of the folder",
+                        f"the packs in {self._given} have more than {LONGEST} bytes, so the broker does not send "
+                        "them: move the files that `pulumi install` created out of the folder",
                         code="invalid-file",
                     )
                 found[path.relative_to(rules).as_posix()] = path.read_bytes()
@@ -170,10 +171,10 @@ class Folder:
 
     def budgets(self) -> Sequence[Budget]:
         """
-        Return the budgets over several stacks as they are now.
+        Return the current budgets over several stacks.
 
         Raises:
-            ConfigError: One chooses its stacks by tags, which a broker does not see.
+            ConfigError: A budget selects its stacks by tags, which a broker does not see.
         """
         rules = self.rules
         name = self._settings(rules).budgets
@@ -184,7 +185,7 @@ class Folder:
         return self._read(folder / FILE, lambda _: read_file(folder, str(self._given), source)[0])
 
     def _read(self, path: Path, read: Callable[[Path], T]) -> T:
-        """Return what a file says, read again after each change of it."""
+        """Return the content of a file, which is read again after each change of the file."""
         try:
             found = path.stat()
             at = found.st_mtime_ns, found.st_size
@@ -199,16 +200,18 @@ class Folder:
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """
-        Enclose the run of a server.
+        Lock the folder for the run of a server.
 
         Raises:
-            ConfigError: Another server has this folder.
+            ConfigError: Another server serves this folder.
         """
         with _opened(self.path / _LOCK) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                raise ConfigError(f"a broker serves {self._given} already", code="file-access") from None
+                raise ConfigError(
+                    f"another broker already serves {self._given}: stop it first", code="file-access"
+                ) from None
             try:
                 yield
             finally:
@@ -216,7 +219,7 @@ class Folder:
                     (self.path / ADDRESS).unlink()
 
     def announce(self, url: str, *, while_used: bool = False) -> None:
-        """Write where a server listens, which process it is, and whether it ends when it is not used."""
+        """Write the address and the process id of a server, and whether it ends when it is no longer used."""
         said = {"url": url, "pid": os.getpid(), "uid": os.getuid(), "while_used": while_used}
         text = json.dumps(said)
         new = self.path / f"{ADDRESS}.new"
@@ -229,7 +232,7 @@ def check_modes(folder: Path, file: GateFile) -> None:
     Check that no other user can change the settings and approvers of a folder, or read its ledger.
 
     Raises:
-        ConfigError: One can.
+        ConfigError: Another user can.
     """
     files = _settings_files(folder, file)
     # A user who can write to a folder can replace its files.
@@ -249,13 +252,13 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def _settings_files(folder: Path, file: GateFile) -> list[Path]:
-    # With `rules_ref`, git has the other files.
+    # With `rules_ref`, the other files come from git.
     others = (file.approvers, file.budgets, file.prices) if file.rules_ref is None else ()
     return [folder / name for name in (FILE, *others) if name is not None]
 
 
 def announced(folder: Path) -> dict[str, Any]:
-    """Return the address and the process of the server of a folder; nothing if none runs."""
+    """Return the address and the process id of a folder's server; empty if none runs."""
     try:
         said: dict[str, Any] = json.loads((folder / ADDRESS).read_text(encoding="utf-8"))
         with _opened(folder / _LOCK) as file:
@@ -269,14 +272,14 @@ def announced(folder: Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def in_use(folder: Path) -> Iterator[int]:
-    """Yield a file descriptor for a process to inherit: a server for one run lasts as long as one has it open."""
+    """Yield a file descriptor for child processes: a server for one run continues while a process has it open."""
     with _opened(folder / _USE) as file:
         fcntl.flock(file, fcntl.LOCK_SH)
         yield file.fileno()
 
 
 def is_used(folder: Path) -> bool:
-    """Return whether a process that has inherited what `in_use` yields runs."""
+    """Return whether a process still has the file descriptor of `in_use` open."""
     with _opened(folder / _USE) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -287,10 +290,10 @@ def is_used(folder: Path) -> bool:
 
 def account_in(path: Path) -> str | None:
     """
-    Return the number of a broker that a file says; `None` without one.
+    Return the number of a broker in a file; `None` without the file.
 
     Raises:
-        ConfigError: The file has no such number.
+        ConfigError: The file contains no such number.
     """
     try:
         said = path.read_text(encoding="ascii").strip()
@@ -299,7 +302,7 @@ def account_in(path: Path) -> str | None:
     except (OSError, ValueError):
         said = ""
     if not _NUMBER.fullmatch(said):
-        raise ConfigError(f"{path} does not contain the 16 digits of a broker", code="invalid-file")
+        raise ConfigError(f"{path} does not contain the 16 digits of a broker's number", code="invalid-file")
     return said
 
 
@@ -308,15 +311,15 @@ def budgets_in(path: Path) -> Iterator[Budget]:
     Yield the budgets over several stacks in a file.
 
     Raises:
-        ConfigError: It cannot be read, or one chooses its stacks by tags, which a broker does not see.
+        ConfigError: The file cannot be read, or a budget selects its stacks by tags, which a broker does not see.
     """
     from stacks_pulumi.account.budgets import read_budgets  # noqa: PLC0415  (few folders have budgets)
 
     for budget in read_budgets(path).budgets:
         if budget.tags:
             raise ConfigError(
-                f"{path.name}: the budget {budget.name} chooses stacks by tags, which a broker does not see: name the "
-                "stacks or projects",
+                f"{path.name}: the budget {budget.name} selects stacks by tags, which a broker does not see: name "
+                "the stacks or projects",
                 code="invalid-setting",
             )
         most = [limit.most for limit in budget.limits if limit.measure == "total" and limit.block]

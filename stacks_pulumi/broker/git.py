@@ -1,7 +1,7 @@
 """
-What does git know about a folder, and which files does a ref have?
+What does git know about a folder, and which files does a ref contain?
 
-Neither the environment nor the author of a change chooses which repository is read, or what git runs.
+Neither the environment nor the author of a change can choose the repository that is read or the programs that git runs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SECONDS: Final = 60.0
 
 
 def said(folder: Path, *words: str) -> str:
-    """Return what git prints for a folder; empty if it is in no repository, or git is not installed."""
+    """Return the output of git for a folder; empty if it is in no repository or git is not installed."""
     root = folder.resolve()
     top = _top(root)
     if top is None:
@@ -35,7 +35,7 @@ def said(folder: Path, *words: str) -> str:
 
 
 def author(folder: Path) -> str:
-    """Return the author of the last commit, as git says it; empty without one."""
+    """Return the author of the last commit in git's form; empty without a commit."""
     return said(folder, "log", "-1", "--format=%an <%ae>").strip()
 
 
@@ -48,7 +48,7 @@ def commit_of(folder: Path, ref: str) -> str:
         ref: A branch, tag or commit.
 
     Raises:
-        ConfigError: There is no such ref, it names two things, or the repository is a part of a change.
+        ConfigError: There is no such ref, the ref is ambiguous, or a change could replace the repository.
     """
     top, folder = _repository(folder, ref)
     _check_own(top, folder)
@@ -58,15 +58,15 @@ def commit_of(folder: Path, ref: str) -> str:
 
 def extract(folder: Path, commit: str, into: Path) -> None:
     """
-    Write the files that a folder has in a commit.
+    Write the files of a folder at a commit.
 
     Args:
         folder: The folder, in a working tree.
-        commit: What `commit_of` has returned.
-        into: Where to write.
+        commit: The result of `commit_of`.
+        into: The target folder.
 
     Raises:
-        ConfigError: The folder is not in the commit, or has a link there.
+        ConfigError: The folder is not in the commit, or contains a link.
     """
     top, folder = _repository(folder, commit)
     inside = folder.relative_to(top).as_posix()
@@ -79,60 +79,61 @@ def extract(folder: Path, commit: str, into: Path) -> None:
                 target = into / member.name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(content.read())
-                # It is in the digest too.
+                # The executable bit is in the digest as well.
                 target.chmod(0o700 if member.mode & 0o100 else 0o600)
             elif not member.isdir():
                 raise ConfigError(
-                    f"{folder} of {commit[:12]} has {member.name}, which is neither a file nor a folder: use a copy",
+                    f"{folder} of {commit[:12]} has {member.name}, which is neither a file nor a folder: replace it "
+                    "with a copy",
                     code="invalid-file",
                 )
 
 
 def _repository(folder: Path, ref: str) -> tuple[Path, Path]:
-    """Return the folder of the repository that a folder is in, and the folder in full."""
-    # Links of the working tree are not followed: the author of a change can make one that leads to another gate.
+    """Return the folder of the repository that contains a folder, and the folder's absolute path."""
+    # Links in the working tree are not followed: the author of a change could create a link to another gate.
     folder = Path(os.path.abspath(folder))  # noqa: PTH100  (`resolve` follows links)
     top = _top(folder)
     if top is None:
         raise ConfigError(
-            f"{folder} is not in a git repository, so it has no ref {ref}", code="invalid-argument"
+            f"{folder} is not in a git repository, so there is no ref {ref}", code="invalid-argument"
         )
     return top, folder
 
 
 def _check_own(top: Path, folder: Path) -> None:
     """
-    Refuse a repository that a change can bring with it: a submodule, also behind a link.
+    Refuse a repository that a change can contain: a submodule, even behind a link.
 
-    The author chooses its address, and so what `origin/main` is in it.
+    The author of the change chooses the submodule's address, and with it the content of its `origin/main`.
 
     Raises:
-        ConfigError: It is one.
+        ConfigError: The repository is a submodule.
     """
     outer = _top(top.parent)
     if outer is None:
         return
     inside = top.relative_to(outer)
     between = [top, *top.parents][: len(inside.parts)]
-    # A clone that another step of the pipeline made is no file of the outer repository.
+    # The outer repository does not track a clone that another step of the pipeline made.
     if any(one.is_symlink() for one in between) or _read(
         outer, "ls-files", "--", f":(literal){inside.as_posix()}"
     ):
         raise ConfigError(
-            f"{folder} is in {top}, which is a submodule of {outer}, and its author chooses what it has: "
-            "use a folder of that repository, or a clone that the pipeline makes",
+            f"{folder} is in {top}, a submodule of {outer}. The author of a change can choose its content: use a "
+            "folder of that repository, or a clone that the pipeline makes",
             code="invalid-argument",
         )
 
 
 def _full_name(top: Path, ref: str) -> str:
-    """Return a ref so that it names one thing."""
-    # For `origin/main` git takes a tag or a branch of that name first, which the author of a change can push.
+    """Return the full, unambiguous name of a ref."""
+    # For `origin/main`, git prefers a tag or a branch of that name, and the author of a change could push one.
     is_remotes = ref.partition("/")[0] in _read(top, "remote").decode().split()
     name = f"refs/remotes/{ref}" if is_remotes else ref
     base = re.split(r"[~^:]|@\{", name)[0]
     if base.startswith("refs/"):
-        # Without this ref, git would take a tag of that whole name.
+        # If this ref is missing, git would accept a tag with this full name.
         if base not in _known(top, base):
             raise ConfigError(f"{top} has no {base}: fetch it", code="file-access")
         return name
@@ -147,13 +148,13 @@ def _full_name(top: Path, ref: str) -> str:
         found.append("a commit")
     if len(found) > 1 and base != "HEAD":
         raise ConfigError(
-            f"{ref} is {' and '.join(found)}: name one of them in full", code="invalid-argument"
+            f"{ref} is {' and '.join(found)}: write the full name of one of them", code="invalid-argument"
         )
     return name
 
 
 def _known(top: Path, *names: str) -> list[str]:
-    """Return the existing refs that have these full names, or are below them."""
+    """Return the existing refs with these full names or below them."""
     return _read(top, "for-each-ref", "--format=%(refname)", *names).decode().split()
 
 
@@ -163,7 +164,7 @@ def _read(top: Path, *words: str) -> bytes:
     except OSError as error:
         raise ConfigError(f"git cannot be started: {error.strerror}", code="file-access") from None
     except subprocess.TimeoutExpired:
-        # A clone may lack files, which git then asks a server for.
+        # A partial clone may lack files, which git then fetches from a server.
         raise ConfigError(
             f"git did not end in {_SECONDS:.0f} s: run `git fetch` in {top}", code="timed-out"
         ) from None
@@ -171,17 +172,17 @@ def _read(top: Path, *words: str) -> bytes:
         reason = " ".join(done.stderr.decode(errors="replace").split())
         name = words[-1].removesuffix("^{commit}")
         if "Needed a single revision" in reason:
-            reason = "no commit has this name: fetch it, or commit first"
+            reason = "no commit has this name: fetch it or commit first"
         raise ConfigError(f"the gate cannot be read from git: {reason} ({name})", code="file-access")
     return done.stdout
 
 
 def _top(folder: Path) -> Path | None:
     """
-    Return the folder of the repository that a folder is in; `None` if it is in none.
+    Return the folder of the repository that contains a folder; `None` if there is none.
 
-    Git would also take a folder for a repository that the author of a change made to look like one, with settings that
-    run commands. An entry `.git` cannot be committed.
+    The author of a change could make a folder look like a bare repository, with settings that run commands, and git
+    would accept it. An entry `.git` cannot be committed, so it is safe.
     """
     return next((one for one in (folder, *folder.parents) if (one / ".git").exists()), None)
 
@@ -191,7 +192,7 @@ def _run(top: Path, here: Path, words: Sequence[str]) -> subprocess.CompletedPro
     return subprocess.run(  # noqa: S603  (no shell, and the arguments after an option are no options)
         ["git", "--no-replace-objects", *named, *words],  # noqa: S607  (found on PATH, as the user finds it)
         cwd=here,
-        # A clone may lack files, which git then fetches.
+        # A partial clone may lack files, which git then fetches.
         env=without_secrets("XDG_*", *OF_SSH, *OF_NETWORK),
         capture_output=True,
         check=False,

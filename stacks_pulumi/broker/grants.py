@@ -1,8 +1,8 @@
 """
-How does a client get a grant or an approval, and what is a grant told about itself?
+How does a client get a grant or an approval, and how does it read its grant?
 
-The authority of a change and of an approval is its signatures, so neither needs a token. What needs no approval needs a
-token of a grant that may hand in such changes.
+The signatures authorize a change or an approval, so neither needs a token. A change that needs no approval must come
+with the token of a grant that may hand in such changes.
 """
 
 from __future__ import annotations
@@ -54,36 +54,34 @@ if TYPE_CHECKING:
     from stacks_pulumi.broker.folder import Folder
 
 _IN_USE: Final = 120.0
-"""Seconds after the last use of a token in which the same change is not handed in again."""
+"""Seconds after the last use of a token in which the same change cannot be handed in again."""
 _SIGNATURES: Final = 10
-_UNSIGNED: Final = (
-    "a change without a signature needs a token that may apply what is free in its stack, and has not ended"
-)
-_WITHOUT: Final = "let it be signed, or ask for a grant with --may-apply-free and --stack"
+_UNSIGNED: Final = "a change without a signature needs a valid token that may apply free changes of its stack"
+_WITHOUT: Final = "get it signed, or ask for a grant with --may-apply-free and --stack"
 _OPEN: Final = 200
 """The most open access requests of one grant."""
 _LONGEST_ASKED: Final = 256 * 1024
-"""The most characters of a change that is asked for: it is stored before anybody has signed it."""
+"""The most characters of a change in an access request: it is stored before a person has signed it."""
 _REQUEST_LASTS: Final = 7 * DAY
 _SKEW: Final = 300.0
-"""By how many seconds the clock of a planner may be ahead."""
+"""The most seconds by which the clock of a planner may be ahead."""
 
 
 class Desk:
     """
-    Takes in changes and approvals, and shows grants.
+    Accepts changes and approvals, and shows grants.
 
     Args:
         folder: The broker's folder.
-        upstream: The platform; `None` to show grants and requests only.
-        embedded: Whether it serves one run: its ledger may be new in each run, so an empty one has no memory.
+        upstream: The platform; `None` to show only grants and requests.
+        embedded: Whether it serves one run. Its ledger may be new in each run, so an empty ledger proves nothing.
     """
 
     def __init__(self, folder: Folder, upstream: Upstream | None = None, *, embedded: bool = False) -> None:
         self._folder, self._ledger, self._given = folder, folder.ledger, upstream
         self._settings, self._budgets = folder.settings, folder.budgets
         self._embedded = embedded
-        # One at a time, so that two free changes are not judged by the same sum.
+        # One change at a time, so that two free changes cannot use the same amount.
         self._one = threading.Lock()
 
     @property
@@ -96,21 +94,21 @@ class Desk:
 
     def hand_in(self, statement: str, signatures: Sequence[str], grant: Grant | None, due: float) -> Reply:
         """
-        Make the grant of a change.
+        Create the grant of a change.
 
         Args:
-            statement: The bytes of `change.json` as text.
+            statement: The content of `change.json`.
             signatures: Its signatures, in SSH's armour.
-            grant: The grant of the token that came with it; `None` without one.
+            grant: The grant of the request's token; `None` without a token.
             due: When the answer is due.
 
         Raises:
-            RequestRefusedError: It is not approved, or not well formed.
+            RequestRefusedError: The change is not approved or not well formed.
         """
         change, signed = self._read(statement, signatures, grant)
         names = sorted({*signed.values()})
         if change.request is not None:
-            raise refused("this approves an access request", "post it to /_broker/approvals")
+            raise refused("this change is the approval of an access request", "post it to /_broker/approvals")
         if not names and not self._may_apply_free(grant, change.stack):
             raise refused(_UNSIGNED, _WITHOUT)
         with self._one:
@@ -122,7 +120,7 @@ class Desk:
             verdict = self.verdict(change, due)
             requester = "" if grant is None else grant.holder
             self._check(change, verdict, names, requester)
-            # A signature of somebody who may not approve it makes it neither approved nor free.
+            # A signature of a person who may not approve the change does not make it approved or free.
             why = self._not_approved(change, verdict, names, requester)
             if why and not self._may_apply_free(grant, change.stack):
                 raise RequestRefusedError(403, why, _WITHOUT, kind="approval-needed")
@@ -131,7 +129,7 @@ class Desk:
             spec = Spec(
                 known=change.known,
                 reads=change.secrets,
-                # Nobody has signed a higher price than the one that is free.
+                # No person has signed a price above the free amount.
                 ceiling=free or stated,
                 free=free,
             )
@@ -152,14 +150,14 @@ class Desk:
     def _not_approved(
         self, change: Change, verdict: Verdict, names: Sequence[str], requester: str = ""
     ) -> str:
-        """Return why the people who signed a change are not enough, even if it needed no approval."""
+        """Return which approvals a change lacks; a free change is treated as if it needed an approval."""
         is_refused = verdict.result == "refused"
         asked = verdict if is_refused else dataclasses.replace(verdict, result="needs_approval")
         return missing(change, asked, self._settings(), names, requester)
 
     def _may_apply_free(self, grant: Grant | None, stack: str) -> bool:
-        # Each stack has its own day, and the requester says which: so a token is of one. Only who can write to the
-        # folder makes one of any stack.
+        # Each stack has its own daily amount, and the requester names the stack. So a token is for one stack. Only a
+        # user who can write to the folder can create a token for any stack.
         return (
             grant is not None
             and grant.spec.may_apply_free
@@ -171,18 +169,18 @@ class Desk:
         """Return the grant of a change that was handed in before."""
         grant = next(iter(self._ledger.grants("nonce = ?", change.nonce)), None)
         if grant is not None and self._ledger.statement(grant.id) != statement:
-            raise refused("its nonce was used by another change", "plan the change again")
+            raise refused("another change has already used its nonce", "plan the change again")
         return grant
 
     def _again(self, grant: Grant, change: Change, names: Sequence[str]) -> Reply:
-        """Return the same grant with what is left of it: its run was interrupted."""
+        """Return the same grant with its remaining permits, because its run was interrupted."""
         if grant.revoked is not None:
             raise refused("the grant of this change was revoked", "plan the change again")
         if grant.spec.free is not None and grant.until <= self._ledger.now() - DAY:
-            # No day counts it any more.
-            raise refused("what is free is applied within a day", "plan the change again")
+            # The daily amount no longer includes this change.
+            raise refused("a free change must be applied within a day", "plan the change again")
         if not {*names}.issuperset(grant.approvals):
-            raise refused("it lacks a signature that it was handed in with")
+            raise refused("it lacks a signature with which it was handed in before")
         if 0 <= self._ledger.now() - grant.used < _IN_USE:
             raise busy(f"the grant {grant.id} of this change was used less than {_IN_USE:.0f} s ago")
         with self._ledger.writing() as db:
@@ -197,7 +195,7 @@ class Desk:
     def _read(
         self, statement: str, signatures: Sequence[str], grant: Grant | None
     ) -> tuple[Change, dict[str, str]]:
-        """Return a change that may be handed in now, and who has made each of its signatures."""
+        """Return a change that may be handed in now, and the signer of each of its signatures."""
         data, now = statement.encode(), self._ledger.now()
         at = datetime.datetime.fromtimestamp(now, datetime.timezone.utc)
         if len(signatures) > _SIGNATURES:
@@ -207,27 +205,27 @@ class Desk:
         except SignatureError as error:
             raise refused(error.message, "sign it with the key of an approver") from None
         for one in self._ledger.kept(digest(data)):
-            # A key that no longer holds approves nothing.
+            # A key that is no longer valid approves nothing.
             with contextlib.suppress(SignatureError):
                 signed[one] = signer_of(data, one.encode(), self._folder.signers, at)
         if not signed and grant is None:
-            # To read it takes seconds and much memory, so nobody does that for a stranger.
+            # Reading a change takes seconds and much memory, so the broker does not read changes of unknown clients.
             raise refused(_UNSIGNED, _WITHOUT)
         try:
             change = read_change(data)
         except ChangeError as error:
             raise RequestRefusedError(
-                400, f"this is no change: {error.message}", kind="grant-refused"
+                400, f"this is not a change: {error.message}", kind="grant-refused"
             ) from None
         if change.account != self._ledger.account:
-            raise refused("it is for another broker", "plan it with this one")
+            raise refused("it is for another broker", "plan it with this broker")
         if now > change.ends:
-            raise refused(f"it had to be handed in until {instant(change.ends)}", "plan the change again")
+            raise refused(f"it expired at {instant(change.ends)}", "plan the change again")
         longest = self._settings().record_expires.total_seconds()
         if change.request is None and change.ends > now + longest + _SKEW:
             raise refused(
-                f"it may be handed in until {instant(change.ends)}, later than `record_expires` in gate.yaml allows",
-                "plan it again without --expires, or let `record_expires` be longer",
+                f"it expires at {instant(change.ends)}, later than `record_expires` in gate.yaml allows",
+                "plan it again without --expires, or raise `record_expires`",
             )
         return change, signed
 
@@ -241,13 +239,13 @@ class Desk:
             raise RequestRefusedError(
                 403,
                 why,
-                "look at it with `stacks-pulumi gate show`",
+                "read it with `stacks-pulumi gate show`",
                 kind=code,
                 more={"verdict": describe(verdict)},
             )
 
     def verdict(self, change: Change, due: float) -> Verdict:
-        """Return what follows for a change, as the platform and the ledger are now."""
+        """Return the verdict on a change with the current platform and ledger."""
         return self._judge(change, self._facts(change, due))
 
     def _judge(self, change: Change, facts: Facts) -> Verdict:
@@ -258,8 +256,8 @@ class Desk:
             return verdict
         if is_new and verdict.prices and facts.containers.keys() - {one.id for one in change.known.values()}:
             text = (
-                "the ledger is empty, so no budget knows whose the containers of the account are: give them their "
-                "owners (`stacks-pulumi broker claim`), and keep the ledger"
+                "the ledger is empty, so the owners of the account's containers are not known to any budget: set "
+                "them with `stacks-pulumi broker claim`, and keep the ledger"
             )
             finding = Finding("budgets", "refuse", 0, text)
             return dataclasses.replace(verdict, result="refused", findings=(*verdict.findings, finding))
@@ -279,18 +277,18 @@ class Desk:
         beyond: Callable[[Grant, Change, float], list[str]],
     ) -> Reply:
         """
-        Return what follows for a change, and what its containers are: by the platform and the ledger, not by a state.
+        Return the verdict on a change and its containers, from the platform and the ledger, never from a state.
 
         Args:
             statement: The change.
             signatures: Its signatures.
             grant: The grant that asks.
             due: When the answer is due.
-            beyond: Says why a budget does not cover a change.
+            beyond: Returns why a budget does not cover a change.
 
         Raises:
-            RequestRefusedError: It is not well formed, a signature is invalid, or it is about containers that the
-                grant does not see.
+            RequestRefusedError: The change is not well formed, a signature is invalid, or the grant may not see its
+                containers.
         """
         change, signed = self._read(statement, signatures, grant)
         if change.request is not None:
@@ -302,7 +300,7 @@ class Desk:
         rows = {id_: facts.containers.get(id_) for id_ in sorted(change.literal_ids)}
         if policy is not None and policy.only == "own":
             if change.stack != grant.stack:
-                raise refused(f"this grant is of the stack {grant.stack}", "plan a change of that stack")
+                raise refused(f"this grant is for the stack {grant.stack}", "plan a change of that stack")
             owners = {None if row is None else facts.owner(row) for row in rows.values()}
             if owners - {grant.stack}:
                 raise RequestRefusedError(404, "Container not found")
@@ -359,13 +357,13 @@ class Desk:
 
     def end(self, grant: Grant) -> Reply:
         """
-        End the token of a change at once: its run has ended. The change can be handed in again.
+        End the token of a change at once, because its run has ended. The change can be handed in again.
 
         Raises:
-            RequestRefusedError: It is another kind of grant.
+            RequestRefusedError: The grant is not the grant of a change.
         """
         if grant.kind != "change":
-            raise refused("only the grant of a change is ended by its client", "ask for its revocation")
+            raise refused("a client can end only the grant of a change", "ask for its revocation")
         with self._ledger.writing() as db:
             self._ledger.renew(db, grant.id, max(grant.until - self._ledger.now(), 0.0))
         return json_reply(200, {"success": True}, decision="ended")
@@ -373,7 +371,7 @@ class Desk:
     # Access requests
 
     def ask(self, grant: Grant, permit: Permit, why: str) -> RequestRefusedError:
-        """Record what a budget grant asked for and may not do yet; the same request is recorded once."""
+        """Record a request that a budget grant may not send without an approval; an equal request is recorded once."""
         text = msgspec.json.encode(permit).decode()
         with self._ledger.writing() as db:
             same = "select * from requests where grant_id = ? and permit = ? order by at desc, id limit 1"
@@ -382,7 +380,7 @@ class Desk:
             if state == "open" and self._is_over(found[0], grant):
                 state = "expired"
             if state == "denied":
-                return refused(f"the access request {id_} was denied", "do something else")
+                return refused(f"the access request {id_} was denied", "remove this step from the program")
             if state != "open":
                 id_ = self._recorded(db, grant, text, why)
         return RequestRefusedError(
@@ -395,24 +393,24 @@ class Desk:
 
     def ask_for(self, statement: str, grant: Grant) -> Reply:
         """
-        Record a whole change that a client asks for, so that a person finds it by its id.
+        Record a change as an access request, so that a person finds it by its id.
 
         Raises:
-            RequestRefusedError: It is not well formed, or is of another stack.
+            RequestRefusedError: The change is not well formed or is for another stack.
         """
         change, _ = self._read(statement, (), grant)
         if grant.kind == "change" or change.request is not None or grant.stack not in {"", change.stack}:
-            raise refused(
-                "this grant may not ask for this change", "plan a change of the stack of this grant"
-            )
+            raise refused("this grant may not ask for this change", "plan a change of the grant's stack")
         if len(statement) > _LONGEST_ASKED:
-            raise RequestRefusedError(413, "the change is too long to be asked for: let its file be signed")
+            raise RequestRefusedError(
+                413, "the change is too long for an access request: let a person sign its file"
+            )
         with self._ledger.writing() as db:
             id_ = self._recorded(db, grant, statement, f"a change of {len(change.permits)} requests")
         return json_reply(201, {"success": True, "request": id_}, decision=f"asked {id_}")
 
     def _recorded(self, db: sqlite3.Connection, grant: Grant, text: str, why: str) -> str:
-        """Return the id of a new access request, for a permit or a whole change."""
+        """Return the id of a new access request for a permit or a change."""
         asked = "select * from requests where grant_id = ? and state = 'open'"
         open_ = [row for row in self._ledger.rows(asked, grant.id) if not self._is_over(row, grant)]
         if len(open_) >= _OPEN:
@@ -423,10 +421,10 @@ class Desk:
 
     def approve(self, statement: str, signatures: Sequence[str], due: float) -> Reply:
         """
-        Keep the signatures of a change; allow what a budget grant asked for: exactly the stored request, once.
+        Keep the signatures of a change. For an access request, allow exactly the stored request once.
 
         Raises:
-            RequestRefusedError: It is not approved, or is not that request.
+            RequestRefusedError: The change is not approved, or differs from the stored request.
         """
         change, signed = self._read(statement, signatures, None)
         names = sorted({*signed.values()})
@@ -443,7 +441,10 @@ class Desk:
             row, grant = self._asked(change)
             if row["state"] != "open" or self._is_over(row, grant):
                 state = "expired" if row["state"] == "open" else row["state"]
-                raise refused(f"the access request {row['id']} is {state}", "let it be asked for again")
+                raise refused(
+                    f"the access request {row['id']} is {state}",
+                    "send the request again for a new access request",
+                )
             verdict = self.verdict(change, due)
             why = self._not_approved(change, verdict, names)
             if why:
@@ -456,7 +457,7 @@ class Desk:
                     (json.dumps(names), row["id"]),
                 )
                 if found.rowcount != 1:
-                    raise refused("it is not open any more")
+                    raise refused("the access request is no longer open")
                 last = db.execute(
                     "select coalesce(max(n), 0) from permits where grant_id = ?", (grant.id,)
                 ).fetchone()[0]
@@ -469,7 +470,7 @@ class Desk:
         )
 
     def _approved_whole(self, change: Change, statement: str, names: Sequence[str], due: float) -> None:
-        """Write at the access request for a whole change that it is approved, if enough people have signed it."""
+        """Mark the access request for a change as approved if enough people have signed the change."""
         asked = "select id from requests where permit = ? and state = 'open'"
         if not self._ledger.rows(asked, statement):
             return
@@ -482,7 +483,7 @@ class Desk:
 
     def deny(self, id_: str) -> None:
         """
-        Deny an access request; the same one is refused from now on.
+        Deny an access request; an equal request is refused from now on.
 
         Raises:
             RequestRefusedError: There is no such open request.
@@ -515,7 +516,7 @@ class Desk:
         }
 
     def requests(self, grant: Grant | None = None) -> list[dict[str, Any]]:
-        """Return the access requests, of one grant or of all, oldest first."""
+        """Return the access requests of one grant or of all grants, oldest first."""
         rows = self._ledger.rows("select id, grant_id from requests order by at, id")
         return [self.request(row["id"]) for row in rows if grant is None or row["grant_id"] == grant.id]
 
@@ -524,15 +525,17 @@ class Desk:
         grant = self._ledger.grant(found[0]["grant_id"]) if found else None
         if grant is None:
             raise RequestRefusedError(
-                404, f"this broker knows no access request {id_}", "check its id, and --gate"
+                404, f"this broker has no access request {id_}", "check its id and --gate"
             )
         return found[0], grant
 
     def _asked(self, change: Change) -> tuple[sqlite3.Row, Grant]:
-        """Return the access request that a change approves, if it says the same."""
+        """Return the access request that a change approves; refuse a change that differs from it."""
         row, grant = self._request(change.request or "")
         if change != self._as_change(row, grant):
-            raise refused("it is not what was asked for", "approve it as the broker shows it")
+            raise refused(
+                "the change differs from the access request", "approve the change that the broker shows"
+            )
         return row, grant
 
     def _is_over(self, row: sqlite3.Row, grant: Grant) -> bool:
@@ -560,7 +563,7 @@ class Desk:
     # Descriptions for a client
 
     def describe(self, grant: Grant) -> dict[str, Any]:
-        """Return what a grant may do, until when, what is left, and what it has made."""
+        """Return what a grant may do, its end, its remaining permits, and what it has created."""
         uses = self._ledger.live("grant_id = ?", grant.id)
         used = Counter(use.permit for use in uses)
 
@@ -596,7 +599,7 @@ class Desk:
         }
 
     def history(self) -> list[dict[str, Any]]:
-        """Return what was done under each grant that changed something, the newest first."""
+        """Return the requests of each grant that has changed something, the newest grant first."""
         found = []
         for grant in reversed(self._ledger.grants("kind <> 'read'")):
             uses = self._ledger.uses("grant_id = ? and state in ('done', 'undone', 'unknown')", grant.id)
@@ -631,7 +634,7 @@ class Desk:
 
     def limits(self, grant: Grant, due: float) -> list[dict[str, str | None]]:
         """
-        Return the limits on what a grant sees, each with the monthly price that counts now; null if that is not known.
+        Return the limits that a grant may see, each with the current monthly price; null if the price is unknown.
 
         Args:
             grant: The grant.
@@ -666,7 +669,7 @@ class Desk:
         ]
 
     def settings(self) -> dict[str, Any]:
-        """Return the rules, limits and approvers, without where the key is."""
+        """Return the rules, limits and approvers, without the location of the key."""
         said = _plain(self._settings())
         for name in ("key", "keys"):
             said.pop(name, None)
@@ -682,12 +685,12 @@ class Desk:
         }
 
     def rules(self) -> dict[str, str]:
-        """Return the files by which a client plans: name -> content in base 64."""
+        """Return the files that a client needs for a plan: name -> content in base 64."""
         return {name: base64.b64encode(data).decode() for name, data in self._folder.rule_files().items()}
 
 
 def _whole(row: sqlite3.Row) -> Change | None:
-    """Return the whole change that an access request is for; `None` if it is for one request."""
+    """Return the change of an access request; `None` if it is for a single request."""
     value = json.loads(row["permit"])
     return msgspec.convert(value, Change) if "permits" in value else None
 

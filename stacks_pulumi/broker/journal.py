@@ -1,7 +1,8 @@
 """
-Who asked for what, and what became of it, and was a line of that changed afterwards?
+Who sent which request, what was its outcome, and was a line changed afterwards?
 
-Each line has the digest of the one before it. The last one may be kept on another machine, as an anchor.
+Each line contains the digest of the previous line. The digest of the last line may be kept on another machine, as an
+anchor.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ def write(
     Args:
         ledger: The ledger.
         db: The transaction.
-        grant: Who asked; `None` for somebody without a token.
+        grant: The grant of the client; `None` for a client without a token.
         request: Method, path and body.
-        decision: What became of it.
+        decision: The outcome of the request.
         status: The status of the answer.
         seconds: How long it took.
     """
@@ -46,11 +47,11 @@ def write(
 
 def broken(ledger: Ledger, anchor: tuple[int, str] | None = None) -> str:
     """
-    Return where the journal was changed afterwards; empty if it is whole.
+    Return the place where the journal was changed afterwards; empty if it was not changed.
 
     Args:
         ledger: The ledger.
-        anchor: A line's number and chain, as they were kept elsewhere.
+        anchor: The number and the chain of a line, from another machine.
     """
     chain, number = "", 0
     for number, row in enumerate(ledger.rows("select * from journal order by id"), start=1):
@@ -58,8 +59,8 @@ def broken(ledger: Ledger, anchor: tuple[int, str] | None = None) -> str:
         if row["id"] != number or row["chain"] != chain:
             return f"line {number} was changed, removed or moved"
         if anchor is not None and anchor[0] == number and anchor[1] != chain:
-            return f"line {number} differs from the anchor's"
-    return "its end was removed" if anchor is not None and anchor[0] > number else ""
+            return f"line {number} differs from the anchor"
+    return "the last lines were removed" if anchor is not None and anchor[0] > number else ""
 
 
 def last(ledger: Ledger) -> tuple[int, str]:

@@ -1,8 +1,8 @@
 """
-Could other code read the key or the ledger, or change what the broker runs?
+Could other code read the key or the ledger, or change the broker's program?
 
-Root can, and so can all code of the broker's own user. So with `--strict` the broker wants a user of its own, and files
-that no other user can change.
+Root can, and so can all code of the broker's own user. So with `--strict`, the broker requires a separate user and
+files that no other user can change.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ _PROCESSES: Final = Path("/proc")
 
 def exposures(files: Iterable[Path]) -> Iterator[str]:
     """
-    Yield why code that is not the broker's could read the key or the ledger.
+    Yield the ways in which other code could read the key or the ledger.
 
     Args:
         files: The files of the broker (`Folder.files`).
     """
     own = os.getuid()
     if own == _ROOT:
-        yield "it runs as root, as other programs of this machine do: run it as a user of its own"
+        yield "it runs as root, like other programs of this machine: run it as a separate user"
         return
     if not (_PROCESSES / "self").exists():
-        yield "this system does not show its processes in /proc, so it is not known which ones run as the same user"
+        yield "this system does not show its processes in /proc, so other processes of the same user cannot be found"
         return
     other = next(_processes_of(own), None)
     if other is not None:
         yield (
-            f"the process {other} runs as the same user ({own}), and can read its memory: run the broker as a user of "
-            "its own"
+            f"the process {other} runs as the same user ({own}), and can read its memory: run the broker as a "
+            "separate user"
         )
-    # A user who can change the program, or a folder above a file, can replace it.
+    # A user who can change the program, or a folder above one of the files, can replace the file.
     named = [*files, Path(__file__), Path(sys.executable)]
     for path in dict.fromkeys(
         part for file in named for one in (file.absolute(), file.resolve()) for part in (one, *one.parents)
@@ -47,10 +47,10 @@ def exposures(files: Iterable[Path]) -> Iterator[str]:
             found = path.stat()
         except FileNotFoundError:
             continue
-        # In a folder as /tmp, only the owner replaces a file.
+        # In a folder with the sticky bit, such as /tmp, only the owner can replace a file.
         is_open = found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX
         if is_open or found.st_uid not in {_ROOT, own}:
-            yield f"another user, or a group, can change {path}: let it belong to the broker's user, or to root"
+            yield f"another user or a group can change {path}: make the broker's user or root its only writer"
 
 
 def _processes_of(user: int) -> Iterator[int]:
@@ -58,7 +58,7 @@ def _processes_of(user: int) -> Iterator[int]:
     for entry in _PROCESSES.iterdir():
         try:
             is_other = entry.name.isdecimal() and int(entry.name) != os.getpid()
-            # One that has ended, and only waits for its parent, has no command line.
+            # A zombie process has no command line.
             if is_other and entry.stat().st_uid == user and (entry / "cmdline").read_bytes():
                 yield int(entry.name)
         except (FileNotFoundError, ProcessLookupError):

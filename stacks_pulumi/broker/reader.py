@@ -1,7 +1,7 @@
 """
-Which types does `gate.yaml` add to those of every file of settings, and where may its paths lead?
+Which types does `gate.yaml` add to those of all settings files, and which paths may it contain?
 
-A path that leads out of the folder is an error, with its line.
+A path to a place outside the folder is an error, and the message names the line.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
 
 def opened(path: Path, file: str) -> tuple[Any, Reader]:
     """
-    Return the content of a file, with every scalar as text, and its reader.
+    Return the content of a file, with every scalar as text, and the file's reader.
 
     Args:
         path: The file.
-        file: What it is, for messages.
+        file: The description of the file, for messages.
 
     Raises:
-        ConfigError: It cannot be read, or is not YAML.
+        ConfigError: The file cannot be read or is not YAML.
     """
     try:
         text = text_of(path)
@@ -42,7 +42,7 @@ def opened(path: Path, file: str) -> tuple[Any, Reader]:
 
 @dataclass(frozen=True)
 class Inside:
-    """Finds what the settings name, in the gate's folder and nowhere else."""
+    """Finds the files that the settings name, only in the gate's folder."""
 
     root: Path
     reader: Reader
@@ -65,9 +65,9 @@ class Inside:
         try:
             path = (self.root / name).resolve()
         except (OSError, ValueError, RuntimeError):
-            raise self.reader.error(where, f"{name!r} is no path") from None
+            raise self.reader.error(where, f"{name!r} is not a path") from None
         if not path.is_relative_to(self.root) or path == self.root:
-            problem = f"{name} is outside of the gate's folder: put it inside"
+            problem = f"{name} is outside the gate's folder: put it inside"
             raise self.reader.error(where, problem)
         return path
 
@@ -77,7 +77,7 @@ def duration(text: str) -> datetime.timedelta:
     Return a time such as `30m`, `4h` or `2d`.
 
     Raises:
-        ValueError: It is not written so, or is longer than 90 days.
+        ValueError: The text has a different form, or the time is longer than 90 days.
     """
     found = _TIME.fullmatch(text)
     time = datetime.timedelta(**{_UNITS[found[2]]: int(found[1])}) if found else None

@@ -1,4 +1,4 @@
-"""What does a client get: an answer, or a refusal that says what to do next."""
+"""What does a client get: an answer, or a refusal with the next step?"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import msgspec
 from stacks_pulumi.errors import clean
 
 BUSY: Final = "another operation is in progress"
-"""Clients of this package send a request again that is refused with these words."""
+"""This package's client repeats a request that is refused with these words."""
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -23,7 +23,7 @@ class Reply(msgspec.Struct, frozen=True):
         status: Its status.
         body: Its body.
         headers: Its headers, with lower-case names.
-        decision: What became of the request, for the journal.
+        decision: The outcome of the request, for the journal.
     """
 
     status: int
@@ -34,12 +34,12 @@ class Reply(msgspec.Struct, frozen=True):
 
 class RequestRefusedError(Exception):
     """
-    Raised if a request is refused: nothing of it goes upstream.
+    Raised if a request is refused: it is not sent to the platform.
 
     Args:
         status: The status of the answer.
-        text: Why.
-        hint: What to do.
+        text: The reason.
+        hint: The next step.
         kind: The `code` of the answer.
         headers: Headers of the answer.
         more: More fields of the answer, such as `request`.
@@ -67,20 +67,20 @@ class RequestRefusedError(Exception):
         return json_reply(self.status, self.body, self.headers, decision)
 
 
-def refused(text: str, hint: str = "plan the change, and let it be approved") -> RequestRefusedError:
-    """Return the refusal of what a grant does not permit. With a hint, no client waits or tries again."""
+def refused(text: str, hint: str = "plan the change and get it approved") -> RequestRefusedError:
+    """Return the refusal of a request that a grant does not permit. With a hint, no client retries it."""
     return RequestRefusedError(403, text, hint, kind="grant-refused")
 
 
 def limited(text: str, limit: Decimal, spent: Decimal | None) -> RequestRefusedError:
-    """Return the refusal of what is over a hard limit, in the platform's own form, which every client understands."""
+    """Return the refusal of a request over a hard limit, in the platform's form, which every client understands."""
     told = {} if spent is None else {"amount_spent": float(spent)}
     more = {"message": clean(text), "spending_cap": float(limit), **told}
     return RequestRefusedError(402, text, kind="grant-limit", more=more)
 
 
 def busy(text: str) -> RequestRefusedError:
-    """Return the refusal of what cannot be said yet: nothing of this request was sent."""
+    """Return the refusal of a request that the broker cannot answer yet and has not sent."""
     return RequestRefusedError(409, f"{BUSY}: {text}", kind="grant-busy")
 
 

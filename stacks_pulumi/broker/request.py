@@ -1,7 +1,7 @@
 """
-Which request are the bytes of a client? What two readers could read in two ways is refused.
+Which request do the bytes of a client mean? Ambiguous bytes are refused.
 
-The request that goes upstream is built from what is returned here, and from nothing else of the client.
+The broker builds the request to the platform only from the result of this module.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LONGEST_BODY: Final = 16 * 1024
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "DELETE"})
 _SEGMENT: Final = re.compile(r"[^/\\?#%;\x00-\x20\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,200}")
 _VPN_CLIENT: Final = re.compile(r"[^\\?#%;\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,200}")
-"""The name of a VPN client may have a slash and spaces; it is quoted again."""
+"""The name of a VPN client may contain a slash and spaces; it is quoted again."""
 _QUERIES: Final = frozenset({"lines", "limit", "client", "page", "offset", "cursor", "per_page", "page_size"})
 _VALUE: Final = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{0,1000}")
 _OVERRIDES: Final = re.compile(r"x-(http-)?method(-override)?|x-original-(url|method)|x-rewrite-url")
@@ -34,7 +34,7 @@ _OVERRIDES: Final = re.compile(r"x-(http-)?method(-override)?|x-original-(url|me
 
 class Incoming(msgspec.Struct, frozen=True):
     """
-    A request as it came.
+    A request as received.
 
     Attributes:
         method: Its method.
@@ -54,10 +54,10 @@ class Incoming(msgspec.Struct, frozen=True):
 
     def header(self, name: str) -> str | None:
         """
-        Return the value of a header; `None` if it is not there.
+        Return the value of a header; `None` if it is missing.
 
         Raises:
-            RequestRefusedError: It is there twice.
+            RequestRefusedError: The header occurs twice.
         """
         found = [value for key, value in self.headers if key == name]
         if len(found) > 1:
@@ -66,28 +66,28 @@ class Incoming(msgspec.Struct, frozen=True):
 
     @property
     def token(self) -> str:
-        """The bearer token; empty without one."""
+        """The bearer token; empty if there is none."""
         kind, _, token = (self.header("authorization") or "").partition(" ")
         return token.strip() if kind.lower() == "bearer" else ""
 
 
 def check_framing(incoming: Incoming) -> None:
     """
-    Refuse what another reader could take for another request.
+    Refuse a request that another HTTP parser could read differently.
 
     Raises:
-        RequestRefusedError: It has two lengths, or asks for another method than its own.
+        RequestRefusedError: It has two lengths, or a header overrides its method.
     """
     if incoming.method not in _METHODS:
-        raise RequestRefusedError(400, "this method is not one of GET, POST, PUT, DELETE in upper case")
+        raise RequestRefusedError(400, "the method must be GET, POST, PUT or DELETE, in upper case")
     lengths = [value for name, value in incoming.headers if name == "content-length"]
     is_chunked = incoming.header("transfer-encoding") is not None
     if len(lengths) > 1 or (lengths and is_chunked):
         raise RequestRefusedError(400, "the length of the body occurs twice")
     if any(_OVERRIDES.fullmatch(name) for name, _ in incoming.headers):
-        raise RequestRefusedError(400, "a header asks for another method or address")
+        raise RequestRefusedError(400, "a header overrides the method or the address")
     if incoming.method == "GET" and incoming.body:
-        raise RequestRefusedError(400, "a GET has no body")
+        raise RequestRefusedError(400, "a GET must have no body")
 
 
 def read_ask(incoming: Incoming) -> Ask:
@@ -95,7 +95,7 @@ def read_ask(incoming: Incoming) -> Ask:
     Return the request of a client to one of the platform's endpoints.
 
     Raises:
-        RequestRefusedError: There is no such endpoint, or its path, query or body is not strict.
+        RequestRefusedError: There is no such endpoint, or the path, query or body is malformed.
     """
     endpoint, ids = _route(incoming)
     query = _query(incoming.query)
@@ -110,17 +110,17 @@ def read_ask(incoming: Incoming) -> Ask:
 
 def plain_object(data: bytes) -> dict[str, Any]:
     """
-    Return the fields of a body: an object of plain values, without those that are null.
+    Return the fields of a body, which is an object of plain values; null fields are left out.
 
     Raises:
-        RequestRefusedError: It is something else.
+        RequestRefusedError: The body is not such an object.
     """
     try:
         body = strict_json(data, LONGEST_BODY) if data.strip() else {}
     except ChangeError as error:
         raise RequestRefusedError(400, f"the body cannot be read: {error.message}") from None
     if not isinstance(body, dict) or any(isinstance(value, (dict, list)) for value in body.values()):
-        raise RequestRefusedError(400, "the body has to be an object of plain values")
+        raise RequestRefusedError(400, "the body must be an object of plain values")
     return {name: value for name, value in body.items() if value is not None}
 
 
@@ -139,7 +139,7 @@ def _route(incoming: Incoming) -> tuple[Endpoint, dict[str, str]]:
             found.append((endpoint, ids))
     if not found:
         raise RequestRefusedError(404, "Not found")
-    # A path without variables before one that has some: `/containers/templates`.
+    # A path without variables, such as `/containers/templates`, comes before a path with variables.
     return min(found, key=lambda one: len(variables(one[0])))
 
 
@@ -160,9 +160,9 @@ def _decoded(part: str) -> str:
 
 
 def _query(text: str) -> dict[str, str]:
-    """Return the parameters of a query; none may be there twice."""
+    """Return the parameters of a query; refuse a duplicate."""
     pairs = [part.partition("=")[::2] for part in text.split("&")] if text else []
     query = {_decoded(name): _decoded(value.replace("+", " ")) for name, value in pairs}
     if len(query) != len(pairs) or not all(map(_VALUE.fullmatch, query.values())):
-        raise RequestRefusedError(400, "the query cannot be read in one way only")
+        raise RequestRefusedError(400, "the query is ambiguous")
     return query

@@ -1,8 +1,8 @@
 """
 What needs an approval, and who may give it?
 
-The rules judge the requests of a change, whatever made them: what is shown before an approval is what is enforced. They
-are the rules of `gate.yaml` over the 16 changing requests. A planner judges the rest.
+The rules judge the requests of a change from any planner, so the approved requests are the enforced requests. They are
+the rules of `gate.yaml` about the 16 changing requests. A planner judges the other steps.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from stacks_pulumi.broker.words import in_words
 from stacks_pulumi.pricing.money import MonthlyPrice, storage_tier
 
 OTHER_OWNER: Final = "other-owner"
-"""The finding about a container of another owner, or of none: its approver may have no limit of stacks."""
+"""The finding about a container of another owner or of no owner: an approver with a stack limit may not approve it."""
 UNKNOWN_VALUES: Final = "unknown"
-"""The finding about a value that is not known yet."""
+"""The finding about an unknown value."""
 
 _PLACEHOLDER: Final = {"ip_address": "192.0.2.1", "description": PLACEHOLDER, "service_type": "http"}
-"""The entry that the provider adds while it changes the only one: an address that nobody has (RFC 5737)."""
+"""The entry that the provider adds while it changes the only entry: an address that is never in use (RFC 5737)."""
 _ZERO: Final = Decimal(0)
 
 
@@ -38,9 +38,9 @@ class Finding(NamedTuple):
 
     Attributes:
         rule: Its name.
-        action: What follows: an approval, or a refusal.
+        action: The effect: an approval is needed, or the change is refused.
         permit: The number of the permit; 0 for the whole change.
-        text: What it is, in words.
+        text: The finding in words.
     """
 
     rule: str
@@ -52,14 +52,14 @@ class Finding(NamedTuple):
 @dataclass(frozen=True)
 class Facts:
     """
-    The facts of the platform and the ledger about a change, when it is judged.
+    The facts from the platform and the ledger with which a change is judged.
 
     Attributes:
-        containers: The containers that are listed, by id.
+        containers: The listed containers, by id.
         owner: Returns the stack that owns a container; `None` for none.
-        monthly: Says prices.
+        monthly: Returns prices.
         limits: The limits on its stack and on the account.
-        spent: What the free changes of the stack added in the last 24 hours.
+        spent: The sum that free changes of the stack added in the last 24 hours.
     """
 
     containers: Mapping[str, Container]
@@ -76,8 +76,8 @@ class Verdict:
 
     Attributes:
         result: Whether it may happen: `nothing`, `free`, `needs_approval` or `refused`.
-        findings: What the rules have found.
-        increase: What it adds to the monthly price when all of it has happened; `None` without a bound.
+        findings: The findings of the rules.
+        increase: The increase of the monthly price by the completed change; `None` without a bound.
         at_any_moment: The most that its creates cost; `None` without a bound.
         owners: The other stacks that own containers of it; an empty name for none.
         prices: The most that each permit of a create costs, by its number; `None` without a bound.
@@ -102,7 +102,7 @@ class Verdict:
 
 
 def judge(change: Change, settings: GateFile, facts: Facts) -> Verdict:
-    """Return what follows for a change, as prices, owners and limits are now."""
+    """Return the verdict on a change with the current prices, owners and limits."""
     prices = {
         one.n: _price(one, change, facts.monthly)
         for one in change.permits
@@ -116,14 +116,12 @@ def judge(change: Change, settings: GateFile, facts: Facts) -> Verdict:
         *_of_permits(change, settings, facts, prices),
         *_of_counts(change, settings),
         *_of_limits(change, settings, facts, increase, most),
-        # A planner that leaves them out gains nothing at STACKS.
+        # A planner that leaves out findings does not get more permits at STACKS.
         *(Finding(one.rule, one.action, 0, f"{one.text} (the planner)") for one in change.reported),
     ]
     if owners:
         text = ", ".join(sorted(name or "none in the ledger" for name in owners))
-        findings.append(
-            Finding(OTHER_OWNER, "approve", 0, f"it is about containers of another owner: {text}")
-        )
+        findings.append(Finding(OTHER_OWNER, "approve", 0, f"it is about containers of other owners: {text}"))
     result: Literal["nothing", "free", "needs_approval", "refused"] = "needs_approval"
     if any(one.action == "refuse" for one in findings):
         result = "refused"
@@ -145,7 +143,7 @@ def _of_permits(
     rules = settings.rules
     for permit in change.permits:
         words, effect = in_words(permit), EFFECTS[permit.endpoint]
-        # A platform may take every value other than false for true.
+        # A platform may treat every value except false as true.
         is_access = permit.endpoint == "containers.external_access"
         opens = effect.opens or (is_access and permit.body.get("enabled") is not False)
         found: tuple[tuple[bool, str, Action, str], ...] = (
@@ -157,7 +155,7 @@ def _of_permits(
             ),
             (permit.endpoint == "backups.restore", "restores-data", rules.restores_data, ""),
             (opens and permit.body != _PLACEHOLDER, "opens-access", rules.opens_access, ""),
-            (permit.is_loose, UNKNOWN_VALUES, "approve", ", with a value that is not known yet"),
+            (permit.is_loose, UNKNOWN_VALUES, "approve", ", with an unknown value"),
             (prices.get(permit.n, _ZERO) is None, "unpriced", rules.unpriced, ": its price is not known"),
         )
         for is_found, rule, action, more in found:
@@ -168,7 +166,7 @@ def _of_permits(
 
 
 def _destroys(permit: Permit, change: Change, facts: Facts) -> bool:
-    """Return whether a permit may destroy data: what is not known may hold some."""
+    """Return whether a permit may destroy data: an unknown container may contain data."""
     removes = EFFECTS[permit.endpoint].removes
     if removes != "Container":
         return removes == "Backup"
@@ -180,7 +178,7 @@ def _destroys(permit: Permit, change: Change, facts: Facts) -> bool:
 
 def _holds_data(row: Container) -> bool:
     known = catalog.TEMPLATES.get(row.template or "")
-    # Storage that is paid for has something in it, whatever the template.
+    # Additional paid storage is assumed to contain data, whatever the template.
     added = storage_tier(row.template, row.plan, None, row.storage_mb)
     return known is None or bool(known.data) or added not in {None, 0}
 
@@ -191,19 +189,19 @@ def _data(permit: Permit, facts: Facts) -> str:
 
 
 def _of_counts(change: Change, settings: GateFile) -> Iterator[Finding]:
-    # A permit without a count clears up, such as that of an address in a list of addresses.
+    # A permit without a count is for clean-up, for example of an entry in a list of addresses.
     deletions = [one for one in change.permits if EFFECTS[one.endpoint].removes and one.times is not None]
     number_of_deletions = sum(one.times or 0 for one in deletions)
     gone = {one.ids["container_id"].is_ for one in deletions if one.endpoint == "containers.delete"}
     made = {one.binds for one in change.permits if one.endpoint == "containers.create"}
-    # Each container once, however many symbols it has.
+    # Each container counts once, even with several symbols.
     replaced = gone & {one.id for symbol, one in change.known.items() if symbol in made}
     for rule, number, most in (
         ("max-deletions", number_of_deletions - len(replaced), settings.rules.max_deletions),
         ("max-replacements", len(replaced), settings.rules.max_replacements),
     ):
         if most is not None and number > most.limit:
-            yield Finding(rule, most.otherwise, 0, f"{number}, and the limit is {most.limit}")
+            yield Finding(rule, most.otherwise, 0, f"{number}, above the limit of {most.limit}")
 
 
 def _of_limits(
@@ -223,10 +221,10 @@ def _of_limits(
 
 
 def _is_harmless(permit: Permit) -> bool:
-    """Return whether a permit makes something, or lets it run: what ends or closes something is never free."""
+    """Return whether a permit only creates or starts an object: ending or closing an object is never free."""
     if permit.endpoint == "containers.set_status":
         return permit.body.get("status") in {"running", "restart"}
-    # A pin of a new backup is undone by its own change.
+    # The same change can undo the pin of a new backup.
     is_new = any(one.new_backup_of for one in permit.ids.values())
     return permit.endpoint in {"containers.create", "connections.create", "backups.trigger"} or (
         permit.endpoint in {"backups.pin", "backups.unpin"} and is_new
@@ -234,7 +232,7 @@ def _is_harmless(permit: Permit) -> bool:
 
 
 def _price(permit: Permit, change: Change, monthly: MonthlyPrice) -> Decimal | None:
-    """Return the most that a create may cost; what is not known is at most the ceiling."""
+    """Return the most that a create may cost; with an unknown value, this is the ceiling."""
     priced = {name: permit.body.get(name) for name in ("template", "plan", "additional_storage_tier")}
     if ANY in priced.values():
         return None if change.ceiling is None else change.ceiling.most
@@ -243,7 +241,7 @@ def _price(permit: Permit, change: Change, monthly: MonthlyPrice) -> Decimal | N
 
 
 def _removed(change: Change, facts: Facts) -> Decimal:
-    """Return the monthly price that certainly ends when the whole change has happened. A container counts once."""
+    """Return the monthly price that certainly ends with the completed change. A container counts once."""
     ids = [one.ids["container_id"] for one in change.permits if one.endpoint == "containers.delete"]
     gone = {
         row.id: listed_price(row, facts.monthly).low or _ZERO
@@ -255,7 +253,7 @@ def _removed(change: Change, facts: Facts) -> Decimal:
 
 
 def _owners(change: Change, facts: Facts) -> set[str]:
-    """Return who else owns a container that the change is about. One that is not listed has no owner."""
+    """Return the other owners of the change's containers. A container that is not listed has no owner."""
     rows = [facts.containers.get(id_) for id_ in change.literal_ids]
     owners = {("" if row is None else facts.owner(row) or "") for row in rows}
     loose = any(
@@ -271,14 +269,14 @@ def missing(
     change: Change, verdict: Verdict, settings: GateFile, names: Collection[str], requester: str = ""
 ) -> str:
     """
-    Return why the people who signed a change are not enough; empty if they are.
+    Return why the signatures of a change are not sufficient; empty if they are sufficient.
 
     Args:
         change: The change.
-        verdict: What follows for it.
+        verdict: The verdict on it.
         settings: The settings.
-        names: Who has signed it.
-        requester: For whom the grant is with which it is handed in; empty without one.
+        names: The people who have signed it.
+        requester: The holder of the grant with which it is handed in; empty without a grant.
     """
     if verdict.result == "refused":
         return "; ".join(one.text for one in verdict.findings if one.action == "refuse")
@@ -295,9 +293,9 @@ def missing(
 def not_counted(
     change: Change, verdict: Verdict, settings: GateFile, names: Collection[str], requester: str = ""
 ) -> dict[str, str]:
-    """Return which of the people who signed a change may not approve it, each with the reason; see `missing`."""
+    """Return the signers who may not approve a change, each with the reason; see `missing`."""
     most = None if change.ceiling is None else change.ceiling.most
-    # The author is what the change says; the requester is what the ledger says.
+    # The change names the author; the ledger names the requester.
     authors = [*filter(None, (change.author, requester))] or [""]
     found: dict[str, str] = {}
     for name, author in itertools.product(sorted(set(names)), authors):

@@ -1,8 +1,8 @@
 """
-How does a request come in, and an answer go out?
+How does the server receive requests and send answers?
 
-uvicorn with h11 reads a request whole; a thread answers it. Refusals of a grant, and everything that changes something,
-are in the journal.
+uvicorn with h11 reads a complete request; a thread answers it. The journal contains all refusals of a grant and all
+changing requests.
 """
 
 from __future__ import annotations
@@ -54,20 +54,20 @@ _LOG: Final = logging.getLogger("stacks_pulumi.broker")
 _THREADS: Final = 64
 _WINDOW: Final = 60.0
 _PER_MINUTE: Final = 1200
-"""The most requests of one grant in a minute, also of those that cost the platform nothing."""
+"""The most requests of one grant in a minute, including requests that are not sent to the platform."""
 _REFUSED: Final = 60
 """The most refusals of one grant in a minute: each is a line of the journal."""
 _HANDED_IN: Final = 60
-"""The most changes and approvals in a minute, of one grant or, without a token, of one address."""
+"""The most changes and approvals in a minute from one grant or, without a token, from one address."""
 _CONNECTIONS: Final = 150
-"""With more open connections, the one that has waited longest for its request is closed."""
+"""The most open connections. Above it, the connection that has waited longest for its request is closed."""
 _HELD: Final = 64 * 1024 * 1024
-"""The same for the bytes of long bodies that are held."""
+"""The most bytes of incomplete long bodies in memory. Above it, the oldest such connection is closed."""
 _LAST: Final = 1.0
-"""Seconds that the connection of a client without a request stays open when the server ends, for the last bytes."""
+"""Seconds for which a connection without a request stays open when the server ends, for the last bytes."""
 _MANY: Final = 1000
 _LOOK: Final = 5.0
-"""Seconds between two looks at whether a server for one run is used."""
+"""Seconds between two checks whether a server for one run is used."""
 _HTTP: Final = "http"
 _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[\w.-]{1,253})(?::[0-9]{1,5})?", re.ASCII)
 
@@ -78,7 +78,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 class Shares:
     """
-    How many requests each client has made in the last minute.
+    Counts the requests of each client in the last minute.
 
     Args:
         clock: The clock.
@@ -90,7 +90,7 @@ class Shares:
         self._at: dict[str, deque[float]] = {}
 
     def count(self, who: str, number: int, most: int) -> tuple[int, float]:
-        """Count some requests, or one less; return what is left, and in how many seconds the first is forgotten."""
+        """Add to a client's count, or take one off; return the rest and the seconds until the first request expires."""
         now = self._clock.now()
         with self._lock:
             if len(self._at) > _MANY:
@@ -106,12 +106,12 @@ class Shares:
 
 class App:
     """
-    The broker behind HTTP, as an application of ASGI.
+    The broker as an ASGI application.
 
     Args:
         folder: Its folder.
         upstream: The platform.
-        hosts: The names by which clients may address it; `None` for any, on a socket that only files reach.
+        hosts: The names by which clients may address it; `None` for any name, on a Unix socket.
         clock: The clock.
         embedded: Whether it serves one run.
     """
@@ -136,7 +136,7 @@ class App:
         """Answer one request."""
         if scope["type"] != _HTTP:
             return
-        # In the scope, where its connection counts it.
+        # In the scope, so that the protocol can count its bytes.
         body = scope["body"] = bytearray()
         reply = None
         longest = LONGEST if scope["raw_path"].startswith(OWN.encode()) else LONGEST_BODY
@@ -163,7 +163,7 @@ class App:
             reply = await loop.run_in_executor(self._pool, self.respond, incoming)
         headers = {**reply.headers, "content-length": str(len(reply.body)), "cache-control": "no-store"}
         if reply.status in {400, 413}:
-            # The bytes left in the connection may be the rest of another request.
+            # The remaining bytes in the connection could be read as another request.
             headers["connection"] = "close"
         encoded = [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
         await send({"type": "http.response.start", "status": reply.status, "headers": encoded})
@@ -171,11 +171,11 @@ class App:
         await send({"type": "http.response.body", "body": reply.body})
 
     def close(self) -> None:
-        """Wait for what is under way."""
+        """Wait for the requests in progress."""
         self._pool.shutdown(wait=True)
 
     def respond(self, incoming: Incoming) -> Reply:
-        """Return the answer to a request. Whatever goes wrong, nothing is forwarded that was not reserved."""
+        """Return the answer to a request. After any error, no request is forwarded that was not reserved."""
         began, grant = self._clock.now(), None
         self.used = began
         try:
@@ -199,7 +199,13 @@ class App:
             )
         except Exception:  # noqa: BLE001  (fail closed, with an answer)
             _LOG.exception("a request could not be judged")
-            reply = json_reply(500, {"success": False, "error": "the broker failed, and refuses the request"})
+            reply = json_reply(
+                500,
+                {
+                    "success": False,
+                    "error": "the broker had an internal error and refuses the request: see its log",
+                },
+            )
         if grant is not None and reply.status != 429:
             try:
                 self._check_rate(f"refused {grant.id}", _REFUSED, "too many refused requests of this grant")
@@ -211,14 +217,14 @@ class App:
     def _check_host(self, incoming: Incoming) -> None:
         host = _HOST.fullmatch(incoming.header("host") or "")
         if self._hosts is not None and (host is None or host[1].strip("[]").lower() not in self._hosts):
-            raise RequestRefusedError(400, "this broker does not answer for that name (the header Host)")
+            raise RequestRefusedError(400, "this broker does not accept the name in the Host header")
 
     def _grant(self, incoming: Incoming) -> Grant | None:
         token = incoming.token
         if not token:
             return None
         if self._upstream.is_key(token):
-            _LOG.warning("a client has the API key itself, and was refused: it belongs to the broker alone")
+            _LOG.warning("refused a client that sent the API key itself: only the broker may have this key")
             raise RequestRefusedError(401, "Invalid API key")
         grant = self._folder.ledger.grant_of(token)
         if grant is None or grant.revoked is not None:
@@ -228,7 +234,8 @@ class App:
     def _forwarded(self, incoming: Incoming, grant: Grant | None) -> Reply:
         if grant is None:
             raise RequestRefusedError(401, "Invalid API key")
-        # It counts as one until it is known how many it sends: many at once are not more than the share.
+        # The request counts as one until its real number of calls is known, so that parallel requests stay within the
+        # share.
         share = self._take_share(grant)
         before = self._upstream.calls
         try:
@@ -243,12 +250,12 @@ class App:
             left, wait = self._shares.count(grant.id, self._upstream.calls - before - 1, share)
         headers = {**reply.headers, **self._rate(share, max(left, 0), wait)}
         if reply.decision in {"found", "replay"}:
-            # It was not sent again.
+            # The request was not sent again.
             headers["x-broker"] = reply.decision
         return Reply(reply.status, reply.body, headers, reply.decision)
 
     def _check_rate(self, who: str, most: int, text: str, *, of_platform: bool = False) -> None:
-        """Count a request, or refuse it if there were too many in the last minute. What is refused does not count."""
+        """Count a request, or refuse it if there were too many in the last minute. A refused request does not count."""
         left, wait = self._shares.count(who, 1, most)
         if left < 0:
             self._shares.count(who, -1, most)
@@ -257,7 +264,7 @@ class App:
             raise RequestRefusedError(429, text, headers=headers)
 
     def _take_share(self, grant: Grant) -> int:
-        """Count a request in the share that a grant has of the platform's rate limit, and return the share."""
+        """Count a request towards the grant's share of the platform's rate limit, and return the share."""
         share = max(int(self._upstream.per_minute * self._folder.settings().requests_share), 1)
         self._check_rate(grant.id, share, "Rate limit exceeded: the share of this grant", of_platform=True)
         return share
@@ -271,8 +278,8 @@ class App:
         }
 
     def _note(self, grant: Grant, incoming: Incoming, reply: Reply, seconds: float) -> None:
-        """Write a refusal into the journal. A request that was sent is written with its outcome."""
-        # The change may be long, and is in the ledger if it was accepted.
+        """Write a refusal into the journal. The kernel writes a forwarded request with its outcome."""
+        # A change may be long, and the ledger contains it if it was accepted.
         body = b"" if incoming.path.startswith(OWN) else incoming.body[:2000]
         request = incoming.method[:10], incoming.path[:500], body.decode("utf-8", "replace")
         ledger = self._folder.ledger
@@ -285,7 +292,7 @@ class App:
 
     def _own(self, incoming: Incoming, grant: Grant | None) -> Reply:
         if incoming.query:
-            raise RequestRefusedError(400, "there is no query here")
+            raise RequestRefusedError(400, "this endpoint accepts no query")
         what = incoming.path.removeprefix(OWN)
         if incoming.method == "POST" and what in {"changes", "approvals"}:
             return self._handed_in(incoming, grant, what)
@@ -303,12 +310,12 @@ class App:
         return json_reply(200, {"success": True, **self._told(what, grant)})
 
     def _told(self, what: str, grant: Grant) -> dict[str, Any]:
-        """Return what a grant reads of the broker."""
+        """Return the broker's data for a grant."""
         if what == "me":
             return self.desk.describe(grant)
         self.kernel.may_still(grant, "ask for another grant")
         if what in {"limits", "log", "rules"}:
-            # They read much.
+            # These answers need many reads.
             self._take_share(grant)
         if what == "settings":
             return {**self.desk.settings(), "process": {"pid": os.getpid(), "uid": os.getuid()}}
@@ -352,12 +359,12 @@ class _Signed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def _signed(incoming: Incoming) -> tuple[str, list[str]]:
-    """Return a statement and its signatures. All else in so long a body is refused before it takes memory."""
+    """Return a statement and its signatures. Other content of a long body is refused before it uses memory."""
     try:
         body = msgspec.json.decode(incoming.body, type=_Signed)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise RequestRefusedError(
-            400, "it needs `statement`, a text, and `signatures`, a list of texts"
+            400, "it needs `statement` (a text) and `signatures` (a list of texts)"
         ) from None
     return body.statement, body.signatures
 
@@ -365,7 +372,7 @@ def _signed(incoming: Incoming) -> tuple[str, list[str]]:
 @dataclass(frozen=True)
 class Listen:
     """
-    Where a broker listens.
+    The address or socket on which a broker listens.
 
     Attributes:
         host: The address; empty for a Unix socket.
@@ -380,10 +387,10 @@ class Listen:
     @classmethod
     def of(cls, text: str) -> Listen:
         """
-        Return what `--listen` says: `ADDRESS:PORT`, or `unix:PATH`.
+        Parse the value of `--listen`: `ADDRESS:PORT` or `unix:PATH`.
 
         Raises:
-            ConfigError: It is something else.
+            ConfigError: The value has a different form.
         """
         if text.startswith("unix:"):
             return cls("", 0, Path(text.removeprefix("unix:")))
@@ -399,11 +406,11 @@ class Listen:
 
     @property
     def is_local(self) -> bool:
-        """Whether nothing outside of this machine reaches it."""
+        """Whether only this machine can reach it."""
         return self.path is not None or ipaddress.ip_address(self.host).is_loopback
 
     def hosts(self, names: Collection[str]) -> frozenset[str] | None:
-        """Return the names by which clients may address it; `None` for any."""
+        """Return the names by which clients may address it; `None` for any name."""
         if self.path is not None:
             return None
         local = {"localhost", "127.0.0.1", "::1"} if self.is_local else set()
@@ -411,10 +418,10 @@ class Listen:
 
     def bind(self) -> socket.socket:
         """
-        Return a socket that listens there. A Unix socket is for the broker's user and its group.
+        Return a listening socket. Only the broker's user and group may use a Unix socket.
 
         Raises:
-            ConfigError: It cannot listen there.
+            ConfigError: The address or path cannot be used.
         """
         try:
             if self.path is not None:
@@ -423,7 +430,7 @@ class Listen:
                         _check_unused(self.path)
                         self.path.unlink()
                 made = socket.socket(socket.AF_UNIX)
-                # Nobody else connects, also not before a `chmod`.
+                # With a umask, no other user can connect, even for a moment before a `chmod`.
                 before = os.umask(0o117)
                 try:
                     made.bind(str(self.path))
@@ -432,7 +439,8 @@ class Listen:
                 made.listen(200)
                 return made
             family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-            # With its protocol, because asyncio turns off Nagle's algorithm only then: an answer waited 40 ms.
+            # The protocol is given, because only then asyncio turns off Nagle's algorithm, which delayed answers by 40
+            # ms.
             made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             made.bind((self.host, self.port))
@@ -446,10 +454,10 @@ class Listen:
 
 def _check_unused(path: Path) -> None:
     """
-    Check that nobody listens on a Unix socket: its clients would give their tokens to another server.
+    Check that no server listens on a Unix socket: replacing it would take over the clients of another server.
 
     Raises:
-        ConfigError: Somebody does.
+        ConfigError: A server listens.
     """
     with socket.socket(socket.AF_UNIX) as probe:
         try:
@@ -467,7 +475,7 @@ class Tls:
     Attributes:
         certificate: Its file.
         key: The file of its private key.
-        clients: The file with the authorities of clients' certificates; `None` if clients need none.
+        clients: The file with the authorities of clients' certificates; `None` if clients need no certificate.
     """
 
     certificate: Path
@@ -476,10 +484,10 @@ class Tls:
 
     def check(self) -> None:
         """
-        Check that the files are there, and that the private key is not for everybody. A group may have it.
+        Check that the files exist and that others cannot read the private key. A group may read it.
 
         Raises:
-            ConfigError: They are not, or it is.
+            ConfigError: A file is missing, or others can read the private key.
         """
         try:
             modes = {path: path.stat().st_mode for path in (self.certificate, self.key, self.clients) if path}
@@ -499,9 +507,9 @@ class Server:
 
     Args:
         folder: The folder.
-        listen: Where to listen; by default as `gate.yaml` says.
-        tls: The certificate; needed on an address that is not local.
-        names: More names by which clients may address it.
+        listen: Where to listen; by default the setting in `gate.yaml`.
+        tls: The certificate; required on an address that is not local.
+        names: Additional names by which clients may address it.
         clock: The clock.
         embedded: Whether it serves one run, and ends some minutes after the last process that uses it (`in_use`).
 
@@ -563,10 +571,10 @@ class Server:
 
     def run(self, ready: Callable[[str], None] = lambda _url: None) -> None:
         """
-        Serve until SIGTERM or SIGINT, or `stop`: then take no new request, and end what is under way.
+        Serve until SIGTERM, SIGINT or `stop`; then accept no new requests and complete those in progress.
 
         Args:
-            ready: Called with the address when it listens.
+            ready: Called with the address when the server listens.
         """
         import uvicorn  # noqa: PLC0415  (only a server needs it)
 
@@ -583,7 +591,7 @@ class Server:
             log_config=None,
             access_log=False,
             server_header=False,
-            # A client takes the date of an answer for the platform's time: only the platform's own is passed on.
+            # A client reads the platform's time from the Date header, so only the platform's own header is passed on.
             date_header=False,
             proxy_headers=False,
             timeout_keep_alive=30,
@@ -601,7 +609,7 @@ class Server:
                 self.app.close()
 
     def _end_unused(self) -> None:
-        """End when no process uses this server any more, and what a killed one has made may no longer be removed."""
+        """End the server when no process uses it and the time to undo creates of a killed process is over."""
         used = self._clock.now()
         while self._clock.now() - max(used, self.app.used) < GRACE:
             self._clock.sleep(_LOOK)
@@ -609,7 +617,7 @@ class Server:
         self.stop()
 
     def stop(self) -> None:
-        """Let `run` end."""
+        """Make `run` end."""
         deadline = time.monotonic() + 10
         while self._server is None and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -617,11 +625,11 @@ class Server:
 
 
 def _protocol() -> Any:
-    """Return how connections are read: slow clients do not keep others out."""
+    """Return a protocol with which slow clients do not keep other clients out."""
     from uvicorn.protocols.http.h11_impl import H11Protocol  # noqa: PLC0415  (only a server needs it)
 
     class Protocol(H11Protocol):
-        """Closes what has waited longest for its request, if there are too many connections or too long bodies."""
+        """Closes the connection that has waited longest for its request if connections or held bytes exceed a limit."""
 
         since = 0.0
 
@@ -637,11 +645,12 @@ def _protocol() -> Any:
                 self._close_oldest(LONGEST_BODY)
 
         def _close_oldest(self, least: int) -> None:
-            """Close the oldest of those that wait for their request and hold so many bytes of it."""
+            """Close the oldest connection that waits for its request and holds at least `least` bytes."""
             others = [one for one in self._all if one.waits and one.holds >= least]
             if others:
                 oldest = min(others, key=lambda one: one.since)
-                # It is told that it is lost only after all that connect at once are there.
+                # `connection_lost` is called only after all simultaneous connections are accepted, so it is removed
+                # here.
                 self.connections.discard(oldest)
                 oldest.transport.abort()
 
@@ -651,13 +660,13 @@ def _protocol() -> Any:
 
         @property
         def holds(self) -> int:
-            """How many bytes of the body of its request are here."""
+            """The number of received bytes of its request's body."""
             cycle: Any = self.cycle
             return 0 if cycle is None else len(cycle.body) + len(cycle.scope.get("body", b""))
 
         @property
         def waits(self) -> bool:
-            """Whether no request of it is answered now: it is idle, or sends one."""
+            """Whether it is idle or still sends a request."""
             cycle: Any = self.cycle
             return cycle is None or cycle.response_complete or cycle.more_body
 
@@ -666,7 +675,7 @@ def _protocol() -> Any:
             super().on_response_complete()
 
         def shutdown(self) -> None:
-            """Close the connection, after the answer that is being made. A client that is silent holds up nothing."""
+            """Close the connection after the current answer. A silent client does not delay the shutdown."""
             super().shutdown()
             if self.waits:
                 self.loop.call_later(_LAST, self.transport.abort)

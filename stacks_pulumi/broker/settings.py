@@ -1,8 +1,8 @@
 """
-What does `gate.yaml` say?
+What does `gate.yaml` set?
 
-It is the settings of a gate and of its broker: rules, limits, approvers, and what a server needs. The packs, their
-configuration, prices, budgets and `allowed_signers` are files next to it.
+It contains the settings of a gate and its broker: rules, limits, approvers, and settings of the server. The packs,
+their configuration, prices, budgets and `allowed_signers` are files next to it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ BUILT_IN: Final = (
     "max-replacements",
     "unpriced",
 )
-"""The names of the rules that this package has."""
+"""The names of the built-in rules."""
 
 _A_TEXT: Final = {"type": "string", "minLength": 1}
 
@@ -65,7 +65,7 @@ class PackFile(_Section, frozen=True):
 
 class Limits(_Section, frozen=True):
     """
-    Limits on the monthly price of the stack. A change that exceeds one is refused, and no approval helps.
+    Limits on the monthly price of the stack. A change that exceeds a limit is refused, even with an approval.
 
     Attributes:
         max_increase: The most that a change may add.
@@ -78,11 +78,11 @@ class Limits(_Section, frozen=True):
 
 class AtMost(_Section, frozen=True):
     """
-    The most that a change may have of something.
+    The highest number of steps of one sort in a change.
 
     Attributes:
-        limit: The most.
-        otherwise: What happens to a change with more.
+        limit: The highest number.
+        otherwise: The effect on a change with a higher number.
     """
 
     limit: Count
@@ -94,13 +94,13 @@ class Rules(_Section, frozen=True, rename="kebab"):
     The rules about changes.
 
     Attributes:
-        destroys_data: Deletion or replacement of what has data.
+        destroys_data: Deletion or replacement of a container or resource with data.
         restores_data: A restore of a backup, which overwrites data.
-        opens_access: An address, or external access, that is opened.
-        keeps_billed: A container that leaves the stack and stays billed (`retain_on_delete`, `deleted_with`, a look-up
-            in its place). No later total of the stack has it.
-        max_deletions: The most deletions.
-        max_replacements: The most replacements.
+        opens_access: An opened address or external access.
+        keeps_billed: A container that leaves the stack and stays billed (`retain_on_delete`, `deleted_with`, or a
+            look-up in its place). No later total of the stack includes it.
+        max_deletions: The highest number of deletions.
+        max_replacements: The highest number of replacements.
         unpriced: Resources whose price has no known upper bound.
     """
 
@@ -118,8 +118,8 @@ class Free(_Section, frozen=True):
     The changes that need no approval.
 
     Attributes:
-        increase_per_day: The most that changes of 24 hours may add to the monthly price.
-        code: It is read and ignored: the code of a program has no key.
+        increase_per_day: The most that changes within 24 hours may add to the monthly price.
+        code: Accepted and ignored, because the code of a program has no key.
     """
 
     increase_per_day: Decimal
@@ -133,7 +133,7 @@ class ApproverLimit(_Section, frozen=True):
     Attributes:
         ceiling: The highest increase of the monthly price.
         stacks: Patterns for the stacks, as in a shell: `*/dev` matches PROJECT/STACK.
-        may_destroy: Whether they may approve a change that destroys or overwrites data.
+        may_destroy: Whether the approver may approve a change that destroys or overwrites data.
     """
 
     ceiling: Decimal | None = None
@@ -141,17 +141,17 @@ class ApproverLimit(_Section, frozen=True):
     may_destroy: bool = True
 
     def covers(self, stack: str) -> bool:
-        """Return whether they may approve changes of a stack, named PROJECT/STACK."""
+        """Return whether the approver may approve changes of a stack, named PROJECT/STACK."""
         return self.stacks is None or any(fnmatchcase(stack, pattern) for pattern in self.stacks)
 
 
 class KeySource(_Section, frozen=True):
     """
-    Where the API key is. Left out: the environment variable STACKS_API_KEY.
+    The source of the API key. Left out: the environment variable STACKS_API_KEY.
 
     Attributes:
-        file: A file that nobody else can read.
-        credential: The name of a credential of systemd (`LoadCredential`).
+        file: A file that no other user can read.
+        credential: The name of a systemd credential (`LoadCredential`).
     """
 
     file: Text | None = None
@@ -179,10 +179,10 @@ class Keys(_Section, frozen=True):
 
 class AccountLimits(_Section, frozen=True):
     """
-    Limits on the whole account, which bind every grant, also a signed one.
+    Limits on the whole account. They apply to every grant, including that of a signed change.
 
     Attributes:
-        max_total: The highest monthly price, at every create.
+        max_total: The highest monthly price, which is checked at every create.
     """
 
     max_total: Decimal
@@ -194,18 +194,18 @@ FreeAction: TypeAlias = Literal["start", "restart", "connect-own", "backup", "pi
 
 class Policy(_Section, frozen=True):
     """
-    The authority of a `budget` grant without a person.
+    What a `budget` grant may do without a person.
 
     Attributes:
-        increase_per_day: The most that its creates of 24 hours may add to the monthly price. What is over it needs an
-            approval.
-        max_total: The highest monthly price of what its grants have made.
+        increase_per_day: The most that its creates within 24 hours may add to the monthly price. A create above this
+            amount needs an approval.
+        max_total: The highest monthly price of all containers that its grants have created.
         templates: The templates that it may create; all, if left out.
         plans: The plans that it may create; all, if left out.
-        own: Which containers are its own: those that were created under it, for the same stack.
-        only: With `own`, it reads only the containers of its stack.
-        free: What it may do with its own containers.
-        undo: For how long after the creation it may remove what it has made.
+        own: Its own containers: those that its grants created for the same stack.
+        only: With `own`, a grant can read only the containers of its stack.
+        free: The actions that it may take with its own containers.
+        undo: The time after a creation in which it may remove the created container.
     """
 
     increase_per_day: Decimal = Decimal(0)
@@ -225,31 +225,32 @@ class GateFile(_Section, frozen=True):
     Attributes:
         version: The version of the format.
         stacks: Patterns for the stacks that this gate is for, as PROJECT/STACK; all, if left out.
-        packs: The policy packs under which every plan is made and applied.
+        packs: The policy packs that run at every plan and update.
         limits: Limits on the monthly price of the stack.
         rules: The rules about changes.
         own_rules: Python files with more rules, in the gate's folder.
-        free: What needs no approval. Left out: every change with a step needs one.
+        free: The changes that need no approval. Left out: every change with a step needs an approval.
         approvers: The file with the keys of the approvers, in the format of ssh-keygen's allowed_signers.
-        approver_limits: What single approvers may approve, by name. Who is not in it may approve all.
+        approver_limits: Limits of single approvers, by name. An approver who is not listed may approve all changes.
         two_approvals: The rules whose findings need the approvals of two people.
-        other_than_author: Whether the author of the last commit may not approve it.
-        record_expires: For how long after its plan a change may be handed in. A change with a later end is refused.
+        other_than_author: Whether the author of the last commit may not approve the change.
+        record_expires: The time after the plan in which a change may be handed in. A change with a later end is
+            refused.
         harmless: Patterns for types of other providers that hold no data and open nothing, for instance `random:*`. All
-            others count as the worst.
+            other types are treated as the worst case.
         prices: The file with the prices of other providers' resources.
-        live_prices: Whether prices are asked from the API, and not taken from the catalogue.
+        live_prices: Whether prices come from the API instead of the catalogue.
         budgets: The file with budgets over several stacks.
-        base_url: The address of the API, if it is not the default. A stack with another address is refused.
-        key: Where the broker's API key is.
+        base_url: The address of the API, if it is not the default. A stack with a different address is refused.
+        key: The source of the broker's API key.
         keys: Two keys instead of one.
         listen: Where the broker listens: ADDRESS:PORT, or unix:PATH.
         account: Limits on the whole account.
-        requests_share: The most of the rate limit that one grant may use.
-        rules_ref: A git ref, such as `origin/main`, from which the folder's rules, packs and approvers are read: all of
-            this file but `key`, `keys`, `base_url` and `listen`, and the files next to it. The ledger stays in the
-            folder.
-        policies: What `budget` grants may do, by name.
+        requests_share: The highest share of the rate limit that one grant may use.
+        rules_ref: A git ref, such as `origin/main`, from which the folder's rules, packs and approvers are read: the
+            files next to this file, and its content except `key`, `keys`, `base_url` and `listen`. The ledger stays in
+            the folder.
+        policies: The policies of `budget` grants, by name.
     """
 
     version: Literal[1] = 1
@@ -297,21 +298,21 @@ class GateFile(_Section, frozen=True):
         Args:
             name: The person.
             author: The author of the change, as `Name <address>`; empty if not known.
-            stack: The stack that it is about, as PROJECT/STACK.
-            ceiling: The increase of the monthly price that they approve; `None` for any.
+            stack: The stack of the change, as PROJECT/STACK.
+            ceiling: The increase of the monthly price to approve; `None` for any.
             destroys: Whether data is destroyed or overwritten.
             owners: The other stacks that own containers of it; an empty name for none.
         """
         if self.other_than_author:
             if not author:
-                return "the author of the change is not known, and another person has to approve it"
+                return "the author of the change is not known, so no approver counts as another person"
             if is_author(name, author):
-                return f"{name} is the author of the change, and another person has to approve it"
+                return f"{name} is the author of the change, so another person must approve it"
         limit = self.approver_limits.get(name, ApproverLimit())
         if not limit.covers(stack) or (limit.stacks is not None and owners):
             return f"{name} may not approve changes of {', '.join([stack, *sorted(owners)])}"
         if destroys and not limit.may_destroy:
-            return f"{name} may not approve that data is destroyed or overwritten"
+            return f"{name} may not approve a change that destroys or overwrites data"
         if limit.ceiling is not None and (ceiling is None or ceiling > limit.ceiling):
             given = "and there is no ceiling" if ceiling is None else f"not {usd(ceiling)}"
             return f"{name} may approve an increase of {usd(limit.ceiling)} a month at most, {given}"
@@ -320,16 +321,16 @@ class GateFile(_Section, frozen=True):
 
 _GONE: Final = {
     ".rules.destroys-data.backup_within_hours": (
-        "a younger backup does not excuse the deletion of one any more: write `destroys-data: approve`"
+        "a newer backup no longer exempts a deletion: write `destroys-data: approve`"
     ),
-    ".project_settings": "a program may have any setting, because its code has no key: remove it",
-    ".platform": "the broker reads no file about the platform: remove it",
+    ".project_settings": "a program may use any setting, because its code has no key: remove this setting",
+    ".platform": "the broker reads no file about the platform: remove this setting",
 }
 """Setting of an earlier version -> what to do."""
 
 
 def is_author(name: str, author: str) -> bool:
-    """Return whether an approver's name is that of an author: their name, their address, or what is before its @."""
+    """Return whether an approver's name matches an author's name, address, or the part of the address before the @."""
     who, _, address = author.rpartition("<")
     address = address.rstrip(">").strip().casefold()
     names = {who.strip().casefold(), address, address.partition("@")[0]}
@@ -343,10 +344,10 @@ def read_file(folder: Path, given: str, source: str | None = None) -> tuple[Gate
     Args:
         folder: The folder.
         given: The folder as the user wrote it.
-        source: Where it is from, if not from there.
+        source: The origin of the folder, if it is a copy.
 
     Raises:
-        ConfigError: There are none, or one is wrong. The message has the line.
+        ConfigError: There are no settings, or one is wrong. The message names the line.
     """
     path = folder / FILE
     shown = str(Path(given) / FILE) if source is None else f"{FILE} ({source})"
@@ -365,9 +366,9 @@ def read_file(folder: Path, given: str, source: str | None = None) -> tuple[Gate
             raise reader.error(where, instead)
     file: GateFile = reader.read(document, GateFile, "")
     if not 0 < file.requests_share <= 1:
-        raise reader.error(".requests_share", "requests_share must be above 0, and 1 at most")
+        raise reader.error(".requests_share", "requests_share must be above 0 and at most 1")
     if file.key is not None and file.keys is not None:
-        raise reader.error(".keys", "there is a `key` too: write one of them")
+        raise reader.error(".keys", "there is also a `key`: write only one of them")
     return file, reader
 
 
@@ -376,7 +377,7 @@ def read_key(source: KeySource | None, name: str) -> str:
     Return the API key.
 
     Args:
-        source: Where it is; `None` for the environment variable STACKS_API_KEY.
+        source: Its source; `None` for the environment variable STACKS_API_KEY.
         name: The setting, for messages.
 
     Raises:
@@ -401,7 +402,7 @@ def read_key(source: KeySource | None, name: str) -> str:
         return check_api_key(text_of(path).strip())
     except (OSError, ValueError) as error:
         raise ConfigError(
-            f"the API key {path} cannot be read: {why_unreadable(error)}", code="file-access"
+            f"the API key in {path} cannot be read: {why_unreadable(error)}", code="file-access"
         ) from None
 
 
@@ -412,7 +413,7 @@ def schema() -> dict[str, Any]:
 
 
 def _as_written(part: Any) -> Any:
-    """Return a part of the schema with amounts and times as the file has them: `12.50`, and not a text; `4h`."""
+    """Return a part of the schema with amounts and times in the file's form: `12.50` without quotes, and `4h`."""
     if isinstance(part, list):
         return [_as_written(one) for one in part]
     if not isinstance(part, dict):

@@ -1,7 +1,7 @@
 """
-Whose key has signed some bytes, and did it hold then?
+Whose key has signed some bytes, and was it valid at that time?
 
-It is `ssh-keygen -Y`, so a key may be a file, in an agent, or on a hardware token.
+It runs `ssh-keygen -Y`, so a key may be in a file, in an agent, or on a hardware token.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from stacks_pulumi.broker.signers import NAMESPACE, names_of
 from stacks_pulumi.errors import StacksError, clean
 
 BEGIN: Final = b"-----BEGIN SSH SIGNATURE-----"
-"""How a signature begins."""
+"""The first line of a signature."""
 
 _ARMOUR: Final = re.compile(
     rb"-----BEGIN SSH SIGNATURE-----\n[A-Za-z0-9+/=\n]+\n-----END SSH SIGNATURE-----\n?"
@@ -36,23 +36,23 @@ def sign(text: bytes, key: Path) -> bytes:
     Return a signature, in SSH's armour.
 
     Args:
-        text: What is signed.
-        key: The private key, or the public one of a key that an agent has.
+        text: The bytes to sign.
+        key: The private key, or the public key of a key in an agent.
 
     Raises:
-        SignatureError: It cannot be signed.
+        SignatureError: The key cannot sign.
     """
     if not key.is_file():
         raise SignatureError(f"there is no key {key}: name it with --key", code="file-access")
-    # From standard input: next to a file, an existing signature would make it ask.
+    # From standard input: for a file with an existing signature, ssh-keygen would ask a question.
     done = _run(["-Y", "sign", "-f", str(key), "-n", NAMESPACE], text)
     if done.returncode or not done.stdout.startswith(BEGIN):
         said = _said(done)
-        # It says "incorrect passphrase", although it asked for none.
+        # ssh-keygen prints "incorrect passphrase" although it asked for none.
         why = (
-            "has a passphrase, which is not asked for here"
+            "has a passphrase, and this command does not ask for it"
             if "passphrase" in said
-            else f"does not sign: {said}"
+            else f"cannot sign: {said}"
         )
         private = str(key).removesuffix(".pub")
         raise SignatureError(
@@ -65,19 +65,19 @@ def sign(text: bytes, key: Path) -> bytes:
 
 def new_key(path: Path) -> None:
     """
-    Write a new key without a passphrase, and beside it the public one.
+    Write a new key without a passphrase, and its public key next to it.
 
     Raises:
-        SignatureError: It cannot be made.
+        SignatureError: The key cannot be created.
     """
     done = _run(["-q", "-t", "ed25519", "-N", "", "-C", path.name, "-f", str(path)])
     if done.returncode:
-        raise SignatureError(f"no key can be made: {_said(done)}", code="file-access")
+        raise SignatureError(f"no key can be created: {_said(done)}", code="file-access")
 
 
 def signer_of(text: bytes, signature: bytes, signers: Path, at: datetime.datetime) -> str:
     """
-    Return whose key has signed a text.
+    Return the name of the person whose key has signed a text.
 
     Args:
         text: The text.
@@ -86,7 +86,7 @@ def signer_of(text: bytes, signature: bytes, signers: Path, at: datetime.datetim
         at: The time at which their keys have to be valid, in UTC.
 
     Raises:
-        SignatureError: The signature is not a known approver's.
+        SignatureError: The signature is not from a known approver.
         ConfigError: The file of signers is wrong.
     """
     if not _ARMOUR.fullmatch(signature):
@@ -94,8 +94,8 @@ def signer_of(text: bytes, signature: bytes, signers: Path, at: datetime.datetim
     name, said = _principal(signature, signers, at)
     if name is None:
         raise SignatureError(
-            f"no valid key in {signers.name} made this signature: {said} Its line may be missing, or its time may be "
-            "over",
+            f"no valid key in {signers.name} made this signature: {said} The key's line may be missing, or the key "
+            "may have expired",
             code="invalid-argument",
         )
     checked = _with_signature(["-Y", "verify", "-I", name, "-n", NAMESPACE], signature, signers, at, text)
@@ -105,7 +105,7 @@ def signer_of(text: bytes, signature: bytes, signers: Path, at: datetime.datetim
 
 
 def _principal(signature: bytes, signers: Path, at: datetime.datetime) -> tuple[str | None, str]:
-    """Return whose key made a signature, if it holds at a time, and what ssh-keygen said."""
+    """Return the owner of a signature's key if the key is valid at a time, and the message of ssh-keygen."""
     names = names_of(signers)
     found = _with_signature(["-Y", "find-principals"], signature, signers, at)
     lines = set(found.stdout.decode(errors="replace").split())
@@ -124,7 +124,7 @@ def _with_signature(
 
 
 def _run(words: Sequence[str], data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    """Run ssh-keygen without a terminal, where it cannot ask for a passphrase. It reads local times, hence UTC."""
+    """Run ssh-keygen without a terminal, so that it asks for no passphrase, and in UTC: it reads local times."""
     environment = {**without_secrets(*OF_SSH), "TZ": "UTC", "LC_ALL": "C", "SSH_ASKPASS_REQUIRE": "never"}
     try:
         return subprocess.run(  # noqa: S603  (no shell)
@@ -143,11 +143,11 @@ def _run(words: Sequence[str], data: bytes = b"") -> subprocess.CompletedProcess
         ) from None
     except subprocess.TimeoutExpired:
         raise SignatureError(
-            "ssh-keygen did not end: touch the hardware key in time", code="timed-out"
+            "ssh-keygen timed out: touch the hardware key in time", code="timed-out"
         ) from None
 
 
 def _said(done: subprocess.CompletedProcess[bytes]) -> str:
     lines = (done.stderr + done.stdout).decode(errors="replace").splitlines()
     told = [clean(line.strip()) for line in lines if line.strip() and "Signing data" not in line]
-    return told[-1][:300] if told else f"ssh-keygen ended with {done.returncode}"
+    return told[-1][:300] if told else f"ssh-keygen ended with the exit code {done.returncode}"

@@ -1,8 +1,8 @@
 """
-Who is in the file of signers, and when do their keys hold?
+Which people does the file of signers list, and when are their keys valid?
 
-The file is in the format of ssh-keygen's `allowed_signers`. A line names one person by one key: patterns, lists and
-certificate authorities would verify as anybody.
+The file is in the format of ssh-keygen's `allowed_signers`. A line names one person and one key. Patterns, lists and
+certificate authorities are refused, because they would accept signatures under any name.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from stacks_pulumi._settings_file import text_of, why_unreadable
 from stacks_pulumi.errors import ConfigError, clean
 
 NAMESPACE: Final = "stacks-pulumi-gate"
-"""The namespace of approvals. A signature of a git commit is in a different one, and no approval."""
+"""The namespace of approvals. A git commit's signature has a different namespace, so it is not an approval."""
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}", re.ASCII)
 _KEY_TYPE: Final = re.compile(r"(ssh|ecdsa|sk)-[a-z0-9@.-]+", re.ASCII)
@@ -39,8 +39,8 @@ class Signer:
         line: Its number.
         name: The person.
         key: Their public key.
-        after: The time before which the key is invalid, in UTC; `None` without one.
-        before: The time after which it is invalid, in UTC; `None` without one.
+        after: The time before which the key is invalid, in UTC; `None` without a limit.
+        before: The time after which it is invalid, in UTC; `None` without a limit.
     """
 
     line: int
@@ -50,7 +50,7 @@ class Signer:
     before: datetime.datetime | None = None
 
     def holds(self, now: datetime.datetime) -> bool:
-        """Return whether the key holds now."""
+        """Return whether the key is valid now."""
         return (self.after is None or self.after <= now) and (self.before is None or now <= self.before)
 
 
@@ -59,7 +59,7 @@ def names_of(signers: Path) -> frozenset[str]:
     Return the names in a file of signers.
 
     Raises:
-        ConfigError: A line does not name one person by one key. A pattern would verify as anybody.
+        ConfigError: A line does not name exactly one person and one key.
     """
     return frozenset(one.name for one in signers_of(signers))
 
@@ -105,13 +105,13 @@ def signers_in(text: str, path: str) -> tuple[Signer, ...]:
 
 
 def _twice(signer: Signer, found: Sequence[Signer]) -> str:
-    """Return why one person would count as two; empty if they do not."""
+    """Return why one person would count as two people; empty if none does."""
     others = [one for one in found if one.name != signer.name]
     owner = next((one.name for one in others if one.key == signer.key), None)
     if owner is not None:
         return f"{signer.name} and {owner} have the same key"
     twin = next((one.name for one in others if one.name.casefold() == signer.name.casefold()), None)
-    return "" if twin is None else f"{signer.name} and {twin} are one name in two spellings"
+    return "" if twin is None else f"{signer.name} and {twin} are two spellings of one name"
 
 
 def _signer(position: int, line: str) -> Signer:
@@ -119,11 +119,11 @@ def _signer(position: int, line: str) -> Signer:
     name, rest = words[0], words[1:]
     if not _NAME.fullmatch(name):
         raise ValueError(
-            f"{clean(name)} is not the name of one person: patterns and lists are refused, since they verify as anybody"
+            f"{clean(name)} is not the name of one person: patterns and lists are refused, because they accept any name"
         )
     times = _times(rest.pop(0)) if rest and not _KEY_TYPE.fullmatch(rest[0]) else {}
     if len(rest) < 2 or not _KEY_TYPE.fullmatch(rest[0]):
-        raise ValueError(f'a line is: NAME namespaces="{NAMESPACE}" KEYTYPE KEY')
+        raise ValueError(f'write a line as: NAME namespaces="{NAMESPACE}" KEYTYPE KEY')
     try:
         key = base64.b64decode(rest[1], validate=True)
     except binascii.Error:
@@ -132,7 +132,7 @@ def _signer(position: int, line: str) -> Signer:
 
 
 def _times(text: str) -> dict[str, datetime.datetime]:
-    """Return the times in the options of a line, after a check of all of them."""
+    """Check the options of a line and return their times."""
     found: dict[str, datetime.datetime] = {}
     if not _OPTIONS.fullmatch(text):
         raise ValueError("its options cannot be read: write them without spaces")
@@ -141,23 +141,25 @@ def _times(text: str) -> dict[str, datetime.datetime]:
     ):
         name, _, value = option.partition("=")
         if name.lower() not in _KNOWN_OPTIONS:
-            # With `cert-authority` the holder of one key makes names.
-            raise ValueError(f"the option {name} is not supported: there are {', '.join(_KNOWN_OPTIONS)}")
+            # With `cert-authority`, the holder of one key could create names.
+            raise ValueError(
+                f"the option {name} is not supported: the options are {', '.join(_KNOWN_OPTIONS)}"
+            )
         if name.lower() == "namespaces" and value.strip('"') != NAMESPACE:
-            raise ValueError(f'its namespaces have to be "{NAMESPACE}"')
+            raise ValueError(f'its namespaces must be "{NAMESPACE}"')
         if name.lower() != "namespaces":
             try:
                 found[name.lower()] = _instant(value)
             except ValueError:
-                # Without a message, ssh-keygen would take the key for one that never holds.
+                # ssh-keygen would treat the key as never valid, without a message.
                 raise ValueError(
-                    f'{clean(option)} is not a time: write it as {name}="20271231" or "202712312359Z"'
+                    f'{clean(option)} is not a valid time: write it as {name}="20271231" or "202712312359Z"'
                 ) from None
     return found
 
 
 def _instant(value: str) -> datetime.datetime:
-    """Return a time of ssh-keygen, which reads local times; `_run` lets that be UTC."""
+    """Return a time in ssh-keygen's form. ssh-keygen reads local times, and `_run` sets the time zone UTC."""
     if not _DATE.fullmatch(value):
         raise ValueError(value)
     digits = value.strip('"Z')

@@ -10,7 +10,7 @@ from stacks_pulumi.endpoints import ENDPOINTS
 
 
 def in_words(one: Permit | Secret) -> str:
-    """Return what is allowed, in one line. Symbols and texts are as JSON has them, in ASCII: no two look alike."""
+    """Return a permit or the read of a secret in one line. Symbols and texts are ASCII JSON, so no two look alike."""
     endpoint = ENDPOINTS[one.endpoint]
     path = endpoint.path.format_map({name: _id_in_words(id_) for name, id_ in one.ids.items()})
     said, times = one.query if isinstance(one, Secret) else one.body, getattr(one, "times", 1)

@@ -1,17 +1,17 @@
 """
-A change is planned, shown, approved by a person, and applied with a grant of a broker.
+Plan a change, show it, let a person approve it, and apply it with a grant of a broker.
 
 The command `stacks-pulumi gate` uses it; `docs/gate.md` describes it. Importing this package imports no other module.
 
-- `settings`: What does a gate's folder say?
-- `start`: How does a gate's folder begin?
-- `checks`: Which mistakes are in a gate's folder?
+- `settings`: What does a gate's folder set?
+- `start`: How is a gate's folder created?
+- `checks`: Which mistakes does a gate's folder contain?
 - `packs`: How does the engine start the policy packs of a gate?
-- `preview`: What does the engine's preview say, with the values before and after it?
-- `change`: What happens to one resource, and what does a rule say of it?
+- `preview`: What does the engine's preview plan, with the values before and after it?
+- `change`: What happens to one resource, and what does a rule find?
 - `permits`: Which requests does a change of resources need?
-- `rules`: Which rules judge what sends no request to STACKS, and which are a gate's own?
-- `client`: How is a broker asked: at its address, or in its folder?
+- `rules`: Which rules judge the steps that send no request to STACKS, and which rules are a gate's own?
+- `client`: How does a command reach a broker: at its address, or in its folder?
 - `embedded`: How is a broker started for one run?
 - `workflow`: How is a change planned, approved and applied through a broker?
 - `words`: How is a change shown to the person who signs it?

@@ -1,4 +1,4 @@
-"""What happens to one resource, and what does a rule say of it?"""
+"""What happens to one resource, and what does a rule find?"""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ Operation: TypeAlias = Literal[
     "same", "create", "update", "replace", "delete", "import", "read", "discard", "keep", "unclear"
 ]
 """
-What happens to an object. `keep`: it leaves the stack and is not deleted. `read`: it is only looked up from now on.
-`discard`: it was only looked up, and is not any longer; nothing happens to it.
-`unclear`: the preview does not show what becomes of it.
+What happens to an object. `keep`: it leaves the stack and is not deleted. `read`: from now on, the program only looks
+it up.
+`discard`: the program only looked it up, and no longer does; nothing happens to the object.
+`unclear`: the preview does not show what happens to it.
 """
 
 _PROVIDERS: Final = "pulumi:providers:"
@@ -30,7 +31,7 @@ class Finding:
     Attributes:
         rule: The rule's name; the gate sets it.
         action: `approve`: the change needs an approval. `refuse`: it is refused.
-        urn: The resource that it is about; empty for the whole change.
+        urn: The resource that the finding is about; empty for the whole change.
         text: The finding, and why it matters, as a sentence.
     """
 
@@ -43,7 +44,7 @@ class Finding:
 @dataclass(frozen=True)
 class Change:
     """
-    One object, before and after a change.
+    One object before and after a change.
 
     Attributes:
         urn: Its URN.
@@ -51,20 +52,21 @@ class Change:
         kind: One of the kinds of STACKS, `unrecognised`, or `None` for a resource of another provider.
         operation: What happens to it.
         before: Its inputs now; empty if it does not exist. Secrets are hidden.
-        after: Its inputs after the change; empty if it does not exist then. A value that is not known is a placeholder.
-        price_before: What it costs a month now.
-        price_after: What it costs a month after the change.
+        after: Its inputs after the change; empty if it does not exist then. An unknown value is a placeholder.
+        price_before: Its monthly price now.
+        price_after: Its monthly price after the change.
         dependants: The URNs of the resources that depend on it, now or after the change.
-        unknown: The inputs that are not known before the change is made; for our resources also those that are secret.
+        unknown: The inputs whose values are unknown until the change is applied; for our resources, secret inputs as
+            well.
         changed: The names of the inputs that change.
-        outputs: What the state shows of it.
+        outputs: Its outputs in the state.
         id: Its id now; empty if it does not exist.
-        custom: Whether it has a provider. A component has none.
+        custom: Whether it has a provider. A component has no provider.
         protected_before: Whether the state protects it from deletion.
         protected_after: Whether it will be protected.
         made_from: For an input, the URNs that its value depends on.
         steps: The engine's names of the steps, in their order.
-        note: What else is known of it.
+        note: A remark for a reader.
         former_type: Its type token now, if an alias changes it.
     """
 

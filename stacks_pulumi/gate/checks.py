@@ -1,8 +1,8 @@
 """
-Which mistakes are in a gate's folder?
+Which mistakes does a gate's folder contain?
 
-Everything is found without an engine, an account or the network: what the engine ignores without a message, patterns
-that match nothing, and changes that no person could approve.
+The checks need no engine, no account and no network. They find settings that the engine ignores without a message,
+patterns that match nothing, and changes that no person could approve.
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ _PATTERN: Final = frozenset("*?[")
 _SECRETS: Final = ("PULUMI_ACCESS_TOKEN", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
 _RULES: Final = (*BUILT_IN, UNKNOWN_VALUES, OTHER_OWNER, rules.NEVER_FREE)
 _NAMED: Final = {"prices": "prices.yaml", "budgets": "budgets.yaml"}
-"""Settings that name a file, with the name that most people choose. Without the setting, nothing reads it."""
+"""Settings that name a file, with the usual name of that file. Without the setting, no program reads the file."""
 
 
 def problems(gate: Gate, now: datetime.datetime) -> Iterator[str]:
     """
     Yield the mistakes in a gate's folder, each as a sentence.
 
-    The packs and the files with own rules are run, without the keys of the environment.
+    This runs the packs and the files with own rules, without the keys in the environment.
 
     Args:
         gate: The gate.
-        now: The time, with a time zone: a key may not hold any longer.
+        now: The time, with a time zone: a key may have expired.
 
     Raises:
         ModuleNotFoundError: A pack needs the extra `policy`.
     """
     yield from of_packs(gate)
     with _without_keys():
-        # In one piece: a generator may be left in the middle.
+        # As one tuple: a caller may leave a generator in the middle, and the keys would not come back.
         found = (*_own_rules(gate), *_without_effect(gate))
     yield from found
     yield from _approvers(gate, now)
@@ -62,9 +62,9 @@ def problems(gate: Gate, now: datetime.datetime) -> Iterator[str]:
 
 def of_packs(gate: Gate) -> tuple[str, ...]:
     """
-    Return the mistakes in the configurations of a gate's packs, which the engine would ignore.
+    Return the mistakes in the configurations of a gate's packs; the engine would ignore these mistakes.
 
-    The packs are run, without the keys of the environment. An exception that has ended is a mistake too.
+    This runs the packs without the keys in the environment. An expired exception is a mistake.
 
     Raises:
         ModuleNotFoundError: A pack needs the extra `policy`.
@@ -75,9 +75,9 @@ def of_packs(gate: Gate) -> tuple[str, ...]:
 
 def of_settings(gate: Gate) -> tuple[str, ...]:
     """
-    Return the settings that would protect nothing, because what they name does not exist, or nothing reads it.
+    Return the settings that would protect nothing, because they name something that does not exist or is not read.
 
-    A limit under a misspelt name would let that person approve everything.
+    An approver's limit under a misspelt name would not limit that approver.
     """
     with _without_keys():
         return tuple(_without_effect(gate))
@@ -85,7 +85,7 @@ def of_settings(gate: Gate) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def _without_keys() -> Iterator[None]:
-    """Run the programs of a gate's folder without keys: they need none."""
+    """Hide the keys in the environment from the programs of a gate's folder, which need no keys."""
     kept = {
         name: value for name, value in os.environ.items() if name.startswith("STACKS_") or name in _SECRETS
     }
@@ -127,7 +127,7 @@ def _pack(gate: Gate, pack: GatePack) -> Iterator[str]:
 
 
 def _exceptions(text: str) -> tuple[str, ...]:
-    """Return what is wrong with a configuration whatever its pack is: double keys, and exceptions without an end."""
+    """Return the mistakes that a configuration of any pack can contain: double keys, and exceptions without an end."""
     from stacks_pulumi.policy.guard import utc_today  # noqa: PLC0415  (it needs an extra)
     from stacks_pulumi.policy.options import read_configuration  # noqa: PLC0415  (as above)
     from stacks_pulumi.policy.rule import LONGEST_EXEMPTION  # noqa: PLC0415  (as above)
@@ -136,7 +136,7 @@ def _exceptions(text: str) -> tuple[str, ...]:
 
 
 def _files(gate: Gate) -> Iterator[str]:
-    """Yield the files that look like a part of the gate, and that nothing reads."""
+    """Yield the files that look like a part of the gate but are not read."""
     for setting, name in _NAMED.items():
         if getattr(gate.file, setting) is None and (gate.folder / name).is_file():
             yield f"nothing reads {name}: write `{setting}: {name}` into {FILE}, or delete it"
@@ -156,7 +156,9 @@ def _own_rules(gate: Gate) -> Iterator[str]:
             yield error.message
             continue
         yield from (
-            f"{path.name}: the rule {name} has the name of a built-in one" for name in own if name in known
+            f"{path.name}: the rule {name} has the name of a built-in rule: rename it"
+            for name in own
+            if name in known
         )
         known += own
 
@@ -166,21 +168,21 @@ def _without_effect(gate: Gate) -> Iterator[str]:
     yield from _files(gate)
     known = [*_RULES]
     for path in gate.own_rules if gate.file.two_approvals else ():
-        # A file that cannot be loaded is a mistake by itself.
+        # `_own_rules` reports a file that cannot be loaded.
         with contextlib.suppress(StacksError):
             known += [rule.name for rule in rules.own_rules(path)]
     for name in gate.file.two_approvals:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+            hint = f"did you mean {near[0]}?" if near else f"the rules are {', '.join(known)}"
             yield f"two_approvals: there is no rule {name}; {hint}"
-    # So is a file of signers that cannot be read.
+    # `_approvers` reports a file of signers that cannot be read.
     with contextlib.suppress(StacksError):
         names = sorted(signers.names_of(gate.signers))
         file = gate.signers.relative_to(gate.folder).as_posix()
         for name in gate.file.approver_limits:
             if name not in names:
-                yield f"approver_limits: {name} is not in {file}, which has {', '.join(names) or 'no name'}"
+                yield f"approver_limits: {name} is not in {file}, which lists {', '.join(names) or 'no name'}"
     yield from filter(None, map(_too_wide, gate.file.harmless))
 
 
@@ -196,27 +198,27 @@ _TYPES: Final = (
     "random:index/randomString:RandomString",
     "vault:generic/secret:Secret",
 )
-"""Types of several providers. A pattern that is for one provider matches no two of them."""
+"""Types of several providers. A pattern for one provider matches at most one of these types."""
 
 
 def _too_wide(pattern: str) -> str:
-    """Return what is wrong with a pattern that lists more than the types of one provider; empty for none."""
+    """Return the mistake in a pattern that matches types of more than one provider; empty if there is no mistake."""
     found = [one for one in _TYPES if fnmatchcase(one, pattern)]
     if len(found) == len(_TYPES):
         return f"harmless: {pattern} matches every type, so that no deletion would need an approval"
     if len(found) > 1:
         return (
             f"harmless: {pattern} matches types of several providers, for instance {found[0]} and {found[1]}: begin "
-            "each pattern with one provider's name, as in random:*"
+            "each pattern with the name of one provider, for example random:*"
         )
     return ""
 
 
 def notes(gate: Gate, now: datetime.datetime) -> Iterator[str]:
     """
-    Yield what a reader of the gate's folder should know beside mistakes: keys that do not hold now, and missing people.
+    Yield the facts about a gate's folder that are not mistakes: keys that are not valid now, and missing approvers.
 
-    The line of an old key may stay, because `log` verifies the signatures of its time with it.
+    The line of an expired key may stay: `log` verifies older signatures with it.
 
     Args:
         gate: The gate.
@@ -246,17 +248,17 @@ def _approvers(gate: Gate, now: datetime.datetime) -> Iterator[str]:
     names = sorted({one.name for one in lines if one.holds(now)})
     if not lines:
         line = f'NAME namespaces="{signers.NAMESPACE}" KEYTYPE KEY'
-        yield f"{file} has no name, so no change can be approved: add a line {line}"
+        yield f"{file} lists no approver, so no change can be approved: add a line {line}"
     elif not names:
-        yield f"no key in {file} holds now, so no change can be approved: renew valid-before, or add a key"
+        yield f"no key in {file} is valid now, so no change can be approved: renew valid-before, or add a key"
     elif len(names) < 2 and gate.file.two_approvals:
-        yield f"two_approvals needs two people, and {file} has {names[0]} alone"
+        yield f"two_approvals needs two people, and {file} lists only {names[0]}"
     if len(names) == 1 and gate.file.other_than_author:
         yield f"other_than_author: {names[0]} is the only approver, so no other person could approve their changes"
 
 
 def _of_broker(gate: Gate) -> Iterator[str]:
-    """Yield why no broker would start with the folder, or would not use it."""
+    """Yield the mistakes because of which no broker would start with the folder."""
     file = gate.file
     asked: list[Callable[[], object]] = [
         functools.partial(check_modes, gate.folder, file),
@@ -281,14 +283,14 @@ def _of_broker(gate: Gate) -> Iterator[str]:
 
 
 def _patterns(gate: Gate) -> Iterator[str]:
-    """Yield the patterns for stacks that match none of those that the gate is for, where these are all named."""
+    """Yield the patterns that match none of the gate's stacks, if the gate names each of its stacks."""
     stacks = _named_stacks(gate)
     if not stacks:
         return
     for name, limit in gate.file.approver_limits.items():
         for pattern in limit.stacks or ():
             if not any(fnmatchcase(stack, pattern) for stack in stacks):
-                yield f"approver_limits: {pattern}, of {name}, matches none of {', '.join(stacks)}"
+                yield f"approver_limits: the pattern {pattern} of {name} matches none of {', '.join(stacks)}"
 
 
 def _budgets(gate: Gate) -> Iterator[str]:
@@ -303,7 +305,7 @@ def _budgets(gate: Gate) -> Iterator[str]:
 
 
 def _may_cover(budget: Budget, stack: str) -> bool:
-    """Return whether a budget covers a stack, as far as names tell: no file has a stack's tags."""
+    """Return whether a budget may cover a stack by its name: no file has a stack's tags."""
     project = stack.partition("/")[0]
     return (
         budget.refuses
@@ -313,6 +315,6 @@ def _may_cover(budget: Budget, stack: str) -> bool:
 
 
 def _named_stacks(gate: Gate) -> Sequence[str]:
-    """Return the stacks that the gate is for; none if a pattern may name others too."""
+    """Return the stacks that the gate is for; empty if one is a pattern, which can match further stacks."""
     stacks = gate.file.stacks or ()
     return () if any(_PATTERN.intersection(stack) for stack in stacks) else stacks

@@ -1,8 +1,9 @@
 """
-How is a broker asked: at its address, or in its folder?
+How does a command reach a broker: at its address, or in its folder?
 
-A client of another user or machine has an address and the token of a grant. A user who can read the folder needs
-neither: a server that runs there is asked, and without one, one is started for the run (`embedded`).
+A client of another user or on another machine has an address and the token of a grant. A user who can read the folder
+needs neither: the client asks the server that runs there. If no server runs, the client starts one for the run
+(`embedded`).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from stacks_pulumi.config import GRANT, check_base_url
 from stacks_pulumi.errors import ConfigError, StacksError, clean
 
 Place: TypeAlias = Path | str
-"""Where a broker is: its folder, or its address."""
+"""The place of a broker: its folder or its address."""
 
 BASE: Final = "/api/v1"
 _OWN: Final = "/_broker/"
@@ -36,11 +37,11 @@ _TTL: Final = 2 * 3600.0
 
 class BrokerError(StacksError):
     """
-    A broker refuses.
+    Raised if a broker refuses a request.
 
     Attributes:
         kind: Its code: `grant-refused`, `approval-needed`, `grant-limit` or `grant-busy`.
-        verdict: What follows for the change, if it was judged.
+        verdict: The verdict on the change, if the broker judged one.
     """
 
     kind: str = ""
@@ -54,9 +55,9 @@ class Broker:
 
     Attributes:
         url: Its address, for clients of the API.
-        token: The token of a grant that reads; empty for none.
-        folder: Its folder, if that is known here.
-        used: What a process inherits that uses it, if it was started for this run.
+        token: The token of a grant that can read; empty for none.
+        folder: Its folder, if it is known on this machine.
+        used: The file descriptor that each process of the run inherits, if the broker was started for this run.
     """
 
     url: str
@@ -77,8 +78,8 @@ class Broker:
             token: The token; by default that of this broker.
 
         Raises:
-            BrokerError: It refuses.
-            StacksError: It does not answer.
+            BrokerError: The broker refuses.
+            StacksError: The broker does not answer.
         """
         import requests  # noqa: PLC0415  (not to list the commands)
 
@@ -89,13 +90,13 @@ class Broker:
         for left in reversed(range(_TRIES)):
             try:
                 with session_to(address, Bearer(token) if token else None) as session:
-                    # A redirect would carry the token elsewhere.
+                    # A redirect would send the token to another address.
                     answer = session.request(
                         method, address, json=body, timeout=_SECONDS, allow_redirects=False
                     )
                     said = answer.json()
             except (OSError, ValueError) as failed:
-                # A file of certificates that is not there is no error of requests, and its words have no address.
+                # For a missing file of certificates, `requests` raises an `OSError` that does not name the address.
                 is_file = not isinstance(failed, (requests.RequestException, ValueError))
                 why = f": {clean(str(failed))}" if is_file else ""
                 raise StacksError(f"no broker answers at {self.url}{why}", code="connection-failed") from None
@@ -107,7 +108,10 @@ class Broker:
         if not isinstance(said, dict):
             raise StacksError(f"no broker answers at {self.url}", code="connection-failed")
         if answer.status_code == _NO_GRANT:
-            words = "the broker at {} knows no such grant: set STACKS_API_KEY to the token of one that reads"
+            words = (
+                "the broker at {} does not know this token: set STACKS_API_KEY to the token of a grant that can "
+                "read"
+            )
             raise BrokerError(words.format(self.url), code="api-key-refused")
         if not answer.ok:
             hint = said.get("hint")
@@ -118,7 +122,7 @@ class Broker:
         return said
 
     def verdict(self, statement: str, signatures: Sequence[str] = ()) -> dict[str, Any]:
-        """Return what follows for a change, and what its containers are."""
+        """Return the verdict on a change and a description of its containers."""
         return self.ask("POST", "verdicts", {"statement": statement, "signatures": [*signatures]})
 
     def environment(self, token: str) -> dict[str, str]:
@@ -126,7 +130,7 @@ class Broker:
         return {**os.environ, "STACKS_BASE_URL": self.url, "STACKS_API_KEY": token}
 
     def why_exposed(self) -> str:
-        """Return why code that runs as this user could read the broker's key; empty if it seems that it could not."""
+        """Return why code that runs as this user could read the broker's key; empty if no way was found."""
         if self.folder is not None:
             return "this user can read the broker's folder, and with it the API key: let another user run the broker"
         process = self.ask("GET", "settings").get("process") if self.token else None
@@ -138,7 +142,7 @@ class Broker:
 
 
 def _is_here(host: str) -> bool:
-    """Return whether a host is this machine: a socket can have its address."""
+    """Return whether a host is this machine: a socket can be bound to its address."""
     with contextlib.suppress(OSError):
         for family, kind, _, _, address in socket.getaddrinfo(host, 0, type=socket.SOCK_DGRAM):
             with contextlib.suppress(OSError), socket.socket(family, kind) as probe:
@@ -149,10 +153,10 @@ def _is_here(host: str) -> bool:
 
 def place_of(given: str | None) -> Place | None:
     """
-    Return where the broker is; `None` if that is said nowhere.
+    Return the place of the broker; `None` if neither the option nor the environment names one.
 
     Args:
-        given: What `--gate` says; without it, the address is in the environment.
+        given: The value of `--gate`; without it, the environment has the address.
     """
     if given is not None:
         return given if "://" in given else Path(given)
@@ -168,10 +172,11 @@ def opened(place: Place | None, *, may_apply_free: bool = False) -> Iterator[Bro
 
     Args:
         place: Its folder, or its address.
-        may_apply_free: Whether, with the folder, its token may hand in what needs no approval. No program gets it.
+        may_apply_free: Whether the token may hand in changes that need no approval, if the place is a folder. No
+            program gets this token.
 
     Raises:
-        ConfigError: No broker is named, the folder is not a broker's, or the address is malformed.
+        ConfigError: No broker is named, the folder is not the folder of a broker, or the address is malformed.
         StacksError: A server does not start.
     """
     if place is None:
@@ -193,7 +198,7 @@ def opened(place: Place | None, *, may_apply_free: bool = False) -> Iterator[Bro
 
 @contextlib.contextmanager
 def _reader(folder: Path, *, may_apply_free: bool) -> Iterator[str]:
-    """Yield the token of a grant that reads, and ends with the block: who can write to the folder may make any."""
+    """Yield the token of a new grant that can read and ends with the block."""
     from stacks_pulumi.broker.folder import Folder  # noqa: PLC0415  (as above)
     from stacks_pulumi.broker.ledger import Spec  # noqa: PLC0415  (as above)
 

@@ -1,9 +1,9 @@
 """
 How is a broker started for one run?
 
-It is a process of its own, so that the key is not in the environment of the command that uses it, and so that a killed
-run is still rolled back. It ends when the last process of the run has ended: at once, or, if that was killed, some
-minutes later. It is no boundary: code of the same user reads the key.
+The broker is a separate process. The key is therefore not in the environment of the command, and a killed run is still
+rolled back. The broker ends when the last process of the run has ended: at once, or some minutes later if that process
+was killed. This is no security boundary: code of the same user can read the key.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from stacks_pulumi.errors import ConfigError, ErrorCode, StacksError
 
 LOG: Final = "broker.log"
 _STARTS: Final = 60.0
-"""Seconds in which a server has to listen; one on a busy machine takes some."""
+"""Timeout in seconds until a server listens; on a busy machine, a start takes several seconds."""
 _ENDS: Final = 60.0
-"""Seconds in which it ends what is under way."""
+"""Timeout in seconds in which the server completes the requests in progress."""
 _PAUSE: Final = 0.05
 
 
 @contextlib.contextmanager
 def served(folder: Path) -> Iterator[tuple[str, int]]:
     """
-    Yield the address of the server of a folder, and what a process inherits that uses it.
+    Yield the address of the server of a folder, and the file descriptor that each process of the run inherits.
 
     Raises:
-        ConfigError: It is no folder of a broker.
-        StacksError: No server starts there.
+        ConfigError: The folder is not the folder of a broker.
+        StacksError: The server does not start.
     """
     if not (folder / FILE).is_file():
         raise ConfigError(
@@ -53,7 +53,7 @@ def served(folder: Path) -> Iterator[tuple[str, int]]:
                 said = _announced(folder, process)
             if str(said["url"]).startswith("unix:"):
                 raise ConfigError(
-                    f"the broker of {folder} listens on a socket of files, for a proxy: name the address of that proxy "
+                    f"the broker of {folder} listens on a Unix socket for a proxy: pass the address of that proxy "
                     "with --gate",
                     code="invalid-argument",
                 )
@@ -80,13 +80,13 @@ def _started(folder: Path) -> subprocess.Popen[bytes]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            # Ctrl-C is for the command, whose failed creates are then removed through this server.
+            # Ctrl-C ends the command. Its failed creates are then removed through this server, which must still run.
             start_new_session=True,
         )
 
 
 def _announced(folder: Path, process: subprocess.Popen[bytes]) -> dict[str, Any]:
-    """Return what a server announces, as soon as it listens."""
+    """Return the announcement of a server as soon as the server listens."""
     until = time.monotonic() + _STARTS
     while not (said := announced(folder)):
         if process.poll() is not None and not (said := announced(folder)):
@@ -99,7 +99,7 @@ def _announced(folder: Path, process: subprocess.Popen[bytes]) -> dict[str, Any]
 
 
 def _end(folder: Path) -> None:
-    """End the server if it was started for a run, and no process of one is left."""
+    """End the server if it was started for a run and no process of that run is left."""
     said = announced(folder)
     if not said.get("while_used") or is_used(folder):
         return
@@ -111,7 +111,7 @@ def _end(folder: Path) -> None:
 
 
 def _failure(folder: Path) -> StacksError:
-    """Return why a server has ended: its last line."""
+    """Return why a server has ended: the last line of its output."""
     lines = (folder / LOG).read_text(encoding="utf-8", errors="replace").strip().splitlines()
     said = lines[-1] if lines else "it ended without a message"
     text, _, ending = said.rpartition(" [")

@@ -14,15 +14,15 @@ from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.gate.settings import GatePack
 
 PYTHON: Final = sys.executable
-"""The Python that runs packs in Python where the language host cannot."""
+"""The Python that runs packs if the language host cannot."""
 
 _HOST: Final = "pulumi-analyzer-policy-python"
-"""The command next to an engine whose language host starts packs in Python."""
+"""The command next to an engine that can start packs in Python by itself."""
 
 
 def options_of(packs: Sequence[GatePack], scratch: Path) -> list[str]:
     """
-    Return the options of the engine that start policy packs.
+    Return the engine's options that start policy packs.
 
     Args:
         packs: The packs.
@@ -45,10 +45,10 @@ def options_of(packs: Sequence[GatePack], scratch: Path) -> list[str]:
 
 def is_plain_python(pack: Path) -> bool:
     """
-    Return whether any Python can run a pack: it is in Python, and names no environment.
+    Return whether any Python can run a pack: the pack is in Python and names no environment.
 
     Raises:
-        ConfigError: It has no readable `PulumiPolicy.yaml`.
+        ConfigError: The pack has no readable `PulumiPolicy.yaml`.
     """
     files = (pack / f"PulumiPolicy.{ending}" for ending in ("yaml", "yml", "json"))
     runtime = read_project(next((one for one in files if one.is_file()), pack)).get("runtime")
@@ -63,7 +63,7 @@ def is_plain_python(pack: Path) -> bool:
 
 
 def _start_of(pack: Path, script: Path) -> Path:
-    """Return what the engine starts: where its language host cannot start a pack in Python, a script does."""
+    """Return the path that the engine starts: the pack, or a script if the language host cannot start it."""
     if not is_plain_python(pack) or shutil.which(_HOST):
         return pack
     words = shlex.join([PYTHON, "-u", "-m", "pulumi.policy"])

@@ -1,9 +1,9 @@
 """
 Which requests does a change of resources need?
 
-The table of each kind follows what its provider sends. A permit too few is a request that is refused; one too many is a
-line that an approver reads. A symbol is the name of a container's resource: an id that is not known yet is one of those
-that this change makes.
+The table of each kind follows the requests that its provider sends. Without a needed permit, the broker refuses a
+request. An unneeded permit is a line that an approver reads for nothing. A symbol is the name of a container's
+resource. It stands for the id of a container that this change creates.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from stacks_pulumi.pricing.recognition import (
 _MAKES: Final = frozenset({"create", "replace"})
 _ENDS: Final = frozenset({"delete", "replace"})
 _QUIET: Final = frozenset({"same", "read", "discard", "keep", "import"})
-"""Operations that send no request which changes something."""
+"""Operations that send no changing request."""
 READS: Final = {"credentials": "containers.credentials", "certificate": "containers.certificate"}
 """Class of a secret of a container -> the endpoint that a function of a program reads."""
 _FORMER_TIMES: Final = "former_created_at"
@@ -64,18 +64,18 @@ def needed(
     changes: Sequence[Change], containers: Iterable[Container], reads: Iterable[tuple[str, str]] = ()
 ) -> Needed:
     """
-    Return what a change needs.
+    Return the permits and secrets that a change needs.
 
     Args:
         changes: What happens to each object of a stack.
         containers: The containers of the account, as they are listed now.
-        reads: The secrets that functions of the program read, which no preview shows: name of a container's resource,
-            and class.
+        reads: The secrets that functions of the program read: name of a container's resource, and class. No preview
+            shows them.
 
     Raises:
         InputError: A resource cannot be changed with permits: its kind or its container is not known.
     """
-    # Without an object that ends, a replacement is a create: the old one ended before, or it stays.
+    # A replacement without an old object is a create: the old object ended earlier, or it stays.
     changes = [
         dataclasses.replace(one, operation="create") if one.operation == "replace" and not one.id else one
         for one in changes
@@ -86,13 +86,13 @@ def needed(
             continue
         if change.operation == "unclear" or change.kind == UNRECOGNISED:
             raise InputError(
-                f"{change.name!r}: what becomes of it is not known ({change.type}, {', '.join(change.steps)}), so no "
-                "permit says it"
+                f"{change.name!r}: what happens to it is not known ({change.type}, {', '.join(change.steps)}), so no "
+                "permit can cover it"
             )
         if "import-replacement" in change.steps:
             raise InputError(
-                f"{change.name!r}: it imports an object in place of another one, which no permit says: import it under "
-                "a resource name of its own, and remove the other one in a later change"
+                f"{change.name!r}: it imports an object that replaces another one, and no permit covers that: import "
+                "it under its own resource name, and remove the other object in a later change"
             )
         _OF_KIND[change.kind](table, change)
     for name, class_ in reads:
@@ -106,7 +106,7 @@ def needed(
 @dataclass
 class _Table:
     """
-    What was found so far.
+    The permits, containers and secrets that were found so far.
 
     Attributes:
         changes: All changes.
@@ -115,8 +115,8 @@ class _Table:
         known: The containers that exist, by their symbols.
         secrets: The secrets that are read.
         symbols: URN of a container's resource -> its symbol.
-        made: The symbols of the containers that are made.
-        first: The containers that are deleted before another one takes their place.
+        made: The symbols of the containers that are created.
+        first: The containers that are deleted before their replacement is created.
     """
 
     changes: Sequence[Change]
@@ -134,18 +134,19 @@ class _Table:
         for one in own:
             symbol = self.symbols[one.urn] = one.name if named[one.name] == 1 else one.urn
             adopted = text(snake_case(one.after), ADOPTS)
-            # A replacement by a container of its own name takes over nothing: the old one is deleted first.
+            # A replacement that finds its own old container under its name adopts nothing: it deletes that container
+            # first.
             is_adopted = isinstance(adopted, str) and one.operation in _MAKES and adopted != one.id
             if one.operation in _MAKES and not is_adopted:
                 self.made.add(symbol)
             id_ = str(adopted) if is_adopted else one.id
-            # One that is gone, and that nothing is about, is of no use to the limits either.
+            # The limits do not need a container that is gone and that no step changes.
             if id_ and (id_ in self.rows or one.operation != "same"):
                 self.known[symbol] = self.container(id_, {} if is_adopted else one.outputs)
 
     @property
     def needed(self) -> Needed:
-        """The result, with numbers. Objects that are not deleted first are deleted when all containers are made."""
+        """The result with numbered permits. Containers that are not deleted first are deleted after all creates."""
         numbered = [
             msgspec.structs.replace(permit, n=number) for number, permit in enumerate(self.permits, start=1)
         ]
@@ -159,7 +160,7 @@ class _Table:
         return Needed(tuple(ordered), self.known, tuple(self.secrets))
 
     def container(self, id_: str, outputs: Mapping[str, Any]) -> Known:
-        """Return a container that exists, with its creation time as far as state and account say the same."""
+        """Return a container that exists. If state and account differ on its creation time, the state's is used."""
         row, outs = self.rows.get(id_), snake_case(outputs)
         stored = text(outs, "created_at")
         created = stored if isinstance(stored, str) else None
@@ -182,10 +183,10 @@ class _Table:
         times: int | None = 1,
         **more: Any,
     ) -> None:
-        """Add a permit; one that is there already counts once more, and binds what both make to its symbol."""
+        """Add a permit, or raise the count of an equal one; the objects of both then have one symbol."""
         permit = Permit(n=0, endpoint=endpoint, ids=dict(ids), body=dict(body or {}), times=times, **more)
         for number, other in enumerate(self.permits):
-            # The cheap look first: a change may have thousands of permits.
+            # The cheap comparison first: a change may have thousands of permits.
             is_near = (other.endpoint, other.binds, other.ids) == (endpoint, permit.binds, permit.ids)
             if is_near and msgspec.structs.replace(other, times=times, why=permit.why) == permit:
                 total = None if times is None or other.times is None else other.times + times
@@ -202,7 +203,7 @@ class _Table:
         Return which container an input of a resource is.
 
         Raises:
-            InputError: It may be any.
+            InputError: The container is not known, so it could be any.
         """
         value = known(text(snake_case(change.after), name))
         if isinstance(value, str):
@@ -213,7 +214,7 @@ class _Table:
         )
         if not symbols:
             raise InputError(
-                f"{change.name!r}: its {name} is not known before the change is made, and comes from no container of "
+                f"{change.name!r}: its {name} is unknown until the change is applied, and comes from no container of "
                 "this stack. Write the id of the container, or make the change in two steps"
             )
         return Constraint(of=tuple(symbols))
@@ -264,7 +265,7 @@ def _container(table: _Table, change: Change) -> None:
             usd=f"{price.high:.2f}" if price.exact else None,
             why=f"create {name}",
         )
-    # Also for a new one: the next `up` starts what has failed to boot.
+    # New containers need it as well: the next `up` starts a container that has failed to boot.
     table.status(me, "running", f"start {name}, if it has failed or is stopped", 2)
     wanted = after.get("external_access")
     is_new = symbol in table.made
@@ -276,7 +277,7 @@ def _container(table: _Table, change: Change) -> None:
             table.add(
                 "containers.external_access", {"container_id": me}, {"enabled": _value(wanted)}, why=words
             )
-    # An unknown value may turn out unchanged: then the resource is updated, and not replaced.
+    # An unknown value may turn out unchanged: then the engine updates the resource and does not replace it.
     may_update = change.operation == "update" or (
         change.operation == "replace" and any(map(is_unknown, after.values()))
     )
@@ -306,7 +307,7 @@ def _connection(table: _Table, change: Change) -> None:
             why=f"connect {change.name}",
         )
     if after.get("restart_source") is not False:
-        # New connections of a source are followed by one restart; each may be the last.
+        # The source restarts once after its last new connection, and any of them can be the last.
         table.status(source, "restart", "restart the source of a new connection")
 
 
@@ -317,7 +318,7 @@ def _allowed_ip(table: _Table, change: Change) -> None:
         at = table.at(change)
         places.append(at)
         address, entry = after.get("ip_address"), {word: _value(after.get(word, UNKNOWN)) for word in _ENTRY}
-        # An API that refuses an address twice gets a deletion between two.
+        # If the API refuses a listed address, the provider deletes the entry and adds it again.
         times = 1 if change.operation == "create" else 2
         table.add("allowed_ips.add", {"container_id": at}, entry, times, why=f"let in {name}")
         if isinstance(known(address), str):
@@ -362,7 +363,7 @@ def _allowed_ip(table: _Table, change: Change) -> None:
 
 
 def _placeholder(table: _Table, at: Constraint, *, is_added: bool) -> None:
-    """The entry that keeps the list from being empty while its only entry is changed."""
+    """Add the permits for the placeholder: the list must not be empty while its only entry changes."""
     if is_added:
         table.add(
             "allowed_ips.add", {"container_id": at}, _PLACEHOLDER, why="an address that nobody has (RFC 5737)"
@@ -418,7 +419,7 @@ def _backup_restore(table: _Table, change: Change) -> None:
 
 
 def _backup(table: _Table, change: Change, number: Any, outputs: Mapping[str, Any]) -> Constraint:
-    """Return which backup an input is: one that is listed, or the one that this change makes."""
+    """Return which backup an input names: one that the API lists, or the one that this change makes."""
     if not is_unknown(number) and not is_hidden(number):
         pins = [one for one in table.changes if one.kind == "PinnedBackup" and one.id]
         of = next(
@@ -434,17 +435,17 @@ def _backup(table: _Table, change: Change, number: Any, outputs: Mapping[str, An
     pins = [one for one in table.changes if one.urn in urns and one.kind == "PinnedBackup"]
     if len(pins) != 1:
         raise InputError(
-            f"{change.name!r}: its backup is not known before the change is made. Make the change in two steps"
+            f"{change.name!r}: its backup is unknown until the change is applied. Make the change in two steps"
         )
     if pins[0].operation not in _MAKES:
-        # An update shows its outputs as unknown, and keeps its backup.
+        # The preview of an update shows unknown outputs, but the update keeps its backup.
         outs = pins[0].outputs
         return _listed(_words(snake_case(outs)["backup_id"]), pins[0].id.partition("/")[0], outs)
     return Constraint(new_backup_of=_symbol_of_backup(table, pins[0]))
 
 
 def _symbol_of_backup(table: _Table, change: Change) -> str:
-    """Return the symbol of the new backups of a container: no request says which resource a backup is for."""
+    """Return the symbol of the new backups of a container: no request names the resource that a backup is for."""
     return f"{' or '.join(table.at(change).of)} (backup)"
 
 
@@ -456,7 +457,7 @@ def _ssh_certificate(table: _Table, change: Change) -> None:
     if change.operation == "update" and _differs(
         snake_case(change.before), snake_case(change.after), "rotate_triggers"
     ):
-        # The first answer may be lost.
+        # Twice, because the first answer may be lost.
         table.add("containers.regenerate_certificate", at, times=3, why=f"a new SSH key for {change.name}")
 
 
@@ -495,19 +496,19 @@ _OF_KIND: Final[Mapping[str, Callable[[_Table, Change], None]]] = {
 
 
 def _listed(id_: str, container: str, outputs: Mapping[str, Any]) -> Constraint:
-    """Return an object that a container lists, with its time as the state shows it."""
+    """Return an object that a container lists, with its creation time in the state."""
     created = known(snake_case(outputs).get("created_at"))
     return Constraint(is_=id_, in_=container, created_at=created if isinstance(created, str) else None)
 
 
 def _value(value: Any) -> Value:
-    """Return a value of a body; what is not known is any."""
+    """Return a value of a request's body; an unknown value can be any."""
     seen = known(value)
     return ANY if seen is UNKNOWN or not isinstance(seen, str | int | bool) else seen
 
 
 def _number(value: Any) -> Value:
-    """Return a whole number, which the engine may write as a fraction."""
+    """Return a whole number, which the engine may write as a float."""
     return int(value) if isinstance(value, float) and value.is_integer() else _value(value)
 
 
@@ -516,7 +517,7 @@ def _words(value: Any) -> str:
 
 
 def _differs(before: Mapping[str, Any], after: Mapping[str, Any], name: str) -> bool:
-    """Return whether an input changes, or may: a secret is not shown."""
+    """Return whether an input changes or may change: a preview hides secrets."""
     return (
         before.get(name) != after.get(name)
         or "[secret]" in str(after.get(name))

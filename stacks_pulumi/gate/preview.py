@@ -1,8 +1,9 @@
 """
-What does the engine's preview say, with the values before and after it?
+What does the engine's preview plan, with the values before and after it?
 
-It is `pulumi preview --json`, with all steps. Only what is planned and shown depends on it: what a planner leaves out
-is refused when the request is made, and what it adds is in the list that an approver signs.
+The preview is the output of `pulumi preview --json`, with all steps. Only the plan and its display depend on it. If the
+planner leaves out a request, the broker refuses the request later. If it adds a request, the approver sees the request
+in the list to sign.
 """
 
 from __future__ import annotations
@@ -34,19 +35,19 @@ from stacks_pulumi.pricing.recognition import MARKER, PACKAGE, STACK, UNRECOGNIS
 _MADE: Final = frozenset({"create", "import", "create-replacement", "import-replacement"})
 _INTERNAL: Final = "__"
 _TOP: Final = re.compile(r'[^.\[\]"]+')
-"""The first name of a path."""
+"""The first name of a property path."""
 _BY_CHECK: Final = frozenset(
     {MARKER, "stacksKind", "monthly_price_usd", "monthlyPriceUsd", "changed_outside", "changedOutside"}
 )
 """Inputs that our provider adds to those of a program."""
 _OURS: Final = ("pulumi-python:dynamic", PACKAGE)
-"""How the types of our resources begin: a dynamic one can have any name after it."""
+"""The prefixes of our resources' types: a dynamic type can have any name after its prefix."""
 OPTIONS: Final = ("preview", "--json", "--show-sames", "--show-replacement-steps")
-"""The words after `pulumi` for such a preview."""
+"""The arguments of `pulumi` for such a preview."""
 
 
 class PlannedResource(StoredResource, rename="camel"):
-    """A resource in a preview, with what its inputs are made from."""
+    """A resource in a preview, with the URNs that its inputs depend on."""
 
     property_dependencies: dict[str, list[str] | None] | None = None
     custom_timeouts: dict[str, float] | None = None
@@ -59,7 +60,7 @@ class _Step(Step):
     paths: dict[str, Any] | None = msgspec.field(default=None, name="detailedDiff")
 
     def reasons(self) -> list[str]:
-        """Return the inputs that change, as the engine says: providers name them, or paths such as `data.token`."""
+        """Return the inputs that change according to the engine: it lists names, or paths such as `data.token`."""
         found = (_TOP.search(path) for path in (*self.names, *(self.paths or {})))
         return [top[0] for top in found if top is not None]
 
@@ -76,8 +77,8 @@ class Previewed:
 
     Attributes:
         stack: The stack, as PROJECT/STACK; empty if the preview has no resource.
-        changes: What happens to each object; what does not change is `same`.
-        longest: The longest timeout that a resource has of its own, in seconds.
+        changes: What happens to each object; an unchanged object is `same`.
+        longest: The longest `customTimeouts` of a resource, in seconds.
     """
 
     stack: str
@@ -87,14 +88,14 @@ class Previewed:
 
 def read(data: bytes, prices: PriceTable | None) -> Previewed:
     """
-    Return what a preview says.
+    Return the content of a preview.
 
     Args:
         data: The output of `pulumi` with `OPTIONS`.
-        prices: The prices of resources of other providers. One without a price has no upper bound.
+        prices: The prices of resources of other providers. A resource without a price has no upper bound.
 
     Raises:
-        InputError: It is something else.
+        InputError: The data is not a preview.
     """
     try:
         document = msgspec.json.decode(readable(data), type=_Document)
@@ -134,7 +135,7 @@ def _stack_of(steps: Sequence[Step]) -> str:
 
 
 def _dependants(steps: Sequence[_Step]) -> dict[str, tuple[str, ...]]:
-    """Return for each resource the URNs of those whose inputs are made from it."""
+    """Return for each resource the URNs of the resources whose inputs depend on it."""
     found: dict[str, dict[str, None]] = defaultdict(dict)
     for step in steps:
         for state in (step.old, step.new):
@@ -179,7 +180,7 @@ def _change(
             for name in dict.fromkeys((*before, *after))
             if not name.startswith(_INTERNAL)
             and name not in _BY_CHECK
-            # The preview hides secrets, so only the engine sees that one changes.
+            # The preview hides secrets, so only the engine knows whether a secret changes.
             and (before.get(name) != after.get(name) or name in reasons)
         )
         if one.op != "same" and new is not None
@@ -201,13 +202,13 @@ def _change(
 
 
 def _kind_of(state: PlannedResource) -> str | None:
-    """Return the kind of a resource. One of another package that has our marker is of no known kind."""
+    """Return the kind of a resource. A resource of another package that has our marker is of no known kind."""
     return state.kind if state.kind is None or state.type.startswith(_OURS) else UNRECOGNISED
 
 
 def _operation(one: ObjectChange, words: Sequence[str]) -> Operation:
     if one.op in _MADE and REPLACES.intersection(words):
-        # The replaced resource has ended before, or stays billed.
+        # The replaced resource ended earlier, or it stays and is billed.
         return "replace"
     known = get_args(Operation)
     return cast("Operation", one.op) if one.op in known else "unclear"

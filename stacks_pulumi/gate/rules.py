@@ -1,8 +1,8 @@
 """
-Which rules judge what sends no request to STACKS, and which are a gate's own?
+Which rules judge the steps that send no request to STACKS, and which rules are a gate's own?
 
-The broker judges the requests. What is left is reported: resources of other providers, and what leaves the stack or
-comes into it without a request. A gate's folder can have rules over everything, in a Python file:
+The broker judges the requests. The planner reports the rest: resources of other providers, and resources that leave or
+enter the stack without a request. A Python file in the gate's folder can have rules about all changes:
 
     def no_premium(changes):
         for change in changes:
@@ -11,7 +11,7 @@ comes into it without a request. A gate's folder can have rules over everything,
 
     RULES = [no_premium]
 
-An unknown value is treated as the worst case. A rule that fails, or returns anything else than findings, refuses.
+An unknown value is treated as the worst case. A rule that fails, or yields anything but findings, refuses the change.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ if TYPE_CHECKING:
 Rule: TypeAlias = Callable[[Sequence[Change]], Iterable[Any]]
 
 NEVER_FREE: Final = "never-free"
-"""The finding for a change that sends no request, and still is never free."""
+"""The rule's name for a change that sends no request and still needs an approval."""
 
 _ACTS: Final = frozenset({"create", "replace", "import", "update"})
 _ENDS: Final = frozenset({"delete", "replace"})
 _NEVER_FREE: Final = {
     "import": "is imported",
     "keep": "leaves the stack and is not deleted",
-    "read": "is only looked up from now on",
+    "read": "becomes a resource that the program only looks up",
     "unclear": "has an outcome that the preview does not show",
 }
 
@@ -60,7 +60,7 @@ class OwnRule:
     Attributes:
         name: The function's name, with hyphens.
         judge: The function.
-        file: The file that has it.
+        file: The file that contains it.
     """
 
     name: str
@@ -70,7 +70,7 @@ class OwnRule:
 
 def reported(file: GateFile, changes: Sequence[Change]) -> tuple[Finding, ...]:
     """
-    Return what the rules find in what no broker judges, refusals first.
+    Return the findings about the steps that no broker judges, refusals first.
 
     Args:
         file: The settings.
@@ -81,16 +81,16 @@ def reported(file: GateFile, changes: Sequence[Change]) -> tuple[Finding, ...]:
 
 
 def written(changes: Sequence[Change]) -> str:
-    """Return what own rules judge of some changes, as JSON: without outputs, and what is only the engine's."""
+    """Return changes as JSON for own rules: without outputs and without resources of the engine."""
     return msgspec.json.encode([_plain(one) for one in changes]).decode()
 
 
 def read(text: str) -> tuple[Change, ...]:
     """
-    Return the changes that `written` has written.
+    Return the changes from a text that `written` has returned.
 
     Raises:
-        InputError: It has not written this.
+        InputError: The text is not from `written`.
     """
     try:
         return msgspec.json.decode(text, type=tuple[Change, ...])
@@ -107,7 +107,7 @@ def _plain(change: Change) -> Change:
 
 def own(files: Iterable[Path], changes: Sequence[Change]) -> tuple[Finding, ...]:
     """
-    Return what a gate's own rules find.
+    Return the findings of a gate's own rules.
 
     Args:
         files: The files with the rules.
@@ -130,16 +130,16 @@ def _own(files: Iterable[Path], changes: Sequence[Change]) -> Iterator[Finding]:
 def _asked(rule: OwnRule, changes: Sequence[Change]) -> list[Finding]:
     found: list[Finding] = []
     try:
-        # The output of the rule must not be in the output of the command.
+        # The output of the rule must not mix with the output of the command.
         with contextlib.redirect_stdout(sys.stderr):
             for finding in rule.judge(tuple(changes)):
                 if not isinstance(finding, Finding) or finding.action not in {"approve", "refuse"}:
-                    found.append(_broken(rule, f"it yields {type(finding).__name__}, and not a finding"))
+                    found.append(_broken(rule, f"it yields {type(finding).__name__} instead of a finding"))
                 else:
                     found.append(replace(finding, rule=rule.name))
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # noqa: BLE001  (also SystemExit: whatever ends a rule, it has not judged)
+    except BaseException as error:  # noqa: BLE001  (including SystemExit: a rule that ended has not judged)
         found.append(_broken(rule, f"{type(error).__name__}: {clean(str(error))}"))
     return found
 
@@ -153,12 +153,12 @@ def own_rules(path: Path) -> tuple[OwnRule, ...]:
     Return the rules of a Python file in a gate's folder. This runs the file.
 
     Raises:
-        ConfigError: It cannot be read or run, or has no list `RULES` of functions.
+        ConfigError: The file cannot be read or run, or has no list `RULES` of functions.
     """
     module = ModuleType(path.stem)
     module.__file__ = str(path)
     try:
-        # An import would write a compiled file next to it, and the folder would change.
+        # An import would write a compiled file into the folder, and so change the folder.
         code = compile(path.read_bytes(), str(path), "exec")
         with contextlib.redirect_stdout(sys.stderr):
             exec(code, module.__dict__)  # noqa: S102  (the gate's own folder, which the change cannot edit)
@@ -172,7 +172,7 @@ def own_rules(path: Path) -> tuple[OwnRule, ...]:
         raise ConfigError(f"{path.name} needs a list RULES with at least one function")
     named = tuple(OwnRule(rule.__name__.replace("_", "-"), rule, path) for rule in rules)
     if len({rule.name for rule in named}) < len(named):
-        raise ConfigError(f"{path.name} has two rules of one name in RULES: give each its own")
+        raise ConfigError(f"{path.name} has two rules with the same name in RULES: rename one")
     return named
 
 
@@ -188,11 +188,11 @@ def _built_in(file: GateFile, changes: Sequence[Change]) -> Iterator[Finding]:
             why = f"{name}: whether a {type_} opens access is not known ({_HARMLESS.format('open none')})"
             yield Finding("opens-access", rules.opens_access, change.urn, why)
         if change.operation == "keep" and change.price_after != FREE:
-            why = f"{name} leaves the stack and is not deleted, so {change.price_after} a month go on: keep it in the "
-            why += "program, or let it be deleted"
+            why = f"{name} leaves the stack and is not deleted, so it costs another {change.price_after} a month: keep "
+            why += "it in the program, or let it be deleted"
             yield Finding("keeps-billed", rules.keeps_billed, change.urn, why)
         if change.foreign and change.operation in _ACTS and change.price_after.high is None:
-            why = f"what {name} ({type_}) costs has no known upper bound: list its type in the gate's price file"
+            why = f"the price of {name} ({type_}) has no known upper bound: list its type in the gate's price file"
             yield Finding("unpriced", rules.unpriced, change.urn, why)
     gone = [one for one in changes if one.operation in {"delete", "keep"}]
     replaced = [one for one in changes if one.operation == "replace"]
@@ -207,15 +207,18 @@ def _at_most(rule: str, most: AtMost | None, found: Sequence[Change], noun: str)
     # The broker counts the requests.
     has_others = any(one.kind is None or one.operation == "keep" for one in found)
     if most is not None and has_others and len(found) > most.limit:
-        refused = f": make fewer in one change, or raise the limit of {rule} in gate.yaml"
+        refused = f": split the change, or raise the limit of {rule} in gate.yaml"
         advice = refused if most.otherwise == "refuse" else ""
         yield Finding(
-            rule, most.otherwise, "", f"{count(len(found), noun)}, and {most.limit} at most are usual{advice}"
+            rule,
+            most.otherwise,
+            "",
+            f"{count(len(found), noun)}, more than the limit of {most.limit}{advice}",
         )
 
 
 def _limits(limits: Limits, changes: Sequence[Change]) -> Iterator[Finding]:
-    """Judge the limits with the prices of other providers; without them, the broker has the whole sum."""
+    """Judge the limits with the prices of other providers; otherwise the broker has judged the full sum."""
     others = [one for one in changes if one.foreign]
     if not any(price != FREE for one in others for price in (one.price_before, one.price_after)):
         return
@@ -254,7 +257,7 @@ def _never_free(changes: Sequence[Change]) -> Iterator[Finding]:
         why = _NEVER_FREE.get(change.operation, "") if change.custom and not is_new_look else ""
         adopts = text(snake_case(change.after), ADOPTS)
         if change.operation == "create" and change.kind is not None and adopts is not None:
-            why = "is taken over: it exists already"
+            why = "is adopted: it exists already"
         if change.unprotected and change.operation not in _ENDS:
             why = "is no longer protected from deletion"
         if why:
@@ -262,7 +265,7 @@ def _never_free(changes: Sequence[Change]) -> Iterator[Finding]:
 
 
 def _is_harmless(change: Change, patterns: Iterable[str]) -> bool:
-    """Return whether the gate lists a resource's type as harmless; if an alias changes the type, both types."""
+    """Return whether the gate lists a resource's type as harmless; if an alias changes the type, it must list both."""
     listed = tuple(patterns)
     types = filter(None, (change.type, change.former_type))
     return all(any(fnmatchcase(one, pattern) for pattern in listed) for one in types)

@@ -1,8 +1,8 @@
 """
-What does a gate's folder say?
+What does a gate's folder set?
 
-`gate.yaml` in that folder has the settings; the packs, their configuration, prices, budgets and `allowed_signers` are
-files next to it. Every path is relative to the folder and stays in it.
+`gate.yaml` in that folder contains the settings. The packs, their configuration, prices, budgets and `allowed_signers`
+are files next to it. Every path is relative to the folder and inside it.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ class GatePack:
 @dataclass(frozen=True)
 class Gate:
     """
-    A gate, with everything that its files say.
+    A gate with the content of its files.
 
     Attributes:
         folder: Its folder.
-        source: Where the folder is from, for people: a path, or a git ref with its commit.
+        source: The origin of the folder, for people: a path, or a git ref with its commit.
         file: The settings, as written.
         packs: The policy packs.
         own_rules: The Python files with rules.
@@ -65,7 +65,7 @@ class Gate:
 @contextlib.contextmanager
 def opened(folder: Path) -> Iterator[Gate]:
     """
-    Yield the gate in a folder, or in that folder of its `rules_ref`, for as long as the block lasts.
+    Yield the gate in a folder, or in the same folder at its `rules_ref`, until the block ends.
 
     Raises:
         ConfigError: The folder has no gate, or a setting is wrong.
@@ -83,14 +83,14 @@ def opened(folder: Path) -> Iterator[Gate]:
 @contextlib.contextmanager
 def received(files: Mapping[str, str], source: str) -> Iterator[Gate]:
     """
-    Yield the gate of a broker that is elsewhere, for as long as the block lasts.
+    Yield the gate of a remote broker until the block ends.
 
     Args:
         files: The files of its folder: name -> content in base 64.
-        source: Where they are from, for people.
+        source: The origin of the files, for people.
 
     Raises:
-        ConfigError: A setting is not known here, or a file would be outside of the folder.
+        ConfigError: A setting is unknown to this version, or a file would be outside the folder.
     """
     with tempfile.TemporaryDirectory(prefix="stacks-gate-") as scratch:
         folder = Path(scratch).resolve()
@@ -100,7 +100,7 @@ def received(files: Mapping[str, str], source: str) -> Iterator[Gate]:
                 raise ConfigError(f"{source} sends a file with the name {clean(name)}", code="invalid-file")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(base64.b64decode(content))
-            # A pack may have a program that starts it.
+            # A pack may contain a program that starts it, so files are executable.
             path.chmod(0o700)
         yield read_gate(folder, source)
 
@@ -111,10 +111,10 @@ def read_gate(folder: Path, source: str | None = None) -> Gate:
 
     Args:
         folder: The gate's folder.
-        source: Where it is from, for people; by default its path.
+        source: The origin of the folder, for people; by default its path.
 
     Raises:
-        ConfigError: There is no gate, or a setting is wrong. The message has the line.
+        ConfigError: There is no gate, or a setting is wrong. The message contains the line.
     """
     given, folder = folder, folder.resolve()
     file, reader = read_file(folder, str(given), source)

@@ -1,8 +1,8 @@
 """
-How does the folder of a gate and its broker begin?
+How is the folder of a gate and its broker created?
 
-It has a pack with all policies of this package, limits, the rules with the strict choices, the keys of the approvers,
-and an empty ledger. A pipeline next to it plans each change and applies what was approved.
+The folder gets a pack with all policies of this package, limits, the strictest settings of the rules, the keys of the
+approvers, and an empty ledger. A pipeline in the repository plans each change and applies approved changes.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ GITLAB_MAIN: Final = ".gitlab-ci.yml"
 GITLAB_INCLUDE: Final = f"include: [{{local: {GITLAB_FILE}}}]"
 
 _WORD: Final = re.compile(r"[\w./-]+", re.ASCII)
-"""Text that is one word to YAML and to a shell."""
+"""A text that YAML and a shell read as one word."""
 _URL: Final = re.compile(r"https?://[\w.:/\[\]-]+", re.ASCII)
 _ONLY: Final = re.compile(r"^@([A-Z]+)\?@(.*\n)", re.MULTILINE)
-"""A line for one case alone: in a pipeline for a folder in the repository, or for the address of a broker."""
+"""A line for only one case, for example for a pipeline with the address of a broker."""
 
 
 def init(
@@ -62,20 +62,20 @@ def init(
     unit: str = "",
 ) -> tuple[str, ...]:
     """
-    Write what the folder of a gate and its broker lacks, and return the names of the new files.
+    Write the missing files of the folder of a gate and its broker, and return the names of the new files.
 
     Args:
         folder: Where to write; no file in it is overwritten.
-        approvers: Names, each with the file of a public key; a person may have several.
+        approvers: Names, each with the file of a public key; a person may have several keys.
         total: The highest monthly price of a stack; by default $40.
         increase: The most that a change may add to it; by default $15.
         base_url: The address of the API, if it is not the default.
-        project: The project whose stacks it is for; by default all stacks.
-        unit: How the program is called in a unit of systemd, which is written too; empty for none.
+        project: The project whose stacks the gate is for; by default all stacks.
+        unit: The command of this program for a systemd unit, which is then written as well; empty for no unit.
 
     Raises:
-        StacksError: The address is not valid, a file cannot be written, a key cannot be read, or the settings are about
-            a file that is there.
+        StacksError: The address is not valid, a file cannot be written, a key cannot be read, or an argument is about a
+            file that exists.
     """
     if base_url is not None:
         config.check_base_url(base_url, source="the address")
@@ -108,10 +108,11 @@ def init(
     if is_asked and any((folder / name).exists() for name in (*texts, _SIGNERS)):
         lines = f", and add to {_SIGNERS}: {'; '.join(names.splitlines())}" if names else ""
         raise InputError(
-            f"{folder} has a gate already, whose files stay as they are: change limits in {FILE} and guard.json{lines}",
+            f"{folder} already has a gate, and its files stay unchanged: change the limits in {FILE} and "
+            f"guard.json{lines}",
             code="file-access",
         )
-    # Settings that are there name their own packs.
+    # An existing settings file names its own packs.
     wanted = others if (folder / FILE).exists() else {**texts, **others}
     return tuple(name for name, text in wanted.items() if _new(folder / name, text))
 
@@ -121,7 +122,7 @@ def _text(name: str) -> str:
 
 
 def _filled(text: str, words: Mapping[str, str], case: str = "") -> str:
-    """Return a text with words in their places (`@NAME@`), and the lines for one case (`@CASE?@`) only in this one."""
+    """Return a text with each `@NAME@` replaced, and each line that begins with `@CASE?@` only in that case."""
     lines = _ONLY.sub(lambda line: line[2] if line[1] == case else "", text)
     return re.sub("@([A-Z_]+)@", lambda place: words[place[1]], lines)
 
@@ -135,7 +136,7 @@ def _check_word(word: str, form: re.Pattern[str], file: str) -> None:
 
 
 def _new(path: Path, text: str) -> bool:
-    """Write a file that only this user can read, and return whether it was not there."""
+    """Write a file that only this user can read; return `False` if the file exists."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):
@@ -156,7 +157,7 @@ LOGINS: Final[Mapping[str, Sequence[str]]] = {
     "azblob": (*_OWN_BACKEND, "AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_KEY"),
     "postgres": (*_OWN_BACKEND, "PGUSER", "PGPASSWORD"),
 }
-"""Backend -> the secrets of a pipeline with which its jobs log in to it."""
+"""Backend -> the secrets with which the jobs of a pipeline log in to the backend."""
 
 
 def pipeline(
@@ -170,7 +171,7 @@ def pipeline(
     install: Sequence[str],
 ) -> dict[str, str]:
     """
-    Return the files of a pipeline that plans, shows and applies the changes of a project, by name in its repository.
+    Return the files of a pipeline that plans, shows and applies a project's changes, by their path in the repository.
 
     Args:
         kind: `github` or `gitlab`.
@@ -182,12 +183,12 @@ def pipeline(
         install: The commands that install this package in the project's folder.
 
     Raises:
-        InputError: The folder is not in the repository, or a name cannot be written into a pipeline.
+        InputError: The folder is outside the repository, or a name cannot be written into a pipeline.
     """
     folder, is_address = project.parent, "://" in gate
     if not is_address and not Path(gate).resolve().is_relative_to(top):
         raise InputError(
-            f"{clean(gate)} is not in the repository {top}, where the pipeline reads the gate from a branch: name a "
+            f"{clean(gate)} is not in the repository {top}. The pipeline reads the gate from a branch of it: name a "
             "folder in it, or the address of a broker",
             code="invalid-argument",
         )
@@ -209,7 +210,7 @@ def pipeline(
     words["PACKAGES"] = ", ".join(str(Path(inside) / name) for name in made)
     login = LOGINS[backend]
     words["LOGIN"] = " and ".join((", ".join(login[:-1]), login[-1])) if len(login) > 1 else login[0]
-    # A line with one of these is written for each of what it stands for.
+    # A line with one of these marks is written once for each value of the mark.
     repeated: dict[str, Sequence[str]] = {"@INSTALL@": commands, "@LOGINS@": login}
     installed = "".join(
         line.replace(mark, word) if mark else line
@@ -232,7 +233,7 @@ def _line(name: str, key: Path) -> str:
         )
     if len(words) < 2 or not words[0].startswith(("ssh-", "ecdsa-", "sk-")):
         raise InputError(
-            f"{clean(str(key))} has no public key of SSH: name the file that ends with .pub",
+            f"{clean(str(key))} contains no public SSH key: name the file that ends with .pub",
             code="invalid-file",
         )
     return f'{name} namespaces="{signers.NAMESPACE}" {words[0]} {words[1]}\n'

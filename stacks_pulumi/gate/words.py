@@ -1,8 +1,8 @@
 """
 How is a change shown to the person who signs it?
 
-Each permit is a row with its request. Kinds, owners and prices of the containers come from the broker,
-and never from the state. The planner's report has a table of its own: no broker enforces it.
+Each permit is a row with its request. Kinds, owners and prices of the containers come from the broker, never from the
+state. The planner's report is in a separate table, because no broker enforces it.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ _RESULTS: Final = {
     "refused": "refused",
 }
 _ORDER: Final = (
-    "each line may happen alone, in any order, or not at all, unless it says after which others; nothing else may "
-    "happen at STACKS"
+    "each line may happen alone, in any order, or not at all, unless it names lines that come first; nothing "
+    "else may happen at STACKS"
 )
 _SIGNED: Final = (
-    "what is signed is what `stacks-pulumi gate show` prints: the job that wrote this comment may have run the "
-    "program"
+    "a signature covers the change that `stacks-pulumi gate show` prints: the job that wrote this "
+    "comment may have run the program"
 )
 _FIRST: Final = Decimal(1_000_000)
-"""More than any price: the size of a row that is shown before others."""
+"""More than any price: the size of a row that comes first."""
 _NO_OWNER: Final = "no owner in the ledger"
 _ACTIONS: Final[Mapping[str, Action]] = {
     "create": "create",
@@ -53,7 +53,7 @@ _ACTIONS: Final[Mapping[str, Action]] = {
 
 
 def document_of(judged: Judged) -> Document:
-    """Return what a person reads before they sign a change."""
+    """Return the text that a person reads before they sign a change."""
     return Document(
         f"{judged.change.stack}: {_RESULTS[judged.result]}{_money(judged)}",
         remarks=tuple(_remarks(judged)),
@@ -67,7 +67,7 @@ def document_of(judged: Judged) -> Document:
 
 
 def comment_of(judged: Judged) -> str:
-    """Return the same for a pull request. Another comment of this stack replaces it."""
+    """Return a change as a comment on a pull request. The next comment of this stack replaces it."""
     document = document_of(judged)
     if judged.result == "needs_approval":
         document = replace(document, remarks=(*document.remarks, ("note", _SIGNED)))
@@ -76,9 +76,9 @@ def comment_of(judged: Judged) -> str:
 
 def unplanned(stack: str, error: StacksError) -> str:
     """
-    Return the comment on a change without a plan, so that the one of an earlier plan goes.
+    Return the comment on a change without a plan; it replaces the comment of an earlier plan.
 
-    A program's error may have a secret, which the log of a job hides and a comment does not.
+    A program's error may contain a secret. The log of a job hides secrets; a comment does not.
 
     Args:
         stack: The stack, as PROJECT/STACK.
@@ -106,7 +106,7 @@ def _money(judged: Judged) -> str:
     if increase is None or most is None:
         return "; the increase of the monthly price has no upper bound"
     amount, moment = Decimal(increase), Decimal(most)
-    # Without a create, nothing is added at any moment.
+    # Without a create, the price never rises.
     more = f", at one moment {usd(moment)}" if moment and moment != amount else ""
     return f"; {'-' if amount < 0 else '+'}{usd(abs(amount))} a month{more}"
 
@@ -124,24 +124,27 @@ def _remarks(judged: Judged) -> Iterator[tuple[Weight, str]]:
         moment = "" if most is None else f", and {usd(Decimal(most))} at any moment"
         yield (
             "note",
-            f"it may add at most {usd(Decimal(change.ceiling.increase))} to the monthly price{moment}",
+            f"the change may add at most {usd(Decimal(change.ceiling.increase))} to the monthly price{moment}",
         )
     elif judged.said["verdict"]["prices"]:
-        yield "warning", "it has no ceiling: what it adds costs what STACKS asks for when it is made"
-    applied = f"and applied in {change.ttl // 60} minutes"
+        yield (
+            "warning",
+            "the change has no ceiling: its creates cost the prices of STACKS at the time of the update",
+        )
+    applied = f"the grant then lasts {change.ttl // 60} minutes"
     if change.request:
-        yield "note", f"it approves the access request {change.request}"
-        applied = "and applied before the grant that asked for it ends"
+        yield "note", f"the change is the approval of the access request {change.request}"
+        applied = "the request must be sent before the grant that asked for it ends"
     who = f" by {change.author!r}" if change.author else ""
-    when = f"to be handed in until {instant(change.ends)}, {applied}"
-    yield "note", f"planned{who}, {when}, for the broker {_id(change.account)}"
+    when = f"hand it in by {instant(change.ends)}; {applied}"
+    yield "note", f"planned{who} for the broker {_id(change.account)}; {when}"
     yield from (("note", f"a policy says: {text}") for text in reported(change).violations)
     if reported(change).plan is not None:
         yield "note", f"the engine's plan is saved, SHA-256 {reported(change).plan}"
     if said["handed_in"]:
         yield (
             "note",
-            f"it was handed in at {said['handed_in']}: `gate apply` goes on with what is left of it",
+            f"the change was handed in at {said['handed_in']}: `gate apply` continues with the rest of it",
         )
     if said["approvals"] or judged.result == "needs_approval":
         missing = f"; {said['missing']}" if said["missing"] else ""
@@ -149,10 +152,10 @@ def _remarks(judged: Judged) -> Iterator[tuple[Weight, str]]:
 
 
 def _counted(judged: Judged) -> str:
-    """Return what the broker counts: one line, also where the planner's words fill the screens before it."""
+    """Return the broker's counts in the last line, which a reader sees even after a long report of the planner."""
     permits = judged.change.permits
     found = Counter(str(one["rule"]) for one in judged.said["verdict"]["findings"])
-    # The broker repeats each of them, and the planner chooses how many there are.
+    # The broker repeats the reported findings, and the planner chooses their number.
     found.subtract(one.rule for one in judged.change.reported)
     counts = {
         "lines": len(permits),
@@ -164,7 +167,7 @@ def _counted(judged: Judged) -> str:
 
 
 def _findings(judged: Judged) -> Iterator[tuple[str, str, str]]:
-    """Yield what the rules found, refusals first. A broker's findings have those of the planner."""
+    """Yield the findings of the rules, refusals first. The broker's findings include those of the planner."""
     found = [(one["rule"], one["action"], one["text"]) for one in judged.said["verdict"]["findings"]]
     yield from sorted(found, key=lambda one: one[1] != "refuse")
 
@@ -212,7 +215,7 @@ def _permit(permit: Permit, judged: Judged) -> Row:
         price = "not known" if amount is None else usd(Decimal(amount))
     cells = (str(permit.n), action, in_words(permit), price, "; ".join(_about(permit, judged)))
     size = Decimal(price.removeprefix("$") or 0) if price not in {"", "not known"} else Decimal(0)
-    # Where not all rows fit, what ends something is there, and what a rule has found.
+    # If not all rows fit, the shown rows include deletions and rows with findings.
     found = {one["permit"] for one in verdict["findings"]}
     return Row(cells, action, size + (_FIRST if action == "delete" or permit.n in found else 0))
 
@@ -221,7 +224,7 @@ def _about(permit: Permit, judged: Judged) -> Iterator[str]:
     if permit.binds is not None:
         yield f"it becomes {json.dumps(permit.binds)}"
     if permit.is_loose:
-        yield "a value of it may be any"
+        yield "one of its values may be any value"
     if permit.only_address is not None:
         yield f"only if no other address than {permit.only_address} is listed"
     if permit.after:
@@ -236,14 +239,14 @@ def _about(permit: Permit, judged: Judged) -> Iterator[str]:
 
 
 def _of_ids(ids: Mapping[str, Constraint], judged: Judged, *, all_known: bool = False) -> Iterator[str]:
-    """Yield what the ids of a request are; with `all_known` also of the symbols, which have a table of their own."""
+    """Yield a description of a request's ids; with `all_known` including the symbols, which have their own table."""
     for name, one in ids.items():
         if one.in_ is not None:
-            yield f"it is of {_id(one.in_)}, {_container(Known(id=one.in_), judged, is_of=True)}"
+            yield f"it belongs to {_id(one.in_)}, {_container(Known(id=one.in_), judged, is_of=True)}"
         elif one.is_ is not None and one.created_at is not None:
             yield f"{_id(one.is_)} is {_container(Known(id=one.is_, created_at=one.created_at), judged)}"
         elif one.is_ is not None and name in {"backup_id", "connection_id"}:
-            yield "it may be of any container"
+            yield "it may belong to any container"
         for symbol in one.of if all_known else ():
             known = judged.change.known.get(symbol)
             if known is not None:
@@ -259,7 +262,7 @@ def _known(judged: Judged) -> Table:
 
 
 def _container(known: Known, judged: Judged, *, is_of: bool = False) -> str:
-    """Return what a container is; with `is_of` only where something else is, so that its time does not matter."""
+    """Return the description of a container; with `is_of`, the creation time of the container does not matter."""
     row = judged.said["containers"].get(known.id)
     if row is None:
         return "not in the account now"
@@ -272,18 +275,18 @@ def _container(known: Known, judged: Judged, *, is_of: bool = False) -> str:
     ]
     words.append(f"of {row['owner']}" if row["owner"] else _NO_OWNER)
     if row["created_at"] is None:
-        words.append("without a creation time, so it is known by id, template and plan")
+        words.append("without a creation time, so it is identified by id, template and plan")
     elif known.created_at == row["created_at"] or is_of:
         words.append(f"made {row['created_at']}")
     else:
         words.append(
-            f"made {row['created_at']}, and the change is about one made {json.dumps(known.created_at)}"
+            f"made {row['created_at']}, but the change is about a container made {json.dumps(known.created_at)}"
         )
     return ", ".join(words)
 
 
 def _id(id_: str) -> str:
-    """Return an id as it is in a path."""
+    """Return an id as it appears in a path."""
     return quote(id_, safe="")
 
 
@@ -308,4 +311,4 @@ def _steps(change: Change) -> Table:
         Column("Type"),
         Column("Inputs that change"),
     )
-    return Table(columns, rows, title="Reported by the planner, and not enforced by the broker")
+    return Table(columns, rows, title="Reported by the planner, not enforced by the broker")

@@ -1,9 +1,9 @@
 """
 How is a change planned, approved and applied through a broker?
 
-A change is what may happen at STACKS: the requests, their prices and their end. The broker judges it with the code that
-enforces it. A change that sends no request to STACKS, such as a resource of another provider, is judged here, on
-the machine of each person, and no broker enforces it.
+A change lists everything that may happen at STACKS: the requests, their prices and their end. The broker judges a
+change with the same code that enforces it. Steps that send no request to STACKS, such as those of other providers, are
+judged here, on the machine of each person. No broker enforces these steps.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from stacks_pulumi.gate.settings import Gate
 
 SIGNATURES: Final = ".sig.d"
-"""The end of the name of the folder with the signatures of a change."""
+"""The suffix of the folder with the signatures of a change."""
 _PREVIEW_SECONDS: Final = 3600.0
 _SECONDS_TO_END: Final = 20.0
 _TTL: Final = 3600
@@ -80,7 +80,7 @@ class RefusedError(StacksError):
     Raised if a change may not be planned, approved or applied.
 
     Attributes:
-        reasons: What policies say, if they refuse it.
+        reasons: The messages of the policies that refuse the change.
     """
 
     code: ErrorCode = "gate-refused"
@@ -88,7 +88,7 @@ class RefusedError(StacksError):
 
 
 class Step(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What happens to a resource, as the planner reports it."""
+    """A step of a resource as the planner reports it."""
 
     operation: str
     name: str
@@ -101,12 +101,12 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     The report of the planner about a change. No broker enforces it.
 
     Attributes:
-        steps: What happens to each resource, also those of other providers.
-        findings: What the rules say of what sends no request to STACKS. A broker counts them with its own.
-        violations: What policies say that do not refuse it.
+        steps: What happens to each resource, including those of other providers.
+        findings: The findings about steps that send no request to STACKS. A broker counts them with its own findings.
+        violations: The messages of policies that do not refuse the change.
         plan: The SHA-256 of the engine's saved plan.
-        resources: What the gate's own rules have judged, as JSON: they run again where it is approved.
-        stack: The stack as `-s` names it with its organisation, which a change does not have; empty without one.
+        resources: The input of the gate's own rules, as JSON: the rules run again on the approver's machine.
+        stack: The value of `-s` with the organisation, which a change does not contain; empty without an organisation.
     """
 
     steps: tuple[Step, ...] = ()
@@ -119,12 +119,12 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
 
 class Judged(NamedTuple):
     """
-    A change, and what follows for it.
+    A change with the broker's verdict.
 
     Attributes:
         statement: The text that is signed.
-        change: What it says.
-        said: What the broker says of it: `verdict`, `containers`, `approvals`, `missing`.
+        change: The content of the text.
+        said: The broker's answer about it: `verdict`, `containers`, `approvals`, `missing`.
         signatures: The signatures that it has.
     """
 
@@ -148,9 +148,9 @@ class Wanted:
     Attributes:
         project: The project's folder.
         stack: The stack's name; by default the selected stack.
-        expires: How long it may be handed in.
-        ceiling: The highest increase that is asked for; by default what the creates cost now.
-        plan: Where the engine's plan is saved; `None` for nowhere.
+        expires: The time until which it may be handed in.
+        ceiling: The highest increase to request; by default the current price of the creates.
+        plan: The file for the engine's plan; `None` to save no plan.
         reads: The secrets that functions of the program read: name of a container's resource, and class.
     """
 
@@ -167,7 +167,7 @@ def reported(change: Change) -> Report:
     Return the planner's report on a change.
 
     Raises:
-        InputError: It is not what this planner writes.
+        InputError: The report was not written by this planner.
     """
     try:
         return msgspec.convert(change.preview or {}, Report)
@@ -180,10 +180,10 @@ def reported(change: Change) -> Report:
 
 def plan(broker: Broker, wanted: Wanted) -> Judged:
     """
-    Preview a program, and return the change that it needs.
+    Preview a program and return the change that it needs.
 
     Raises:
-        RefusedError: Policies refuse the preview, or no permit says what it would change.
+        RefusedError: Policies refuse the preview, or no permit can cover one of its changes.
         PulumiError: The preview fails.
         StacksError: The broker refuses.
     """
@@ -199,7 +199,7 @@ def _planned(broker: Broker, wanted: Wanted, gate: Gate) -> Judged:
     data, violations = _previewed(broker, gate, wanted)
     seen = preview.read(data, gate.prices)
     if not seen.stack:
-        raise InputError("the preview has no resource, so it is not known which stack it is of")
+        raise InputError("the preview has no resource, so its stack is not known")
     try:
         needed = permits.needed(seen.changes, _containers(broker), wanted.reads)
     except InputError as error:
@@ -212,8 +212,8 @@ def _planned(broker: Broker, wanted: Wanted, gate: Gate) -> Judged:
         one.is_loose and one.endpoint == "containers.create" for one in needed.permits
     ):
         raise InputError(
-            "the name, template, plan or storage of a container is not known before the change is made: set --ceiling "
-            "to the most that the change may add to the monthly price",
+            "the name, template, plan or storage of a container is unknown until the change is applied: set "
+            "--ceiling to the most that the change may add to the monthly price",
             code="invalid-argument",
         )
     change = Change(
@@ -251,25 +251,25 @@ def _planned(broker: Broker, wanted: Wanted, gate: Gate) -> Judged:
 
 def judged(broker: Broker, statement: str, given: Sequence[str] = ()) -> Judged:
     """
-    Return what follows for a change.
+    Return a change with the broker's verdict.
 
     Raises:
-        ChangeError: It is not well formed.
-        StacksError: The broker refuses it: it has ended, or a signature is invalid.
+        ChangeError: The change is not well formed.
+        StacksError: The broker refuses the change: it has expired, or a signature is invalid.
     """
     change = read_change(statement.encode("utf-8", "surrogatepass"))
     return Judged(statement, change, broker.verdict(statement, given), given)
 
 
 def _gate_of(broker: Broker, token: str | None = None) -> contextlib.AbstractContextManager[Gate]:
-    """Return the rules, packs and prices of a broker: those in its folder, or those that it sends to a grant."""
+    """Return the rules, packs and prices of a broker, from its folder or from its answer to a grant."""
     if broker.folder is not None:
         return settings.opened(broker.folder)
     return settings.received(broker.ask("GET", "rules", token=token)["files"], broker.url)
 
 
 def _previewed(broker: Broker, gate: Gate, wanted: Wanted) -> tuple[bytes, list[str]]:
-    """Return the preview, and what policies say that do not refuse it."""
+    """Return the preview and the messages of policies that do not refuse it."""
     with tempfile.TemporaryDirectory(prefix="stacks-gate-") as scratch:
         events = Path(scratch) / "events.json"
         words = [*preview.OPTIONS, "--event-log", str(events), *_chosen(wanted.stack)]
@@ -277,7 +277,7 @@ def _previewed(broker: Broker, gate: Gate, wanted: Wanted) -> tuple[bytes, list[
         words += packs.options_of(gate.packs, Path(scratch))
         environment = {
             **without_options(broker.environment(broker.token)),
-            # The first variable enables the option for events, the second one that for plans.
+            # The first variable enables the option for events, the second the option for plans.
             "PULUMI_DEBUG_COMMANDS": "true",
             "PULUMI_EXPERIMENTAL": "true",
         }
@@ -294,14 +294,14 @@ def _previewed(broker: Broker, gate: Gate, wanted: Wanted) -> tuple[bytes, list[
         if done.returncode != 0:
             from stacks_pulumi.account.doctor_checks import advice_on  # noqa: PLC0415  (25 ms, which no other plan needs)
 
-            # One policy may say the same of each resource.
+            # A policy may print one message for each resource.
             mandatory = (_in_words(one) for one in found if one.enforcement_level == "mandatory")
             refusals = [*dict.fromkeys(mandatory)]
             if refusals:
                 error = RefusedError("; ".join(refusals))
                 error.reasons = refusals
                 raise error
-            # Errors are among the events, and not in this form of the output.
+            # The events contain the errors; the JSON output does not.
             done.stdout = told or done.stdout
             reason = preview_failure(done)
             advice = advice_on(reason)
@@ -310,7 +310,7 @@ def _previewed(broker: Broker, gate: Gate, wanted: Wanted) -> tuple[bytes, list[
 
 
 def _in_words(said: PolicyEvent) -> str:
-    """Return what a policy says, in one line."""
+    """Return the message of a policy in one line."""
     return f"{said.policy_name}: {' '.join(said.message.split())}"
 
 
@@ -328,7 +328,7 @@ def _containers(broker: Broker) -> list[Any]:
 def _findings(
     gate: Gate, changes: Sequence[Resource], resources: str, *, sends: bool
 ) -> tuple[Reported, ...]:
-    """Return what the rules find in what no broker judges; `sends`: whether a request needs a permit."""
+    """Return the findings about steps that no broker judges; `sends`: whether a request needs a permit."""
     found = (*rules.reported(gate.file, changes), *_own(gate, resources))
     if gate.file.free is None and not sends and not found and any(one.acts for one in changes):
         found = (Finding(rules.NEVER_FREE, "approve", "", "the gate has no `free`"),)
@@ -345,17 +345,17 @@ def _step(change: Resource) -> Step:
 
 def check_configuration(project: Path, stack: str | None) -> None:
     """
-    Refuse a stack whose configuration takes precedence over a grant.
+    Refuse a stack if its configuration takes precedence over a grant.
 
     Raises:
-        ConfigError: It has a key or an address of the API.
-        PulumiError: It cannot be read.
+        ConfigError: The configuration contains a key or an address of the API.
+        PulumiError: The configuration cannot be read.
     """
     said = json.loads(run(["config", "--json", *_chosen(stack)], folder=project) or b"{}")
     own = [name for name in _OWN_ACCOUNT if name in said]
     if own:
         raise ConfigError(
-            f"the stack's configuration has {' and '.join(own)}, which a program uses in place of the grant: run "
+            f"the stack's configuration has {' and '.join(own)}, which a program uses instead of the grant: run "
             f"`{' && '.join(f'pulumi config rm {name}' for name in own)}`",
             code="invalid-setting",
         )
@@ -375,7 +375,7 @@ def plan_of(file: Path) -> Path:
 
 def signatures_of(file: Path) -> list[str]:
     """
-    Return the signatures next to a change. A file may have several: a job writes those that it was given into one.
+    Return the signatures next to a change. A file may contain several: a job writes all its signatures into one file.
 
     Raises:
         InputError: A file cannot be read, or has no signature.
@@ -387,7 +387,7 @@ def signatures_of(file: Path) -> list[str]:
             blocks = _ARMOUR.findall(text_of(path))
             if not blocks:
                 raise InputError(f"{path} has no signature: `gate approve` writes one")
-            # The forms of some platforms make spaces of line ends.
+            # The web forms of some platforms replace line ends with spaces.
             found += ("\n".join([begin, *text.split(), end, ""]) for begin, text, end in blocks)
     except FileNotFoundError:
         return []
@@ -410,20 +410,20 @@ def statement_of(file: Path) -> str:
     except (OSError, ValueError) as error:
         raise InputError(f"{file} cannot be read: {why_unreadable(error)}", code="file-access") from None
     except ChangeError as error:
-        raise InputError(f"{file} is no change: {error.message}") from None
+        raise InputError(f"{file} is not a change: {error.message}") from None
     return text
 
 
 def write(statement: str, file: Path) -> None:
     """
-    Write a change; signatures of an earlier one are removed.
+    Write a change and remove the signatures of an earlier change.
 
     Raises:
         InputError: It cannot be written.
     """
     folder = file.with_name(file.name + SIGNATURES)
     try:
-        # The author of the project would choose which file of this person is written.
+        # With a link, the project's author could choose a file of this user to be overwritten.
         if file.is_symlink() or folder.is_symlink() or (file.exists() and not file.is_file()):
             raise InputError(f"{file} or {folder} is a link, or not a regular file: remove it")
         file.write_text(statement, encoding="utf-8")
@@ -440,27 +440,27 @@ def sign(broker: Broker, judged: Judged, key: Path) -> tuple[str, str, str]:
     Sign a change.
 
     Args:
-        broker: The broker, which says whose key it is.
+        broker: The broker, which names the owner of the key.
         judged: The change.
         key: The key of the approver.
 
     Returns:
-        The name of the approver, the signature, and what is missing; empty if nothing is.
+        The name of the approver, the signature, and the missing approvals; empty if none is missing.
 
     Raises:
-        SignatureError: The key does not sign.
-        RefusedError: It is not the key of an approver, they may not approve it, or the gate's own rules find more than
-            the plan says.
+        SignatureError: The key cannot sign.
+        RefusedError: The key belongs to no approver, its owner may not approve the change, or the gate's own rules find
+            more than the plan lists.
     """
     if broker.folder is not None:
         _check_own_rules(broker.folder, judged.change)
     made = signatures.sign(judged.statement.encode(), key)
     said = broker.verdict(judged.statement, [*judged.signatures, made.decode()])
-    # Asked last, so that a signature which arrives meanwhile is among the others.
+    # Asked last, so that a signature that arrives in the meantime is among the others.
     others = broker.verdict(judged.statement, judged.signatures)["approvals"]
     name = next((name for name in said["approvals"] if name not in others), None)
     if name is None:
-        raise RefusedError("the person of this key has approved it already")
+        raise RefusedError("the owner of this key has already approved it")
     why = said["not_counted"].get(name)
     if why:
         raise RefusedError(f"not approved: {why}")
@@ -468,14 +468,14 @@ def sign(broker: Broker, judged: Judged, key: Path) -> tuple[str, str, str]:
 
 
 def _check_own_rules(folder: Path, change: Change) -> None:
-    """Run the rules of the folder on this machine: where it was planned, the program may have changed them."""
+    """Run the folder's rules on this machine: on the planner's machine, the program may have changed them."""
     with settings.opened(folder) as gate:
         if not gate.own_rules or change.request is not None:
             return
         said = reported(change)
         if not said.resources:
             raise RefusedError(
-                "not approved: it does not say what the own rules of the gate judge; plan it with this folder"
+                "not approved: the plan lacks the input of the gate's own rules; plan it again with this folder"
             )
         told = {(one.rule, one.action, one.text) for one in said.findings}
         found = [one for one in _own(gate, said.resources) if (one.rule, one.action, one.text) not in told]
@@ -484,37 +484,37 @@ def _check_own_rules(folder: Path, change: Change) -> None:
         sys.stderr.write(f"stacks-pulumi gate: own rules find here: {one.rule}: {clean(one.text)}\n")
     if counts:
         raise RefusedError(
-            f"not approved: its plan does not say what {counts[0].rule} finds; plan it again, with this folder"
+            f"not approved: the plan lacks the finding of {counts[0].rule}; plan it again with this folder"
         )
 
 
 def post(broker: Broker, judged: Judged, signature: str) -> None:
     """
-    Give a signature to the broker, which keeps it until the change is handed in.
+    Send a signature to the broker, which keeps it until the change is handed in.
 
     Raises:
-        BrokerError: It is refused.
+        BrokerError: The broker refuses it.
     """
     try:
         broker.ask("POST", "approvals", {"statement": judged.statement, "signatures": [signature]})
     except BrokerError as error:
-        # The signature of the first of two people is kept.
+        # If two people must approve, the broker keeps the signature of the first.
         if error.kind != "approval-needed":
             raise
 
 
 def save(signature: str, name: str, file: Path) -> Path:
     """
-    Write a signature next to a change, and return its file.
+    Write a signature next to a change and return its file.
 
     Raises:
-        InputError: It cannot be written there.
+        InputError: The file cannot be written.
     """
     folder = file.with_name(file.name + SIGNATURES)
     try:
         folder.mkdir(exist_ok=True)
         if folder.is_symlink():
-            # The author of the change would choose which file of this person is written.
+            # With a link, the change's author could choose a file of this user to be overwritten.
             raise InputError(f"{folder} is a link: remove it")
         with tempfile.NamedTemporaryFile("w", dir=folder, encoding="ascii", delete=False) as made:
             made.write(signature)
@@ -529,15 +529,15 @@ def save(signature: str, name: str, file: Path) -> Path:
 
 class Run(NamedTuple):
     """
-    How a change is applied.
+    The options for applying a change.
 
     Attributes:
         file: The file of the change.
         project: The project's folder.
-        stack: The stack's name; by default the one of the change.
+        stack: The stack's name; by default the stack of the change.
         words: The command; empty for `pulumi up`.
-        strict: Whether a client that could read the key is refused.
-        accept_replay: Whether it may be unknown that the change was not applied before.
+        strict: Whether to refuse a client that could read the key.
+        accept_replay: Whether to continue if it is unknown that the change was applied before.
     """
 
     file: Path
@@ -550,11 +550,11 @@ class Run(NamedTuple):
 
 class Applied(NamedTuple):
     """
-    How a command ended.
+    The result of a command.
 
     Attributes:
         code: Its exit code.
-        left: What was approved and did not happen, in words.
+        left: The approved creates and deletions that did not happen, in words.
     """
 
     code: int
@@ -566,7 +566,7 @@ def apply(broker: Broker, wanted: Run) -> Applied:
     Run a command with the grant of a change.
 
     Raises:
-        RefusedError: The broker refuses the change, or this client could read the key and may not (`strict`).
+        RefusedError: The broker refuses the change, or this client could read the key although `strict` forbids it.
         InputError: The project belongs to a different stack, or its saved plan is a different one.
     """
     if broker.folder is not None:
@@ -575,7 +575,7 @@ def apply(broker: Broker, wanted: Run) -> Applied:
     change = read_change(statement.encode())
     said = reported(change)
     if not (wanted.words or change.permits or change.secrets or said.steps or said.findings):
-        # It needs neither a grant nor an update.
+        # An empty change needs neither a grant nor an update.
         return Applied(0, ())
     saved = b""
     if not wanted.words:
@@ -612,40 +612,42 @@ def _check_exposed(exposed: str, wanted: Run) -> None:
 
 
 def _check_stack(wanted: Run, change: Change) -> None:
-    """Refuse another project or stack than the one of a change."""
+    """Refuse a project or stack that is not the project and stack of the change."""
     project = find_project(wanted.project)
     name = None if project is None else read_project(project).get("name")
     of_project, _, stack = change.stack.partition("/")
     if name != of_project or (wanted.stack is not None and wanted.stack.rpartition("/")[2] != stack):
         raise InputError(
-            f"the change is of the stack {change.stack}, and this is another project or stack: name its folder with -C",
+            f"the change is for the stack {change.stack}, not for this project or stack: name its folder with -C",
             code="invalid-argument",
         )
     check_configuration(wanted.project, wanted.stack or stack)
 
 
 def _saved_plan(wanted: Run, change: Change) -> bytes:
-    """Return the engine's plan that was signed with a change; nothing without one."""
+    """Return the engine's plan that was signed with a change; empty without a plan."""
     plan, expected = plan_of(wanted.file), reported(change).plan
     saved = read_file(plan) if expected is not None and plan.is_file() else b""
     if expected is not None and digest(saved) != expected:
-        raise InputError(f"{plan} is not the saved plan that was approved: take it from where it was planned")
+        raise InputError(
+            f"{plan} is not the approved plan: copy the plan from the machine that planned the change"
+        )
     return saved
 
 
 def _up(gate: Gate, wanted: Run, change: Change, scratch: Path, saved: bytes) -> list[str]:
-    """Return the words of `pulumi up` for a change."""
+    """Return the arguments of `pulumi up` for a change."""
     stack = wanted.stack or change.stack.partition("/")[2]
     words = ["pulumi", "up", "--yes", *_chosen(stack), *packs.options_of(gate.packs, scratch)]
     if saved:
-        # A copy: the file may change after the look.
+        # A copy, because the file may change after the check.
         (scratch / "plan.json").write_bytes(saved)
         words += ["--plan", str(scratch / "plan.json")]
     return words
 
 
 def _run(words: Sequence[str], folder: Path, environment: Mapping[str, str], broker: Broker) -> int:
-    """Run a command, which has the terminal: Ctrl-C is for it, and a request to end is passed on."""
+    """Run a command in the foreground: it receives Ctrl-C, and SIGTERM is forwarded to it."""
     inherited = () if broker.used is None else (broker.used,)
     try:
         process = subprocess.Popen(words, cwd=folder, env=environment, pass_fds=inherited)  # noqa: S603  (asked for)
@@ -663,15 +665,15 @@ def _run(words: Sequence[str], folder: Path, environment: Mapping[str, str], bro
 
 
 def _ended(broker: Broker, token: str, code: int) -> Applied:
-    """Return what is left of a grant, and end its token."""
+    """Return the unused permits of a grant, and end its token."""
     try:
         said = broker.ask("GET", "me", token=token)
-        # After a kill, something may still have to be removed.
+        # After a kill, the broker may still have to remove failed creates.
         if code >= 0:
             broker.ask("DELETE", "me", token=token)
     except StacksError as error:
         sys.stderr.write(
-            f"stacks-pulumi gate: what is left of the grant is not known: {clean(error.message)}\n"
+            f"stacks-pulumi gate: the unused part of the grant is not known: {clean(error.message)}\n"
         )
         return Applied(code, ())
     shown = [one for one in said["permits"] if one["left"] and not one["used"]]
@@ -686,15 +688,15 @@ def _ended(broker: Broker, token: str, code: int) -> Applied:
     )
 
 
-# Once, where no ledger lasts
+# At most once, even with a new ledger
 
 
 def _once(broker: Broker, wanted: Run, change: Change) -> bool:
     """
-    Check that a change was not applied before, if the ledger might not know it; return whether it is to be marked.
+    Check that a change was not applied before if the ledger may not know; return whether to mark the change.
 
     Raises:
-        RefusedError: It was, or the ledger is empty and no tag can tell.
+        RefusedError: The change was applied before, or the ledger is empty and the tags cannot be read.
     """
     is_known, is_empty = (True, False) if broker.folder is None else _memory(broker.folder, change)
     if is_known:
@@ -723,14 +725,14 @@ _NOT_KNOWN: Final = (
 
 
 def _memory(folder: Path, change: Change) -> tuple[bool, bool]:
-    """Return whether a ledger would know that a change was handed in before, and whether it has no memory at all."""
+    """Return whether the ledger would contain an earlier use of a change, and whether the ledger is empty."""
     from stacks_pulumi._clock import SYSTEM_CLOCK  # noqa: PLC0415  (a client of an address has no ledger)
     from stacks_pulumi.broker.folder import Folder  # noqa: PLC0415  (as above)
 
     with contextlib.closing(Folder(folder, SYSTEM_CLOCK)) as opened:
         ledger, longest = opened.ledger, opened.settings().record_expires
         begun = ledger.rows("select min(at) as at from uses")[0]["at"]
-        # No change is handed in earlier than this before its end, and none after its end.
+        # A change is handed in at most this long before its end, and never after its end.
         is_old = begun is not None and begun < ledger.now() - longest.total_seconds()
         return is_old or bool(ledger.grants("nonce = ?", change.nonce)), begun is None
 
@@ -746,6 +748,6 @@ def _tags(wanted: Run, change: Change) -> dict[str, str]:
 
 
 def _tag(wanted: Run, change: Change, *words: str) -> bytes:
-    # The tag is on the change's own stack, whatever `-s` states: on a different one it would not be found.
+    # The tag is on the change's own stack, whatever `-s` names: on a different stack it would not be found.
     stack = reported(change).stack or change.stack.partition("/")[2]
     return run(["stack", "tag", *words, "--stack", stack], folder=wanted.project)

@@ -345,7 +345,7 @@ def test_a_deletion_of_several_containers_counts_as_several(benches: Benches) ->
     ids = {"container_id": {"of": ["one", "two"]}}
 
     answer = bench.hand_in(bench.change(permit("containers.delete", ids=ids, times=2), known=known), "ann")
-    assert "2, and the limit is 1" in answer.text
+    assert "2, above the limit of 1" in answer.text
     without = bench.change(permit("containers.delete", ids=ids, times=None), known=known)
     assert bench.hand_in(without, "ann").status_code == 400
 
@@ -355,7 +355,7 @@ def test_a_deletion_of_several_containers_counts_as_several(benches: Benches) ->
     creates = [permit("containers.create", create(name), binds=name) for name in ("web", "api")]
     lies = dict.fromkeys(("web", "api"), known["one"])
     answer = bench.hand_in(bench.change(*deletes, *creates, known=lies), "ann")
-    assert "2, and the limit is 1" in answer.text
+    assert "2, above the limit of 1" in answer.text
 
 
 def test_a_create_counts_beside_the_container_that_had_its_name(bench: Bench) -> None:

@@ -85,10 +85,10 @@ def test_a_change_by_hand_is_shown_signed_and_applied_with_any_client(desks: Cal
     assert "without a signature" in desk.apply(code=2)
     desk.approve("ann")
     assert "approved by ann" in desk.gate("show")
-    assert "has approved it already" in desk.approve("ann", code=2)
+    assert "has already approved it" in desk.approve("ann", code=2)
     desk.apply()
     assert desk.bench.names == ["web"]
-    assert "it was handed in at" in desk.gate("show")
+    assert "the change was handed in at" in desk.gate("show")
     token = [one for one in desk.bench.ledger.grants() if one.kind == "change"]
     assert len(token) == 1
 
@@ -118,8 +118,8 @@ def test_whose_a_container_is_and_what_it_is_come_from_the_broker(desks: Callabl
 
     assert f'it reads a secret; {row["id"]} is "data", postgresql' in said
     assert '"data", postgresql, basic, $4.00 a month, of other/prod' in said
-    assert 'the change is about one made "2020-01-01T00:00:00Z"' in said
-    assert "it is about containers of another owner: other/prod" in said
+    assert 'the change is about a container made "2020-01-01T00:00:00Z"' in said
+    assert "it is about containers of other owners: other/prod" in said
 
 
 def test_the_log_says_who_changed_what_for_how_much(
@@ -214,7 +214,7 @@ def test_who_may_approve(desks: Callable[..., Desk]) -> None:
 @pytest.mark.parametrize(
     ("more", "why"),
     [
-        ({"until": instant(0)}, "it had to be handed in until"),
+        ({"until": instant(0)}, "it expired at"),
         ({"ceiling": {"increase": "1.00"}}, "ceiling is $1.00"),
         ({"account": "0" * 16}, "it is for another broker"),
         (
@@ -364,9 +364,9 @@ def test_what_is_shown_cannot_be_mistaken(desks: Callable[..., Desk]) -> None:
     said = desk.gate("show")
 
     assert 'PUT /containers/["w\\u0435b"]/status' in said
-    assert f'it is of {data["id"]}, "data", postgresql' in said
-    assert "it may be of any container" in said
-    assert 'about one made "2020, which is the same"' in said
+    assert f'it belongs to {data["id"]}, "data", postgresql' in said
+    assert "it may belong to any container" in said
+    assert 'about a container made "2020, which is the same"' in said
     assert "planned by 'Eve, approved by bob'" in said
 
 
@@ -390,15 +390,15 @@ def test_an_access_request_is_shown_and_approved(desks: Callable[..., Desk]) -> 
     asked = desk.bench.agent().create("web").json()["request"]
 
     said = desk.gate("show", what=asked)
-    assert "it approves the access request" in said
-    assert "applied before the grant that asked for it ends" in said
+    assert "the change is the approval of the access request" in said
+    assert "must be sent before the grant that asked for it ends" in said
     desk.gate("approve", "--key", str(keys() / "ann"), what=asked)
 
     assert desk.bench.agent()("GET", f"/_broker/requests/{asked}").json()["state"] == "approved"
     # A file for another request, or for one that nobody made, is neither shown nor signed.
     for request, why in (
-        ("r-0123456789abcdef", "knows no access request"),
-        (asked, "not what was asked for"),
+        ("r-0123456789abcdef", "has no access request"),
+        (asked, "differs from the access request"),
     ):
         desk.write(permit("containers.create", create("web")), request=request)
         assert why in desk.gate("show", code=2)
@@ -423,8 +423,8 @@ def test_a_machine_without_a_token_shows_and_signs_nothing(
     desk.write(permit("containers.create", create("web")))
     monkeypatch.delenv("STACKS_API_KEY")
 
-    assert "set STACKS_API_KEY to the token of one that reads" in desk.gate("show", code=2)
-    assert "set STACKS_API_KEY to the token of one that reads" in desk.approve("ann", code=2)
+    assert "set STACKS_API_KEY to the token of a grant that can read" in desk.gate("show", code=2)
+    assert "set STACKS_API_KEY to the token of a grant that can read" in desk.approve("ann", code=2)
     monkeypatch.setattr("stacks_pulumi.gate.client.Broker.why_exposed", lambda _self: "")
     assert "without a signature" in desk.apply(code=2)
 
@@ -438,4 +438,4 @@ def test_each_deletion_is_counted_and_a_missing_ceiling_is_said(desks: Callable[
     said = desk.gate("show")
 
     assert "the broker counts: lines 2, deletions 2" in said
-    assert "it has no ceiling" in said
+    assert "the change has no ceiling" in said

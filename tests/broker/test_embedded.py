@@ -297,15 +297,15 @@ def test_own_rules_run_again_where_a_change_is_approved(
         assert cli.main(words) == code
         return capsys.readouterr().err
 
-    assert "it does not say what the own rules of the gate judge" in approve(2)
+    assert "the plan lacks the input of the gate's own rules" in approve(2)
     # A planner without the folder has not run it; who approves sees what it finds.
     assert "own rules find here: red: red" in approve(0, resources=written([resource]))
     assert "own rules" not in approve(0, resources=written([resource]), findings=[found])
-    assert "knows no access request" in approve(2, request="r-1")
+    assert "has no access request" in approve(2, request="r-1")
     with (folder / "gate.yaml").open("a", encoding="utf-8") as file:
         file.write("two_approvals: [red]\n")
-    assert "its plan does not say what red finds" in approve(2, resources=written([resource]))
+    assert "the plan lacks the finding of red" in approve(2, resources=written([resource]))
     (folder / "rules.py").write_text(
         f"{rule.replace('approve', 'refuse')}\nRULES = [red]\n", encoding="utf-8"
     )
-    assert "its plan does not say what red finds" in approve(2, resources=written([resource]))
+    assert "the plan lacks the finding of red" in approve(2, resources=written([resource]))

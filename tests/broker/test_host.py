@@ -108,8 +108,8 @@ def process(path: Path, number: str, command: str) -> None:
         (lambda _: None, ""),
         (lambda path: process(path, "1234567", "sleep"), "the process 1234567 runs as the same user"),
         (lambda path: process(path, "1234567", ""), ""),
-        (lambda path: path.chmod(0o775), "another user, or a group, can change"),
-        (lambda path: (path / "gate.yaml").chmod(0o646), "another user, or a group, can change"),
+        (lambda path: path.chmod(0o775), "another user or a group can change"),
+        (lambda path: (path / "gate.yaml").chmod(0o646), "another user or a group can change"),
         (lambda path: shutil.rmtree(path / "proc"), "does not show its processes"),
     ],
 )
@@ -288,9 +288,9 @@ def test_a_strict_broker_does_not_start_where_its_user_is_not_its_own(
         other.communicate()
     reasons = {
         "process": "runs as the same user",
-        "owner": f"another user, or a group, can change {folder / 'gate.yaml'}",
+        "owner": f"another user or a group can change {folder / 'gate.yaml'}",
         "root": "it runs as root",
-        "tls": f"another user, or a group, can change {folder / 'server.pem'}",
+        "tls": f"another user or a group can change {folder / 'server.pem'}",
     }
     assert (code, reasons[what] in said) == (1, True), said
 
@@ -342,7 +342,7 @@ def test_a_broker_answers_at_a_unix_socket_under_any_name(
         Listen.of(f"unix:{path}").bind()
     # Clients of this package have an address of HTTP.
     assert cli.main(["gate", "log", "--gate", str(bench.path)]) == 1
-    assert "name the address of that proxy with --gate" in capsys.readouterr().err
+    assert "pass the address of that proxy with --gate" in capsys.readouterr().err
     bench.stop()
     assert not path.exists()
 

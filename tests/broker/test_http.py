@@ -282,7 +282,7 @@ def test_files_that_others_can_read_or_change_are_refused(bench: Bench, name: st
 
 def test_one_server_serves_a_folder(bench: Bench) -> None:
     assert folders.announced(bench.path)["url"] == bench.url
-    with pytest.raises(ConfigError, match="a broker serves"), bench.folder.locked():
+    with pytest.raises(ConfigError, match="another broker already serves"), bench.folder.locked():
         pass
     bench.stop()
     assert folders.announced(bench.path) == {}
@@ -307,7 +307,7 @@ def test_the_settings_say_nothing_of_the_key(bench: Bench, token: str) -> None:
     bench.configure({"own_rules": ["rules.py", "ledger.sqlite"]})
     assert {"gate.yaml", "allowed_signers"} == bench.reader()("GET", "/_broker/rules").json()["files"].keys()
     bench.configure({"packs": [{"path": "."}]})
-    assert "outside of the gate's folder" in bench.reader()("GET", "/_broker/rules").json()["error"]
+    assert "outside the gate's folder" in bench.reader()("GET", "/_broker/rules").json()["error"]
 
 
 def test_a_vpn_client_with_a_slash_is_one_segment(bench: Bench) -> None:

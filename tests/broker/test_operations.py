@@ -58,7 +58,7 @@ def test_an_anchor_finds_an_end_that_was_removed(bench: Bench) -> None:
         db.execute("delete from journal where id = (select max(id) from journal)")
 
     assert journal.broken(bench.ledger) == ""
-    assert journal.broken(bench.ledger, anchor) == "its end was removed"
+    assert journal.broken(bench.ledger, anchor) == "the last lines were removed"
 
 
 def test_the_journal_says_who_asked_for_what_and_what_became_of_it(bench: Bench) -> None:
@@ -371,4 +371,4 @@ def test_a_ref_that_cannot_be_read_lets_nothing_happen(
     answer = agent.create("web")
 
     assert answer.status_code == 409
-    assert ("git did not end" if hangs else "fetch it, or commit first") in answer.json()["error"]
+    assert ("git did not end" if hangs else "fetch it or commit first") in answer.json()["error"]

@@ -155,7 +155,7 @@ def test_three_creates_and_a_deletion_on_three_machines(bench: Bench, stack: Sta
     stack.set("stacks:apiKey", bench.emulator.key)
     for machine, words in ((planner, ("plan", "-s", "dev")), (job, ("apply", str(change)))):
         machine.checkout()
-        assert "a program uses in place of the grant" in machine.gate(*words, *gate, code=1)
+        assert "a program uses instead of the grant" in machine.gate(*words, *gate, code=1)
 
 
 def test_a_change_is_applied_once_also_where_no_ledger_lasts(bench: Bench, stack: Stack) -> None:

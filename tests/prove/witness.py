@@ -25,7 +25,7 @@ from stacks_pulumi.reports import Document
 _REQUEST: Final = re.compile(r"(\w+) (.+?)(?: (\{.*\}))?(?:, (\d+|any number of) times)?", re.DOTALL)
 _TEXT: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
 _SEGMENT: Final = re.compile(rf'\[(?:{_TEXT.pattern}|[^\]"])*\]|[^/]+')
-_MADE: Final = re.compile(r'\bmade (\S+?)(?:, and the change is about one made "([^"]+)")?(?:;|$)')
+_MADE: Final = re.compile(r'\bmade (\S+?)(?:, but the change is about a container made "([^"]+)")?(?:;|$)')
 _TEMPLATE: Final = re.compile(r' is (?:\S+, )?"[^"]*", ([\w-]+)')
 _CEILING: Final = re.compile(r"at most \$([\d.]+) to the monthly price(?:, and \$([\d.]+) at any moment)?")
 _AGAIN: Final = frozenset({"status", "external-access", "pin", "unpin"})

@@ -263,7 +263,7 @@ def test_a_container_of_another_stack_needs_a_person_who_sees_whose_it_is(
         for resources in (adopted, linked, opened):
             planned = await call("plan", program=f"resources:\n{resources}")
             assert planned["verdict"] == "needs_approval", planned
-            assert "other-owner: a person sees why" in planned["reasons"], planned
+            assert "other-owner: only a person may see the reason" in planned["reasons"], planned
             assert "[gate-refused]" in await call.fails("apply", record=planned["record"])
         assert "of bank/prod" in agent.approve(planned["approve_with"])
         assert "bank" not in "".join(call.answers)
@@ -290,10 +290,10 @@ def test_a_project_that_is_no_agents_is_refused(agent: Agent, project: str, reas
 def test_a_server_has_the_grant_of_its_stack_and_no_key(agent: Agent, emulator: Emulator) -> None:
     assert "the broker runs as this user" in refused(agent, "--strict")
     token = agent.bench.agent(stack="shop/prod").token
-    assert "is of the stack shop/prod, and not of tests/dev" in refused(agent, STACKS_API_KEY=token)
+    assert "is for the stack shop/prod, not for tests/dev" in refused(agent, STACKS_API_KEY=token)
     assert "the token of a grant" in refused(agent, STACKS_API_KEY=emulator.key)
     agent.stack.cli("config", "set", "--secret", "stacks:apiKey", emulator.key)
-    assert "uses in place of the grant" in refused(agent)
+    assert "uses instead of the grant" in refused(agent)
 
 
 def refused(agent: Agent, *words: str, **environment: str) -> str:

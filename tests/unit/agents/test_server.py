@@ -152,7 +152,7 @@ def _prices(page: Any) -> dict[str, Any]:
         ("plan", {"program": 7}, "[invalid-argument]"),
         ("plan", {"program": "[]"}, "[invalid-argument]"),
         ("plan", {"program": {"resources": []}}, "[program-refused]"),
-        ("explain_error", {"code": "../errors"}, "this is not the code of an error"),
+        ("explain_error", {"code": "../errors"}, "this is not an error code"),
         ("explain_error", {"code": "x" * 200}, "[invalid-argument]"),
         ("get_logs", {"resource": "web", "lines": 10_000}, "[invalid-argument]"),
         ("get_logs", {"resource": "web"}, "[pulumi-failed]"),
@@ -289,7 +289,7 @@ def test_a_few_lines_of_a_log_do_not_have_the_middle_of_a_key(
         created[0] = "2026-11-28T11:00:00Z"
         for tool in ("get_logs", "get_metrics"):
             text = await called(client, tool, resource="web")
-            assert "web is not the stack's container any more" in text
+            assert "web is no longer the stack's container" in text
             assert text.endswith("[identity-unclear]")
 
     talk(story)

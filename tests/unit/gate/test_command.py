@@ -68,7 +68,7 @@ def test_a_file_that_is_no_change_is_named(tmp_path: Path, capsys: pytest.Captur
     file.write_text("{}", encoding="utf-8")
 
     assert cli.main(["gate", "show", str(file), "--gate", "gate"]) == 1
-    assert f"{file} is no change: " in capsys.readouterr().err
+    assert f"{file} is not a change: " in capsys.readouterr().err
 
 
 def test_without_a_broker_the_message_says_how_one_is_named(

@@ -157,11 +157,11 @@ def test_a_replacement_of_what_has_ended_before_has_the_permits_of_a_create() ->
 @pytest.mark.parametrize(
     ("operation", "steps", "words"),
     [
-        ("unclear", ("refresh",), "'web': what becomes of it is not known"),
+        ("unclear", ("refresh",), "'web': what happens to it is not known"),
         (
             "replace",
             ("import-replacement", "replace", "update", "delete-replaced"),
-            "'web': it imports an object in place of another one",
+            "'web': it imports an object that replaces another one",
         ),
     ],
 )

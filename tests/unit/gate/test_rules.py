@@ -95,9 +95,9 @@ def test_a_container_that_leaves_the_stack_stays_billed(make_gate: MakeGate) -> 
     ("change", "why"),
     [
         (of("import"), "is imported"),
-        (of("create", after={"name": "web", "adopts": "usr-1-web"}), "is taken over: it exists already"),
+        (of("create", after={"name": "web", "adopts": "usr-1-web"}), "is adopted: it exists already"),
         (of("keep"), "leaves the stack and is not deleted"),
-        (of("read", id="usr-1-web"), "is only looked up from now on"),
+        (of("read", id="usr-1-web"), "becomes a resource that the program only looks up"),
         (of("unclear", type_=RANDOM), "has an outcome that the preview does not show"),
         (of("same", protected_before=True), "is no longer protected from deletion"),
         (of("read"), ""),
@@ -233,7 +233,7 @@ def test_a_rule_that_fails_refuses(make_gate: MakeGate, body: str) -> None:
         ("", "needs a list RULES"),
         ("RULES = []", "needs a list RULES"),
         ("RULES = [1]", "needs a list RULES"),
-        ("def a(c): ...\nRULES = [a, a]", "two rules of one name"),
+        ("def a(c): ...\nRULES = [a, a]", "two rules with the same name"),
     ],
 )
 def test_a_file_without_rules_refuses(make_gate: MakeGate, text: str, words: str) -> None:

@@ -147,10 +147,15 @@ def test_what_is_left_out_is_the_strict_choice(folder: Path) -> None:
             "destroys-data: approve",
             "destroys-data: {backup_within_hours: 24, otherwise: approve}",
             7,
-            "a younger backup does not excuse the deletion of one any more: write `destroys-data: approve`",
+            "a newer backup no longer exempts a deletion: write `destroys-data: approve`",
         ),
-        ("free:", "project_settings: [main]\nfree:", 13, "because its code has no key: remove it"),
-        ("free:", "platform: rules.py\nfree:", 13, "the broker reads no file about the platform: remove it"),
+        ("free:", "project_settings: [main]\nfree:", 13, "because its code has no key: remove this setting"),
+        (
+            "free:",
+            "platform: rules.py\nfree:",
+            13,
+            "the broker reads no file about the platform: remove this setting",
+        ),
         ("limit: 3, ", "", 10, "limit is missing: it must be a whole number"),
         ("{increase_per_day: 5}", "", 13, "free is empty: write a value, or leave it out"),
         ("{increase_per_day: 5}", "5", 13, "free is '5', and must be settings (increase_per_day, code)"),
@@ -243,7 +248,10 @@ def test_nobody_replaces_a_gate_by_a_tag_or_a_branch_of_the_name_of_its_ref(
     (folder / "gate.yaml").write_text("version: 1\n")
     _git(tmp_path, "commit", "-qam", "No rules")
     _git(tmp_path, kind, "origin/main")
-    with pytest.raises(ConfigError, match="name one of them in full"), of_ref(folder, "origin/main"):
+    with (
+        pytest.raises(ConfigError, match="write the full name of one of them"),
+        of_ref(folder, "origin/main"),
+    ):
         pass
 
     _git(tmp_path, "remote", "add", "origin", "https://example.com")
@@ -283,7 +291,7 @@ def test_a_name_with_a_sign_that_git_gives_no_meaning_there_is_compared_whole(
     with of_ref(folder, "gate@2") as gate:
         assert gate.file.limits.max_increase == Decimal(15)
     _git(tmp_path, "tag", "gate@2")
-    with pytest.raises(ConfigError, match="name one of them in full"), of_ref(folder, "gate@2"):
+    with pytest.raises(ConfigError, match="write the full name of one of them"), of_ref(folder, "gate@2"):
         pass
 
 
@@ -301,7 +309,7 @@ def test_nobody_replaces_a_gate_by_a_name_that_looks_like_its_commit(
     (folder / "gate.yaml").write_text("version: 1\n")
     _git(tmp_path, "commit", "-qam", "No rules")
     _git(tmp_path, kind, commit[:8])
-    with pytest.raises(ConfigError, match="name one of them in full"), of_ref(folder, commit[:8]):
+    with pytest.raises(ConfigError, match="write the full name of one of them"), of_ref(folder, commit[:8]):
         pass
     with of_ref(folder, commit) as gate:
         assert gate.file.limits.max_increase == Decimal(15)
@@ -375,7 +383,10 @@ def test_a_submodule_of_the_author_is_no_repository_of_a_gate(
     use(folder)
     _git(tmp_path, "rm", "-rq", "--cached", folder.name)
     _git(tmp_path, "-c", "advice.addEmbeddedRepo=false", "add", folder.name)
-    with pytest.raises(ConfigError, match="its author chooses what it has"), of_ref(folder, "main"):
+    with (
+        pytest.raises(ConfigError, match="The author of a change can choose its content"),
+        of_ref(folder, "main"),
+    ):
         pass
 
 
@@ -404,7 +415,7 @@ def test_a_ref_that_is_missing_is_an_error(folder: Path, tmp_path: Path, ref: st
     _git(tmp_path, "init", "-q")
 
     with (
-        pytest.raises(ConfigError, match=rf"no commit has this name: fetch it, or commit first \({ref}\)"),
+        pytest.raises(ConfigError, match=rf"no commit has this name: fetch it or commit first \({ref}\)"),
         of_ref(folder, ref),
     ):
         pass

@@ -81,7 +81,7 @@ def test_no_file_is_overwritten_and_what_lacks_is_added(folder: Path, key: Path)
     (folder / "broker.account").unlink()
     (folder / "packs/guard/__main__.py").unlink()
 
-    with pytest.raises(StacksError, match="has a gate already, whose files stay as they are"):
+    with pytest.raises(StacksError, match="already has a gate, and its files stay unchanged"):
         start.init(folder, [("bob", key)])
     # Settings that are there name their own packs.
     assert start.init(folder) == ("broker.account",)
@@ -106,8 +106,8 @@ def test_only_its_user_reads_a_new_folder_and_a_broker_takes_it(folder: Path) ->
     [
         ("*", None, "is not the name of one person"),
         ("ann smith", None, "'ann smith' has a space: write it as one word"),
-        ("ann", "-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n", "has no public key of SSH"),
-        ("ann", "", "has no public key of SSH"),
+        ("ann", "-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n", "contains no public SSH key"),
+        ("ann", "", "contains no public SSH key"),
     ],
 )
 def test_nothing_is_written_for_a_wrong_approver(
@@ -244,7 +244,7 @@ ONE = 'ann namespaces="stacks-pulumi-gate" '
                 "def unpriced(changes): return []\nRULES = [unpriced]\n",
                 "own_rules: [rules.py]\n",
             ),
-            ["rules.py: the rule unpriced has the name of a built-in one"],
+            ["rules.py: the rule unpriced has the name of a built-in rule"],
         ),
         (added("x", "", 'harmless: ["*"]\n'), ["harmless: * matches every type"]),
         (added("x", "", 'harmless: ["[a-z]*:[!?]*"]\n'), ["harmless: [a-z]*:[!?]* matches every type"]),
@@ -262,7 +262,7 @@ ONE = 'ann namespaces="stacks-pulumi-gate" '
             added(
                 "budgets.yaml", "budgets: [{tags: {team: web}, max_total: 1}]\n", "budgets: budgets.yaml\n"
             ),
-            ["chooses stacks by tags"],
+            ["selects stacks by tags"],
         ),
         (lambda folder: (folder / "ledger.sqlite").chmod(0o644), ["other users can read", "chmod 600"]),
         (
@@ -271,7 +271,7 @@ ONE = 'ann namespaces="stacks-pulumi-gate" '
         ),
         (
             replaced("allowed_signers", 'namespaces="', 'valid-before="20261101",namespaces="'),
-            ["no key in allowed_signers holds now, so no change can be approved"],
+            ["no key in allowed_signers is valid now, so no change can be approved"],
         ),
         (
             added("x", "", "approver_limits: {bob: {ceiling: 5}}\n"),
@@ -279,17 +279,17 @@ ONE = 'ann namespaces="stacks-pulumi-gate" '
         ),
         (
             added("x", "", "stacks: [shop/prod]\napprover_limits: {ann: {stacks: ['*/dev']}}\n"),
-            ["approver_limits: */dev, of ann, matches none of shop/prod"],
+            ["approver_limits: the pattern */dev of ann matches none of shop/prod"],
         ),
         (added("x", "", "stacks: ['shop/*']\napprover_limits: {ann: {stacks: ['*/dev']}}\n"), []),
         (added("x", "", "other_than_author: true\n"), ["other_than_author: ann is the only approver"]),
         (
             added("allowed_signers", "# no name\n"),
-            ["allowed_signers has no name, so no change can be approved"],
+            ["allowed_signers lists no approver, so no change can be approved"],
         ),
         (
             replaced("allowed_signers", 'namespaces="', 'valid-before="tomorrow",namespaces="'),
-            ['valid-before="tomorrow" is not a time: write it as valid-before="20271231"'],
+            ['valid-before="tomorrow" is not a valid time: write it as valid-before="20271231"'],
         ),
         (
             replaced("allowed_signers", "ann", "*"),
@@ -638,7 +638,7 @@ def test_settings_for_a_gate_that_is_there_are_refused(
     assert main(["gate", "init", "gate", "--workflow", "github", "--max-total", "7"]) == 1
 
     said = capsys.readouterr().err
-    assert "gate has a gate already, whose files stay as they are: change limits in gate.yaml and" in said
+    assert "gate already has a gate, and its files stay unchanged: change the limits in gate.yaml and" in said
     assert not (repository / ".github").exists()
 
 

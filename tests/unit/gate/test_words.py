@@ -14,7 +14,7 @@ from stacks_pulumi.gate import words
 @pytest.mark.parametrize(
     ("made", "said"),
     [
-        (None, "without a creation time, so it is known by id, template and plan"),
+        (None, "without a creation time, so it is identified by id, template and plan"),
         ("2026-11-01T10:00:00Z", "made 2026-11-01T10:00:00Z"),
     ],
 )
