@@ -1,5 +1,5 @@
 """
-Say in a summary what broke with the newest Pulumi, for each host, from the report of a run of the tests.
+Summarize for each host which tests broke with the newest Pulumi, from the report of a test run.
 
     python tools/broken.py build/report.xml >> "$GITHUB_STEP_SUMMARY"
 
@@ -19,14 +19,15 @@ from pathlib import Path
 from typing import Final
 
 if not __package__:
-    # Run by its path, Python puts its folder first on the path, where its modules could hide others.
+    # If Python runs this file by its path, it puts the folder first on the path, and its modules could hide other
+    # modules.
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from tools.engine.ensure import find
 
 HOSTS: Final = ("dynamic", "native", "no host")
 SHOWN: Final = 200
-"""Letters of a failure's first line."""
+"""The most characters of a failure's first line."""
 
 _NATIVE: Final = re.compile(r"native|plugin|listing|typescript|test_go\b|yaml|generated|schema")
 _ON_A_HOST: Final = re.compile(r"^tests\.(?:engine|host|chaos)\b")
@@ -39,7 +40,7 @@ class Case:
 
     Attributes:
         name: Its file, its name and its parameters.
-        host: Which host it is about.
+        host: The host that the test is about.
         failure: The first line of its failure; `None` if it did not fail.
     """
 
@@ -68,7 +69,7 @@ def cases(report: Path) -> list[Case]:
 
 
 def host_of(module: str, name: str) -> str:
-    """Return which host a test is about: a stack of the tests has dynamic resources unless the test says otherwise."""
+    """Return the host that a test is about: `native` if its name or module contains that, else `dynamic` or no host."""
     if not _ON_A_HOST.match(module):
         return "no host"
     return "native" if _NATIVE.search(f"{module} {name}") else "dynamic"
@@ -91,7 +92,7 @@ def summary(found: Sequence[Case], versions: Iterable[str]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the summary of a report."""
-    parser = argparse.ArgumentParser(description="Print what broke, for each host, in Markdown.")
+    parser = argparse.ArgumentParser(description="Print the broken tests of each host in Markdown.")
     parser.add_argument("report", type=Path, help="the report of pytest's option --junitxml")
     report: Path = parser.parse_args(arguments).report
     engine = find()

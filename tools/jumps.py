@@ -1,10 +1,10 @@
 """
-Count the files and functions of the package that one operation passes through: what a reader has to open to follow it.
+Count the files and functions of the package that one operation uses, which a reader must open to follow it.
 
     python tools/jumps.py              this checkout
-    python tools/jumps.py CHECKOUT     another one, with the packages of this environment
+    python tools/jumps.py CHECKOUT     a different checkout, with the packages of this environment
 
-The last column of a line is the depth of the deepest stack. The counts are a report and no aim.
+The last column of a line is the depth of the deepest stack. The counts are information, not a goal.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 CHECKOUT = Path(sys.argv[1] if __name__ == "__main__" and len(sys.argv) > 1 else Path(__file__).parents[1])
 sys.path.insert(0, str(CHECKOUT.resolve()))
 
-import requests  # noqa: E402  (the path has to be set first)
+import requests  # noqa: E402  (the path must be set first)
 
 from stacks_pulumi.emulator import Emulator  # noqa: E402
 from stacks_pulumi.policy import StacksGuard  # noqa: E402
@@ -33,13 +33,13 @@ PACKAGE = "/stacks_pulumi/"
 
 class Trace:
     """
-    The files and functions of the package that run inside a `with` block, in all threads.
+    Records the files and functions of the package that run inside a `with` block, in all threads.
 
     Attributes:
-        files: Each file, from the package's folder, with the number of calls, in the order of the first call.
+        files: Each file (relative to the package's folder) with its number of calls, in the order of the first call.
         functions: Each pair of file and function.
-        switches: The number of calls from one file into another.
-        depth: The most functions of the package on one stack.
+        switches: The number of calls from one file into a different file.
+        depth: The highest number of the package's functions on one stack.
     """
 
     def __init__(self) -> None:
@@ -85,18 +85,18 @@ class Trace:
         return sorted(file for file in self.files if file.startswith(parts))
 
     def without(self, part: str) -> list[str]:
-        """Return the files that are not of a part of the package, sorted."""
+        """Return the files outside a part of the package, sorted."""
         return sorted(file for file in self.files if not file.startswith(part))
 
 
 class Call(EngineCall):
-    """A call for one container, whose engine waits and shows nothing."""
+    """A call for one container: the engine waits for it, and messages are dropped."""
 
     def __init__(self, name: str) -> None:
         self.urn = f"urn:pulumi:dev::p::pulumi-python:dynamic/stacks:Container::{name}"
 
     def is_active(self) -> bool:
-        """Return that the engine waits."""
+        """Return `True`: the engine waits."""
         return True
 
     def fail(self, message: str) -> NoReturn:
@@ -110,13 +110,13 @@ class Call(EngineCall):
     fail_waiting = fail
 
     def status(self, message: str) -> None:
-        """Show nothing."""
+        """Drop the message."""
 
     info = warn = error = debug = status
 
 
 def traces() -> dict[str, Trace]:
-    """Run each operation on an emulator; return what it passed through."""
+    """Run each operation on an emulator; return its trace."""
     with Emulator() as emulator:
 
         def handler() -> Any:

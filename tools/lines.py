@@ -2,9 +2,10 @@
 Count the lines of code of the package, the tests and the tools: without docstrings, comments and blank lines.
 
     make lines                        each part of this checkout
-    make lines ARGS="--since b3dc18f"   beside it the figures of a commit
+    make lines ARGS="--since b3dc18f"   also print the figures of a commit
 
-`tests/meta/test_lines.py` has the most lines of the package and the tests. Those of a part are a report and no aim.
+`tests/meta/test_lines.py` contains the limits for the package and the tests. The lines of a part are information, not a
+goal.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ _NO_CODE: Final = {tokenize.COMMENT, tokenize.NL, tokenize.INDENT, tokenize.DEDE
 
 
 def code_lines(source: str) -> int:
-    """Return the number of lines of a module that hold code."""
+    """Return the number of lines of a module that contain code."""
     lines: set[int] = set()
     statement: list[tokenize.TokenInfo] = []
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.NEWLINE:
-            # A statement that is only text is a docstring.
+            # A statement that is only a text is a docstring.
             if any(part.type != tokenize.STRING for part in statement):
                 lines.update(*(range(part.start[0], part.end[0] + 1) for part in statement))
             statement = []
@@ -55,7 +56,7 @@ def of(folder: str, counted: Counter[str]) -> int:
 
 
 def _sources(commit: str | None) -> Iterator[tuple[str, str]]:
-    """Yield name and text of each module that is not ignored."""
+    """Yield the name and the text of each module that git does not ignore."""
     if commit is None:
         listed = _git("ls-files", "--cached", "--others", "--exclude-standard", *FOLDERS)
     else:

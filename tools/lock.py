@@ -1,14 +1,14 @@
 """
-Pin what is installed to build, test and release, with its hashes, and list what the package needs: `make lock`.
+Pin all packages for builds, tests and releases with their hashes, and list the package's dependencies: `make lock`.
 
-    tools/locks/dev.txt                   what `make setup` and CI install
-    tools/locks/bundle.txt                what the bundles of the native plugin are frozen from
-    stacks_pulumi/commands/packages.lock  what the package with all of its extras needs, and what builds it
-    tools/locks/stacks-pulumi.cdx.json    what it needs as an SBOM (CycloneDX), which the wheel contains (PEP 770)
+    tools/locks/dev.txt                   the packages that `make setup` and CI install tools/locks/bundle.txt
+    the packages in the bundles of the native plugin stacks_pulumi/commands/packages.lock  the dependencies with all
+    extras, and the build tools tools/locks/stacks-pulumi.cdx.json    the dependencies as an SBOM (CycloneDX), which the
+    wheel contains (PEP 770)
 
-From `packages.lock` the package writes the lock of a user's repository. There each pin has its licence, and the extras
-that it is for. Pins that still fit stay; `make lock ARGS=--upgrade` takes the newest. It has to run again after a
-change of the version.
+From `packages.lock`, the package writes the lock of a user's repository. Each pin there has its licence and the extras
+that need it. Pins that still fit are kept; `make lock ARGS=--upgrade` takes the newest. Run it again after a change of
+the version.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 if not __package__:
-    # Run as a script: this folder would come first on the path, where its modules could hide others.
+    # If Python runs this script, it puts this folder first on the path, and its modules could hide other modules.
     sys.path[0] = str(ROOT)
 
-from tools.plugin import version  # noqa: E402  (the path has to be set first)
+from tools.plugin import version  # noqa: E402  (the path must be set first)
 
 FOLDER = "tools/locks"
 SBOM = f"{FOLDER}/stacks-pulumi.cdx.json"
@@ -39,12 +39,12 @@ LOCKS = {
     f"{FOLDER}/bundle.txt": ("--group=bundle",),
     PACKAGES: ("--all-extras", "--group=build"),
 }
-"""Lock -> what of `pyproject.toml` it has. The first one is of all, because the others take its versions."""
+"""Lock -> the parts of `pyproject.toml` that it covers. The first lock covers all, and the others use its versions."""
 
 _EXTRAS = ("emulator", "policy", "cli", "agents", "broker", "backends")
 _BUILD = "build"
 _ELSEWHERE = {"httpx2-jsfetch": "BSD-3-Clause", "pywin32": "PSF-2.0"}
-"""The licences of packages that only other systems install, as their metadata says."""
+"""The licences, from the metadata, of packages that only other systems install."""
 _SPDX = {
     "3-Clause BSD License": "BSD-3-Clause",
     "Apache 2.0": "Apache-2.0",
@@ -52,7 +52,7 @@ _SPDX = {
     "OSI Approved :: MIT License": "MIT",
     "OSI Approved :: Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0",
 }
-"""What metadata says in place of an identifier."""
+"""Texts that metadata contains instead of an identifier."""
 
 _STATED = re.compile(
     r"^requires-python = .+?$|^dependencies = \[.+?^\]"
@@ -64,14 +64,14 @@ _PIN = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
 
 
 def heading(root: Path = ROOT) -> str:
-    """Return the first line of a lock, with the digest of what `pyproject.toml` asks for."""
+    """Return the first line of a lock, with the digest of the requirements in `pyproject.toml`."""
     stated = "\n".join(_STATED.findall((root / "pyproject.toml").read_text(encoding="utf-8")))
     stated = _COMMENT.sub("", stated)
     return f"# `make lock` writes this from pyproject.toml ({hashlib.sha256(stated.encode()).hexdigest()})\n"
 
 
 def sbom(root: Path = ROOT) -> str:
-    """Return the SBOM of the wheel: the package, and what it needs in the versions that were tested with it."""
+    """Return the SBOM of the wheel: the package and its dependencies in the tested versions."""
     pins = pins_of((root / PACKAGES).read_text(encoding="utf-8"))
     release = version(root)
     root_component = _component(Pin("stacks-pulumi", release, (), "Apache-2.0"))
@@ -82,7 +82,7 @@ def sbom(root: Path = ROOT) -> str:
         "metadata": {"component": root_component},
     }
     components = [_component(pin) for pin in pins if pin.extras != (_BUILD,)]
-    # A line for each package, of which some have a hundred files.
+    # One line for each package, because some packages have a hundred files.
     lines = ",\n".join(map(json.dumps, components))
     return f'{json.dumps(document)[:-1]}, "components": [\n{lines}\n]}}\n'
 
@@ -94,7 +94,7 @@ class Pin(NamedTuple):
     Attributes:
         name: Its name.
         release: Its version.
-        extras: For which of the package's extras it is needed, and `build`; empty if it is needed always.
+        extras: The extras that need it, or `build`; empty if it is always needed.
         licence: Its licence, as an SPDX expression.
         hashes: The SHA-256 of each of its files.
     """
@@ -123,7 +123,7 @@ def _component(pin: Pin) -> dict[str, object]:
     is_expression = " " in pin.licence
     licence = {"expression": pin.licence} if is_expression else {"license": {"id": pin.licence}}
     purl = f"pkg:pypi/{pin.name}@{pin.release}"
-    # Each file of a version has its own hash, so they belong to the distribution, and not to the component.
+    # Each file of a version has its own hash, so the hashes belong to the distribution, not to the component.
     files = {
         "type": "distribution",
         "url": purl,
@@ -150,7 +150,7 @@ def compile_lock(name: str, arguments: list[str]) -> None:
         needed[_BUILD] = _names((f"--group={_BUILD}",), text)
         always = _names((), text)
         for one, _ in _PIN.findall(text):
-            # The group is compiled with what the package needs.
+            # The group is compiled together with the package's dependencies.
             extras = () if one in always else tuple(extra for extra, names in needed.items() if one in names)
             notes = [f"    # for {', '.join(extras)}\n"] if extras else []
             notes.append(f"    # licence {_licence(one)}\n")
@@ -162,11 +162,11 @@ def compile_lock(name: str, arguments: list[str]) -> None:
 
 def _compiled(words: tuple[str, ...], kept: str, constraints: tuple[str, ...], arguments: list[str]) -> str:
     with tempfile.TemporaryDirectory() as folder:
-        # uv keeps the versions that it finds in the output.
+        # uv keeps the versions in an existing output.
         made = Path(folder) / "lock.txt"
         made.write_text(kept, encoding="utf-8")
         options = ["--universal", "--generate-hashes", "--no-header", "--no-annotate", "--quiet"]
-        # Where a package comes from is a matter of the machine that installs it.
+        # The installing machine chooses the package index, so the lock names none.
         options += ["--no-emit-index-url", "--no-emit-find-links", f"--output-file={made}"]
         options += [f"--constraints={file}" for file in constraints]
         command = [str(Path(sys.executable).with_name("uv")), "pip", "compile", "pyproject.toml"]
@@ -175,7 +175,7 @@ def _compiled(words: tuple[str, ...], kept: str, constraints: tuple[str, ...], a
 
 
 def _names(words: tuple[str, ...], pins: str) -> set[str]:
-    """Return the packages that are needed with some extras, in the versions of a lock."""
+    """Return the packages that some extras need, in the versions of a lock."""
     with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as lock:
         lock.write(pins)
         lock.flush()
@@ -184,10 +184,10 @@ def _names(words: tuple[str, ...], pins: str) -> set[str]:
 
 def _licence(name: str) -> str:
     """
-    Return the SPDX expression of a package, as its installed metadata says.
+    Return the SPDX expression of a package from its installed metadata.
 
     Raises:
-        LookupError: Its metadata has no licence that is known here.
+        LookupError: The metadata contains no licence that this file knows.
     """
     if name in _ELSEWHERE:
         return _ELSEWHERE[name]
@@ -201,7 +201,7 @@ def _licence(name: str) -> str:
         if re.fullmatch(r"[A-Za-z0-9.+-]+(?: OR [A-Za-z0-9.+-]+)*", licence):
             return licence
     raise LookupError(
-        f"{name} has no licence that tools/lock.py knows, but {stated}: add its SPDX identifier"
+        f"the licence of {name} ({stated}) is not known: add its SPDX identifier to tools/lock.py"
     )
 
 

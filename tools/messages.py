@@ -1,9 +1,9 @@
 """
-List the messages of all places that raise an error, or draw some of them, to read them as a user does.
+List the messages of all places that raise an error, or a random sample of them, for review.
 
-    python3 tools/messages.py                          all, one a line: the place, the exception, the message
-    python3 tools/messages.py --sample 40 --seed 17    forty of them, the same ones each time
-    python3 tools/messages.py api resources            those of some parts of the package
+    python3 tools/messages.py                          all, one per line: the place, the exception, the message python3
+    tools/messages.py --sample 40 --seed 17    a repeatable sample of forty python3 tools/messages.py api resources
+    the messages of some parts of the package
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Message:
     Attributes:
         path: The file, below the checkout.
         line: The line of the `raise`.
-        kind: The exception, as it is called there.
+        kind: The exception, as the code names it.
         text: The message, with expressions in braces.
     """
 
@@ -56,7 +56,7 @@ def messages(root: Path = ROOT) -> list[Message]:
 def _in_module(module: ast.Module, path: str) -> Iterator[Message]:
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
     seen: set[int] = set()
-    # The innermost function comes last, and its local names are the ones that a message uses.
+    # The innermost function comes last, and a message uses its local names.
     for function in reversed([node for node in ast.walk(module) if isinstance(node, functions)]):
         assigned = [
             (node.lineno, node.targets[0].id, node.value)
@@ -74,7 +74,7 @@ def _in_module(module: ast.Module, path: str) -> Iterator[Message]:
 def _raised(call: ast.Call, names: Mapping[str, ast.expr]) -> tuple[str, str]:
     for given in call.args:
         if isinstance(given, ast.Call) and ast.unparse(given.func).endswith("Error"):
-            # An error inside a function that changes it, such as `shown_alone(ConfigError(msg))`.
+            # An error may be inside a function that changes it, such as `shown_alone(ConfigError(msg))`.
             return _raised(given, names)
     named = [keyword.value for keyword in call.keywords if keyword.arg == "message"]
     texts = [_text(given, names) for given in (*named, *call.args)]
@@ -102,9 +102,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Print the messages."""
     parser = argparse.ArgumentParser(description="List the messages of all places that raise an error.")
     parser.add_argument("parts", nargs="*", help="folders or files of the package; by default all of it")
-    parser.add_argument("--sample", type=int, metavar="N", help="draw N of them")
-    parser.add_argument("--seed", type=int, default=0, help="the seed of the drawing (0)")
-    parser.add_argument("--root", type=Path, default=ROOT, help="another checkout, to compare with")
+    parser.add_argument("--sample", type=int, metavar="N", help="print a random sample of N messages")
+    parser.add_argument("--seed", type=int, default=0, help="the seed of the sample (default: 0)")
+    parser.add_argument("--root", type=Path, default=ROOT, help="a different checkout, for a comparison")
     options = parser.parse_args(arguments)
     places = tuple(f"{PACKAGE}/{part}" for part in options.parts) or (PACKAGE,)
     found = [message for message in messages(options.root) if message.path.startswith(places)]

@@ -4,10 +4,10 @@ Build the native plugin as a bundle that needs no Python: `make plugin`.
     dist/pulumi-resource-stacks-v0.4.0-linux-amd64.tar.gz
     dist/pulumi-resource-stacks-v0.4.0-linux-amd64.tar.gz.sha256
 
-`pulumi plugin install resource stacks 0.4.0 --file <bundle>` takes it. It is built for the machine that this runs on,
-in a new environment, so that it holds only what the package needs, from files with the hashes of
-`tools/locks/bundle.txt`. Its folder `licenses` has the licence of each package, of Python, and of each library of the
-system that is in it; without one of them it is not built.
+`pulumi plugin install resource stacks 0.4.0 --file <bundle>` installs it. It is built for the current machine in a new
+environment, so that it contains only the package's dependencies, with the hashes in `tools/locks/bundle.txt`. Its
+folder `licenses` contains the licence of each package, of Python, and of each included system library. The build fails
+if one of these licences is missing.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ NAME = "pulumi-resource-stacks"
 ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 LICENSES = "licenses"
 EXCLUDED = ("readline", "_gdbm", "_dbm", "dbm", "_curses", "_sqlite3", "_tkinter")
-"""Modules that no plugin needs. The first ones use libraries under the GPL; the others bring more libraries."""
+"""Modules that the plugin does not need. The first use libraries under the GPL; the others need more libraries."""
 _LICENCE = re.compile(r"(?:licen[cs]e|copying|notice|copyright)", re.IGNORECASE)
 _APACHE = "Apache-2.0"
 START = "from stacks_pulumi.hosts.plugin.servicer import main\nmain()\n"
 
 
 def version(root: Path = ROOT) -> str:
-    """Return the version of the package, which is that of the plugin too."""
+    """Return the version of the package, which is also the plugin's version."""
     text = (root / "stacks_pulumi/__init__.py").read_text(encoding="utf-8")
     found = re.search(r'^__version__ = "(.+)"$', text, re.MULTILINE)
     assert found is not None
@@ -46,7 +46,7 @@ def version(root: Path = ROOT) -> str:
 
 
 def repository(root: Path = ROOT) -> str:
-    """Return the public address of the repository, such as `github.com/OWNER/NAME`; empty as long as it has none."""
+    """Return the public address of the repository, such as `github.com/OWNER/NAME`; empty if it has none."""
     text = (root / "pyproject.toml").read_text(encoding="utf-8")
     found = re.search(r'^Repository = "https://(.+)"$', text, re.MULTILINE)
     return "" if found is None else found[1]
@@ -54,23 +54,23 @@ def repository(root: Path = ROOT) -> str:
 
 def file_name(release: str, system: str, machine: str) -> str:
     """
-    Return the name under which the engine looks for a plugin.
+    Return the file name that the engine expects for a plugin.
 
     Args:
         release: The version.
-        system: As `platform.system` says it.
-        machine: As `platform.machine` says it.
+        system: The result of `platform.system`.
+        machine: The result of `platform.machine`.
     """
     architecture = ARCHITECTURES.get(machine.lower(), machine.lower())
     return f"{NAME}-v{release}-{system.lower()}-{architecture}.tar.gz"
 
 
 def freeze(folder: Path) -> Path:
-    """Return the folder with the executable and all that it needs."""
+    """Return the folder with the executable and all its dependencies."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True)
     python = folder / "venv/bin/python"
     pip = [sys.executable, "-m", "pip", "--python", str(python), "install"]
-    # PyInstaller compiles what it takes.
+    # PyInstaller compiles the modules that it includes.
     pip += ["--quiet", "--disable-pip-version-check", "--no-compile"]
     lock = ROOT / "tools/locks/bundle.txt"
     subprocess.run([*pip, "--require-hashes", "--requirement", str(lock)], check=True)
@@ -78,7 +78,7 @@ def freeze(folder: Path) -> Path:
     start = folder / "start.py"
     start.write_text(START, encoding="utf-8")
     options = ["--onedir", "--noconfirm", "--log-level=WARN", "--collect-data=stacks_pulumi.hosts.plugin"]
-    # Where it is built the checkout must not be found, or the bundle would hold its modules instead of the wheel's.
+    # The build must not find the checkout, or the bundle would contain its modules instead of the wheel's.
     options += [f"--exclude-module={module}" for module in EXCLUDED]
     command = [str(python), "-I", "-m", "PyInstaller", *options, f"--name={NAME}", str(start)]
     subprocess.run(command, cwd=folder, check=True)
@@ -90,7 +90,7 @@ def freeze(folder: Path) -> Path:
 
 
 def copy_texts(texts: list[Path], folder: Path) -> None:
-    """Copy licence texts; those of one name, of what a package brings with it, stay in their own folders."""
+    """Copy licence texts. Texts of bundled dependencies keep their subfolders, because file names can be equal."""
     shared = Path(os.path.commonpath([text.parent for text in texts]))
     for text in texts:
         target = folder / text.relative_to(shared)
@@ -99,7 +99,7 @@ def copy_texts(texts: list[Path], folder: Path) -> None:
 
 
 def _taken(build: Path) -> set[Path]:
-    """Return the files that PyInstaller took, as it noted them."""
+    """Return the files that PyInstaller has included, from its logs."""
     noted = "".join(file.read_text(encoding="utf-8") for file in build.glob("*.toc"))
     found = {Path(path) for path in re.findall(r"'(/[^'\n]+)'", noted)}
     return {file for file in found if file.is_file() and not file.is_relative_to(build)}
@@ -107,14 +107,14 @@ def _taken(build: Path) -> set[Path]:
 
 def licences(taken: set[Path], packages: Path) -> dict[str, list[Path]]:
     """
-    Return the licence texts of what a bundle has, by the names of packages and libraries.
+    Return the licence texts of a bundle, by the names of packages and libraries.
 
     Args:
-        taken: The files that were taken into the bundle.
+        taken: The files in the bundle.
         packages: The folder that packages were installed into.
 
     Raises:
-        LookupError: There is no licence text of one of them.
+        LookupError: One of them has no licence text.
     """
     owners: dict[Path, metadata.Distribution] = {}
     for one in metadata.distributions(path=[str(packages)]):
@@ -126,14 +126,14 @@ def licences(taken: set[Path], packages: Path) -> dict[str, list[Path]]:
         if owner is not None:
             name, texts = f"{owner.name}-{owner.version}", _of_package(owner)
         elif file.is_relative_to(packages.parents[3]):
-            # Made by the environment, or its start.
+            # The virtual environment created this file.
             continue
         elif file.is_relative_to(library) or (file.is_relative_to(sys.base_prefix) and "python" in file.name):
             name, texts = f"Python-{platform.python_version()}", _of_python(library)
         else:
             name, texts = _of_library(file)
         if not texts:
-            raise LookupError(f"there is no licence text of {name}, from which the bundle would have {file}")
+            raise LookupError(f"{name} has no licence text, but the bundle would contain its file {file}")
         found[name] = texts
     return found
 
@@ -143,7 +143,7 @@ def _of_package(one: metadata.Distribution) -> list[Path]:
     texts = [file for file in files if _LICENCE.match(file.name)]
     stated = (one.metadata.get_all("License-Expression") or []) + (one.metadata.get_all("License") or [])
     if not texts and {_APACHE, "Apache 2.0"} & {*map(str, stated)}:
-        # It ships none, and this text is the same for all.
+        # The package ships no licence text, and the text of this licence is always the same.
         return [ROOT / "LICENSE"]
     return texts
 
@@ -157,7 +157,7 @@ def _of_python(library: Path) -> list[Path]:
 
 
 def _of_library(file: Path) -> tuple[str, list[Path]]:
-    """Return the name of a library of the system, and its licence texts: as Debian has them, or beside it."""
+    """Return the name of a system library, and its licence texts from Debian or from a folder near the file."""
     if shutil.which("dpkg"):
         for path in (file, file.resolve(), Path("/usr", *file.parts[1:])):
             command = ["dpkg", "--search", str(path)]
@@ -173,7 +173,7 @@ def _beside(folder: Path) -> Iterator[Path]:
 
 
 def pack(frozen: Path, target: Path) -> str:
-    """Write the bundle and its checksum; returns the checksum."""
+    """Write the bundle and its checksum; return the checksum."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(target, "w:gz") as bundle:
         for item in sorted(frozen.iterdir()):
@@ -185,7 +185,7 @@ def pack(frozen: Path, target: Path) -> str:
 
 
 def main() -> None:
-    """Build it into the folder that is the argument, else into `dist`."""
+    """Build the bundle into the folder in the argument, by default `dist`."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "dist"
     target = folder / file_name(version(), platform.system(), platform.machine())
     with tempfile.TemporaryDirectory() as work:

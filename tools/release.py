@@ -1,13 +1,13 @@
 """
-Check that a tag can be released, and print its version's part of the changelog.
+Check that a tag can be released, and print its version's section of the changelog.
 
     python3 tools/release.py --check
     python3 tools/release.py v0.4.0 > notes.md
     python3 tools/release.py v0.4.0 --files dist plugin --attestation attestation.json
 
-The first form prints all that is missing for a release and for Pulumi's registry. The second is for the checkout: the
-version, its kept schema, its locks and its SBOM. The third is for what was built from it too: the wheel has the SBOM,
-each bundle its checksum, and each of them an attestation.
+The first form prints everything that is missing for a release and for Pulumi's registry. The second form checks the
+checkout: the version, the kept schema, the locks and the SBOM. The third form also checks the built files: the wheel
+contains the SBOM, each bundle has a checksum, and each file has an attestation.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 if not __package__:
-    # Run as a script: this folder would come first on the path, where its modules could hide others.
+    # If Python runs this script, it puts this folder first on the path, and its modules could hide other modules.
     sys.path[0] = str(ROOT)
 
-from tools import lock  # noqa: E402  (the path has to be set first)
+from tools import lock  # noqa: E402  (the path must be set first)
 from tools.plugin import repository, version  # noqa: E402  (as above)
 
 PAGES = ("docs/_index.md", "docs/installation-configuration.md")
-"""The pages that Pulumi's registry reads from the tag of a release, beside the schema."""
+"""The pages that Pulumi's registry reads from the tag of a release, in addition to the schema."""
 
 
 class ReleaseError(Exception):
-    """The tag cannot be released; the text is one sentence."""
+    """Raised if the tag cannot be released; the text is one sentence."""
 
 
 def notes(tag: str, root: Path = ROOT) -> str:
     """
-    Return the changelog of a version.
+    Return the changelog section of a version.
 
     Args:
         tag: `v` and the version.
@@ -59,8 +59,8 @@ def problems(tag: str, root: Path = ROOT) -> Iterator[str]:
     """
     Yield a sentence for each reason why a checkout cannot be released.
 
-    It is not the version of the package, the schema of this version is not kept for the comparison with the next one,
-    a lock or the SBOM is out of date, or the changelog has no dated part for it.
+    The reasons: the tag is not the package's version, the schema of this version is not kept for later comparisons, a
+    lock or the SBOM is out of date, or the changelog has no dated section for the version.
     """
     packaged = version(root)
     if tag != f"v{packaged}":
@@ -68,7 +68,7 @@ def problems(tag: str, root: Path = ROOT) -> Iterator[str]:
     kept = json.loads((root / "tools/sdk/released.json").read_text(encoding="utf-8"))["version"]
     if kept != packaged:
         yield (
-            f"tools/sdk/released.json is the schema of {kept}: run python tools/sdk/breaking.py --release, commit it"
+            f"tools/sdk/released.json is the schema of {kept}: run python tools/sdk/breaking.py --release and commit it"
         )
     for name in lock.LOCKS:
         try:
@@ -76,29 +76,29 @@ def problems(tag: str, root: Path = ROOT) -> Iterator[str]:
         except ReleaseError as error:
             yield str(error)
     if _read(root / lock.SBOM) != lock.sbom(root):
-        yield f"{lock.SBOM} is not that of {packaged}: run make lock, commit it"
+        yield f"{lock.SBOM} is not for the version {packaged}: run make lock and commit it"
     if not _changes(root):
-        yield f"CHANGELOG.md has no part '## [{packaged}] - YYYY-MM-DD' with text in it"
+        yield f"CHANGELOG.md has no section '## [{packaged}] - YYYY-MM-DD' with text"
 
 
 def missing(root: Path = ROOT) -> Iterator[str]:
-    """Yield what the release of this checkout, and its entry in Pulumi's registry, lack; accounts cannot be seen."""
+    """Yield what the release and its entry in Pulumi's registry still need; accounts are not checked."""
     tag = f"v{version(root)}"
     yield from problems(tag, root)
     where = repository(root)
     if not where:
         yield (
             "pyproject.toml has no Repository, so the schema has no repository, logo and plugin address: make the "
-            "repository public, write its address under [project.urls], run make docs"
+            "repository public, write its address under [project.urls], and run make docs"
         )
     elif where.rpartition("/")[2].replace("pulumi-", "") != "stacks":
-        yield f"Pulumi's registry takes the package's name from the repository's: rename {where} to pulumi-stacks"
+        yield f"Pulumi's registry uses the repository's name as the package's name: rename {where} to pulumi-stacks"
     for page in PAGES:
         if not (root / page).is_file():
             yield f"{page} is missing: Pulumi's registry reads it"
     command = ["git", "tag", "--list", tag]
     if not subprocess.run(command, cwd=root, capture_output=True, text=True, check=False).stdout.strip():
-        yield f"there is no tag {tag}: git tag {tag}, git push origin {tag}"
+        yield f"there is no tag {tag}: run git tag {tag} and git push origin {tag}"
     if 'INDEX: Final = ""' in _read(root / "stacks_pulumi/commands/scaffold.py"):
         yield (
             "no version is on a package index: after the first publication, write INDEX in "
@@ -107,7 +107,7 @@ def missing(root: Path = ROOT) -> Iterator[str]:
 
 
 def _changes(root: Path) -> str:
-    """Return the part of the changelog for the version of the package; empty without a date or a text."""
+    """Return the changelog section of the package's version; empty without a date or a text."""
     heading = rf"^## \[{re.escape(version(root))}\] - \d{{4}}-\d\d-\d\d\n"
     found = re.search(rf"{heading}(.*?)(?=^## |\Z)", _read(root / "CHANGELOG.md"), re.MULTILINE | re.DOTALL)
     return "" if found is None or not found[1].strip() else found[1].strip() + "\n"
@@ -119,40 +119,40 @@ def _read(file: Path) -> str:
 
 def locked(root: Path, name: str) -> None:
     """
-    Check that a lock is of this `pyproject.toml`, and pins each package with hashes.
+    Check that a lock belongs to this `pyproject.toml` and pins each package with hashes.
 
     Raises:
-        ReleaseError: It is not, or it does not.
+        ReleaseError: It does not.
     """
     first, _, pins = _read(root / name).partition("\n")
     if first + "\n" != lock.heading(root):
-        raise ReleaseError(f"{name} is not of this pyproject.toml: run make lock, commit it")
+        raise ReleaseError(f"{name} does not belong to this pyproject.toml: run make lock and commit it")
     for pin in re.split(r"\n(?=\S)", pins.strip("\n")):
         if not re.match(r"[\w.-]+==\S+", pin) or not re.search(r"--hash=sha256:[0-9a-f]{64}\b", pin):
             raise ReleaseError(
-                f"{name} has no version and hash for {pin.split()[0]}: run make lock, commit it"
+                f"{name} has no version and hash for {pin.split()[0]}: run make lock and commit it"
             )
 
 
 def built(folders: list[Path], attestation: Path, root: Path = ROOT) -> None:
     """
-    Check what was built.
+    Check the built files.
 
     Args:
         folders: The folders with the wheel, the bundles and their checksums.
-        attestation: What the attesting action wrote: one bundle of Sigstore in JSON a line.
+        attestation: The output of the attesting action: one Sigstore bundle in JSON per line.
         root: The checkout.
 
     Raises:
-        ReleaseError: There is no wheel or no bundle, the wheel lacks the SBOM, a bundle its checksum, or one of them
-            its attestation.
+        ReleaseError: There is no wheel or no bundle, the wheel has no SBOM, a bundle has no checksum, or a file has no
+            attestation.
     """
     files = [file for folder in folders for file in sorted(folder.iterdir())]
     wheels = [file for file in files if file.suffix == ".whl"]
     bundles = [file for file in files if file.name.endswith(".tar.gz")]
     if len(wheels) != 1 or not bundles:
         raise ReleaseError(
-            f"one wheel and the bundles are needed, and there are {len(wheels)} and {len(bundles)}"
+            f"one wheel and at least one bundle are needed, but there are {len(wheels)} and {len(bundles)}"
         )
     with zipfile.ZipFile(wheels[0]) as wheel:
         names = [name for name in wheel.namelist() if re.match(r"[^/]+\.dist-info/sboms/", name)]
@@ -164,15 +164,15 @@ def built(folders: list[Path], attestation: Path, root: Path = ROOT) -> None:
     for file in wheels + bundles:
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
         if file in bundles and _read(file.with_name(f"{file.name}.sha256")).split() != [digest, file.name]:
-            raise ReleaseError(f"{file.name} has no checksum beside it, or another one: run make plugin")
+            raise ReleaseError(f"{file.name} has no checksum next to it, or a different one: run make plugin")
         if digest not in attested.get(file.name, ()):
             raise ReleaseError(
-                f"{file.name} has no attestation in {attestation.name}: it is not what was attested"
+                f"{file.name} has no attestation in {attestation.name}: its content was not attested"
             )
 
 
 def _attested(file: Path) -> dict[str, set[str]]:
-    """Return the digests of the subjects by name. The signatures are checked by `gh attestation verify`."""
+    """Return the digests of the subjects by name. `gh attestation verify` checks the signatures."""
     found: dict[str, set[str]] = {}
     for line in _read(file).splitlines():
         statement = json.loads(base64.b64decode(json.loads(line)["dsseEnvelope"]["payload"]))
@@ -186,7 +186,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="release.py", description="Check that a tag can be released.")
     parser.add_argument("tag", nargs="?")
     parser.add_argument(
-        "--check", action="store_true", help="print all that is missing; exit code 1 if something is"
+        "--check",
+        action="store_true",
+        help="print everything that is missing; exit code 1 if something is missing",
     )
     parser.add_argument("--files", nargs="+", type=Path, metavar="FOLDER", help="what was built")
     parser.add_argument("--attestation", type=Path, metavar="FILE", help="their attestation")

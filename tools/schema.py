@@ -1,9 +1,9 @@
 """
-Writes the native plugin's schema from what the classes say: annotations, docstrings and field tables.
+Writes the native plugin's schema from the annotations, docstrings and field tables of the classes.
 
     python tools/schema.py              writes stacks_pulumi/hosts/plugin/schema.json
-    python tools/schema.py --samples    also converts the samples of tools/sdk/samples again; needs the language hosts
-    python tools/schema.py --check      fails if it would change
+    python tools/schema.py --samples    also converts the samples in tools/sdk/samples again; needs the language hosts
+    python tools/schema.py --check      fails if the file would change
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any, Final, Literal, get_args, get_origin
 ROOT: Final = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-import stacks_pulumi  # noqa: E402  (found by the line above)
+import stacks_pulumi  # noqa: E402  (the line above sets the path)
 from stacks_pulumi import functions  # noqa: E402
 from stacks_pulumi._identifiers import camel_case, snake_case  # noqa: E402
 from stacks_pulumi.functions import (  # noqa: E402
@@ -53,11 +53,11 @@ IMPORTS: Final = {
     "SshCertificate": "usr-abc12345-web/ssh",
     "VpnClient": "usr-abc12345-vpn/laptop",
 }
-"""An id of each kind that has one at the API. A restore has none."""
+"""An example id of each kind that has an id at the API. A restore has none."""
 
 _NUMBER_OR_TEXT: Final = "int | str"
 _TEXTS: Final = {("BackupRestore", "backup_id")}
-"""Arguments that are a number or a text, and that were a text in the first release."""
+"""Arguments that are a number or a text, but were a text in the first release."""
 _SCALARS: Final = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
 _ANY: Final = {"$ref": "pulumi.json#/Any"}
 _KINDS_OF_JSON: Final[dict[type, str]] = {str: "string", int: "integer", float: "number", bool: "boolean"}
@@ -65,10 +65,10 @@ _KINDS_OF_JSON: Final[dict[type, str]] = {str: "string", int: "integer", float: 
 
 def schema(samples: Mapping[str, str] | None = None) -> dict[str, Any]:
     """
-    The package's schema (https://www.pulumi.com/docs/iac/guides/building-extending/packages/schema).
+    Return the package's schema (https://www.pulumi.com/docs/iac/guides/building-extending/packages/schema).
 
     Args:
-        samples: The sample of each kind; by default those that the file has.
+        samples: The sample of each kind; by default those in the file.
     """
     types: dict[str, Any] = {}
     samples = written_samples() if samples is None else samples
@@ -94,7 +94,7 @@ def schema(samples: Mapping[str, str] | None = None) -> dict[str, Any]:
         "types": dict(sorted(types.items())),
         "resources": resources,
         "functions": questions,
-        # SDKs with the files that package managers want: go.mod, pyproject.toml, versions.
+        # SDKs contain the files that package managers need: go.mod, pyproject.toml, versions.
         "meta": {"supportPack": True},
         "language": languages(),
     }
@@ -103,7 +103,7 @@ def schema(samples: Mapping[str, str] | None = None) -> dict[str, Any]:
 
 
 def _addresses() -> dict[str, str]:
-    """The fields that follow from the address of the repository: with them the SDKs know where the plugin is."""
+    """Return the fields that depend on the address of the repository, from which SDKs download the plugin."""
     where = repository()
     if not where:
         return {}
@@ -117,7 +117,7 @@ def _addresses() -> dict[str, str]:
 
 
 def languages() -> dict[str, dict[str, Any]]:
-    """The names of the SDKs (docs/decisions/013-names-of-generated-sdks.md)."""
+    """Return the names of the SDKs (docs/decisions/013-names-of-generated-sdks.md)."""
     names: dict[str, dict[str, Any]] = {
         "nodejs": {"packageName": "stacks-pulumi"},
         "python": {"packageName": "pulumi_stacks", "pyproject": {"enabled": True}},
@@ -125,7 +125,7 @@ def languages() -> dict[str, dict[str, Any]]:
             "importBasePath": f"{repository() or 'stacks-pulumi'}/sdk/go/stacks",
             "generateResourceContainerTypes": False,
         },
-        # Without the second line, programs would name classes `Stacks.Index.Container`, which the SDK does not have.
+        # Without the second line, programs would use `Stacks.Index.Container`, which is not in the SDK.
         "csharp": {"rootNamespace": "StacksPulumi", "namespaces": {"stacks": "Stacks", "index": ""}},
     }
     return {language: {**it, "respectSchemaVersion": True} for language, it in names.items()}
@@ -141,7 +141,7 @@ def _settings() -> dict[str, Any]:
         }
         for name in SETTINGS
     }
-    # No default from the environment: it would put the key into the state. The plugin reads it itself.
+    # No default from the environment, which would put the key into the state. The plugin itself reads the variable.
     settings["apiKey"]["secret"] = True
     return settings
 
@@ -155,18 +155,18 @@ def _resource(kind: str, sample: str, types: dict[str, Any]) -> dict[str, Any]:
         name: {
             **(_given(kind, name) if name in numbers else _input(annotations[name], types)),
             "description": said.get(name, ""),
-            # The provider decides; `replaceOnChanges` would have the engine do it without asking.
+            # The provider decides about a replacement; with `replaceOnChanges`, the engine would not ask it.
             **({"willReplaceOnChanges": True} if field.on_change is OnChange.REPLACE else {}),
         }
         for name, field in fields.items()
     }
     outputs: dict[str, Any] = {}
     for name, (annotation, text) in {**attributes(cls), **_inherited(cls)}.items():
-        # Programs use the number, so it stays one. A platform with texts sends a text nevertheless.
+        # Programs use a number, so the type stays a number, even if a platform sends texts.
         type_ = {"type": "integer"} if name in numbers else _written(annotation)
         outputs[name] = {**type_, "description": text}
     for name in fields:
-        # An input without a separate output is an output unchanged.
+        # An input without a separate output is also an unchanged output.
         given = {key: value for key, value in inputs[name].items() if key != "willReplaceOnChanges"}
         outputs.setdefault(name, given)
     for name in secret_outputs(kind):
@@ -176,7 +176,7 @@ def _resource(kind: str, sample: str, types: dict[str, Any]) -> dict[str, Any]:
     return {
         "description": f"{inspect.getdoc(cls)}\n\n{_MARKS[0]}{sample}{_MARKS[1]}{_import(kind)}",
         "inputProperties": _spelt(inputs),
-        # The plugin gives a name to what has none.
+        # The plugin generates missing names.
         "requiredInputs": [
             camel_case(it.name) for it in fields.values() if it.required and it.name != "name"
         ],
@@ -188,12 +188,12 @@ def _resource(kind: str, sample: str, types: dict[str, Any]) -> dict[str, Any]:
 
 
 def _listed(kind: str) -> dict[str, Any]:
-    """What `pulumi do stacks:index:<kind> list` takes, if the plugin lists the kind."""
+    """Return the arguments of `pulumi do stacks:index:<kind> list`, if the plugin can list the kind."""
     if kind != "Container" and kind not in CHILDREN:
         return {}
     container = {
         "type": "string",
-        "description": "The id of a container; without it all containers of the account.",
+        "description": "The id of a container; by default, all containers of the account.",
     }
     return {
         "listInputs": {
@@ -205,9 +205,9 @@ def _listed(kind: str) -> dict[str, Any]:
 
 def _given(kind: str, name: str) -> dict[str, Any]:
     """
-    The schema of an argument that is a number or a text.
+    Return the schema of an argument that is a number or a text.
 
-    A program that gives what the first release took goes on compiling: that is the type for languages without unions.
+    Languages without unions get the type of the first release, so that existing programs still compile.
     """
     scalars = [{"type": "integer"}, {"type": "string"}]
     return {"type": "string" if (kind, name) in _TEXTS else "integer", "oneOf": scalars}
@@ -217,11 +217,11 @@ _MARKS: Final = (
     "{{% examples %}}\n## Example Usage\n\n{{% example %}}\n",
     "\n{{% /example %}}\n{{% /examples %}}\n",
 )
-"""Before and after a sample: with these marks, SDKs and the registry show the program of their language."""
+"""The marks before and after a sample, with which SDKs and the registry show the program in one language."""
 
 
 def written_samples() -> dict[str, str]:
-    """The sample of each kind, and of the provider, that the file has."""
+    """Return the samples in the file, of each kind and of the provider."""
     package = json.loads(FILE.read_text(encoding="utf-8"))
     return {
         token.removeprefix(NATIVE): it["description"].partition(_MARKS[0])[2].partition(_MARKS[1])[0]
@@ -273,7 +273,7 @@ def _function(name: str, question: Question, types: dict[str, Any]) -> dict[str,
 
 
 def _values(kind: type[results.Result], types: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """The values of a result, and those that it always has."""
+    """Return the values of a result, and the names of the required values."""
     said = section(kind.model, "Attributes")
     properties: dict[str, Any] = {}
     required = []
@@ -290,14 +290,14 @@ def _values(kind: type[results.Result], types: dict[str, Any]) -> tuple[dict[str
 
 
 def _of(type_: Any, types: dict[str, Any]) -> dict[str, Any]:
-    """The schema of a type in a result."""
+    """Return the schema of a type in a result."""
     if get_origin(type_) is list:
         return {"type": "array", "items": _of(get_args(type_)[0], types)}
     if get_origin(type_) is dict:
         inner = get_args(type_)[1]
         return {"type": "object", "additionalProperties": _ANY if inner is Any else _of(inner, types)}
     if type_ == int | str:
-        # As above: the type of programs that use the number.
+        # As above: programs use a number.
         return {"type": "integer"}
     if type_ in _KINDS_OF_JSON:
         return {"type": _KINDS_OF_JSON[type_]}
@@ -315,7 +315,7 @@ def _of(type_: Any, types: dict[str, Any]) -> dict[str, Any]:
 
 
 def _input(annotation: str, types: dict[str, Any]) -> dict[str, Any]:
-    """The schema of an argument. A known word is an enumeration beside any text: the platform grows."""
+    """Return the schema of an argument. An enumeration also accepts any text, because the platform may add values."""
     name = annotation.removesuffix(" | None")
     literal = getattr(_literals, name, None)
     if literal is None:
@@ -344,7 +344,7 @@ def _member(word: str) -> str:
 
 
 def _written(annotation: str) -> dict[str, Any]:
-    """The schema of an annotation."""
+    """Return the schema of an annotation."""
     if "Mapping[str, str]" in annotation or "dict[str, str]" in annotation:
         return {"type": "object", "additionalProperties": {"type": "string"}}
     if "Sequence[" in annotation:
@@ -354,12 +354,12 @@ def _written(annotation: str) -> dict[str, Any]:
 
 def _scalar(annotation: str) -> str:
     words = re.findall(r"\b(?:str|int|float|bool)\b", annotation)
-    # A number that may also be text is text: `PinnedBackup.id` where a backup's number is meant.
+    # The type of a number or text is text, for example a `PinnedBackup.id` as a backup's number.
     return "string" if "str" in words else _SCALARS[words[0]]
 
 
 def _inherited(cls: type) -> dict[str, tuple[str, str]]:
-    """The outputs that several resources share."""
+    """Return the outputs that several resources share."""
     found: dict[str, tuple[str, str]] = {}
     for base in cls.__mro__[1:]:
         if base.__module__ == "stacks_pulumi.resources._resource":
@@ -368,14 +368,14 @@ def _inherited(cls: type) -> dict[str, tuple[str, str]]:
 
 
 def _names(package: dict[str, Any]) -> set[str]:
-    """Every name that is spelt in another way in Python."""
+    """Return every name with a different spelling in Python."""
     bags = [package["provider"]["inputProperties"], package["functions"]]
     bags += [it[key] for it in package["resources"].values() for key in ("inputProperties", "properties")]
     return {name.rpartition(":")[2] for bag in bags for name in bag}
 
 
 def _spelt_out(value: Any, names: set[str]) -> Any:
-    """The schema, its descriptions with the names that it defines instead of Python's."""
+    """Return the schema with its own names in the descriptions instead of Python's names."""
     if isinstance(value, list):
         return [_spelt_out(item, names) for item in value]
     if not isinstance(value, dict):
@@ -398,7 +398,7 @@ def _spelt(properties: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Write the file, or look whether it is up to date."""
+    """Write the file, or check whether it is up to date."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").strip().partition("\n")[0])
     parser.add_argument(
         "--check", action="store_true", help="change nothing; exit code 1 if the file is out of date"

@@ -1,9 +1,10 @@
 """
-Make the virtual environment, or bring it up to date; do nothing when it is.
+Create or update the virtual environment; do nothing if it is up to date.
 
     python3 tools/venv.py FOLDER [--exact]
 
-`--exact` makes it again when it was made with another version of Python. Needs the standard library alone.
+With `--exact`, an environment of a different Python version is created again. This script needs only the standard
+library.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 if not __package__:
-    # A script's own folder comes first on the path, and the package `tools` is not in it.
+    # Python puts the script's own folder first on the path, which does not contain the package `tools`.
     sys.path[0] = str(ROOT)
 
 from tools.engine.lock import alone  # noqa: E402 - needs the line above
@@ -33,11 +34,11 @@ def say(sentence: str) -> None:
 
 def bring_up(folder: Path, *, exact: bool) -> None:
     """
-    Make `folder` what pyproject.toml asks for, from the files that the lock has the hashes of.
+    Install the requirements of pyproject.toml into `folder`, from files with the hashes in the lock.
 
-    The stamp is removed first and written last. So a folder without one was left by an interruption, and is
-    made again rather than trusted. It names the two folders too: an environment that was moved, or whose checkout
-    was, still has the old paths in its commands.
+    The stamp is removed first and written last. So a folder without a stamp is from an interrupted run and is created
+    again. The stamp also contains the paths of the environment and the checkout: after a move, the commands would still
+    contain the old paths.
     """
     stated = [(ROOT / name).read_bytes() for name in ("pyproject.toml", LOCK)]
     wanted = hashlib.sha256(b"".join(stated)).hexdigest()
@@ -57,13 +58,13 @@ def bring_up(folder: Path, *, exact: bool) -> None:
         say(f"pyproject.toml or its lock changed; bringing {folder.name} up to date.")
     pip = (folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
     run(*pip, "--require-hashes", "--requirement", LOCK)
-    # What builds it is in the lock too.
+    # The lock also contains the build tools.
     run(*pip, "--no-deps", "--no-build-isolation", "--editable", ".")
     stamp.write_text("\n".join((python, wanted, str(folder), str(ROOT), "")), encoding="utf-8")
 
 
 def runs(python: Path, version: str) -> bool:
-    """Whether an environment's Python is there, and still the one that it was made with."""
+    """Return whether an environment's Python exists and has the version with which the environment was created."""
     code = f"import sys; sys.exit(sys.version_info[:2] != tuple(map(int, {version!r}.split('.'))))"
     try:
         return subprocess.run([python, "-c", code], capture_output=True, check=False).returncode == 0
@@ -72,25 +73,27 @@ def runs(python: Path, version: str) -> bool:
 
 
 def run(*command: str | Path) -> None:
-    """Run a command in the checkout; its output is the user's, as progress, so stdout stays free."""
+    """Run a command in the checkout; its output goes to stderr as progress, so that stdout stays free."""
     subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=sys.stderr, check=True)
 
 
 def main() -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(prog="venv.py", description="Make the virtual environment.")
+    parser = argparse.ArgumentParser(prog="venv.py", description="Create the virtual environment.")
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--exact", action="store_true", help="make it again for another version of Python")
+    parser.add_argument(
+        "--exact", action="store_true", help="create it again for a different version of Python"
+    )
     options = parser.parse_args()
     folder: Path = options.folder.absolute()
     try:
         with alone(folder.with_name(f"{folder.name}.lock"), "setting up the environment"):
             bring_up(folder, exact=options.exact)
     except subprocess.CalledProcessError:
-        say("it failed; the reason is above. Fix it and run `make setup` again.")
+        say("the setup failed; the reason is above. Fix it and run `make setup` again.")
         return 1
     except KeyboardInterrupt:
-        say("interrupted; just run it again.")
+        say("interrupted; run it again.")
         return 130
     return 0
 

@@ -65,7 +65,7 @@ def test_on_the_platform_of_the_guide_nothing_differs_and_no_file_is_needed() ->
     ("name", "differs"),
     [
         ("rows under items", "a list was expected"),
-        ("other words for statuses", "the status Active is no known word"),
+        ("other words for statuses", "the status Active is not a known word"),
         ("statuses as objects", "status"),
         ("an empty list is null", "backups"),
         ("pages by cursor", "it is incomplete"),
@@ -82,7 +82,7 @@ def test_on_the_platform_of_the_guide_nothing_differs_and_no_file_is_needed() ->
         ("nested prices", ""),
         ("errors as HTML", ""),
         ("statuses as numbers", "status"),
-        ("a name that is taken is answered", "a name that is taken is accepted"),
+        ("a name that is taken is answered", "a name that is already in use is accepted"),
     ],
 )
 def test_what_differs_is_said_and_nothing_is_left(name: str, differs: str) -> None:

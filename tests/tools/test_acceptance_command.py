@@ -108,7 +108,7 @@ def test_a_container_that_no_list_shows_is_asked_about_and_deleted(
 
     monkeypatch.setattr("builtins.input", lambda _: "no")
     assert command("sweep") == 1
-    assert "acc-0123abcd-Main was asked for, and may be there." in capsys.readouterr().out
+    assert "acc-0123abcd-Main was requested and may exist." in capsys.readouterr().out
     assert names(emulator) == {"acc-0123abcd-Main"}
 
     assert command("sweep", "--yes") == 0
@@ -153,7 +153,7 @@ def test_after_a_crash_the_sweep_lists_first_and_deletes_only_the_prefix(
     assert names(emulator) == foreign
     assert records(tmp_path) == []
     assert command("sweep") == 0
-    assert "There is no interrupted run." in capsys.readouterr().out
+    assert "There is no interrupted run here." in capsys.readouterr().out
 
 
 def test_without_an_answer_nothing_is_deleted_and_yes_skips_the_prompt(
@@ -199,8 +199,8 @@ def test_a_truncated_record_is_swept(command: Callable[..., int], emulator: Emul
 @pytest.mark.parametrize(
     ("variables", "reason"),
     [
-        ((f"sk_stacks_{'a' * 64}", "{url}"), "STACKS_API_KEY is wrong, or it was revoked"),
-        (("{key}", "{url}/v2"), "STACKS_BASE_URL is not the API"),
+        ((f"sk_stacks_{'a' * 64}", "{url}"), "STACKS_API_KEY is wrong or was revoked"),
+        (("{key}", "{url}/v2"), "STACKS_BASE_URL is not the address of the API"),
         (("{key}", "http://127.0.0.1:1/api/v1"), "could not be read: .*from http://127.0.0.1:1/api/v1"),
     ],
 )
@@ -231,7 +231,7 @@ def test_a_run_against_another_api_is_not_swept_here(
 
     assert command("sweep", "--yes") == 0
 
-    assert "There is no interrupted run." in capsys.readouterr().out
+    assert "There is no interrupted run here." in capsys.readouterr().out
     assert record.exists()
 
 
@@ -244,7 +244,7 @@ def test_a_creation_on_the_waitlist_keeps_the_record_for_a_later_sweep(
 
     emulator.faults.assert_none_left()
     (prefix,) = records(tmp_path)
-    assert "may appear later: run `make sweep` again then" in capsys.readouterr().err
+    assert "may appear later: run `make sweep` later again" in capsys.readouterr().err
     # STACKS creates it from the waitlist.
     emulator.load([{"name": f"{prefix}-main", "template": "ubuntu-micro"}])
     assert command("sweep", "--yes") == 0

@@ -53,7 +53,7 @@ BREAKING: dict[str, Callable[[Schema], Any]] = {
     f"{CONTAINER}: the input plan has become required": lambda it: container(it)["requiredInputs"].append(
         "plan"
     ),
-    f"{CONTAINER}: the output name may be missing now": lambda it: container(it)["required"].remove("name"),
+    f"{CONTAINER}: the output name has become optional": lambda it: container(it)["required"].remove("name"),
     f"{CONTAINER}: the type of the input name changed": lambda it: set_(
         container(it)["inputProperties"]["name"], "type", "integer"
     ),
@@ -66,7 +66,7 @@ BREAKING: dict[str, Callable[[Schema], Any]] = {
     f"{CONTAINER}: the alias pulumi-python:dynamic/stacks:Container is gone": lambda it: container(it)[
         "aliases"
     ].clear(),
-    "stacks:index:VpnClient: the output config is no secret any more": lambda it: it["resources"][
+    "stacks:index:VpnClient: the output config is no longer a secret": lambda it: it["resources"][
         "stacks:index:VpnClient"
     ]["properties"]["config"].pop("secret"),
     "stacks:index:getLogs: the input lines is gone": lambda it: logs(it)["inputs"]["properties"].pop("lines"),
@@ -76,14 +76,14 @@ BREAKING: dict[str, Callable[[Schema], Any]] = {
     "stacks:index:getLogs: the output result is gone": lambda it: logs(it)["outputs"]["properties"].pop(
         "result"
     ),
-    "stacks:index:Plan: the value Micro (micro) is gone": lambda it: it["types"]["stacks:index:Plan"][
+    "stacks:index:Plan: the value Micro (micro) was removed": lambda it: it["types"]["stacks:index:Plan"][
         "enum"
     ].pop(0),
     "stacks:index:BackupDetails: the output pinned is gone": lambda it: it["types"][
         "stacks:index:BackupDetails"
     ]["properties"].pop("pinned"),
-    "stacks:index:BackupDetails: an enumeration became an object, or the other way round": lambda it: set_(
-        it["types"]["stacks:index:BackupDetails"], "enum", []
+    "stacks:index:BackupDetails: an enumeration became an object, or an object became an enumeration": lambda it: (
+        set_(it["types"]["stacks:index:BackupDetails"], "enum", [])
     ),
     "config: the input apiKey is gone": lambda it: it["config"]["variables"].pop("apiKey"),
     "the package for nodejs was stacks-pulumi and is other": lambda it: set_(

@@ -131,7 +131,7 @@ def test_after_a_kill_the_next_run_starts_clean(
 
     assert process.returncode == (130 if number == signal.SIGINT else -number)
     assert out == ""
-    assert (number == signal.SIGINT) == ("interrupted; the partial work is removed" in err)
+    assert (number == signal.SIGINT) == ("interrupted; the partial files were removed" in err)
     assert load(cache / pins.VERSION) is None
 
     out, err = tool(FAKE_GO).communicate()

@@ -51,7 +51,7 @@ def test_an_engine_without_its_companions_is_skipped(
     engine_in(on_path, companions=tuple(name for name in pins.COMPANIONS if name != missing))
 
     assert search.search() is None
-    assert f"has no {missing} beside it or on PATH" in capsys.readouterr().err
+    assert f"has no {missing} next to it or on PATH" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

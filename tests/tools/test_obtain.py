@@ -73,7 +73,7 @@ def test_a_download_with_another_checksum_is_not_unpacked(
 
     assert Engine(cache / pins.OLDEST / "bin", pins.OLDEST, "built") == ensure.ensure_oldest()
     assert unpacked == []
-    assert "has another checksum than the pinned release, so it is not used" in capsys.readouterr().err
+    assert "has a different checksum than the pinned release, so it is not used" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("version", "machine"), [("1.2.3", MACHINE[1]), (pins.OLDEST, "riscv64")])
@@ -118,9 +118,7 @@ def test_without_its_modules_the_next_engine_is_taken_and_this_is_said(
     monkeypatch.setattr(ensure, "build", without_modules)
 
     assert Engine(cache / pins.OLDEST / "bin", pins.OLDEST, "built") == ensure.ensure()
-    said = (
-        f"pulumi {pins.VERSION} is not available, so an older one is taken: a module of the engine is missing"
-    )
+    said = f"pulumi {pins.VERSION} is not available, so an older version is used: a module of the engine is missing"
     assert said in capsys.readouterr().err
 
     monkeypatch.setattr(ensure, "build", make_engine)

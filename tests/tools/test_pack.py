@@ -55,4 +55,4 @@ def test_the_command_refuses_a_folder_without_a_pack(
     with pytest.raises(SystemExit):
         command.main([str(tmp_path)])
 
-    assert "is no policy pack" in capsys.readouterr().err
+    assert "is not a policy pack" in capsys.readouterr().err

@@ -51,9 +51,9 @@ def test_the_notes_are_the_part_of_the_version(tmp_path: Path) -> None:
     [
         ("v1.3.0", "## [1.2.0] - 2026-01-02\n\n- New.\n", "is not the version of the package"),
         ("1.2.0", "## [1.2.0] - 2026-01-02\n\n- New.\n", "is not the version of the package"),
-        ("v1.2.0", "## [1.2.0]\n\n- New.\n", "has no part"),
-        ("v1.2.0", "## [1.2.0] - 2026-01-02\n\n## [1.1.0] - 2026-01-01\n\n- Old.\n", "has no part"),
-        ("v1.2.0", "## [1.2x0] - 2026-01-02\n\n- New.\n", "has no part"),
+        ("v1.2.0", "## [1.2.0]\n\n- New.\n", "has no section"),
+        ("v1.2.0", "## [1.2.0] - 2026-01-02\n\n## [1.1.0] - 2026-01-01\n\n- Old.\n", "has no section"),
+        ("v1.2.0", "## [1.2x0] - 2026-01-02\n\n- New.\n", "has no section"),
     ],
 )
 def test_a_tag_that_does_not_fit_is_refused(tag: str, changelog: str, words: str, tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_check_names_all_that_is_missing(tmp_path: Path) -> None:
 
     assert said == [
         "tools/sdk/released.json is the schema of 1.1.0",
-        "CHANGELOG.md has no part '## [1.2.0] - YYYY-MM-DD' with text in it",
+        "CHANGELOG.md has no section '## [1.2.0] - YYYY-MM-DD' with text",
         "pyproject.toml has no Repository, so the schema has no repository, logo and plugin address",
         "docs/_index.md is missing",
         "docs/installation-configuration.md is missing",
@@ -131,7 +131,7 @@ def test_a_lock_of_other_requirements_is_refused(name: str, tmp_path: Path) -> N
     (root / name).write_text("# of another day\n" + PIN, encoding="utf-8")
 
     with pytest.raises(
-        ReleaseError, match=rf"{re.escape(name)} is not of this pyproject\.toml: run make lock"
+        ReleaseError, match=rf"{re.escape(name)} does not belong to this pyproject\.toml: run make lock"
     ):
         notes("v1.2.0", root)
 
@@ -153,7 +153,7 @@ def test_an_sbom_of_another_version_is_refused(tmp_path: Path) -> None:
     sbom = (root / lock.SBOM).read_text(encoding="utf-8")
     (root / lock.SBOM).write_text(sbom.replace("1.2.0", "1.1.0"), encoding="utf-8")
 
-    with pytest.raises(ReleaseError, match=r"is not that of 1\.2\.0: run make lock"):
+    with pytest.raises(ReleaseError, match=r"is not for the version 1\.2\.0: run make lock"):
         notes("v1.2.0", root)
 
 
@@ -203,7 +203,7 @@ def test_a_file_without_an_attestation_is_refused(release: Path, missing: str) -
 
 def test_a_bundle_that_changed_after_its_attestation_is_refused(release: Path) -> None:
     (release / "dist" / BUNDLE).write_bytes(b"changed")
-    with pytest.raises(ReleaseError, match="has no checksum beside it, or another one"):
+    with pytest.raises(ReleaseError, match="has no checksum next to it, or a different one"):
         check(release)
 
     digest = hashlib.sha256(b"changed").hexdigest()
@@ -224,7 +224,7 @@ def test_a_wheel_without_its_sbom_is_refused(release: Path) -> None:
 def test_a_release_without_a_file_is_refused(release: Path, missing: str) -> None:
     (release / "dist" / missing).unlink()
 
-    with pytest.raises(ReleaseError, match="one wheel and the bundles are needed"):
+    with pytest.raises(ReleaseError, match="one wheel and at least one bundle are needed"):
         check(release)
 
 

@@ -196,5 +196,5 @@ def test_a_failure_is_one_sentence(
     assert venv.main() == 1
     assert (
         capsys.readouterr().err
-        == "setup: it failed; the reason is above. Fix it and run `make setup` again.\n"
+        == "setup: the setup failed; the reason is above. Fix it and run `make setup` again.\n"
     )

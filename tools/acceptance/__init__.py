@@ -1,1 +1,1 @@
-"""The acceptance run: what the API guide and the emulator assume, checked against an account; `__main__` runs it."""
+"""The acceptance run compares an account with the API guide and the emulator; `__main__` starts the run."""

@@ -1,9 +1,9 @@
 """
 `make acceptance` and `make sweep`: check the assumptions against the API that the environment names.
 
-    make acceptance                                   STACKS_API_KEY, and STACKS_BASE_URL for another address
-    make acceptance ARGS="--max-usd 2"                with a second container
-    make sweep                                        delete what an interrupted run has left
+    make acceptance                                   needs STACKS_API_KEY, and STACKS_BASE_URL for a different address
+    make acceptance ARGS="--max-usd 2"                with a second container make sweep
+    delete the containers of an interrupted run
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from types import FrameType
 from typing import Final
 
 if not __package__:
-    # Run by its folder, Python puts the folder first on the path, where its modules could hide others.
+    # If Python runs this folder, it puts the folder first on the path, and its modules could hide other modules.
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from stacks_pulumi.config import load
@@ -34,7 +34,7 @@ from tools.acceptance.wire import OutOfTimeError, Wire
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _RECORDS: Final = _ROOT / ".acceptance"
-"""Reports, platform files, and the records of runs that are not swept; `make clean` leaves them."""
+"""Reports, platform files, and the records of runs that were not swept; `make clean` does not delete them."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Run a command.
 
     Returns:
-        0; 1 if a step could not go on or a container is left or may appear later; 2 if a setting is wrong.
+        0; 1 if a step failed, or a container is left or may appear later; 2 if a setting is wrong.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -65,7 +65,7 @@ def _run(wire: Wire, options: argparse.Namespace) -> int:
     prefix = f"acc-{secrets.token_hex(4)}"
     folder: Path = options.records
     record = Record(prefix, folder / f"{prefix}.json", wire.base_url)
-    # A key that is wrong, or a list that cannot be read, ends the run before anything is created.
+    # A wrong key or an unreadable list ends the run before the first create.
     Sweep(wire, [record]).found()
     folder.mkdir(parents=True, exist_ok=True)
     record.create()
@@ -86,7 +86,7 @@ def _run(wire: Wire, options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         walk.findings.problems.append("the run was interrupted")
         walk.failed = True
-        # The interrupt may have hit the sweep itself.
+        # The interrupt may have stopped the sweep itself.
         left = walk.sweep(_say)
     finally:
         _write(walk, wire, left, f"{began:%Y-%m-%d %H:%M} UTC", options)
@@ -95,26 +95,28 @@ def _run(wire: Wire, options: argparse.Namespace) -> int:
     for problem in walk.findings.problems:
         print(escaped(f"Problem: {problem}"), file=sys.stderr)
     if walk.later:
-        print("A container of the run may appear later: run `make sweep` again then.", file=sys.stderr)
+        print("A container of the run may appear later: run `make sweep` later again.", file=sys.stderr)
     if left:
-        print(f"Left over: {', '.join(left)}. `make sweep` deletes them.", file=sys.stderr)
+        print(f"Left over: {', '.join(left)}. Run `make sweep` to delete them.", file=sys.stderr)
     return 1 if left or walk.failed else 0
 
 
 def _write(walk: Walk, wire: Wire, left: Sequence[str], at: str, options: argparse.Namespace) -> None:
-    """Print what differs, and write the report and the platform file."""
+    """Print the differences, and write the report and the platform file."""
     findings, prefix = walk.findings, walk.prefix
     for line in findings.differs:
         print(escaped(f"Differs: {line}"))
     known: Path = options.platform_out or options.records / f"{prefix}.platform.yaml"
-    about = f"What the acceptance run {prefix} of {at} saw of {wire.base_url}."
+    about = f"Results of the acceptance run {prefix} at {at} on {wire.base_url}."
     known.write_text(findings.platform_file(about), encoding="utf-8")
     head = {
         "Address": wire.base_url,
         "Began": at,
         "Requests": str(len(wire.exchanges)),
         "Cost at most": f"${walk.spent:.2f} of ${options.max_usd:.2f}",
-        "Platform file": known.name if findings.facts else f"{known.name}: no facts, it is not needed",
+        "Platform file": known.name
+        if findings.facts
+        else f"{known.name}: not needed, because there are no facts",
     }
     file: Path = options.report or options.records / f"{prefix}.md"
     file.write_text(report(findings, wire, prefix, head, left), encoding="utf-8")
@@ -132,7 +134,7 @@ def _sweep(wire: Wire, options: argparse.Namespace) -> int:
         [recorded.get(options.prefix, Record(options.prefix))] if options.prefix else list(recorded.values())
     )
     if not records:
-        print("There is no interrupted run. ARGS='--prefix acc-...' names one of another machine.")
+        print("There is no interrupted run here. For a run of another machine, use ARGS='--prefix acc-...'.")
         return 0
     clean = Sweep(wire, records, options.interval)
     wire.until = wire.now() + options.max_minutes * 60
@@ -142,7 +144,7 @@ def _sweep(wire: Wire, options: argparse.Namespace) -> int:
     for row in found:
         print(escaped(f"  {row.name}  {row.id}  {row.template}  {row.status}"))
     for name in hidden:
-        print(f"  {name} was asked for, and may be there.")
+        print(f"  {name} was requested and may exist.")
     if (found or hidden) and not options.yes and not _agreed():
         print("Nothing was deleted.")
         return 1
@@ -150,7 +152,7 @@ def _sweep(wire: Wire, options: argparse.Namespace) -> int:
     for note in clean.notes:
         print(escaped(f"Note: {note}"), file=sys.stderr)
     if clean.later:
-        print(f"May appear later: {', '.join(clean.later)}. Run `make sweep` again then.", file=sys.stderr)
+        print(f"May appear later: {', '.join(clean.later)}. Run `make sweep` later again.", file=sys.stderr)
     if left:
         print(f"Left over: {', '.join(left)}.", file=sys.stderr)
     if left or clean.later:
@@ -163,9 +165,9 @@ def _sweep(wire: Wire, options: argparse.Namespace) -> int:
 
 
 def _recorded(folder: Path, base_url: str) -> dict[str, Record]:
-    """The runs against this API that were not swept, by prefix."""
+    """Return the runs against this API that were not swept, by prefix."""
     files = sorted(it for it in folder.glob("acc-*.json") if PREFIX.fullmatch(it.stem))
-    # A record that a crash truncated may be of this API.
+    # A record that a crash truncated may belong to this API.
     return {it.prefix: it for it in map(Record.read, files) if it.base_url in {None, base_url}}
 
 
@@ -189,22 +191,22 @@ def _parser() -> argparse.ArgumentParser:
         type=_dollars,
         default=Decimal(1),
         metavar="USD",
-        help="what the run may cost at most, each container counted with its whole month (default: 1)",
+        help="the highest cost of the run; each container counts with a full month (default: 1)",
     )
-    run.add_argument("--report", type=Path, metavar="FILE", help="where to write the report")
+    run.add_argument("--report", type=Path, metavar="FILE", help="the file for the report")
     run.add_argument(
-        "--platform-out", type=Path, metavar="FILE", help="where to write what it learns, as a platform file"
+        "--platform-out", type=Path, metavar="FILE", help="the file for the found facts, as a platform file"
     )
     run.add_argument(
         "--patience",
         type=float,
         default=300.0,
         metavar="SECONDS",
-        help="how long to wait for a boot or a backup (default: 300)",
+        help="timeout for a boot or a backup in seconds (default: 300)",
     )
-    clean = commands.add_parser("sweep", help="list and delete what interrupted runs have left")
+    clean = commands.add_parser("sweep", help="list and delete the containers of interrupted runs")
     clean.add_argument(
-        "--prefix", metavar="PREFIX", help="the prefix of a run (default: those recorded here)"
+        "--prefix", metavar="PREFIX", help="the prefix of a run (default: all runs recorded here)"
     )
     clean.add_argument("--yes", action="store_true", help="do not ask")
     for command in (run, clean):
@@ -213,7 +215,7 @@ def _parser() -> argparse.ArgumentParser:
             type=_minutes,
             default=15.0,
             metavar="MINUTES",
-            help="how long it may take at most, the sweep of a run included (default: 15)",
+            help="the time limit in minutes, including the sweep of a run (default: 15)",
         )
         command.add_argument("--interval", type=float, default=2.0, help=argparse.SUPPRESS)
         command.add_argument("--records", type=Path, default=_RECORDS, help=argparse.SUPPRESS)
@@ -226,7 +228,7 @@ def _dollars(text: str) -> Decimal:
     except InvalidOperation:
         amount = Decimal(-1)
     if not amount.is_finite() or amount < 0:
-        msg = f"{text!r} is no amount of US dollars"
+        msg = f"{text!r} is not an amount of US dollars"
         raise argparse.ArgumentTypeError(msg)
     return amount
 
@@ -237,7 +239,7 @@ def _minutes(text: str) -> float:
     except ValueError:
         minutes = 0.0
     if not 0 < minutes <= 24 * 60:
-        msg = f"{text!r} is no number of minutes up to a day"
+        msg = f"{text!r} is not a number of minutes, at most one day"
         raise argparse.ArgumentTypeError(msg)
     return minutes
 

@@ -1,4 +1,4 @@
-"""What a run has seen: where answers differ, which facts the client needs, and the raw answers, without secrets."""
+"""The findings of a run: differences, facts that the client needs, and the raw answers without secrets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tools.acceptance.wire import Exchange, Wire
 __all__ = ["Findings", "report"]
 
 _MARGIN: Final = 1.5
-"""One measurement is not the most."""
+"""The factor on a measurement, because one measurement is not the maximum."""
 _LONGEST: Final = 4000
 _SECRET: Final = re.compile(
     r"pass(word)?|secret|token|private|credential|config|key|conn\w*string", re.IGNORECASE
@@ -39,13 +39,13 @@ _ADDRESS: Final = re.compile(r"\b(?!198\.51\.100\.|10\.)(?:\d{1,3}\.){3}\d{1,3}\
 @dataclass
 class Findings:
     """
-    What a run has seen.
+    The findings of a run.
 
     Attributes:
-        differs: What differs from the guide, in words.
+        differs: The differences from the guide, in words.
         facts: The facts that the client needs, by name (`lists.lag_seconds`), with the evidence.
-        problems: What could not be looked at, and why.
-        fits: How many answers were as the client expects them.
+        problems: The checks that could not run, with the reasons.
+        fits: The number of answers that have the expected form.
     """
 
     differs: list[str] = field(default_factory=list)
@@ -54,32 +54,32 @@ class Findings:
     fits: int = 0
 
     def differ(self, what: str) -> None:
-        """Note a difference, once."""
+        """Record a difference once."""
         text = clean(without_keys(what))
         if text not in self.differs:
             self.differs.append(text)
 
     def seconds(self, name: str, seconds: float | None, evidence: str) -> None:
         """
-        Note how long something took. It is a fact only if the client's default is too short for it.
+        Record a duration. It is a fact only if the client's default is too short.
 
         Args:
             name: The fact.
-            seconds: The seconds; `None` if it did not happen in the time that was waited.
-            evidence: What was seen.
+            seconds: The seconds; `None` after a timeout.
+            evidence: A description of the event.
         """
         default = _DEFAULTS[name]
         if seconds is None:
-            self.differ(f"{evidence}: not within the time that was waited")
+            self.differ(f"{evidence}: not before the timeout")
         elif seconds * _MARGIN > default and self.facts.get(name, (0, ""))[0] < seconds * _MARGIN:
             self.facts[name] = (
                 math.ceil(seconds * _MARGIN),
-                f"{evidence}: {seconds:.0f} s, and half is added",
+                f"{evidence}: {seconds:.0f} s, plus half of that as a reserve",
             )
 
     def platform_file(self, about: str) -> str:
         """Return the platform file."""
-        lines = [f"# {_line(about)}", "# What is not here is as the client expects it, or was not seen."]
+        lines = [f"# {_line(about)}", "# All other facts have the expected values or were not checked."]
         lines.append(f"version: {platform_file.VERSION}")
         section = ""
         for name in sorted(self.facts):
@@ -92,7 +92,7 @@ class Findings:
 
 
 def _in_json(value: Any) -> str:
-    """Return a value as JSON that is YAML too: YAML has one escape for a character, and JSON two for an emoji."""
+    """Return a value as JSON that is also valid YAML: for an emoji, YAML has one escape and JSON has two."""
     text = json.dumps(value, ensure_ascii=False)
     return "".join(char if char.isprintable() else f"\\U{ord(char):08X}" for char in text)
 
@@ -106,24 +106,24 @@ _DEFAULTS: Final[Mapping[str, float]] = {
     "backups.listed_seconds": _KNOWN.backup_listed,
     "backups.pinned_seconds": _KNOWN.backup_pinned,
 }
-"""The defaults of the client, which are enough unless a measurement is longer."""
+"""The defaults of the client. A measurement is a fact only if it is longer."""
 
 
 def report(findings: Findings, wire: Wire, prefix: str, head: Mapping[str, str], left: Sequence[str]) -> str:
     """
-    Return the report in Markdown. It has no key, no password, and nothing of other containers of the account.
+    Return the report in Markdown. It contains no key, no password, and no data of the account's other containers.
 
     Args:
-        findings: What the run has seen.
+        findings: The findings of the run.
         wire: The raw answers.
         prefix: The prefix of the run.
-        head: What the table at the begin says.
+        head: The content of the table at the beginning.
         left: The containers that are left.
     """
     rows = {**head, "Answers as expected": str(findings.fits), "Left over": ", ".join(left) or "nothing"}
     parts = ["# Acceptance run\n", *_table(rows)]
     for title, lines in (
-        ("What differs from the guide", findings.differs),
+        ("Differences from the guide", findings.differs),
         (
             "Facts for the platform file",
             [f"{name}: {value} ({why})" for name, (value, why) in findings.facts.items()],
@@ -193,7 +193,7 @@ def _masked(value: Any, *, all_of_it: bool) -> Any:
 
 
 def _hidden(text: str) -> str:
-    """Return a text without keys, the account's id, and addresses that are not of documentation."""
+    """Return a text without keys, the account's id, and addresses; addresses for documentation are kept."""
     return _ADDRESS.sub("(address)", _ACCOUNT.sub("usr-(account)-", without_keys(text))).replace("```", "'''")
 
 

@@ -1,4 +1,4 @@
-"""What a run has asked for: every name and id, on the disk before the run goes on."""
+"""The requests of a run: every name and id is on the disk before the run continues."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ __all__ = ["Asked", "Record"]
 @dataclass
 class Asked:
     """
-    A container that was asked for.
+    A requested container.
 
     Attributes:
         name: Its name.
-        at: When, in seconds since the epoch.
-        ids: Everything that may be its id.
-        over: Why no container of this request can be there: it was refused, or deleted and seen to be gone.
-        doubt: Why it may still appear: the answer was lost, or was a 5xx.
+        at: The time of the request, in seconds since the epoch.
+        ids: All possible ids of the container.
+        over: Why no container of this request can exist: the request was refused, or the container is known to be
+            deleted.
+        doubt: Why a container may still appear: the answer was lost or was a 5xx.
     """
 
     name: str
@@ -36,8 +37,8 @@ class Record:
     """
     The record of a run.
 
-    Each change is a line of JSON, which is on the disk when the method returns: after a crash, the file has every name
-    and id that the platform may know.
+    Each change is a line of JSON, which is on the disk when the method returns. So after a crash, the file contains
+    every name and id that the platform may know.
 
     Args:
         prefix: The prefix of the run.
@@ -45,8 +46,8 @@ class Record:
         base_url: The API, for a new file.
 
     Attributes:
-        base_url: The API; `None` if the file does not say it, because a crash truncated it.
-        asked: The requests; a name that is used again is a new request.
+        base_url: The API; `None` if a crash truncated the file before this entry.
+        asked: The requests; a second use of a name is a new request.
     """
 
     def __init__(self, prefix: str, file: Path | None = None, base_url: str | None = None) -> None:
@@ -57,7 +58,7 @@ class Record:
 
     @classmethod
     def read(cls, file: Path) -> Record:
-        """Return what a file says; lines that cannot be read are skipped."""
+        """Return the content of a file; unreadable lines are skipped."""
         record = cls(file.stem, file)
         try:
             lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -71,7 +72,7 @@ class Record:
         return record
 
     def create(self) -> None:
-        """Begin the file."""
+        """Create the file."""
         self._write({"base_url": self.base_url})
 
     def ask(self, name: str, at: float) -> Asked:
@@ -86,7 +87,7 @@ class Record:
             self._note({"of": self.asked.index(asked), "ids": new})
 
     def close(self, asked: Asked, why: str) -> None:
-        """Record that no container of a request can be there."""
+        """Record that no container of a request can exist."""
         self._note({"of": self.asked.index(asked), "over": why})
 
     def doubt(self, asked: Asked, why: str) -> None:

@@ -1,4 +1,4 @@
-"""Deletes what runs have made: by the ids that they were given, and by the names that begin with their prefix."""
+"""Deletes the containers of runs: by the ids in the records, and by names that begin with a run's prefix."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ PREFIX: Final = re.compile(r"acc-[0-9a-f]{8}")
 """The prefix of a run: four random bytes."""
 
 VISIBLE: Final = 60
-"""Looks after which a container that nothing has shown was not created: two minutes."""
+"""The number of reads after which a container that no answer has shown was not created: two minutes."""
 
 _WHY: Final = {
-    401: ": STACKS_API_KEY is wrong, or it was revoked",
+    401: ": STACKS_API_KEY is wrong or was revoked",
     403: ": the key of STACKS_API_KEY lacks the scope containers:read",
-    404: ": STACKS_BASE_URL is not the API, which ends with /api/v1",
+    404: ": STACKS_BASE_URL is not the address of the API, which ends with /api/v1",
 }
 
 
@@ -34,9 +34,9 @@ class _Target:
 
     Attributes:
         name: Its name.
-        absences: How many looks one after the other did not find it.
-        seen: Whether anything has shown it.
-        deleted: Whether its deletion was accepted. Then a 403 means that it is gone, too.
+        absences: The number of consecutive reads that did not find it.
+        seen: Whether any answer has shown it.
+        deleted: Whether its deletion was accepted. Then a 403 also means that it is gone.
         foreign: Whether the id shows a container with another name.
     """
 
@@ -50,18 +50,18 @@ class _Target:
 @dataclass
 class Sweep:
     """
-    Deletes what runs have made.
+    Deletes the containers of runs.
 
-    A container is gone after two looks in which neither its own address nor the list shows it. One that nothing has
-    ever shown is waited for, as long as `VISIBLE` looks after its request.
+    A container is gone after two reads in which neither the status endpoint nor the list shows it. For a container that
+    no answer has shown, the sweep waits `VISIBLE` reads after the request.
 
     Args:
         wire: Sends requests.
         records: The records of the runs.
-        interval: Seconds between two looks.
+        interval: Seconds between two reads.
 
     Attributes:
-        notes: What was odd.
+        notes: Unexpected observations.
         later: Names whose containers may still appear.
     """
 
@@ -75,7 +75,7 @@ class Sweep:
         for record in self.records:
             if not PREFIX.fullmatch(record.prefix):
                 raise ValueError(
-                    f"{record.prefix!r} is not the prefix of a run, which looks like acc-1a2b3c4d"
+                    f"{record.prefix!r} is not the prefix of a run: use a prefix such as acc-1a2b3c4d"
                 )
         self._targets: dict[str, _Target] = {}
         self._unsure: list[Asked] = []
@@ -96,10 +96,10 @@ class Sweep:
 
     def clean(self) -> list[str]:
         """
-        Delete, until nothing is left or the time is over.
+        Delete until nothing is left or the time is over.
 
         Returns:
-            What is left: the names, with what is known of the ids.
+            The remaining containers: the names, with the known ids.
         """
         try:
             while not self._round():
@@ -128,11 +128,11 @@ class Sweep:
         return any(asked.name == name for asked in self._asked())
 
     def _waits(self, asked: Asked) -> bool:
-        """Return whether the container of a request may not be visible yet."""
+        """Return whether a request's container may exist but not be visible yet."""
         return self.wire.now() < asked.at + VISIBLE * self.interval
 
     def _round(self) -> bool:
-        """Look once, and delete what is there; return whether nothing is left."""
+        """Read once and delete the found containers; return whether nothing is left."""
         for asked in self._asked():
             for id_ in asked.ids:
                 self._targets.setdefault(id_, _Target(asked.name))
@@ -153,14 +153,14 @@ class Sweep:
                     if asked.doubt and asked.doubt.startswith("503") and not any(one.seen for one in targets):
                         self.later.append(asked.name)
                     if asked.ids and listed is None and not any(one.seen for one in targets):
-                        # Its request was accepted, and no list shows everything: it may be there.
+                        # The request was accepted and the list is incomplete, so the container may exist.
                         self._unsure.append(asked)
                     else:
                         record.close(asked, "deleted" if gone else "never seen")
         return is_over and not self._asked()
 
     def _listed(self) -> set[str] | None:
-        """Return the ids in the list, and note those of the runs; `None` if it cannot be read or is not whole."""
+        """Return the ids in the list, and record those of the runs; `None` if the list is unreadable or incomplete."""
         heard = self.wire.ask("containers.list", parse=lambda body: items(Container, body))
         for row in heard.value or ():
             if row.status != "deleted" and self._is_ours(row.name):
@@ -168,7 +168,7 @@ class Sweep:
                 target.seen = True
                 target.absences = target.absences if target.deleted else 0
         if heard.value is None:
-            # A list in another form still has ids, and only ids that show a name of ours are deleted.
+            # A list in an unknown form still contains ids. Only ids with a run's prefix are deleted.
             for id_ in ids_in(heard.last) if heard.accepted else ():
                 if any(record.prefix in id_.lower() for record in self.records):
                     self._targets.setdefault(id_, _Target(id_))
@@ -182,15 +182,17 @@ class Sweep:
         shown = heard.value
         gone = heard.absent or (target.deleted and heard.last.status == 403)
         if gone or (shown is not None and shown.status == "deleted"):
-            # An acknowledged deletion and no answer at its own address: the list may show what is deleted.
+            # The deletion was accepted and the status endpoint has no container: the list may still show it.
             target.absences = 0 if is_listed and not target.deleted else target.absences + 1
             if is_listed or not target.seen:
-                # Its own address may be later than its deletion.
+                # The status endpoint may show a new container late, so it is deleted here as well.
                 self.wire.ask("containers.delete", id_, parse=done)
             return
         if shown is not None and shown.name is not None and not self._is_ours(shown.name):
             target.foreign = True
-            self.notes.append(f"{id_} is named {shown.name}, which no run has asked for: it stays")
+            self.notes.append(
+                f"{id_} has the name {shown.name}, which no run has requested: it is not deleted"
+            )
             return
         target.absences = 0
         target.seen = target.seen or heard.accepted
@@ -205,10 +207,10 @@ class Sweep:
 
 def _is_of(name: str | None, prefix: str) -> bool:
     """
-    Return whether a name is one that a run of this prefix has asked for.
+    Return whether a run with this prefix has requested a name.
 
-    A letter or digit after the prefix makes it another prefix. The platform may put something before a name; then the
-    label of the run has to follow.
+    A prefix with a further letter or digit is a different prefix. The platform may put text before a name; then the
+    label of the run must follow the prefix.
     """
     found = re.search(rf"(^|[^0-9a-z]){prefix}(?![0-9a-z])(.?)", (name or "").lower())
     return found is not None and (not found[1] or bool(found[2]))

@@ -1,4 +1,4 @@
-"""The run: the life of a container and of what belongs to it, each step on its own."""
+"""The run: the life of a container and its child objects, in independent steps."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _WORDS: Final = frozenset(
 _LASTING: Final = frozenset({"running", "stopped", "error"})
 _OWN_ADDRESS: Final = "Your IP (Auto-added)"
 _RESERVE: Final = 240.0
-"""Seconds that only the sweep may use."""
+"""Seconds that are reserved for the sweep."""
 
 
 def _is_pinned(look: Callable[[], Backup | None], known: Backup, *, wanted: bool) -> bool:
-    """Whether a look at a backup shows it pinned, or not pinned, as wanted; one that is not listed is as it was."""
+    """Return whether a backup is pinned or not pinned as wanted; an unlisted backup counts as unchanged."""
     return bool((look() or known).pinned) is wanted
 
 
@@ -43,17 +43,17 @@ class Walk:
     Args:
         wire: Sends requests.
         record: The names and ids of the run, on the disk.
-        max_usd: What the run may cost, each container with its whole month.
-        minutes: The time of the run with its sweep.
-        patience: Seconds for a boot or a backup.
-        interval: Seconds between two looks.
+        max_usd: The highest cost of the run; each container counts with a full month.
+        minutes: The time limit of the run, including its sweep.
+        patience: The timeout for a boot or a backup, in seconds.
+        interval: Seconds between two reads.
 
     Attributes:
-        findings: What it has seen.
-        spent: What it has cost at most.
+        findings: The findings of the run.
+        spent: The highest possible cost so far.
         prefix: The prefix of the run's containers.
         later: Names whose containers may still appear.
-        failed: Whether a step could not go on.
+        failed: Whether a step could not continue.
     """
 
     def __init__(
@@ -84,10 +84,10 @@ class Walk:
 
     def run(self, say: Callable[[str], None]) -> list[str]:
         """
-        Take every step, and delete what was made.
+        Run every step, then delete the created containers.
 
         Args:
-            say: Told each step.
+            say: Called with the name of each step.
 
         Returns:
             The containers that are left.
@@ -109,10 +109,10 @@ class Walk:
                 try:
                     step()
                 except OutOfTimeError as error:
-                    self.findings.problems.append(f"{step.__name__.strip('_')} and what follows: {error}")
+                    self.findings.problems.append(f"{step.__name__.strip('_')} and all later steps: {error}")
                     self.failed = True
                     break
-                except Exception as error:  # noqa: BLE001  (one step must not end the others, whatever an answer has)
+                except Exception as error:  # noqa: BLE001  (a failed step must not end the other steps)
                     self.failed = True
                     self.findings.problems.append(f"{step.__name__.strip('_')}: {error}")
         finally:
@@ -120,7 +120,7 @@ class Walk:
         return left
 
     def sweep(self, say: Callable[[str], None]) -> list[str]:
-        """Delete what the run made; return what is left."""
+        """Delete the run's containers; return the remaining ones."""
         say("sweep")
         self._wire.until = self._end
         sweep = Sweep(self._wire, [self._record], self._interval)
@@ -136,7 +136,7 @@ class Walk:
     # --- the steps ---
 
     def _templates(self) -> None:
-        """Read the list of templates, and find the field and the unit of the price."""
+        """Read the list of templates; find the field and the unit of the price."""
         listed = self._ask("containers.templates", parse=_unshaped.templates)
         rows = [row for row in listed.value or () if row.id in catalog.TEMPLATES]
         if listed.ok and not rows:
@@ -151,7 +151,7 @@ class Walk:
         whole = [found for found, count in fits.items() if count == len(rows)]
         if rows and len(whole) != 1:
             seen = ", ".join(f"{path} in {unit}" for path, unit in whole) or "no field"
-            self.findings.differ(f"GET /containers/templates: the price is that of the catalogue in {seen}")
+            self.findings.differ(f"GET /containers/templates: the catalogue's price is in {seen}")
         elif rows and whole[0] != ("price", "dollars"):
             evidence = f"it is the catalogue's price for all {len(rows)} templates"
             self.findings.facts["prices.field"] = (whole[0][0], evidence)
@@ -161,10 +161,10 @@ class Walk:
         """Create a container, and wait until it runs."""
         self._main = self._new("main", "ubuntu-micro")
         if self._main is not None and self._ask_for("main", "ubuntu-micro", again=True).accepted:
-            self.findings.differ("POST /containers: a name that is taken is accepted")
+            self.findings.differ("POST /containers: a name that is already in use is accepted")
 
     def _files(self) -> None:
-        """Read what a container has."""
+        """Read the credentials, logs, metrics and certificate of a container."""
         id_ = self._running()
         self._ask("containers.credentials", id_, parse=_unshaped.credentials)
         self._ask("containers.logs", id_, parse=_unshaped.text_of)
@@ -192,7 +192,7 @@ class Walk:
         return row is not None and row.status == word
 
     def _access(self) -> None:
-        """Open it to the public, add an address, and close it again."""
+        """Enable public access, add an address, and disable the access again."""
         id_ = self._running()
         opened = self._ask(
             "containers.external_access",
@@ -236,7 +236,7 @@ class Walk:
         self.findings.seconds("access.settle_seconds", took, "external access is off")
 
     def _backup(self) -> None:
-        """Make a backup, pin it, restore it and delete it."""
+        """Create a backup, pin it, restore it and delete it."""
         id_ = self._running()
 
         def rows() -> list[Backup]:
@@ -275,7 +275,7 @@ class Walk:
         self._ask("backups.delete", backup.id, parse=done)
 
     def _connection(self) -> None:
-        """Connect a second container, and look at both ends."""
+        """Connect a second container, and read the connection at both ends."""
         id_ = self._running()
         target = self._new("data", "redis-micro")
         if target is None:
@@ -297,7 +297,7 @@ class Walk:
         self._same_birth("connect")
         for row in rows(id_):
             if row.name != "acceptance":
-                self.findings.differ(f"GET .../connections: the name is {row.name}, not as it was given")
+                self.findings.differ(f"GET .../connections: the name is {row.name}, not the given name")
             self._ask("connections.delete", row.id, parse=done)
         took = self._until(lambda: not rows(id_), 120)
         self.findings.seconds("connections.listed_seconds", took, "a deleted connection is not listed")
@@ -318,7 +318,7 @@ class Walk:
         self._ask("vpn_clients.remove", vpn.id, "acceptance", parse=done)
 
     def _delete(self) -> None:
-        """Delete the first container, and create one of that name again."""
+        """Delete the first container, and create another container with the same name."""
         if self._main is None:
             return
         id_ = self._main.id
@@ -343,7 +343,7 @@ class Walk:
     # --- what the steps have in common ---
 
     def _new(self, label: str, template: str) -> Container | None:
-        """Create a container within the limit, and wait until it runs; `None` if it does not."""
+        """Create a container within the cost limit and wait until it runs; `None` if it does not."""
         if not self._affords(template, f"a {template}"):
             return None
         began = self._wire.now()
@@ -356,17 +356,17 @@ class Walk:
         return self._arrive(ids_in(heard.last), began)
 
     def _affords(self, template: str, what: str) -> bool:
-        """Return whether the limit allows a template, and count it."""
+        """Return whether the cost limit allows a template; if so, count its price."""
         size = catalog.TEMPLATES[template].plan or catalog.VPN_PLAN
         if self.spent + size.usd > self._max_usd:
             need = self.spent + size.usd
-            self.findings.problems.append(f"{what} was not looked at: it needs --max-usd {need:.0f} or more")
+            self.findings.problems.append(f"{what} was not checked: it needs --max-usd {need:.0f} or more")
             return False
         self.spent += size.usd
         return True
 
     def _ask_for(self, label: str, template: str, *, again: bool = False) -> Heard[Container]:
-        """Send a create request; its name is on the disk before, and every id of the answer after."""
+        """Send a create request. Write its name to the disk before, and every id in the answer after."""
         name = f"{self._record.prefix}-{label}"
         size = catalog.TEMPLATES[template].plan
         body = {"name": name, "template": template, **({} if size is None else {"plan": size.name})}
@@ -383,7 +383,7 @@ class Walk:
         return heard
 
     def _arrive(self, ids: list[str], began: float) -> Container | None:
-        """Wait until a new container runs, and see when list and status show it; return it."""
+        """Wait until a new container runs, and record when list and status show it; return it."""
         name, seen = self._record.asked[-1].name, dict[str, float]()
 
         def look() -> bool:
@@ -399,7 +399,7 @@ class Walk:
 
         ran = self._until(look, self._patience, patient=True)
         if not seen:
-            self.findings.differ("a new container is visible: not within the time that was waited")
+            self.findings.differ("a new container is visible: not before the timeout")
             return None
         if len(seen) == 2:
             late = seen["list"] - seen["status"]
@@ -416,15 +416,15 @@ class Walk:
             )
         if row is not None and row.template != shown.template:
             self.findings.differ(
-                f"the type in the list is {row.template}, and the template is {shown.template}"
+                f"the type in the list is {row.template}, but the template is {shown.template}"
             )
         self._born = self._born or shown.created_at
         return shown
 
     def _running(self) -> str:
-        """Return the id of the first container, which runs."""
+        """Return the id of the first container, which is running."""
         if self._main is None:
-            raise LookupError("there is no container that runs")
+            raise LookupError("there is no running container")
         return self._main.id
 
     def _settled(self, id_: str, word: str) -> None:
@@ -436,7 +436,7 @@ class Walk:
             self.findings.differ(f"GET /containers/status/{{id}}: it does not become {word}")
 
     def _same_birth(self, operation: str | None) -> None:
-        """Note if the creation time of the first container is another one now."""
+        """Record whether the creation time of the first container has changed."""
         shown = self._status(self._running()).value
         now = None if shown is None else shown.created_at
         if now is None or self._born is None or seconds_of(now) == seconds_of(self._born):
@@ -445,7 +445,7 @@ class Walk:
         if operation is not None:
             name = "containers.created_at_changes"
             why = self.findings.facts.get(name, (True, ""))[1]
-            self.findings.facts[name] = (True, f"{why}; {operation}: it is {now} after that".lstrip("; "))
+            self.findings.facts[name] = (True, f"{why}; {operation}: afterwards it is {now}".lstrip("; "))
 
     def _rows(self) -> list[Container]:
         heard = self._ask("containers.list", parse=lambda body: items(Container, body))
@@ -460,15 +460,15 @@ class Walk:
         heard = self._ask("containers.status", id_, parse=lambda body: item(Container, body))
         if heard.value is not None and heard.value.status not in _WORDS:
             word = (
-                f"{heard.value.status} is no known word"
+                f"{heard.value.status} is not a known word"
                 if heard.value.status
-                else "is missing, or is no text"
+                else "is missing or is not a text"
             )
             self.findings.differ(f"GET /containers/status/{{id}}: the status {word}")
         return heard
 
     def _ask(self, name: str, *ids: str | int, parse: Callable[[Any], T], **more: Any) -> Heard[T]:
-        """Send a request, and note if the client refuses the form of its answer, or the API a request of the guide."""
+        """Send a request. Record if the client refuses the form of the answer, or the API refuses the request."""
         heard = self._wire.ask(name, *ids, parse=parse, **more)
         if heard.unreadable:
             self._unread += 1
@@ -481,9 +481,9 @@ class Walk:
 
     def _until(self, is_so: Callable[[], bool], seconds: float, *, patient: bool = False) -> float | None:
         """
-        Look until something is so; return after how many seconds, or `None` if it is not so in time.
+        Poll until a condition is true; return the seconds until then, or `None` after the timeout.
 
-        What cannot be read is not waited for: it counts as so immediately.
+        An unreadable answer ends the wait: the condition then counts as true immediately.
         """
         began, unread = self._wire.now(), self._unread
         while True:
@@ -497,7 +497,7 @@ class Walk:
 
 
 def _numbers(value: Any, path: str = "", depth: int = 4) -> list[tuple[str, float]]:
-    """Return every number in an object, also in text, by its path."""
+    """Return every number in an object by its path, including numbers in texts."""
     found: list[tuple[str, float]] = []
     for name, inner in value.items() if isinstance(value, dict) and depth else ():
         where = f"{path}.{name}".lstrip(".")

@@ -1,4 +1,4 @@
-"""How does the run send a request, and what is kept of its answer? Each answer is read as the client reads it."""
+"""How does the run send a request, and what does it keep of the answer? The client's own reader reads each answer."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _LONGEST_PAUSE: Final = 60.0
 _ID_FIELDS: Final = frozenset({"id", "container_id", "containerid", "uuid"})
 _MOST_IDS: Final = 50
 _WORDS: Final = dict.fromkeys(("verb", "name", "as_name", "ip_address"), "")
-"""What the words of a request have beside the variables of its path; a report has the path."""
+"""Empty values for words of a request that are not path variables; a report shows the path."""
 
 
 class OutOfTimeError(Exception):
@@ -40,7 +40,7 @@ class OutOfTimeError(Exception):
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request and its answer, as they were: `status` is 0 without an answer."""
+    """One request and its raw answer: `status` is 0 without an answer."""
 
     name: str
     method: str
@@ -53,11 +53,11 @@ class Exchange:
 @dataclass(frozen=True)
 class Heard(Generic[T]):
     """
-    What the client makes of an answer.
+    The client's interpretation of an answer.
 
     Attributes:
         value: The value, if it can be read.
-        error: Why not; also a refusal.
+        error: Why the value cannot be read; includes refusals.
         last: The last exchange.
     """
 
@@ -72,17 +72,17 @@ class Heard(Generic[T]):
 
     @property
     def accepted(self) -> bool:
-        """Whether the request was accepted, readable or not."""
+        """Whether the request was accepted, even if its answer is unreadable."""
         return 200 <= self.last.status < 300
 
     @property
     def refused(self) -> bool:
-        """Whether the request was refused. A lost answer and a 5xx are no refusal."""
+        """Whether the request was refused. A lost answer or a 5xx is not a refusal."""
         return 400 <= self.last.status < 500
 
     @property
     def absent(self) -> bool:
-        """Whether the object is not there."""
+        """Whether the object does not exist."""
         return self.last.status in {404, 410}
 
     @property
@@ -98,13 +98,13 @@ class Wire:
     Args:
         base_url: The base URL.
         key: The API key.
-        sleep: How to wait.
+        sleep: The function that waits.
         now: The clock.
-        transport: What sends a request; that of the client by default.
+        transport: The function that sends a request; by default that of the client.
 
     Attributes:
         exchanges: All requests and their answers.
-        until: When the time of the run is over; `None` for no limit.
+        until: The end of the run's time; `None` for no limit.
     """
 
     def __init__(
@@ -132,10 +132,10 @@ class Wire:
         query: Mapping[str, str | int] | None = None,
     ) -> Heard[T]:
         """
-        Send a request, and return what the client makes of the answer.
+        Send a request and return the client's interpretation of the answer.
 
-        After a 429 it is sent again when its time has passed. A request that is no POST is also sent again after a lost
-        answer or a 5xx.
+        After a 429, the request is repeated when the stated time has passed. A request other than POST is also repeated
+        after a lost answer or a 5xx.
 
         Args:
             name: The endpoint.
@@ -182,7 +182,7 @@ class Wire:
 
 
 def ids_in(exchange: Exchange) -> list[str]:
-    """Return everything in an answer that may be the id of a new container, whatever its form."""
+    """Return all possible ids of a new container in an answer of any form."""
     found: dict[str, None] = {}
 
     def note(value: Any) -> None:

@@ -1,5 +1,5 @@
 """
-`make demo`: a whole stack on a real engine and an emulated API, step by step.
+`make demo`: a complete stack on a real engine and an emulated API, step by step.
 
     make demo            creates a stack and destroys it, in two minutes
     make demo KEEP=1     keeps the stack and the emulator, for experiments
@@ -22,7 +22,7 @@ from types import FrameType
 from typing import NoReturn
 
 if not __package__:
-    # Run by its folder, which then comes first on the path, where its modules could hide others.
+    # If Python runs this folder, it puts the folder first on the path, and its modules could hide other modules.
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from tools.demo.emulated import EmulatedAccount, NotStartedError
@@ -35,29 +35,27 @@ from tools.engine.ensure import find
 _ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
 _KEPT = """
-The stack stays, and so does the emulator. To go on with both:
+The stack and the emulator are kept. To continue with both:
 
    cd {folder}
    . ./env                                then `pulumi preview`, `pulumi up` ...
 
-   examples/quickstart/__main__.py        the program, to be changed
-   {page}                what the account holds, live
+   examples/quickstart/__main__.py        the program, for your changes {page}                the content of the
+   account, live
 
-To stop the emulator and to remove the folder with all that is in it:
+To stop the emulator and remove the folder with all its content:
 
    {folder}/stop"""
 
 _OWN = """
-The same with your own account, where it costs {price} a month from `pulumi up` until `pulumi destroy`:
+The same with your own account costs {price} a month from `pulumi up` until `pulumi destroy`:
 
    . .venv/bin/activate
 {path}   export PULUMI_CONFIG_PASSPHRASE=...         encrypts the key; keep it
-   export PULUMI_BACKEND_URL=file://~         states are files; leave it out where you are logged in
-   pulumi stack init dev
-   pulumi config set stacks:apiKey --secret   a key is made in the dashboard: Account Settings, API Keys
-   pulumi up"""
+   export PULUMI_BACKEND_URL=file://~         states are files; leave this out if you are logged in pulumi stack init
+   dev pulumi config set stacks:apiKey --secret   create a key in the dashboard: Account Settings, API Keys pulumi up"""
 
-_PATH = '   export PATH="$(make -s engine):$PATH"      the engine that this demo used\n'
+_PATH = '   export PATH="$(make -s engine):$PATH"      the engine of this demo\n'
 
 
 def main() -> int:
@@ -68,7 +66,7 @@ def main() -> int:
         0 if every step showed what it should, 1 if not, 130 if it was interrupted.
     """
     for number in _ENDINGS:
-        # Under `nohup` SIGHUP is ignored already; keep it so.
+        # Under `nohup`, SIGHUP is already ignored, and must stay ignored.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
     keep = os.environ.get("KEEP", "") not in {"", "0"}
@@ -78,8 +76,10 @@ def main() -> int:
     began = time.monotonic()
     try:
         say("A database and an app on a real Pulumi engine and an emulated STACKS: no account, no bill.")
-        say("It takes about 100 seconds: containers boot in 4 seconds here, and in 10 to 30 at STACKS;")
-        say("a refresh looks for a missing connection for a minute before it takes it out of the state.")
+        say(
+            "It takes about 100 seconds. Containers boot in 4 seconds here, and in 10 to 30 seconds at STACKS."
+        )
+        say("A refresh searches for a missing connection for a minute before it removes it from the state.")
         account = EmulatedAccount(folder)
         say()
         say("   Program   examples/quickstart/__main__.py")
@@ -131,7 +131,7 @@ def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _finish_undisturbed() -> None:
-    """Ignore signals during the cleanup: for a closed terminal the kernel sends one, and the shell a second."""
+    """Ignore signals during the clean-up: for a closed terminal, the kernel sends one and the shell sends another."""
     for number in _ENDINGS:
         signal.signal(number, signal.SIG_IGN)
 

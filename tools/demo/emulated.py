@@ -16,7 +16,7 @@ from typing import Any, Final
 __all__ = ["EmulatedAccount", "NotStartedError"]
 
 _BOOT_SECONDS: Final = 4
-"""Seconds of a boot: a real container takes 10 to 30, which is too long for a demo."""
+"""Seconds of a boot: a real container takes 10 to 30 seconds, too long for a demo."""
 
 
 class NotStartedError(Exception):
@@ -37,14 +37,14 @@ class EmulatedAccount:
         process: The emulator.
 
     Raises:
-        NotStartedError: It did not start.
+        NotStartedError: The emulator did not start.
     """
 
     def __init__(self, folder: Path) -> None:
         options = ["--port=0", f"--boot-seconds={_BOOT_SECONDS}", "--rate-limit=60"]
         log = folder / "emulator.log"
         with log.open("wb") as errors:
-            # A separate session: only the tour receives Ctrl-C, and it stops the emulator last.
+            # A separate session, so that only the tour receives Ctrl-C. The tour stops the emulator last.
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "stacks_pulumi", "emulator", *options],
                 stdin=subprocess.DEVNULL,
@@ -56,7 +56,7 @@ class EmulatedAccount:
         try:
             said = self._greeting()
         except BaseException:
-            # No other part of the demo can stop it yet.
+            # No other part of the demo can stop the emulator yet.
             self.stop()
             raise
         try:
@@ -64,7 +64,7 @@ class EmulatedAccount:
         except KeyError:
             self.stop()
             text = log.read_text(encoding="utf-8").strip()
-            raise NotStartedError(f"the emulator did not start: {text or 'it said nothing'}") from None
+            raise NotStartedError(f"the emulator did not start: {text or 'it printed no message'}") from None
 
     def stop(self) -> None:
         """Stop the emulator."""
@@ -74,23 +74,23 @@ class EmulatedAccount:
         self.process.wait(timeout=10)
 
     def snapshot(self) -> dict[str, Any]:
-        """Return the whole state of the emulator."""
+        """Return the complete state of the emulator."""
         return self._ask("GET", "snapshot")
 
     def calls(self) -> Counter[str]:
-        """Return how often each operation of the API was called so far."""
+        """Return the number of calls of each API operation so far."""
         return Counter(self.snapshot()["calls"])
 
     def refused(self) -> int:
-        """Return how many requests were refused because of the rate limit."""
+        """Return the number of requests that the rate limit has refused."""
         return sum(record["status"] == 429 for record in self._ask("GET", "requests")["requests"])
 
     def drift(self, action: str, **arguments: Any) -> None:
-        """Change something outside of the program."""
+        """Change the account outside the program."""
         self._ask("POST", f"drift/{action}", arguments)
 
     def _greeting(self) -> dict[str, str]:
-        """Return the first lines of its output: pairs of a word and a value."""
+        """Return the first lines of the emulator's output: pairs of a word and a value."""
         said: dict[str, str] = {}
         assert self.process.stdout is not None
         for line in self.process.stdout:

@@ -1,4 +1,4 @@
-"""A temporary project with one stack: all of it is in one folder, separate from the user's Pulumi."""
+"""A temporary project with one stack, in one folder and separate from the user's Pulumi."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["CommandFailedError", "Project"]
 STACK: Final = "demo"
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _PATIENCE: Final = 10.0
-"""Seconds in which an interrupted engine can complete its operations."""
+"""Timeout in seconds in which an interrupted engine can complete its operations."""
 
 
 class CommandFailedError(Exception):
@@ -62,26 +62,26 @@ class Project:
 
     def configure(self, base_url: str, api_key: str) -> None:
         """
-        Make the stack and set its base URL and key.
+        Create the stack and set its base URL and key.
 
         Raises:
-            CommandFailedError: It could not be made.
+            CommandFailedError: The stack could not be created.
         """
         self._capture(["pulumi", "stack", "init", STACK, "--non-interactive"])
         self._capture(["pulumi", "config", "set", "stacks:baseUrl", base_url, "--non-interactive"])
-        # By stdin, because every user of the machine can read a command line.
+        # By stdin, because every user of the machine can read the command line.
         self._capture(["pulumi", "config", "set", "stacks:apiKey", "--secret", "--non-interactive"], api_key)
 
     def run(self, *command: str, refused: bool = False) -> None:
         """
-        Run the engine, and show its output immediately.
+        Run the engine and show its output immediately.
 
         Args:
             command: The command and its options.
             refused: Whether the command should end with an error.
 
         Raises:
-            CommandFailedError: It ended with an error, or not although it should.
+            CommandFailedError: The engine ended with an error, or without an expected error.
         """
         with self._start(command) as engine:
             try:
@@ -94,7 +94,7 @@ class Project:
                 raise
         if bool(code) is not refused:
             raise CommandFailedError(
-                f"`pulumi {command[0]}` ended with exit code {code}, and the reason stands above"
+                f"`pulumi {command[0]}` ended with exit code {code}; the reason is in the output above"
             )
 
     def cost(self) -> None:
@@ -113,7 +113,7 @@ class Project:
         Return the options that run a command with a policy pack.
 
         Args:
-            pack: One of those in `policies`.
+            pack: The name of a pack in `policies`.
             config: Its configuration.
 
         Raises:
@@ -134,7 +134,7 @@ class Project:
 
     def _start(self, command: tuple[str, ...]) -> subprocess.Popen[str]:
         plain = ("--non-interactive", "--color=never")
-        # On a terminal the engine draws its output: one line for each resource, with its progress.
+        # On a terminal, the engine redraws its output: one line with the progress of each resource.
         watched = screen.is_terminal()
         return subprocess.Popen(
             ["pulumi", *command, "--stack", STACK, *(() if watched else plain)],
@@ -163,7 +163,7 @@ class Project:
 
 
 def _end(engine: subprocess.Popen[str]) -> None:
-    """Wait for the engine, which received Ctrl-C too; if only this process was interrupted, send it on."""
+    """Wait for the engine, which also received Ctrl-C; if only this process was interrupted, interrupt the engine."""
     engine.send_signal(signal.SIGINT)
     try:
         engine.wait(_PATIENCE)

@@ -20,17 +20,17 @@ _NO_BREAK: Final = "\N{NO-BREAK SPACE}"
 
 _TYPE: Final = re.compile(r"pulumi-python:dynamic/stacks:(\w+)")
 _NOISE: Final = re.compile(
-    r"Loading policy packs|@ \w+ing[ .]"  # a general progress line; every resource has its own
-    r"|(Previewing|Updating|Refreshing|Destroying) .*:$"  # the heading of the step has the same
+    r"Loading policy packs|@ \w+ing[ .]"  # a general progress line; every resource has its own line
+    r"|(Previewing|Updating|Refreshing|Destroying) .*:$"  # the heading of the step has the same text
     r"|[ +~-]+pulumi:pulumi:Stack"  # the stack itself
     r"|    pulumi"  # an unchanged resource
 )
 _DONE: Final = re.compile(r"((?:created|updated|deleted) \([\d.]+s\)(?: \[diff: [^]]*\])?).*")
-"""A finished resource, followed by the last line of its progress, which is no longer true."""
+"""A finished resource, followed by the last line of its progress, which is outdated."""
 
 
 def is_terminal() -> bool:
-    """Return whether the output goes to a terminal, and not to a pipe or a file."""
+    """Return whether the output goes to a terminal instead of a pipe or a file."""
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
@@ -40,7 +40,7 @@ def say(text: str = "") -> None:
 
 
 def heading(number: int, title: str, command: str | None) -> None:
-    """Print the heading of a step: its purpose, and its command."""
+    """Print the heading of a step: its purpose and its command."""
     say()
     say(_painted(f"{number}. {title}", _BOLD))
     if command is not None:
@@ -49,9 +49,9 @@ def heading(number: int, title: str, command: str | None) -> None:
 
 
 def result(text: str, details: Sequence[str] = ()) -> None:
-    """Print the result of a step, and a list of its details."""
+    """Print the result of a step and a list of its details."""
     say(f"{_painted('=>', _GREEN)} {text}")
-    # A line may only break between two details.
+    # A line break is allowed only between two details.
     joined = ", ".join(detail.replace(" ", _NO_BREAK) for detail in details)
     for line in textwrap.wrap(joined, _WIDTH - len(_INDENT)):
         say(_painted(f"{_INDENT}{line.replace(_NO_BREAK, ' ')}", _DIM))
@@ -66,7 +66,7 @@ def table(rows: Sequence[Sequence[str]]) -> None:
 
 
 def condensed(lines: Iterable[str]) -> Iterator[str]:
-    """Yield the engine's lines for a pipe: without noise, and with blank lines only between others."""
+    """Yield the engine's lines for a pipe, without progress lines and repeated blank lines."""
     blank, begun = False, False
     for given in lines:
         if _NOISE.match(given):

@@ -21,7 +21,7 @@ _BUDGET: Final = {
 
 
 class UnexpectedError(Exception):
-    """A step had another result than expected; the text has the expected result."""
+    """Raised if a step has an unexpected result; the text is the expected result."""
 
 
 class Tour:
@@ -30,7 +30,7 @@ class Tour:
 
     Args:
         project: The program and its stack.
-        account: The account that it manages.
+        account: The account that the stack manages.
     """
 
     def __init__(self, project: Project, account: EmulatedAccount) -> None:
@@ -41,46 +41,52 @@ class Tour:
 
     def until_changed(self) -> None:
         """
-        Run every step but the last; at the end the stack agrees with the program.
+        Run every step except the last; at the end, the stack agrees with the program.
 
         Raises:
-            UnexpectedError: A step did not show what it should.
+            UnexpectedError: A step has an unexpected result.
             CommandFailedError: The engine ended with an error.
         """
-        calls = self._step("Preview: what would be made, and what it costs", "preview")
-        _expect(not calls, "a preview of a new stack asks nothing of the API")
-        self._tell("The price stands under Outputs, before anything is made.")
+        calls = self._step("Preview: the new resources and their price", "preview")
+        _expect(not calls, "a preview of a new stack sends no request to the API")
+        self._tell("The price is in the outputs, before the first create.")
 
         self._heading(
-            "Cost: the same, container by container",
+            "Cost: the price of each container",
             "pulumi preview --json --show-sames | stacks-pulumi cost",
         )
         self._project.cost()
 
         under = self._project.policy("spend", _BUDGET)
         calls = self._step(
-            "Policy: with a budget of $5 a month it is refused, before anything is made",
+            "Policy: with a budget of $5 a month, the change is refused before the first create",
             "preview",
             *under,
             shown="pulumi preview --policy-pack policies/spend --policy-pack-config spend.json",
             refused=True,
         )
-        _expect(not calls and not self._containers(), "a policy is asked before the API is")
+        _expect(
+            not calls and not self._containers(), "a policy is checked before the first request to the API"
+        )
 
-        calls = self._step("Up: both containers boot in parallel, and one poll serves both", "up", *_YES)
-        _expect(calls["containers.create"] == len(self._containers()) == 2, "two containers are made")
+        calls = self._step(
+            "Up: both containers boot in parallel, and one poll reads the status of both", "up", *_YES
+        )
+        _expect(calls["containers.create"] == len(self._containers()) == 2, "two containers are created")
         self._tell()
 
         calls = self._step("Up again: nothing changed, so no request is sent", "up", *_YES)
-        _expect(not calls, "an unchanged program asks nothing of the API")
+        _expect(not calls, "an unchanged program sends no request to the API")
         self._tell()
 
         self._heading("Drift: two changes in the dashboard, outside of the program", None)
         self._account.drift("set_external_access", container="orders", enabled=False)
         self._account.drift("disconnect", source="orders", name="primary-db")
-        screen.say("   External access of `orders` is off now, and its connection to the database is gone.")
+        screen.say(
+            "   External access of `orders` is now off, and its connection to the database is deleted."
+        )
 
-        self._step("Refresh: the engine finds both", "refresh", *_YES)
+        self._step("Refresh: the engine finds both changes", "refresh", *_YES)
         self._tell()
 
         calls = self._step("Up: only the two differences are fixed", "up", *_YES)
@@ -88,19 +94,21 @@ class Tour:
             calls["connections.create"] == 1 and not calls["containers.create"], "only the drift is fixed"
         )
         _expect(self._url("orders") is not None, "the app can be reached again")
-        self._tell("The address is a new one: STACKS chooses it each time external access is turned on.")
+        self._tell(
+            "The address has changed: STACKS chooses a new address each time external access is turned on."
+        )
 
     def end(self) -> None:
         """
         Destroy the stack.
 
         Raises:
-            UnexpectedError: Something is left in the account.
+            UnexpectedError: The account is not empty.
             CommandFailedError: The engine ended with an error.
         """
-        self._step("Destroy: and nothing is left that bills", "destroy", *_YES, "--remove")
+        self._step("Destroy: no billed container is left", "destroy", *_YES, "--remove")
         held = self._account.snapshot()
-        _expect(not held["containers"] and not held["connections"], "the account is empty in the end")
+        _expect(not held["containers"] and not held["connections"], "the account is empty at the end")
         self._tell()
 
     def price(self) -> str:

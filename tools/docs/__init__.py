@@ -1,1 +1,1 @@
-"""The parts of the documentation that are made from the code; `__main__` writes them."""
+"""The parts of the documentation that are generated from the code; `__main__` writes them."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 if not __package__:
-    # Run by its folder, Python puts the folder first on the path, where its modules could hide others.
+    # If Python runs this folder, it puts the folder first on the path, and its modules could hide other modules.
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from tools.docs.install import written
@@ -23,7 +23,7 @@ GATE_SCHEMA: Final = _ROOT / "stacks_pulumi" / "gate" / "gate.schema.json"
 
 
 def main() -> int:
-    """Write the parts that have changed, the schemas, and the packs and pipelines of the checkout."""
+    """Write the changed parts, the schemas, and the packs and pipelines of the checkout."""
     for page in pages(_ROOT):
         before = page.read_text(encoding="utf-8")
         after = filled(before, generate)

@@ -1,4 +1,4 @@
-"""The output of `stacks-pulumi account` and `scaffold`, from runs on an account of the emulator."""
+"""The output of `stacks-pulumi account` and `scaffold`, from runs on an emulated account."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _shown() -> _Shown:
 def _key(emulator: Emulator) -> Iterator[None]:
     before, here = dict(os.environ), Path.cwd()
     os.environ.update(STACKS_API_KEY=emulator.key, STACKS_BASE_URL=emulator.url)
-    # No project is here or above, whose stack would decide the account.
+    # The folder and its parents contain no project, so no stack selects the account.
     os.chdir(tempfile.gettempdir())
     try:
         yield

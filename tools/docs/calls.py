@@ -21,7 +21,7 @@ _IN_NEW = "create, in a container that the same `up` creates"
 @dataclass
 class Measured:
     """
-    Operations of resources, and the calls that each made, in order.
+    Operations of resources, with the calls of each in order.
 
     Attributes:
         calls: Kind of resource -> operation -> names of the API's operations.
@@ -30,7 +30,7 @@ class Measured:
     calls: dict[str, dict[str, list[str]]] = field(default_factory=dict)
 
     def users(self, operation: str) -> Iterator[tuple[str, list[str]]]:
-        """Return the kinds of resource that make a call, each with the operations that make it."""
+        """Return the kinds of resources that send a call, each with the operations that send it."""
         for kind, made in self.calls.items():
             doing = [what for what, names in made.items() if operation in names]
             if doing:
@@ -47,7 +47,7 @@ def calls(kind: str) -> str:
 
 @functools.cache
 def measured() -> Measured:
-    """Create, change and delete all resources in one account. Takes about ten seconds, mostly waiting."""
+    """Create, change and delete all resources in one account. This takes about ten seconds, most of it waiting."""
     with Emulator(boot_seconds=0.2) as emulator:
         return _Measurement(emulator).run()
 
@@ -65,7 +65,7 @@ class _Measurement:
         for made, template in ((database, "postgresql"), (vpn, "stacks-vpn")):
             made.up(name=f"its-{made.name}", template=template)
         self._children_of_new(app.id, database.id, vpn.id)
-        # The next operation has created none of the containers.
+        # From here on, the current operation has created no container.
         self._provider.begin_another_operation()
         self._connection(app.id, database.id)
         self._allowed_ip(app)

@@ -1,4 +1,4 @@
-"""The table of the command line: the arguments, the options and the exit codes of each command, from its parser."""
+"""The table of the command line: arguments, options and exit codes of each command, from the parser."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tools.docs.marks import table
 __all__ = ["LEFT_OUT", "command_line", "commands"]
 
 LEFT_OUT: Final = frozenset({"--help", "--cwd", "-s", "--json", "--markdown"})
-"""Options that mean the same in every command that has them. The page has a table for them."""
+"""Options with the same meaning in every command. The page has a separate table for them."""
 
 
 def commands() -> Iterator[tuple[str, Command, argparse.ArgumentParser]]:
-    """Yield each command, and each action of a command, with its name and its parser."""
+    """Yield each command and each action of a command, with its name and its parser."""
     parser, found = cli.build_parser()
     yield from _below(parser, found, "")
 
@@ -34,7 +34,7 @@ def _below(
 
 
 def command_line() -> str:
-    """Return a row for each command, without the options and exit codes that mean the same in all."""
+    """Return a row for each command, without the options and exit codes that all commands share."""
     rows = [
         (
             f"`{name}`",

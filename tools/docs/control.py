@@ -1,4 +1,4 @@
-"""The calls of the emulator's control API, and the kinds of faults that it accepts."""
+"""The calls of the emulator's control API, and the kinds of faults that the API accepts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tools.docs.marks import table
 __all__ = ["control_calls", "control_faults"]
 
 _FAULT_OPTIONS: Final = {option for options in KINDS.values() for option in options}
-"""Fields of `faults.add` that only some kinds have; they are in the table of the kinds."""
+"""Fields of `faults.add` that only some kinds have; the table of the kinds contains them."""
 
 
 def control_calls() -> str:

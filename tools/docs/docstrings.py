@@ -1,4 +1,4 @@
-"""Read parts of the package's docstrings: a sentence, an argument, an attribute."""
+"""Reads parts of the package's docstrings: a sentence, an argument, an attribute."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def first_sentence(documented: Any) -> str:
 
 
 def attributes(cls: type) -> dict[str, tuple[str, str]]:
-    """Return the outputs of a class: name -> its type as written, and the docstring below it."""
+    """Return the outputs of a class: name -> the type as written, and the docstring below it."""
     body = _body(cls)
     found: dict[str, tuple[str, str]] = {}
     for node, below in zip(body, [*body[1:], None], strict=True):
@@ -60,7 +60,7 @@ def described(type_text: str) -> str:
     """Return a type without Pulumi's wrapping, which every input has."""
     text = type_text.removesuffix(_OPTIONAL)
     if text in _LITERALS:
-        # The description has its values.
+        # The description already contains the values.
         return "`int`" if text == "StorageTier" else "`str`"
     for wrapping in ("pulumi.Input", "pulumi.Output"):
         text = _unwrapped(text, wrapping)

@@ -1,4 +1,4 @@
-"""The table of the API's endpoints, and the resources and functions that call each of them."""
+"""The table of the API's endpoints, with the resources and functions that call each endpoint."""
 
 from __future__ import annotations
 

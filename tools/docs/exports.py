@@ -31,7 +31,7 @@ class Accounts:
         self.fingerprint = AccountSettings(emulator.key, emulator.url).fingerprint
 
     def id(self, name: str) -> str:
-        """Return the id of a container, which need not exist."""
+        """Return the id of a container, which may not exist."""
         return f"{self.emulator.account}-{name}"
 
     def created_at(self, name: str) -> str:

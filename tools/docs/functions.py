@@ -1,4 +1,4 @@
-"""The tables of the data functions, their results, and the call that each makes, which is measured."""
+"""The tables of the data functions, their results, and their measured calls."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def answers() -> str:
 
 
 def _without_guide(text: str) -> str:
-    """Return a text without the section of the guide: the page about endpoints has it for each call."""
+    """Return a text without the reference to the guide: the page about endpoints has a reference for each call."""
     return re.sub(r" \(guide, [^)]*\)", "", text)
 
 
@@ -91,7 +91,7 @@ def asks() -> dict[str, str]:
 
 
 def _models() -> set[str]:
-    """Return the models in the functions' results, and the models that those contain."""
+    """Return the models in the functions' results, including nested models."""
     texts = [str(inspect.signature(getattr(functions, name)).return_annotation) for name in names()]
     found: set[str] = set()
     while texts:

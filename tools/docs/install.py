@@ -1,4 +1,4 @@
-"""The line that installs the package, and what a checkout has of what `stacks-pulumi` writes into a repository."""
+"""The command that installs the package, and the checkout's copies of files that `stacks-pulumi` writes."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _PIPELINES: Final = {"github": "workflow.yml", "gitlab": "gitlab-ci.yml"}
 def install(extras: str) -> str:
     """Return the command that installs the package with extras, separated by commas, or with none."""
     words = shlex.join(["pip", "install", *install_words(f"[{extras}]" if extras else "", IN_FOLDER)])
-    return f"```sh\n{words}    # the wheel is in this folder; other ways: install.md\n```"
+    return f"```sh\n{words}    # the wheel is in this folder; for other ways, see install.md\n```"
 
 
 def written() -> dict[Path, str]:
-    """Return the packs and examples of the checkout that are written by what writes those of a repository."""
+    """Return the checkout's packs and examples that the code for users' repositories writes."""
     texts = {_POLICIES / name: text for name, text in pack_files(Path("policies")).items()}
     checkout = Place(str(_ROOT), _ROOT)
     needed = {_POLICIES: pack_requirements(_POLICIES, checkout)}

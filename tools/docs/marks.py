@@ -1,5 +1,5 @@
 """
-Generated text in a page is between two marks that a reader of the page does not see.
+Generated text in a page is between two marks, which are invisible in the rendered page.
 
     <!-- generated: inputs Container -->
     ...
@@ -32,7 +32,7 @@ def names(text: str) -> list[str]:
 
 
 def filled(text: str, generate: Callable[[str], str]) -> str:
-    """Return the page with every generated part renewed."""
+    """Return the page with every generated part updated."""
     return _PART.sub(lambda match: f"{match[1]}\n{generate(match[2])}\n\n{match[3]}", text)
 
 

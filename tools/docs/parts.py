@@ -64,7 +64,7 @@ def generate(name: str) -> str:
     Return the text of a part.
 
     Args:
-        name: Name of the part; a part of a kind of resource has it in the name, as in `inputs Container`.
+        name: The name of the part. For a kind of resource, the name contains the kind, as in `inputs Container`.
 
     Raises:
         LookupError: There is no such part.
@@ -83,6 +83,6 @@ def _text(name: str) -> str:
         return _OF_A_KIND[what](kind)
     if name not in _PARTS:
         raise LookupError(
-            f"there is no generated part {name!r}: there are {', '.join((*_PARTS, *_OF_A_KIND))}"
+            f"there is no generated part {name!r}: the parts are {', '.join((*_PARTS, *_OF_A_KIND))}"
         )
     return _PARTS[name]()

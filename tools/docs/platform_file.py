@@ -1,4 +1,4 @@
-"""The platform file, the gate's settings and the seed file: their JSON schemas, for editors, and their tables."""
+"""The JSON schemas (for editors) and the tables of the platform file, the gate's settings and the seed file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
 _SECTIONS: Final[dict[str, type[platform_file._Section]]] = {
     name: kind
     for name, kind in get_type_hints(platform_file.PlatformFacts).items()
-    if inspect.isclass(kind) and issubclass(kind, platform_file._Section)  # noqa: SLF001  (what all sections are)
+    if inspect.isclass(kind) and issubclass(kind, platform_file._Section)  # noqa: SLF001  (the base of all sections)
 }
 
 
@@ -37,7 +37,7 @@ def schema_text() -> str:
 
 
 def gate_schema_text() -> str:
-    """Return the JSON schema of a gate's settings, with a description for each of them."""
+    """Return the JSON schema of a gate's settings, with a description for each setting."""
     return _text(gate.schema(), _sections(gate.GateFile))
 
 
@@ -63,7 +63,7 @@ def _text(schema: dict[str, Any], kinds: Sequence[type[msgspec.Struct]], *, requ
 
 
 def _sections(kind: type[msgspec.Struct]) -> tuple[type[msgspec.Struct], ...]:
-    """Return a group of settings and all groups in it."""
+    """Return a group of settings and all its subgroups."""
     found = [kind]
     parts: list[Any] = list(get_type_hints(kind).values())
     for part in parts:
@@ -74,7 +74,7 @@ def _sections(kind: type[msgspec.Struct]) -> tuple[type[msgspec.Struct], ...]:
 
 
 def _without_null(given: dict[str, Any]) -> dict[str, Any]:
-    """Return what a setting can be. A setting that is not known is left out, so none is `null`."""
+    """Return the schema of a setting without `null`: an unknown setting is left out of the file."""
     if "anyOf" not in given:
         return {name: value for name, value in given.items() if name != "default"}
     kinds = [choice for choice in given["anyOf"] if choice != {"type": "null"}]
@@ -112,7 +112,7 @@ _SEED: Final[Mapping[type[msgspec.Struct], str]] = {
     drift.SeedContainer: "containers[].",
     drift.SeedConnection: "connections[].",
 }
-"""How a field of each part of a seed file is named."""
+"""The prefix of the field names of each part of a seed file."""
 
 
 def seed_settings() -> str:
@@ -140,4 +140,4 @@ _ROWS: Final[dict[type[msgspec.Struct], str]] = {
     gate.AccountLimits: "account.",
     gate.Policy: "policies.NAME.",
 }
-"""How a setting of each group is named."""
+"""The prefix of the setting names of each group."""

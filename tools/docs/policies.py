@@ -13,11 +13,11 @@ from tools.docs.marks import table
 __all__ = ["policies"]
 
 _SHARED_FROM = 3
-"""An option that so many policies have stands once, below the tables."""
+"""An option of at least this many policies is described once, below the tables."""
 
 
 def policies() -> str:
-    """Return a table for each pack, and a list of the options of several policies."""
+    """Return a table for each pack, and a list of the options that several policies have."""
     shared = _shared()
     parts = []
     for pack, names in (("plans", PLANS), ("spend", SPEND), ("exposure", EXPOSURE)):

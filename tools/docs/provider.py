@@ -1,4 +1,4 @@
-"""The service of the native plugin in this process, called in the order in which the engine calls it."""
+"""The native plugin's service in this process, called in the same order as by the engine."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = ["Provider", "Resource"]
 
 
 class _Context:
-    """A call that the engine waits for."""
+    """The context of a call: the engine waits for the answer."""
 
     def is_active(self) -> bool:
         return True
 
     def set_trailing_metadata(self, _metadata: object) -> None:
-        """Take the details of an error, which `abort` shows in short."""
+        """Record the details of an error; `abort` gets only a summary."""
 
     def abort(self, _code: object, message: str) -> None:
         raise RuntimeError(message)
@@ -33,7 +33,7 @@ class Provider:
     A provider with the settings of an account.
 
     Args:
-        settings: The settings by their names in a provider.
+        settings: The provider's settings by name.
     """
 
     def __init__(self, settings: Mapping[str, str]) -> None:
@@ -48,7 +48,7 @@ class Provider:
         return servicer
 
     def begin_another_operation(self) -> None:
-        """Do as the engine: end the operation, and start the plugin again for the next one."""
+        """End the operation and start the plugin again for the next one, as the engine does."""
         self._servicer.Cancel(empty_pb2.Empty(), None)
         self._servicer = self._started()
 
@@ -67,7 +67,7 @@ class Resource:
         name: Its name in the program.
 
     Attributes:
-        id: Its id, once it has one.
+        id: Its id after the creation.
     """
 
     def __init__(self, provider: Provider, kind: str, name: str = "it") -> None:
@@ -83,7 +83,7 @@ class Resource:
         return from_struct(self._outs)[name]
 
     def up(self, **inputs: Any) -> None:
-        """Do the same as `up`: check, diff, and create, update or replace."""
+        """Call the service as `up` does: check, diff, then create, update or replace."""
         news = self._checked(to_struct(inputs))
         if not self.id:
             self._create(news)
@@ -105,7 +105,7 @@ class Resource:
         self._inputs = news
 
     def read(self) -> None:
-        """Do the same as a refresh."""
+        """Call the service as a refresh does."""
         request = provider_pb2.ReadRequest(id=self.id, properties=self._outs, inputs=self._inputs)
         answer = self._call("Read", request)
         self._inputs, self._outs = answer.inputs, answer.properties

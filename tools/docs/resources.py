@@ -56,7 +56,7 @@ def inputs(kind: str) -> str:
 
 
 def outputs(kind: str) -> str:
-    """Return a row for each output of a resource class that is not an unchanged input."""
+    """Return a row for each output of a resource class, except for outputs that repeat an input."""
     cls = getattr(stacks_pulumi, kind)
     taken = {field.name for field in HANDLERS[kind].fields if not field.computed}
     secrets = secret_outputs(kind)
@@ -99,7 +99,7 @@ def _default(parameter: inspect.Parameter, field: Field | None) -> str:
 
 
 def _made(cls: Any) -> tuple[dict[str, Any], pulumi.ResourceOptions]:
-    """Return the properties and options that a resource registers with only its required arguments."""
+    """Return the properties and options that a resource with only its required arguments registers."""
     needed = [
         name
         for name, parameter in inspect.signature(cls.__init__).parameters.items()
@@ -109,7 +109,7 @@ def _made(cls: Any) -> tuple[dict[str, Any], pulumi.ResourceOptions]:
     async def declare() -> None:
         cls(_LABEL, **dict.fromkeys(needed, "given"))
 
-    # Its outputs need a loop, and another test may have ended that of this thread.
+    # Outputs need an event loop, and another test may have closed the loop of this thread.
     with (
         mock.patch("pulumi.dynamic.Resource.__init__") as register,
         closing(asyncio.new_event_loop()) as loop,

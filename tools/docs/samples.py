@@ -19,7 +19,7 @@ _NAMES: Final = {
     "yaml": "YAML",
 }
 _ON_THE_PAGE: Final = "python"
-"""A page of a resource begins with a program in Python, which uses this package and no SDK."""
+"""A resource's page begins with a program in Python, which uses this package instead of an SDK."""
 
 
 def _programs(kind: str) -> dict[str, str]:
@@ -27,7 +27,7 @@ def _programs(kind: str) -> dict[str, str]:
 
 
 def in_other_languages(kind: str) -> str:
-    """Return the sample of a kind in each language that its page does not begin with."""
+    """Return the sample of a kind in each language except the language at the top of its page."""
     return "\n\n".join(
         f"### {_NAMES[language]}\n\n```{language}\n{program}```"
         for language, program in _programs(kind).items()
@@ -36,7 +36,7 @@ def in_other_languages(kind: str) -> str:
 
 
 def registry(kind: str) -> str:
-    """Return the sample of a kind with the marks by which the registry shows one language at a time."""
+    """Return the sample of a kind with marks, so that the registry shows one language at a time."""
     programs = _programs(kind)
     chosen = [
         f"{{{{% choosable language {language} %}}}}\n\n```{language}\n{program}```\n\n{{{{% /choosable %}}}}"
@@ -46,7 +46,11 @@ def registry(kind: str) -> str:
 
 
 def packages() -> str:
-    """Return a row for the SDK of each language. A name that is not published is no command: anyone could take it."""
+    """
+    Return a row for the SDK of each language.
+
+    An unpublished name is not part of a command: anyone could publish a package with this name.
+    """
     names = languages()
     npm, module = names["nodejs"]["packageName"], names["go"]["importBasePath"]
     python = names["python"]["packageName"].replace("_", "-")

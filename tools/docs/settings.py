@@ -35,7 +35,7 @@ def configuration() -> str:
 
 
 def of_the_plugin() -> str:
-    """Return a row for every setting of the plugin, for the registry: without links to pages that it does not have."""
+    """Return a row for every setting of the plugin, without links to pages that the registry does not contain."""
     rows = [[_LINK.sub(r"\1", cell) for cell in _row(key)] for key in SETTINGS]
     return table(("Setting", "Environment", "Default", "Meaning"), rows)
 

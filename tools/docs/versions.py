@@ -1,4 +1,4 @@
-"""The versions that are supported, from `tools/engine/pins.py` and `pyproject.toml`."""
+"""The supported versions, from `tools/engine/pins.py` and `pyproject.toml`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """
-Finds a real Pulumi engine, or makes one.
+Finds, installs or builds a real Pulumi engine.
 
-`ensure` holds the order of the three ways; each way is a separate module
-(`search`, `installer`, `build`). `pins` holds what is pinned and where it is kept.
+`ensure` tries the three ways in order; each way is a separate module (`search`, `installer`, `build`). `pins` contains
+the pinned versions and the place of an engine.
 """

@@ -1,4 +1,4 @@
-"""The third way: building the engine from Go modules, which works if only a Go module proxy can be reached."""
+"""The third way: build the engine from Go modules, which needs only a Go module proxy."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HOST_PACKAGE = f"{SDK}/python/cmd/{pins.LANGUAGE_HOST}"
 YAML_PACKAGE = f"github.com/pulumi/pulumi-yaml/cmd/{pins.YAML_HOST}"
 SCRIPTS = (f"python/cmd/{pins.LAUNCHER}", f"python/dist/{pins.DYNAMIC_PROVIDER}")
 
-# Go's own package puts it here without touching PATH.
+# The official Go package installs Go here without changing PATH.
 USUAL_GO = ("/usr/local/go/bin/go",)
 
 INSTALL_GO = "install Go 1.26 or newer"
@@ -62,10 +62,10 @@ def build(root: Path, version: str, log: Path) -> None:
 
 def add_yaml_host(engine: Engine) -> None:
     """
-    Add the language host for YAML to an engine that was built and has none.
+    Add the language host for YAML to a built engine that has none.
 
-    Other checkouts use the same engine, so it gets the whole file or none. Programs in Python run without it: a
-    failure is said, and is no error.
+    Other checkouts use the same engine, so the file is added atomically. Programs in Python run without it: a failure
+    is reported, but is not an error.
     """
     target = engine.bin / pins.YAML_HOST
     if engine.origin != "built" or is_executable(target):
@@ -83,7 +83,7 @@ def add_yaml_host(engine: Engine) -> None:
 
 
 def _make_yaml_host(work: Path, log: Path) -> None:
-    # The same file is beside the oldest engine, and earlier versions of this tool kept it in another folder.
+    # The oldest engine may have the same file, and earlier versions of this tool kept it in a different folder.
     kept = (
         pins.home(pins.OLDEST) / "bin" / pins.YAML_HOST,
         pins.cache() / f"yaml-host-{pins.YAML_VERSION}" / pins.YAML_HOST,
@@ -106,17 +106,17 @@ def built_once(
     name: str, sources: Sequence[Path], make: Callable[[Path, Path], None], *, what: str, needs: str
 ) -> Path:
     """
-    Return the folder of the cache with what is made of sources: it is made on first use, and again if one changes.
+    Return the cache folder with the result of a build, which runs on first use and after a change of a source.
 
     Args:
-        name: How the folder's name begins.
-        sources: The files that decide what is made.
+        name: The prefix of the folder's name.
+        sources: The files that determine the result.
         make: Fills an empty folder; its second argument is the log.
         what: What is built, for messages.
         needs: How long it takes, and how much disk, for a message.
 
     Raises:
-        EngineUnavailableError: It is not there, and cannot be built.
+        EngineUnavailableError: The result does not exist and cannot be built.
     """
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
     folder = pins.cache() / f"{name}-{digest}"
@@ -148,7 +148,7 @@ def find_go() -> str:
         if go is not None:
             return go
     message = (
-        "there is no Pulumi engine here, the official release cannot be used, and there is no Go to build one: "
+        "there is no Pulumi engine here, the official release cannot be used, and Go is not installed to build one: "
         f"{INSTALL_PULUMI}, or {INSTALL_GO}, and run this again."
     )
     raise EngineUnavailableError(message)
@@ -164,7 +164,7 @@ def compile_binary(
     stamp: str = pins.VERSION,
     options: Sequence[str] = (),
 ) -> None:
-    """Compile one package of one pinned module; without the stamp `pulumi version` prints nothing."""
+    """Compile one package of a pinned module; without the version stamp, `pulumi version` prints nothing."""
     # -s -w: without debug information the engine is a third smaller.
     linked = f"-s -w -X {SDK}/go/common/version.Version=v{stamp}"
     usual = ["-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags", linked]
@@ -173,36 +173,36 @@ def compile_binary(
 
 
 def environment(log: Path) -> dict[str, str]:
-    """Return Go's environment: no C compiler is needed, and no workspace file above the checkout is obeyed."""
+    """Return Go's environment: without a C compiler, and without workspace files above the checkout."""
     return {**os.environ, "CGO_ENABLED": "0", "GOWORK": "off", "GOCACHE": str(object_files(log))}
 
 
 def object_files(log: Path) -> Path:
     """
-    Return where Go keeps object files: an interrupted build goes on from there, a finished one needs none.
+    Return the folder of Go's object files, from which an interrupted build continues.
 
-    Each builder has its own, as it has its own log: it removes them while another may still build.
+    Each builder has its own folder and removes it after the build, while another builder may still use its own.
     """
     return log.with_suffix(".go-build")
 
 
 def copy_scripts(go: str, module: str, folder: Path, log: Path) -> None:
-    """Copy the two scripts that ship inside the SDK's module, which the build has just downloaded."""
+    """Copy the two scripts from the SDK's module, which the build has just downloaded."""
     command = [go, "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", SDK]
     answer = run("finding scripts", command, cwd=pins.MODULES / module, env=environment(log), log=log)
     sdk = Path(answer.splitlines()[-1])
     for script in SCRIPTS:
         target = folder / Path(script).name
-        # Contents alone: the module cache is read-only and need not keep a run bit.
+        # Copy only the content: files in the module cache are read-only and may not be executable.
         shutil.copyfile(sdk / script, target)
         target.chmod(0o755)
 
 
 def explain(output: str, log: Path) -> str:
     """
-    Turn Go's output into one sentence with the next step.
+    Return one sentence with the next step for an output of Go.
 
-    The output itself stays in the log: it names hosts that say nothing to the user.
+    The output stays in the log, because it names hosts that do not help the user.
     """
     if OLD_GO.search(output):
         return (

@@ -1,4 +1,4 @@
-"""An engine that can be used, and how it was had."""
+"""A usable engine, and its origin."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Engine:
     """
     A usable engine.
 
-    A built one has the last Python language host that Go's modules offer, which is older than its
-    engine. The two properties say what that host cannot do, so that callers need not know why.
+    A built engine has the last Python language host that is available as a Go module, which is older than the engine.
+    The two properties return the limits of that host.
     """
 
     bin: Path
@@ -52,18 +52,18 @@ class Engine:
 
 
 def is_executable(path: Path) -> bool:
-    """Say whether `path` is a file that may be run."""
+    """Return whether `path` is an executable file."""
     return path.is_file() and os.access(path, os.X_OK)
 
 
 def record(home: Path, version: str, origin: Origin) -> None:
-    """Write the marker; it is written last, so a folder without one is not an engine."""
+    """Write the marker. It is written last, so a folder without a marker is not an engine."""
     text = json.dumps({"version": version, "origin": origin}) + "\n"
     (home / MARKER).write_text(text, encoding="utf-8")
 
 
 def load(home: Path) -> Engine | None:
-    """Return the engine in `home`, or None when it is not there or not whole."""
+    """Return the engine in `home`, or None if it is missing or incomplete."""
     try:
         marker = json.loads((home / MARKER).read_text(encoding="utf-8"))
         version, origin = marker["version"], marker["origin"]

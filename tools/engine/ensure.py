@@ -6,7 +6,7 @@ Make sure that there is a Pulumi engine; print its bin folder.
     python3 tools/engine/ensure.py --check   only report
     python3 tools/engine/ensure.py --oldest  the oldest engine that is supported, for tests on it
 
-Needs Python's standard library alone. Progress goes to stderr; stdout has the folder and nothing else.
+This script needs only Python's standard library. Progress goes to stderr, and stdout contains only the folder.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 if not __package__:
-    # Run as a script: this folder would come first on the path, where its modules could hide others.
+    # If Python runs this script, it puts this folder first on the path, and its modules could hide other modules.
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from tools.engine import pins
@@ -32,19 +32,19 @@ from tools.engine.search import search, version_of
 
 
 def find() -> Engine | None:
-    """Return an engine that is there already: on PATH, else in the cache."""
+    """Return an existing engine: on PATH, else in the cache."""
     return search() or load(pins.home())
 
 
 def ensure(*, yaml: bool = True) -> Engine:
     """
-    Return an engine, getting one if need be. It runs programs in Python and in YAML.
+    Return an engine for programs in Python and YAML; install or build one if necessary.
 
     Args:
-        yaml: Build the language host for YAML too, if a built engine has none.
+        yaml: Whether to build the language host for YAML if a built engine has none.
 
     Raises:
-        EngineUnavailableError: No engine was found, and it could be neither installed nor built.
+        EngineUnavailableError: No engine was found, and none could be installed or built.
     """
     with _writable_cache():
         engine = find() or _newest()
@@ -55,10 +55,10 @@ def ensure(*, yaml: bool = True) -> Engine:
 
 def ensure_oldest() -> Engine:
     """
-    Return the oldest supported engine, getting it if need be; for tests on it, whatever is on PATH.
+    Return the oldest supported engine for tests; install or build it if necessary. An engine on PATH is ignored.
 
     Raises:
-        EngineUnavailableError: It could be neither installed nor built.
+        EngineUnavailableError: The engine could not be installed or built.
     """
     with _writable_cache():
         return load(pins.home(pins.OLDEST)) or obtain(pins.OLDEST)
@@ -71,7 +71,7 @@ def _newest() -> Engine:
         try:
             return obtain(version)
         except EngineUnavailableError as error:
-            say(f"pulumi {version} is not available, so an older one is taken: {error}")
+            say(f"pulumi {version} is not available, so an older version is used: {error}")
     return obtain(last)
 
 
@@ -82,7 +82,7 @@ def _writable_cache() -> Iterator[None]:
     except OSError as error:
         message = (
             f"{pins.cache()} cannot be used ({error.strerror}): "
-            "set XDG_CACHE_HOME to a folder that can be written and has 3 GB free, and run this again."
+            "set XDG_CACHE_HOME to a writable folder with 3 GB of free space, and run this again."
         )
         raise EngineUnavailableError(message) from error
 
@@ -91,10 +91,10 @@ def obtain(version: str) -> Engine:
     """
     Install or build a pinned engine into the cache.
 
-    It is made in a sibling folder and moved into place whole, so an interruption leaves no half engine.
+    The engine is written to a sibling folder and then moved, so an interruption leaves no incomplete engine.
 
     Raises:
-        EngineUnavailableError: Neither works here.
+        EngineUnavailableError: Neither way works here.
     """
     home = pins.home(version)
     with alone(pins.cache() / f"{version}.lock", "getting the engine"):
@@ -106,18 +106,18 @@ def obtain(version: str) -> Engine:
             origin = fill(work, version, pins.cache() / f"{version}.log")
             record(work, version, origin)
             if load(work) is None:
-                message = "the engine that was made is not whole: please report this."
+                message = "the new engine is incomplete: please report this."
                 raise EngineUnavailableError(message)
         say(f"pulumi {version} is ready after {time.monotonic() - started:.0f} s.")
     engine = load(home)
     if engine is None:
-        message = f"{home} vanished while it was being made: run this again."
+        message = f"{home} was deleted during the installation: run this again."
         raise EngineUnavailableError(message)
     return engine
 
 
 def fill(work: Path, version: str, log: Path) -> Origin:
-    """Fill `work` with an engine that runs, one way or the other; return which."""
+    """Install or build a running engine in `work`; return which of the two."""
     log.write_bytes(b"")
     if install(work, version) and version_of(work / "bin" / pins.CLI) == version:
         return "installer"
@@ -132,7 +132,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="ensure.py", description="Find, install or build a Pulumi engine.")
     way = parser.add_mutually_exclusive_group()
-    way.add_argument("--python", action="store_true", help="get one for programs in Python alone")
+    way.add_argument("--python", action="store_true", help="get an engine for programs in Python only")
     way.add_argument("--check", action="store_true", help="only report; do not install or build")
     way.add_argument("--oldest", action="store_true", help=f"get {pins.OLDEST}, the oldest that is supported")
     options = parser.parse_args(arguments)
@@ -147,7 +147,7 @@ def main(arguments: list[str] | None = None) -> int:
         say(str(error))
         return 1
     except KeyboardInterrupt:
-        say("interrupted; the partial work is removed. Run this again.")
+        say("interrupted; the partial files were removed. Run this again.")
         return 130
     if engine is None:
         say("no engine found: `make engine` installs or builds one.")

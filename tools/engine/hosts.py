@@ -1,10 +1,10 @@
 """
-The language hosts for TypeScript and Go, and code generation, which a built engine lacks: `make languages`.
+The language hosts for TypeScript and Go, and code generation, which a built engine does not contain: `make languages`.
 
-For C# only code generation is built, because its language host is no Go module. An installed Pulumi has all of it
-beside the engine. For a built engine it is built too, by the first caller.
+An installed Pulumi has all of these files next to the engine. For a built engine, the first caller builds them. For C#,
+only code generation is built, because its language host is not a Go module.
 
-    python3 tools/engine/hosts.py      print the folders of the hosts and of the engine, as a part of PATH
+    python3 tools/engine/hosts.py      print the folders of the hosts and the engine, for PATH
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 if not __package__:
-    # Run as a script: this folder would come first on the path, where its modules could hide others.
+    # If Python runs this script, it puts this folder first on the path, and its modules could hide other modules.
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from tools.engine import pins
@@ -31,7 +31,7 @@ OLDER_PACKAGES = {
     pins.GO_HOST: "github.com/pulumi/pulumi/sdk/v3/go/pulumi-language-go",
 }
 OLDER = "older"
-"""Where `modules/code_generation` looks for the hosts that it starts."""
+"""The folder in which `modules/code_generation` finds the hosts that it starts."""
 
 
 def code_hosts() -> Path:
@@ -41,7 +41,7 @@ def code_hosts() -> Path:
     They also generate SDKs and programs.
 
     Raises:
-        EngineUnavailableError: They are not there, and cannot be built.
+        EngineUnavailableError: The hosts do not exist and cannot be built.
     """
     sources = [
         path for module in ("code_generation", "older_hosts") for path in (pins.MODULES / module).iterdir()
@@ -62,7 +62,7 @@ def _build(engine: Engine, work: Path, log: Path) -> None:
     older.mkdir()
     for name, package in OLDER_PACKAGES.items():
         compile_binary(go, "older_hosts", package, older / name, log=log)
-    # Python's own finds the launcher beside it.
+    # The host for Python finds the launcher in its own folder.
     for name in (pins.LANGUAGE_HOST, pins.LAUNCHER):
         shutil.copy(engine.bin / name, older)
     front = work / pins.LANGUAGE_HOST
@@ -76,7 +76,7 @@ def _build(engine: Engine, work: Path, log: Path) -> None:
 
 if __name__ == "__main__":
     try:
-        # An installed Pulumi has all in one folder.
+        # An installed Pulumi has all hosts in one folder.
         print(*dict.fromkeys([code_hosts(), ensure().bin]), sep=os.pathsep)
     except EngineUnavailableError as error:
         say(str(error))

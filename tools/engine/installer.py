@@ -1,4 +1,4 @@
-"""The second way: the official release, when it can be reached and is the one whose checksum is pinned."""
+"""The second way: install the official release, if it can be downloaded and has the pinned checksum."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DOWNLOAD_SECONDS = 600
 
 
 def install(root: Path, version: str) -> bool:
-    """Put a pinned engine into `root`/bin; False if its release cannot be reached or is not the pinned one."""
+    """Install a pinned engine into `root`/bin; return False if it is unreachable or has a different checksum."""
     machine = (platform.system(), platform.machine())
     releases = pins.RELEASES.get(version)
     if releases is None:
@@ -36,14 +36,16 @@ def install(root: Path, version: str) -> bool:
         say("the official release cannot be reached.")
         return False
     if hashlib.sha256(archive).hexdigest() != checksum:
-        say(f"what was downloaded as {name} has another checksum than the pinned release, so it is not used.")
+        say(
+            f"the downloaded file {name} has a different checksum than the pinned release, so it is not used."
+        )
         return False
     unpack(archive, root / "bin")
     return True
 
 
 def unpack(archive: bytes, folder: Path) -> None:
-    """Write the files of the archive into one folder, whatever folders it has."""
+    """Write all files of the archive into one folder, without its subfolders."""
     folder.mkdir(parents=True, exist_ok=True)
     with tarfile.open(fileobj=io.BytesIO(archive)) as release:
         for member in release:
@@ -56,9 +58,9 @@ def unpack(archive: bytes, folder: Path) -> None:
 
 def download(address: str) -> bytes | None:
     """
-    Return what is at the address, or None when its first byte does not come quickly.
+    Return the content at an address, or None if no data arrives in time.
 
-    In a thread, because a time-out given to the request does not cover the look-up of the name.
+    The request runs in a thread, because its timeout does not cover the DNS lookup.
     """
     answer: list[bytes] = []
     begun = threading.Event()

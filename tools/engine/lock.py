@@ -1,4 +1,4 @@
-"""One builder at a time, which leaves a whole folder or none."""
+"""One builder runs at a time and leaves a complete folder or none."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 @contextlib.contextmanager
 def alone(path: Path, what: str) -> Iterator[None]:
     """
-    Hold the lock file `path` while doing `what`.
+    Hold the lock file `path` during the block; `what` describes the block in messages.
 
-    The kernel drops the lock when its holder dies, however it dies; so nothing is ever left locked.
+    The kernel releases the lock when its holder ends in any way, so no stale lock is left.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as handle:
@@ -33,9 +33,9 @@ def alone(path: Path, what: str) -> Iterator[None]:
 @contextlib.contextmanager
 def made(folder: Path) -> Iterator[Path]:
     """
-    Yield an empty folder, which becomes `folder` if nothing fails.
+    Yield an empty folder, which is renamed to `folder` if the block does not fail.
 
-    Its caller holds a lock, so what is there already is of a run that was killed.
+    The caller holds a lock, so existing files are from a killed run.
     """
     work = folder.with_name(f".making-{folder.name}")
     for leftover in (folder, work):

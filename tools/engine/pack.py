@@ -1,7 +1,7 @@
 """
-What `--policy-pack` has to name for an engine to run a pack that is written in Python.
+The argument of `--policy-pack` with which an engine runs a pack in Python.
 
-    python3 tools/engine/pack.py policies/spend     print it, for the engine that `make engine` finds or builds
+    python3 tools/engine/pack.py policies/spend     print it for the engine that `make engine` finds or builds
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 if not __package__:
-    # Run as a script: this folder would come first on the path, where its modules could hide others.
+    # If Python runs this script, it puts this folder first on the path, and its modules could hide other modules.
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from tools.engine.engine import Engine
@@ -23,21 +23,21 @@ from tools.engine.ensure import ensure
 
 def argument(engine: Engine, pack: Path, scratch: Path) -> Path:
     """
-    Return what to give to `--policy-pack`.
+    Return the argument of `--policy-pack`.
 
     Args:
         engine: The engine that will run the pack.
-        pack: The pack's folder, with its PulumiPolicy.yaml.
-        scratch: Where a script may be written, if this engine needs one.
+        pack: The pack's folder, which contains PulumiPolicy.yaml.
+        scratch: A folder for a script, if this engine needs one.
 
     Returns:
-        The folder itself; or, for an engine whose language host cannot start a pack, a script that does. It takes
-        the `python3` that is first on PATH.
+        The pack's folder. For an engine whose language host cannot start a pack, a script that starts the pack with the
+        first `python3` on PATH.
     """
     if engine.starts_policy_folders:
         return pack
     script = scratch / f"run-{pack.name}"
-    # The engine gives its address as the first argument.
+    # The engine passes its address as the first argument.
     command = f'cd {shlex.quote(str(pack.resolve()))} && exec python3 -u -m pulumi.policy "$1" .'
     script.write_text(f"#!/bin/sh\n{command}\n", encoding="utf-8")
     script.chmod(0o755)
@@ -45,12 +45,12 @@ def argument(engine: Engine, pack: Path, scratch: Path) -> Path:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print what to hand to `--policy-pack`."""
-    parser = argparse.ArgumentParser(description="Print what to hand to `pulumi ... --policy-pack`.")
-    parser.add_argument("pack", type=Path, help="the pack's folder, with its PulumiPolicy.yaml")
+    """Print the argument of `--policy-pack`."""
+    parser = argparse.ArgumentParser(description="Print the argument of `pulumi ... --policy-pack`.")
+    parser.add_argument("pack", type=Path, help="the pack's folder, which contains PulumiPolicy.yaml")
     pack: Path = parser.parse_args(arguments).pack
     if not (pack / "PulumiPolicy.yaml").is_file():
-        parser.error(f"{pack} is no policy pack: it has no PulumiPolicy.yaml")
+        parser.error(f"{pack} is not a policy pack: it contains no PulumiPolicy.yaml")
     engine = ensure()
     scratch = pack if engine.starts_policy_folders else Path(tempfile.mkdtemp(prefix="stacks-pack-"))
     print(argument(engine, pack, scratch))

@@ -1,7 +1,8 @@
 """
-What is pinned, and where an engine is kept: the one place of the versions of Pulumi.
+The pinned versions of Pulumi, and the folders of its engines.
 
-The README, `pyproject.toml`, the workflows and the pages state the same; `tests/meta/test_versions.py` compares them.
+The README, `pyproject.toml`, the workflows and the pages state the same versions; `tests/meta/test_versions.py`
+compares them.
 """
 
 from __future__ import annotations
@@ -12,19 +13,19 @@ from pathlib import Path
 from typing import Final
 
 VERSION: Final = "3.274.1"
-"""The engine that is installed or built, and that `make test` runs on."""
+"""The engine that is installed or built, and on which `make test` runs."""
 
 OLDEST: Final = "3.259.0"
-"""The oldest engine that is used, and the oldest SDK; `make test-extra` runs one story of every kind on it."""
+"""The oldest supported engine and SDK; `make test-extra` runs one story of every kind on this engine."""
 
 NEWEST_SDK: Final = "3.272.0"
-"""The newest SDK for Python that was tested: that of `tools/locks`."""
+"""The newest tested SDK for Python, from `tools/locks`."""
 
 ENGINES: Final[Mapping[str, str]] = {VERSION: "cli", OLDEST: "cli_oldest"}
 """
 The engines that can be installed or built, the newest first -> their folder in `MODULES`.
 
-If the modules of one are missing, the next is taken.
+If the modules of one engine are missing, the next engine is used.
 """
 
 RELEASES: Final[Mapping[str, Mapping[tuple[str, str], tuple[str, str]]]] = {
@@ -48,9 +49,9 @@ RELEASES: Final[Mapping[str, Mapping[tuple[str, str], tuple[str, str]]]] = {
     },
 }
 """
-Version -> system and machine -> file and SHA-256, as Pulumi's own Homebrew formula of this version has them.
+Version -> system and machine -> file and SHA-256, from Pulumi's own Homebrew formula of this version.
 
-A version that is not here is built from its modules, whose checksums are in `MODULES`: nothing is downloaded unchecked.
+Other versions are built from their modules, whose checksums are in `MODULES`. So every download is verified.
 """
 
 CLI = "pulumi"
@@ -63,27 +64,27 @@ GO_HOST = "pulumi-language-go"
 DOTNET_HOST = "pulumi-language-dotnet"
 YAML_HOST = "pulumi-language-yaml"
 YAML_VERSION = "1.32.0"
-"""The newest that is built with the engine's own modules; 1.37 is not. It is kept in the engine's folder."""
+"""The newest version that can be built with the engine's modules (1.37 cannot). It is in the engine's folder."""
 
 COMPANIONS = (LANGUAGE_HOST, LAUNCHER, DYNAMIC_PROVIDER)
-"""What the engine starts to run a Python program with dynamic providers."""
+"""The command that the engine starts to run a Python program with dynamic providers."""
 
 MODULES = Path(__file__).resolve().parent / "modules"
 """The pinned Go modules, one folder for each binary."""
 
 
 def address(version: str) -> str:
-    """Return where the official release of a version is."""
+    """Return the address of a version's official release."""
     return f"https://github.com/pulumi/pulumi/releases/download/v{version}"
 
 
 def line(version: str) -> str:
-    """Return a version without its patch, such as `3.259`, as pages state it."""
+    """Return a version without its patch number, such as `3.259`, as in pages."""
     return version.rpartition(".")[0]
 
 
 def cache() -> Path:
-    """Return the folder that holds engines; outside the checkout, so that a fresh clone finds them."""
+    """Return the folder of all engines, which is outside the checkout so that a fresh clone finds them."""
     # The XDG rules: ignore a relative path.
     base = Path(os.environ.get("XDG_CACHE_HOME", ""))
     if not base.is_absolute():
@@ -93,8 +94,8 @@ def cache() -> Path:
 
 def home(version: str = VERSION) -> Path:
     """
-    Return the folder of a pinned engine: `bin` with the executables, and the marker beside it.
+    Return the folder of a pinned engine, with the executables in `bin` and the marker.
 
-    Checkouts with other pins share the cache. So a change of any pin needs a name that no checkout has used.
+    Checkouts with different pins share the cache. So a change of any pin needs a folder name that no checkout has used.
     """
     return cache() / version

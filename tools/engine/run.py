@@ -1,4 +1,4 @@
-"""Runs one command whose output goes to a log, and says from time to time that it still runs."""
+"""Runs one command whose output goes to a log, and prints from time to time that it is still running."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HEARTBEAT_SECONDS = 30
 
 
 class CommandFailedError(Exception):
-    """The command could not be started or ended badly; `output` is its output."""
+    """The command could not be started or failed; `output` is its output."""
 
     def __init__(self, command: str, output: str) -> None:
         super().__init__(command)
@@ -25,10 +25,10 @@ class CommandFailedError(Exception):
 
 def run(what: str, command: Sequence[str], *, cwd: Path, env: dict[str, str], log: Path) -> str:
     """
-    Run `command`, append its output to `log` and return it.
+    Run `command`, append its output to `log`, and return the output.
 
     Raises:
-        CommandFailedError: It could not be started, or ended with another code than 0.
+        CommandFailedError: The command could not be started, or ended with an exit code other than 0.
     """
     with log.open("a+b") as output:
         start = output.seek(0, 2)
@@ -41,7 +41,7 @@ def run(what: str, command: Sequence[str], *, cwd: Path, env: dict[str, str], lo
         try:
             code = wait(process, what)
         finally:
-            # Reached with a live process only when this one is being interrupted.
+            # The process is still running only if this process is being interrupted.
             if process.poll() is None:
                 process.terminate()
                 process.wait()
@@ -53,7 +53,7 @@ def run(what: str, command: Sequence[str], *, cwd: Path, env: dict[str, str], lo
 
 
 def wait(process: subprocess.Popen[bytes], what: str) -> int:
-    """Wait for the process, with a sign of life now and then."""
+    """Wait for the process and print progress from time to time."""
     started = time.monotonic()
     while True:
         try:

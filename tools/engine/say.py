@@ -1,4 +1,4 @@
-"""Progress, on stderr, because stdout carries the answer alone."""
+"""Prints progress to stderr, because stdout contains only the answer."""
 
 from __future__ import annotations
 

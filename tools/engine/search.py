@@ -1,4 +1,4 @@
-"""The first way: an engine that is on PATH already."""
+"""The first way: use an engine on PATH."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ VERSION_SECONDS = 30
 
 
 def search() -> Engine | None:
-    """Return the engine on PATH, or None with a sentence when the one there cannot be used."""
+    """Return the engine on PATH, or None, with a message if an engine exists but cannot be used."""
     command = shutil.which(pins.CLI)
     if command is None:
         return None
     folder = Path(command).absolute().parent
-    # Under `make test` the engine on PATH is the one that this tool made: its marker says how.
+    # Under `make test`, the engine on PATH is from this tool: its marker contains its origin.
     own = load(folder.parent)
     if own is not None and own.bin == folder:
         return own
@@ -33,13 +33,13 @@ def search() -> Engine | None:
         return None
     missing = [name for name in pins.COMPANIONS if not reachable(name, Path(command))]
     if missing:
-        say(f"{command} has no {missing[0]} beside it or on PATH, so it is not used.")
+        say(f"{command} has no {missing[0]} next to it or on PATH, so it is not used.")
         return None
     return Engine(folder, version, "path")
 
 
 def version_of(command: Path) -> str | None:
-    """Ask an engine for its version, such as `3.259.0`."""
+    """Return the version of an engine, such as `3.259.0`."""
     try:
         answer = subprocess.run(
             [command, "version"],
@@ -56,12 +56,12 @@ def version_of(command: Path) -> str | None:
 
 
 def numbers(version: str) -> tuple[int, int]:
-    """Return major and minor."""
+    """Return the major and the minor version."""
     major, minor = version.split(".")[:2]
     return int(major), int(minor)
 
 
 def reachable(name: str, command: Path) -> bool:
-    """Say whether the engine finds its companion: on PATH, or beside the file that it really is."""
+    """Return whether the engine finds a companion program: on PATH, or in the folder of its real file."""
     beside = (command.absolute().parent, command.resolve().parent)
     return shutil.which(name) is not None or any(is_executable(folder / name) for folder in beside)

@@ -1,8 +1,8 @@
 """
-Finds what breaks programs between the schema of the last release and this one.
+Finds the breaking changes between the schema of the last release and the current schema.
 
     python tools/sdk/breaking.py             fails with one line for each breaking change
-    python tools/sdk/breaking.py --release   keeps this schema as that of the last release
+    python tools/sdk/breaking.py --release   keeps the current schema as that of the last release
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ def breaking_changes(released: Schema, current: Schema) -> Iterator[str]:
     """
     Yield one sentence for each change that a program notices.
 
-    A program gives inputs and reads outputs. So an input breaks it if it goes, changes its type or becomes required;
-    an output if it goes, changes its type, may be missing where it never was, or is no secret any more.
+    A program passes inputs and reads outputs. So an input breaks a program if it is removed, changes its type or
+    becomes required. An output breaks a program if it is removed, changes its type, becomes optional, or is no longer a
+    secret.
     """
     for language, key in _PACKAGES.items():
         was, now = (schema["language"].get(language, {}).get(key) for schema in (released, current))
@@ -46,11 +47,11 @@ def breaking_changes(released: Schema, current: Schema) -> Iterator[str]:
             if token in current[part]:
                 yield from compare(token, old, current[part][token])
             else:
-                yield f"{token} is gone"
+                yield f"{token} was removed"
 
 
 def without_descriptions(value: Any) -> Any:
-    """What decides whether a change breaks a program; texts do not."""
+    """Return a schema without descriptions, which cannot break a program."""
     if isinstance(value, list):
         return [without_descriptions(item) for item in value]
     if not isinstance(value, dict):
@@ -68,7 +69,7 @@ def _resource(token: str, old: Schema, new: Schema) -> Iterator[str]:
     yield from _outputs(token, old, new)
     for alias in old["aliases"]:
         if alias not in new["aliases"]:
-            yield f"{token}: the alias {alias['type']} is gone"
+            yield f"{token}: the alias {alias['type']} was removed"
 
 
 def _function(token: str, old: Schema, new: Schema) -> Iterator[str]:
@@ -79,24 +80,24 @@ def _function(token: str, old: Schema, new: Schema) -> Iterator[str]:
 
 def _type(token: str, old: Schema, new: Schema) -> Iterator[str]:
     if ("enum" in old) != ("enum" in new):
-        yield f"{token}: an enumeration became an object, or the other way round"
+        yield f"{token}: an enumeration became an object, or an object became an enumeration"
     elif "enum" not in old:
         yield from _outputs(token, old, new)
     for member in without_descriptions(old.get("enum", [])):
         if member not in without_descriptions(new.get("enum", [])):
-            yield f"{token}: the value {member['name']} ({member['value']}) is gone"
+            yield f"{token}: the value {member['name']} ({member['value']}) was removed"
 
 
 def _inputs(token: str, old: Schema, new: Schema) -> Iterator[str]:
     for name, was in old.items():
         if name not in new:
-            yield f"{token}: the input {name} is gone"
+            yield f"{token}: the input {name} was removed"
         elif _shape(was) != _shape(new[name]) and not _takes_more(was, new[name]):
             yield f"{token}: the type of the input {name} changed"
 
 
 def _takes_more(was: Schema, now: Schema) -> bool:
-    """Whether an input also takes another type now, and languages without unions still have the old one."""
+    """Return whether an input accepts an additional type while languages without unions keep the old type."""
     return _shape({**now, "oneOf": []}) == {**_shape(was), "oneOf": []} and _shape(was) in now.get(
         "oneOf", ()
     )
@@ -112,14 +113,14 @@ def _outputs(token: str, old: Schema, new: Schema) -> Iterator[str]:
     for name, was in old["properties"].items():
         now = new["properties"].get(name)
         if now is None:
-            yield f"{token}: the output {name} is gone"
+            yield f"{token}: the output {name} was removed"
             continue
         if _shape(was) != _shape(now):
             yield f"{token}: the type of the output {name} changed"
         if name in old["required"] and name not in new["required"]:
-            yield f"{token}: the output {name} may be missing now"
+            yield f"{token}: the output {name} has become optional"
         if was.get("secret") and not now.get("secret"):
-            yield f"{token}: the output {name} is no secret any more"
+            yield f"{token}: the output {name} is no longer a secret"
 
 
 def _shape(spec: Schema) -> dict[str, Any]:
@@ -127,9 +128,11 @@ def _shape(spec: Schema) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Compare, or keep the schema of a release."""
+    """Compare the schemas, or keep the schema of a release."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").strip().partition("\n")[0])
-    parser.add_argument("--release", action="store_true", help="keep this schema as that of the last release")
+    parser.add_argument(
+        "--release", action="store_true", help="keep the current schema as that of the last release"
+    )
     arguments = parser.parse_args()
     current = json.loads(SCHEMA.read_text(encoding="utf-8"))
     if arguments.release:

@@ -21,7 +21,7 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tools.engine import pins  # noqa: E402  (found by the line above)
+from tools.engine import pins  # noqa: E402  (the line above sets the path)
 from tools.engine.engine import EngineUnavailableError  # noqa: E402
 from tools.engine.ensure import ensure  # noqa: E402
 from tools.engine.hosts import code_hosts  # noqa: E402
@@ -32,12 +32,12 @@ LOGO: Final = ROOT / "docs" / "images" / "logo.png"
 
 
 class GenerationError(Exception):
-    """The engine could not generate an SDK; the text is what it said."""
+    """The engine could not generate an SDK; the text is its output."""
 
 
 def generate(folder: Path, languages: Sequence[str] = LANGUAGES) -> list[Path]:
     """
-    Generate SDKs, each in the subfolder with the name of its language, which is emptied first.
+    Generate SDKs. Each is in a subfolder with the name of its language, which is emptied first.
 
     Raises:
         EngineUnavailableError: There is no engine, or no language hosts.
@@ -51,10 +51,10 @@ def generate(folder: Path, languages: Sequence[str] = LANGUAGES) -> list[Path]:
             if language == "nodejs":
                 _complete_words(folder / language)
             if language == "python":
-                # Its `pyproject.toml` looks for it here.
+                # The `pyproject.toml` of the SDK refers to this file.
                 shutil.copy(folder / language / "pulumi_stacks" / "README.md", folder / language)
             if language == "dotnet":
-                # The generator downloads one, if it can.
+                # The generator downloads this file if it can.
                 shutil.copy(LOGO, folder / language)
     return made
 
@@ -62,7 +62,7 @@ def generate(folder: Path, languages: Sequence[str] = LANGUAGES) -> list[Path]:
 @contextlib.contextmanager
 def engine_with_hosts() -> Iterator[Callable[[Sequence[str], Path | None], None]]:
     """
-    Yield a function that runs a command of the engine in a folder, by default an empty one.
+    Yield a function that runs a command of the engine in a folder, by default an empty folder.
 
     Raises:
         EngineUnavailableError: There is no engine, or no language hosts.
@@ -77,7 +77,7 @@ def engine_with_hosts() -> Iterator[Callable[[Sequence[str], Path | None], None]
             done = subprocess.run(
                 [engine.bin / pins.CLI, *command, "--color", "never"],
                 env=env,
-                # The engine reads a project file that it finds there.
+                # The engine would read a project file in the current folder.
                 cwd=folder or home,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
@@ -95,10 +95,9 @@ _WORDS: Final = re.compile(r"pulumi\.Input<string \| (enums\.\w+)")
 
 def _complete_words(folder: Path) -> None:
     """
-    Let editors complete the known words of inputs in TypeScript, and go on accepting any text.
+    Change an SDK so that TypeScript editors complete the known values of inputs and still accept any text.
 
-    TypeScript merges `string | enums.Plan` into `string`, of which it completes nothing. No schema makes a type that is
-    not merged.
+    TypeScript merges `string | enums.Plan` into `string`, for which it completes nothing. No schema avoids this merge.
     """
     for file in folder.glob("*.ts"):
         text = file.read_text(encoding="utf-8")
@@ -109,7 +108,7 @@ def main() -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").strip().partition("\n")[0])
     parser.add_argument(
-        "folder", type=Path, nargs="?", default=ROOT / "build" / "sdk", help="where to write them"
+        "folder", type=Path, nargs="?", default=ROOT / "build" / "sdk", help="the target folder"
     )
     folder: Path = parser.parse_args().folder
     try:

@@ -1,5 +1,5 @@
 """
-The sample of each resource in each language, from one source: the programs in `samples`, in Pulumi's own language.
+The sample of each resource in each language, generated from the programs in `samples` in Pulumi's own language (PCL).
 
 The engine converts them. `python tools/schema.py --samples` writes the result into the schema.
 """
@@ -26,12 +26,12 @@ LANGUAGES: Final = {
     "csharp": "Program.cs",
     "yaml": "Main.yaml",
 }
-"""Language, as the engine and the marks of code call it -> the file of a program."""
+"""Language, by its name in the engine and in code marks -> the file of a program."""
 
 
 def samples() -> dict[str, str]:
     """
-    Return the sample of each kind in Markdown: its title, and a program in each language.
+    Return the sample of each kind in Markdown: its title and a program in each language.
 
     Raises:
         EngineUnavailableError: There is no engine, or no language hosts.
@@ -66,7 +66,7 @@ def _converted(source: str, run: Callable[[Sequence[str], Path | None], None]) -
 
 
 def _formatted(program: Path) -> str:
-    """The text of a program; pages with Python have the style of this repository."""
+    """Return the text of a program; Python gets the style of this repository."""
     if program.suffix == ".py":
         command = [sys.executable, "-m", "ruff", "format", "--quiet", f"--config={ROOT / 'pyproject.toml'}"]
         subprocess.run([*command, program], check=True)

@@ -1,1 +1,1 @@
-"""The documentation as a site: collects the pages of the checkout, writes what follows from the code, and builds it."""
+"""The documentation as a site: collects the checkout's pages, generates pages from the code, and builds the site."""

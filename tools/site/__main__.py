@@ -2,7 +2,7 @@
 `make site`: build the documentation as a site, strictly: any warning fails.
 
     python tools/site                    into build/site/html
-    python tools/site --serve            on http://127.0.0.1:8000; run it again after a change of a page
+    python tools/site --serve            on http://127.0.0.1:8000; run it again after a page has changed
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Final
 import yaml
 
 if not __package__:
-    # Run by its folder, which then comes first on the path, where its modules could hide others.
+    # If Python runs this folder, it puts the folder first on the path, and its modules could hide other modules.
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from tools.site.loads import loaded_from_elsewhere
@@ -34,7 +34,7 @@ def build(out: Path) -> int:
     Build the site.
 
     Args:
-        out: A folder; gets the staged `pages`, the configuration and the `html`.
+        out: The target folder, for the staged `pages`, the configuration and the `html`.
 
     Returns:
         0, or 1 with the reasons on standard error.
@@ -43,7 +43,7 @@ def build(out: Path) -> int:
     stage(_ROOT, pages)
     settings.write_text(yaml.safe_dump(configuration(pages, html), sort_keys=False), encoding="utf-8")
     command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--clean", "-f", str(settings)]
-    # The theme prints advice about its successor, which is not about this site.
+    # The theme prints advice about its successor, which does not concern this site.
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     if subprocess.run(command, cwd=_ROOT, env=environment, check=False).returncode:
         return 1
@@ -52,7 +52,10 @@ def build(out: Path) -> int:
         text = page.read_text(encoding="utf-8")
         page.write_text(labelled(text), encoding="utf-8")
         for address in loaded_from_elsewhere(text):
-            print(f"site: {page.relative_to(html)} loads {address}: ship it with the site", file=sys.stderr)
+            print(
+                f"site: {page.relative_to(html)} loads {address}: include the file in the site",
+                file=sys.stderr,
+            )
             status = 1
     return status
 
@@ -61,7 +64,7 @@ def main() -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="make site", description="Build the documentation as a site.")
     parser.add_argument("--out", type=Path, default=_ROOT / "build" / "site")
-    parser.add_argument("--serve", action="store_true", help="serve it on this machine, until Ctrl-C")
+    parser.add_argument("--serve", action="store_true", help="serve the site on this machine, until Ctrl-C")
     parser.add_argument("--port", type=int, default=8000)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -75,7 +78,7 @@ def main() -> int:
         server = http.server.ThreadingHTTPServer(("127.0.0.1", options.port), handler)
     except OSError as error:
         print(
-            f"site: port {options.port} cannot be used ({error.strerror}): give another, --port N",
+            f"site: port {options.port} cannot be used ({error.strerror}): choose a different port with --port N",
             file=sys.stderr,
         )
         return 1

@@ -1,4 +1,4 @@
-"""What a browser loads from another machine when it shows a page."""
+"""Finds the files that a page loads from other machines."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ __all__ = ["loaded_from_elsewhere"]
 
 _LOADING: Final = {"script": "src", "img": "src", "iframe": "src", "source": "src", "link": "href"}
 _ONLY_NAMED: Final = {"canonical", "next", "prev"}
-"""Kinds of `<link>` that name a page and load nothing."""
+"""Kinds of `<link>` that refer to a page and load nothing."""
 
 
 def loaded_from_elsewhere(page: str) -> list[str]:
-    """Return the addresses, in their order."""
+    """Return the addresses in the order of the page."""
     parser = _Parser()
     parser.feed(page)
     return parser.found

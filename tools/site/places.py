@@ -1,4 +1,4 @@
-"""Where each page of the checkout is in the site, and what a link to a file becomes there."""
+"""The place of each page of the checkout in the site, and the targets of links to files."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ _FENCE: Final = re.compile(r"^(\s*)(`{3,})")
 _LINK: Final = re.compile(r"(?<=\]\()([^)\s]+)(?=\))")
 _ELSEWHERE: Final = ("https://", "http://", "mailto:", "#")
 _FOLDERS: Final = {"docs/": "", "examples/": "examples/", "policies/": "policies/", ".github/": "project/"}
-"""Folders with pages, each with its folder in the site."""
+"""Folders with pages -> their folders in the site."""
 _TOP: Final = {"README.md": "index.md", "CHANGELOG.md": "changelog.md"}
 _OF_THE_REGISTRY: Final = {"docs/_index.md", "docs/installation-configuration.md"}
-"""Pulumi's registry reads these two, in its own markup, and finds them only there."""
+"""Pages for Pulumi's registry, in its own markup. The registry finds them only in this folder."""
 _SOURCES: Final = "files"
 
 
 class Places:
     """
-    The pages of a checkout, by their path in it.
+    The pages of a checkout by their paths.
 
     Attributes:
         pages: Path in the checkout -> path in the site.
-        files: Files that some page links and that are no page: path in the checkout -> path in the site.
+        files: Linked files that are not pages: path in the checkout -> path in the site.
     """
 
     def __init__(self, root: Path, tracked: list[str]) -> None:
@@ -37,12 +37,12 @@ class Places:
         self._inside: dict[str, str] = {}
 
     def hold(self, path: str, target: str) -> None:
-        """Let links to a file lead to a part of a page that shows it."""
+        """Make links to a file point to the section of a page that shows the file."""
         self._inside[path] = target
 
     def moved(self, text: str, source: str) -> str:
         """
-        Return a page with its links as they are in the site.
+        Return a page with its links changed for the site.
 
         Args:
             text: The page.
@@ -55,7 +55,7 @@ class Places:
         if link.startswith(_ELSEWHERE):
             return link
         path, _, anchor = link.partition("#")
-        target = os.path.normpath(os.path.join(os.path.dirname(source), path))  # noqa: PTH118, PTH120 - not of this machine
+        target = os.path.normpath(os.path.join(os.path.dirname(source), path))  # noqa: PTH118, PTH120 - paths of the site
         found = self._target(target)
         relative = os.path.relpath(found, os.path.dirname(place) or ".")  # noqa: PTH120 - as above
         return f"{relative}#{anchor}" if anchor else relative
@@ -76,12 +76,14 @@ class Places:
         if inside:
             return inside[0].partition("#")[0]
         if not (self._root / path).is_file():
-            raise LookupError(f"a page links {path}, which is neither a page of the site nor a file")
+            raise LookupError(
+                f"a page links to {path}, which is neither a page of the site nor a file: correct the link"
+            )
         return self.files.setdefault(path, _place_of_file(path))
 
 
 def slug(heading: str) -> str:
-    """Return the anchor of a heading, as GitHub makes it."""
+    """Return the anchor of a heading, in GitHub's form."""
     return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
 
@@ -94,7 +96,7 @@ def _place(path: str) -> str | None:
         if path.startswith(folder):
             inside = PurePosixPath(path).relative_to(folder)
             if inside.name == "README.md":
-                # The page of a folder: of the section, or of one example or pack.
+                # The page of a folder: a section, an example or a pack.
                 whole = folder == "docs/" or len(inside.parts) == 1
                 return f"{place}{inside.parent / 'index.md' if whole else f'{inside.parent}.md'}"
             return f"{place}{inside if folder == 'docs/' else str(inside).lower()}"

@@ -1,4 +1,4 @@
-"""Collects the pages of the site in one folder: pages of the checkout, and pages that are generated from the code."""
+"""Collects the pages of the site in one folder: the checkout's pages, and pages generated from the code."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _LANGUAGES: Final = {
     "": "dockerfile",
 }
 _CONTENTS: Final = {
-    "resources": ("Resources", "What a program can manage."),
+    "resources": ("Resources", "The resources that a program can manage."),
     "decisions": (
         "Decisions",
-        "Why the package is built as it is. Each page states the choice, and when to reconsider it.",
+        "The reasons for the design. Each page states a choice, and when to reconsider it.",
     ),
 }
-"""Folders of `docs` without a README: title and text of the page that lists their pages."""
+"""Folders of `docs` without a README: the title and the text of the page that lists the folder's pages."""
 _FOUND_FIRST: Final = {
     "errors.md": 3.0,
     **dict.fromkeys(
@@ -48,19 +48,19 @@ _FOUND_FIRST: Final = {
         2.0,
     ),
 }
-"""Page -> its weight in a search: who searches for the code of an error, or for a task, wants that page."""
+"""Page -> its weight in a search: a search for an error code or a task should find that page first."""
 _FOUND_LAST: Final = ("api/", "changelog.md", "decisions/", "project/")
-"""Pages for those who work on the package, or read its code: half of the weight."""
+"""Pages for contributors and readers of the code: half of the weight."""
 _CELL_CODE: Final = re.compile(r"`[^`]*`")
 
 
 def stage(root: Path, folder: Path) -> None:
     """
-    Fill a folder with the pages, their pictures and the files that they link.
+    Fill a folder with the pages, their pictures and the linked files.
 
     Args:
         root: The checkout.
-        folder: Is emptied first.
+        folder: The target folder, which is emptied first.
     """
     shutil.rmtree(folder, ignore_errors=True)
     tracked = _tracked(root)
@@ -89,7 +89,7 @@ def configuration(folder: Path, html: Path) -> dict[str, Any]:
 
     Args:
         folder: The staged pages.
-        html: Where the site is built.
+        html: The folder of the built site.
     """
     found: dict[str, Any] = yaml.safe_load((_HERE / "mkdocs.yml").read_text(encoding="utf-8"))
     pages = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.md"))
@@ -97,7 +97,7 @@ def configuration(folder: Path, html: Path) -> dict[str, Any]:
 
 
 def _weight(place: str) -> str:
-    """Return the head of a page that has another weight in a search than most."""
+    """Return the head of a page that has a special weight in a search."""
     weight = 0.5 if place.startswith(_FOUND_LAST) else _FOUND_FIRST.get(place)
     return f"---\nsearch:\n  boost: {weight}\n---\n\n" if weight else ""
 
@@ -109,7 +109,7 @@ def _tracked(root: Path) -> list[str]:
 
 
 def _program(page: str, place: str, tracked: list[str], places: Places) -> list[str]:
-    """The files of an example, which its page shows below the text."""
+    """Return the files of an example, which its page shows below the text."""
     folder = page.removesuffix("README.md")
     if not page.startswith("examples/") or folder == "examples/":
         return []
@@ -136,7 +136,7 @@ def _listing(root: Path, files: list[str]) -> str:
 
 
 def _cells(text: str) -> str:
-    """In a table, a code span with an escaped bar: GitHub shows the bar alone, and Python-Markdown the escape too."""
+    """Return a page without escaped bars in code spans of tables: unlike GitHub, Python-Markdown shows the escape."""
     return "\n".join(
         _CELL_CODE.sub(lambda it: it[0].replace("\\|", "|"), line) if line.startswith("|") else line
         for line in text.split("\n")
@@ -144,7 +144,7 @@ def _cells(text: str) -> str:
 
 
 def _expanded(nav: Any, pages: list[str]) -> Any:
-    """The navigation, with `folder/*` as the pages of that folder that it does not name itself."""
+    """Return the navigation in which the remaining pages of a folder replace `folder/*`."""
     if isinstance(nav, dict):
         return {title: _expanded(entries, pages) for title, entries in nav.items()}
     if not isinstance(nav, list):

@@ -1,8 +1,8 @@
 """
 Tables on a phone.
 
-Each cell of a table says which column it is of, so that the style can show a row as a paragraph. A table that a program
-printed is marked, so that the style does not break its lines.
+Each cell of a table contains the title of its column, so that the style can show a row as a paragraph. A table that a
+program printed has a mark, so that the style does not break its lines.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ _ROW: Final = re.compile(r"<tr>.*?</tr>", re.DOTALL)
 _CELL: Final = re.compile(r"<td(?=[ >])")
 _TAG: Final = re.compile(r"<[^>]+>")
 _PRINTED: Final = re.compile(r'<div class="language-text(?= highlight">(?:(?!</div>).)*--- +---)', re.DOTALL)
-"""A block of output with the line below the titles of a table."""
+"""A block of output that contains the line below the column titles of a table."""
 
 
 def labelled(page: str) -> str:
-    """Return a page whose cells have the title of their column, without its markup, and with printed tables marked."""
+    """Return a page with a column title in each cell, without markup, and with a mark on each printed table."""
     return _PRINTED.sub(r"\g<0> printed-table", _TABLE.sub(lambda table: _of_table(table[0]), page))
 
 

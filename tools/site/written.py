@@ -1,4 +1,4 @@
-"""The pages of the site that are in no file: one for each data function, and the reference of the API in Python."""
+"""The generated pages of the site: one for each data function, and the reference of the Python API."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _API: Final = {
     "functions": ("Data functions", "stacks_pulumi.functions", "Functions that read objects of the account."),
     "models": ("Answers", "stacks_pulumi.api.models", "The results of the client and of the data functions."),
     "client": ("Client", "stacks_pulumi.api", "The HTTP API as a typed client, without Pulumi."),
-    "errors": ("Errors", "stacks_pulumi.errors", "Every error as a type."),
+    "errors": ("Errors", "stacks_pulumi.errors", "All error types."),
     "catalog": ("Catalogue", "stacks_pulumi.catalog", "Plans, templates, storage tiers and prices."),
     "policy": ("Policies", "stacks_pulumi.policy", "Rules, packs, and the views that a rule judges."),
     "policy_testing": (
@@ -36,9 +36,9 @@ _API: Final = {
     "emulator": ("Emulator", "stacks_pulumi.emulator", "The API on your own machine."),
     "testing": ("Fixtures", "stacks_pulumi.testing", "Pytest fixtures for programs."),
 }
-"""Page -> its title, its module, and what is in it."""
+"""Page -> its title, its module and its content."""
 _NOT_HERE: Final = {"resources": re.compile("^(get|list)_"), "emulator": re.compile("^[A-Z]+$")}
-"""Public names of a module that another page has, or that are data."""
+"""Public names of a module that are data or are on a different page."""
 _REACHED: Final[dict[str, tuple[Callable[[], object], tuple[str, ...]]]] = {
     "client": (
         lambda: StacksClient("sk_stacks_" + 64 * "0"),
@@ -46,14 +46,14 @@ _REACHED: Final[dict[str, tuple[Callable[[], object], tuple[str, ...]]]] = {
     ),
     "emulator": (Emulator, ("faults", "drift", "shapes")),
 }
-"""Attributes of a public class whose classes a program reaches by them alone."""
+"""Attributes of a public class that are the only access to their classes."""
 _INHERITED: Final = "\n    options:\n      inherited_members: true"
-"""The public class of the emulator has its controls from a base class, which no program names."""
+"""The emulator's class inherits its controls from a private base class."""
 _MODEL: Final = re.compile(r"results\.(\w+)")
 
 
 def written() -> Iterator[tuple[str, str]]:
-    """Every page: its place in the site, and its text."""
+    """Return every page: its place in the site and its text."""
     for name in tables.names():
         yield f"functions/{name}.md", linked(_function(name))
     rows = [(f"[{title}]({page}.md)", f"`{module}`", said) for page, (title, module, said) in _API.items()]
@@ -64,12 +64,12 @@ def written() -> Iterator[tuple[str, str]]:
 
 def contents(title: str, said: str, pages: dict[str, str]) -> str:
     """
-    Return the page of a folder: its pages, each with its first sentence.
+    Return the page of a folder, which lists its pages with their first sentences.
 
     Args:
-        title: Of the page.
-        said: What is in the folder.
-        pages: The name of each page, and its text.
+        title: The title of the page.
+        said: The description of the folder.
+        pages: The name and the text of each page.
     """
     rows = []
     for name, text in pages.items():
@@ -134,7 +134,7 @@ def _reference(page: str) -> str:
     title, module, said = _API[page]
     left_out = _NOT_HERE.get(page)
     names = [it for it in importlib.import_module(module).__all__ if not (left_out and left_out.search(it))]
-    # Constants last: the classes are what a reader looks for.
+    # Constants come last, because a reader searches for classes.
     first = [f"{module}.{name}" for name in names if not name.isupper()]
     reached = _reached(page)
     last = [f"{module}.{name}" for name in names if name.isupper()]
