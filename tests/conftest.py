@@ -1,4 +1,4 @@
-"""Options of pytest for all tests, how a run is shared out, and the profile of hypothesis."""
+"""Pytest options for all tests, the distribution of a run over workers, and the profile of hypothesis."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from tests.support import clock, durations
 from tests.support.forked import commands
 from tests.support.golden import Golden
 
-# No test depends on the speed of the machine.
+# No test may depend on the speed of the machine.
 settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any speed")
 
-# Many container images set this. Without bytecode each worker compiles all tests again (6 s), and each host of a test
-# compiles the package. The stacks of the engine tests leave the variable out themselves.
+# Many container images set this variable. Without bytecode, each worker compiles all tests again (6 s), and each host
+# of a test compiles the package. The stacks of the engine tests remove the variable themselves.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
-# gRPC writes a line on standard error when an engine ends during a call, and tests compare what a host writes there.
-# Processes inherit the variable, and gRPC reads it when it is imported.
+# gRPC writes a line to standard error when an engine ends during a call, and tests compare a host's standard error.
+# Processes inherit the variable, and gRPC reads it at its import.
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 # Commands in the background of a shell ignore it, and so do their processes. An engine stops its host with it, and
 # would wait five seconds each time.
@@ -57,7 +57,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def _shard(text: str) -> tuple[int, int]:
-    """Return the number of the shard, counted from 1, and the number of all."""
+    """Return the number of the shard, counted from 1, and the number of all shards."""
     match = re.fullmatch(r"(\d+)/(\d+)", text)
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
         raise ValueError(text)
@@ -65,7 +65,7 @@ def _shard(text: str) -> tuple[int, int]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Measure the tests in each process, and record them in the one that gets all reports."""
+    """Measure the tests in each process, and record the seconds in the process that gets all reports."""
     # The items of ten thousand tests live as long as the run: see `pytest_collection_finish`.
     gc.disable()
     if not config.getoption("write_durations"):
@@ -80,21 +80,21 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Let the garbage collector skip the items from now on: that takes a seventh of the time of the fast tests."""
+    """Make the garbage collector skip the items, which would take a seventh of the fast tests' time."""
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
     gc.enable()
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave the tests with a second cloud to `make multi-cloud`, whatever else is selected."""
+    """Leave the tests with a second cloud to `make multi-cloud`, even if they are selected."""
     is_chosen = config.getoption("markexpr") == "multi_cloud"
     return True if collection_path.name == "multi_cloud" and not is_chosen else None
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
-    """Mark tests as extra by their fixtures; then keep this shard's files, the longest first in a parallel run."""
+    """Mark tests as extra by their fixtures, then keep this shard's files, the longest first in a parallel run."""
     for item in items:
         if EXTRA_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.extra)
@@ -112,13 +112,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Golden:
-    """Compare whole documents with those in `tests/golden`."""
+    """Compare complete documents with those in `tests/golden`."""
     return Golden(writes=request.config.getoption("--write-golden"))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Choose the processes and the clocks of a test before its fixtures start one."""
+    """Choose the processes and the clocks of a test before its fixtures start a process."""
     wanted = item.config.getoption("--real-processes") or item.get_closest_marker("real_processes")
     commands.Mode.real = bool(wanted)
     clock.begin()

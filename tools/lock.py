@@ -1,10 +1,10 @@
 """
 Pin all packages for builds, tests and releases with their hashes, and list the package's dependencies: `make lock`.
 
-    tools/locks/dev.txt                   the packages that `make setup` and CI install tools/locks/bundle.txt
-    the packages in the bundles of the native plugin stacks_pulumi/commands/packages.lock  the dependencies with all
-    extras, and the build tools tools/locks/stacks-pulumi.cdx.json    the dependencies as an SBOM (CycloneDX), which the
-    wheel contains (PEP 770)
+    tools/locks/dev.txt                   the packages that `make setup` and CI install
+    tools/locks/bundle.txt                the packages in the bundles of the native plugin
+    stacks_pulumi/commands/packages.lock  the dependencies with all extras, and the build tools
+    tools/locks/stacks-pulumi.cdx.json    the dependencies as an SBOM (CycloneDX), which the wheel contains (PEP 770)
 
 From `packages.lock`, the package writes the lock of a user's repository. Each pin there has its licence and the extras
 that need it. Pins that still fit are kept; `make lock ARGS=--upgrade` takes the newest. Run it again after a change of

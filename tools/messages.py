@@ -1,9 +1,9 @@
 """
 List the messages of all places that raise an error, or a random sample of them, for review.
 
-    python3 tools/messages.py                          all, one per line: the place, the exception, the message python3
-    tools/messages.py --sample 40 --seed 17    a repeatable sample of forty python3 tools/messages.py api resources
-    the messages of some parts of the package
+    python3 tools/messages.py                          all, one per line: the place, the exception, the message
+    python3 tools/messages.py --sample 40 --seed 17    a repeatable sample of forty
+    python3 tools/messages.py api resources            the messages of some parts of the package
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """
-Benchmark: seconds, calls, processor time and memory of many containers, beside other providers.
+Benchmark: seconds, calls, processor time and memory for many containers, compared with other providers.
 
     make bench                            everything, and docs/bench.md
-    make bench ARGS="--mishaps"           only what faults and changes in the dashboard add (--only ours: of one)
+    make bench ARGS="--mishaps"           only faults and changes in the dashboard (--only ours: one provider)
     make bench ARGS="--broker"            only the broker's own time, which takes seconds
-    make bench ARGS="--containers 24"     a piece; its page is build/bench/bench.md, as that of a run that fails
+    make bench ARGS="--containers 24"     a partial run; like a failed run, it writes build/bench/bench.md
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-# Run as a script, Python puts this folder first on the path, where its modules could hide others.
+# If Python runs this folder, it puts the folder first on the path, and its modules could hide other modules.
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[0] = str(ROOT)
 
-from tests.bench import alone, broker, mishaps, report  # noqa: E402  (the path has to be set first)
+from tests.bench import alone, broker, mishaps, report  # noqa: E402  (the path must be set first)
 from tests.bench.cases import PROVIDERS, Case, all_cases, piece  # noqa: E402
 from tests.bench.run import FailedError, Row, empty_up, run  # noqa: E402
 from tests.bench.targets import Target, of_broker, targets  # noqa: E402
@@ -36,16 +36,16 @@ def main() -> int:
         for target in found_targets:
             say(_line(target))
         return int(not all(target.reached for target in found_targets))
-    # Ignored in the background of a shell: an engine stops its host with it, and would wait five seconds.
+    # A shell ignores SIGINT for background jobs. The engine stops its host with SIGINT and would wait five seconds.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    # Of a forked provider, processor time and memory would be those of the server's client.
+    # With a forked provider, the measured process would be the fork server's client.
     commands.Mode.real = True
     began = time.monotonic()
     engine = ensure().bin
     cases = all_cases() if arguments.containers is None else piece(arguments.containers)
     if arguments.mishaps:
         cases = iter(())
-    # The idle one is what the others are measured against.
+    # The idle provider is the baseline of the others.
     chosen = [case for case in cases if not arguments.only or case.provider in {*arguments.only, "idle"}]
     is_whole = arguments.containers is None and not arguments.only and not arguments.mishaps
     empty = empty_up(engine)

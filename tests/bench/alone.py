@@ -1,4 +1,4 @@
-"""What needs no stack: imports, the start of the plugin, a long list, a long preview, and concurrent stacks."""
+"""Measurements without a stack: imports, the plugin's start, a long list, a long preview, and concurrent stacks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.guide import LISTED
 from tests.support.previews import events, step, web
 
 _COMPILED = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
-"""An installed package is compiled; in an environment with this variable, each start would compile it again."""
+"""An installed package is compiled. With this variable in the environment, each start would compile it again."""
 _ROUNDS = 9
 _ROWS = 5_000
 _IMPORTS = {
@@ -39,17 +39,17 @@ _IMPORTS = {
 @dataclass(frozen=True)
 class Alone:
     """
-    Its figures: milliseconds of processor time, each the least of several rounds; for the broker, of time.
+    The figures: milliseconds of processor time, each the minimum of several rounds; for the broker, elapsed time.
 
     Attributes:
         import_pulumi: `import pulumi`.
-        import_ours: What `import stacks_pulumi` adds to it.
-        import_container: What that and `stacks_pulumi.Container` add to it.
+        import_ours: The time that `import stacks_pulumi` adds.
+        import_container: The time that `import stacks_pulumi` and `stacks_pulumi.Container` add.
         plugin_start: From the start of the native plugin until the engine can connect to it.
-        list_client: A list of 5,000 containers in the client.
-        list_bare: The same in requests and json.
-        cost: `stacks-pulumi cost` of a preview of 5,000 resources, the process included.
-        shared: Four stacks of 24 on one key.
+        list_client: A list of 5,000 containers with the client.
+        list_bare: The same list with only requests and json.
+        cost: `stacks-pulumi cost` for a preview of 5,000 resources, including the start of the process.
+        shared: Four stacks with 24 containers each on one key.
         broker: The broker's own time.
     """
 
@@ -86,7 +86,7 @@ def measure() -> Alone:
 
 
 def _least(ways: dict[str, Callable[[], float]]) -> dict[str, float]:
-    """The least of several rounds, taken in turn, so that other work of the machine falls on all alike."""
+    """Return the minimum of several rounds, which alternate so that other load affects all measurements equally."""
     rounds = [{name: way() for name, way in ways.items()} for _ in range(_ROUNDS)]
     return {name: min(took[name] for took in rounds) for name in ways}
 
@@ -125,7 +125,7 @@ def _cost(preview: Path) -> float:
 
 
 def _step(number: int) -> dict[str, Any]:
-    """A quarter of each: created, changed, removed and unchanged; with as much beside the inputs as a real step has."""
+    """Return a step as large as a real one: create, change, remove or keep, each for a quarter of the steps."""
     bulk: dict[str, Any] = {"outputs": {f"output_{number}": "x" * 40 for number in range(20)}}
     name, plan = f"container-{number}", ("micro", "standard")[number // 4 % 2]
     old, new = (None, web("basic"), web(plan), web(plan))[number % 4], web(plan)
@@ -134,7 +134,7 @@ def _step(number: int) -> dict[str, Any]:
 
 
 def _lists() -> dict[str, float]:
-    """Processor time of the calling thread, without that of the server."""
+    """Return the processor time of the calling thread, without the server's time."""
     rows = [
         {**LISTED, "id": f"usr-abc12345-app-{number}", "name": f"app-{number}"} for number in range(_ROWS)
     ]

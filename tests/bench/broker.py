@@ -1,4 +1,4 @@
-"""The broker's own time for a read and a change: without that of the platform, and with each write of its ledger."""
+"""The broker's own time for a read and a change: without the platform's time, and with each write of the ledger."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _REQUESTS = 200
 @dataclass(frozen=True)
 class Own:
     """
-    Milliseconds that 95 of 100 requests need at most.
+    The 95th percentile of the requests' times in milliseconds.
 
     Attributes:
         read: A read.
@@ -33,7 +33,7 @@ class Own:
 
 
 def measure() -> Own:
-    """Measure both, one request after the other."""
+    """Measure both, with sequential requests."""
     with tempfile.TemporaryDirectory() as folder, Emulator(boot_seconds=0, clock=fast_clock()) as platform:
         platform.set_rate_limit(1_000_000)
         bench = Bench(Path(folder) / "broker", platform, {"requests_share": 1})
@@ -55,7 +55,7 @@ def _measured(bench: Bench) -> Own:
         took.clear()
         for number in range(_REQUESTS):
             assert send(number).status_code < 300
-            # An answer is not given again, and a list not used twice.
+            # So that the broker repeats no stored answer and reuses no list.
             bench.clock.advance(121)
         return statistics.quantiles(took, n=20)[-1] * 1000
 
@@ -71,7 +71,7 @@ def _measured(bench: Bench) -> Own:
 
 
 def _timed(bench: Bench) -> list[float]:
-    """Return a list that gets the seconds of each request, without those in which the platform was asked."""
+    """Return a list that gets the seconds of each request, without the time of requests to the platform."""
     took, there = list[float](), threading.local()
     app, upstream = bench.server.app, bench.server.upstream
     respond, ask = app.respond, upstream._counting
@@ -89,6 +89,6 @@ def _timed(bench: Bench) -> list[float]:
         finally:
             there.seconds += time.perf_counter() - began
 
-    # Instances, so that a method may be another function.
+    # The instances are changed, so that a function can replace a method.
     vars(app)["respond"], vars(upstream)["_counting"] = responds, asks
     return took

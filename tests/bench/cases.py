@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 VERBS = ("up", "no-op up", "preview", "refresh", "destroy")
-"""What each stack goes through, in this order."""
+"""The verbs of each stack, in this order."""
 QUIET = VERBS[1:4]
-"""Those that change nothing, and can be repeated on one stack."""
+"""The verbs that change nothing and can be repeated on one stack."""
 WINDOW = 60.0
 HOSTS = ("ours", "native")
 """The two hosts of this package."""
@@ -27,13 +27,14 @@ class Case:
 
     Attributes:
         provider: One of `PROVIDERS`: `ours` (the dynamic host), `native` (the same resources in the plugin), `peer`,
-            `plain`, `idle` (one that does nothing), or `shaped` (as idle, with as many properties as ours).
+            `plain`, `idle` (does nothing), or `shaped` (like idle, with as many properties as ours).
         containers: The number of containers.
-        children: Whether every second one has external access with an AllowedIp and a Connection to its neighbour.
-        per_minute: Requests a minute that the key may make; `None` for no limit.
+        children: Whether every second container has external access with an AllowedIp and a Connection to its
+            neighbour.
+        per_minute: The key's rate limit in requests a minute; `None` for no limit.
         with_container: Whether children are deleted with their container (`stacks:deleteChildrenWithContainer`).
-        real: Whether its clock is that of the machine.
-        rounds: How often the whole is repeated.
+        real: Whether it runs in real time.
+        rounds: How often the complete case is repeated.
         boot: Seconds for which a container is pending.
         action: Seconds that a restart or a deletion takes.
     """
@@ -60,7 +61,7 @@ class Case:
 
     @property
     def what(self) -> str:
-        """The stack as text."""
+        """A description of the stack."""
         children = f" + {2 * self.pairs:,}" if self.children else ""
         return f"{self.containers:,}{children}{', deleted with them' if self.with_container else ''}"
 
@@ -69,8 +70,8 @@ class Case:
         """
         The number of concurrent operations of the engine and the host.
 
-        64 is what the documentation says, and more than the rate limit allows in a minute. Without a limit, a user
-        would set a larger number, because with 64 two hundred containers boot in four rounds.
+        The documentation recommends 64, which is more than the rate limit allows in a minute. Without a limit, a user
+        would set a larger number, because two hundred containers boot in four rounds of 64.
         """
         if self.provider == "peer":
             return 10
@@ -79,14 +80,15 @@ class Case:
     @property
     def checkpoints(self) -> bool:
         """
-        Whether the engine writes the state around each step, as it usually does.
+        Whether the engine writes the state before and after each step, as it usually does.
 
-        That takes time with the square of the number of resources. With thousands it would take most of the run.
+        The time for this grows with the square of the number of resources. With thousands of resources, it would take
+        most of the run.
         """
         return self.per_minute is not None
 
     def quiet_rounds(self) -> int:
-        """How often a verb that changes nothing is repeated in each round."""
+        """The number of repetitions in each round of a verb that changes nothing."""
         is_cheap = self.containers <= 24 or (self.containers <= 200 and self.per_minute is None)
         return 3 if is_cheap and self.rounds == 1 and not self.real and self.provider not in OTHERS else 1
 
@@ -110,13 +112,13 @@ class Case:
         """
         The smallest number of calls for the verb.
 
-        An `up` takes one look at the containers, which shows the names that are taken, and the requests that change
-        something: the create of each container; for each pair the external access, the connection, the restart of its
-        source and the address. Nothing that is in a new container has to be looked for.
+        An `up` needs one list of the containers, which shows the used names, and the changing requests. These are the
+        create of each container, and for each pair the external access, the connection, the restart of its source and
+        the address. Nothing in a new container must be read.
 
-        A `refresh` takes one look at the containers, and of each pair one at the addresses and one at the connections.
-        A `destroy` takes one look at the containers, and a deletion of each resource; the children have none of their
-        own if they are deleted with their container.
+        A `refresh` needs one list of the containers, and for each pair one list of the addresses and one of the
+        connections. A `destroy` needs one list of the containers and a deletion of each resource; children that are
+        deleted with their container need no request.
         """
         if verb == "up":
             return 1 + self.containers + self.pairs * 4
@@ -131,16 +133,16 @@ class Case:
 
     def seconds_at_least(self, verb: str, empty_up: float, idle: float) -> float:
         """
-        The bound: no program gets the verb done in less on this machine under this limit.
+        Return the bound: no program can complete the verb faster on this machine with this limit.
 
         Args:
             verb: The verb.
-            empty_up: Seconds of an `up` of nothing.
+            empty_up: Seconds of an `up` of an empty program.
             idle: Seconds of the verb with a provider that does nothing.
 
-        The limit counts in windows of a minute, so a call number n goes out after (n - 1) // limit windows at the
-        earliest; the last container is made then at the earliest, and boots after it. Without a limit, containers boot
-        in as many rounds as the operations in parallel make of them.
+        The limit counts in windows of a minute. So call number n is sent after (n - 1) // limit windows at the
+        earliest, and the last container boots after that. Without a limit, the number of boot rounds depends on the
+        number of parallel operations.
         """
         takes = {"up": self.boot, "destroy": self.action}.get(verb, 0.0)
         last_call = self._windows(self.calls_at_least(verb)) * WINDOW
@@ -154,7 +156,7 @@ class Case:
 
 
 def all_cases() -> Iterator[Case]:
-    """Yield every case of a run, the idle ones before those that are measured against them."""
+    """Yield every case of a run; an idle case comes before the cases that are compared with it."""
     for children in (False, True):
         yield from _cases(("idle",), 24, children)
         yield from _cases(("ours",), 24, children, real=True)

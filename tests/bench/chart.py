@@ -1,4 +1,4 @@
-"""A chart of the figures, as SVG: bars in multiples of what has to be, so that small and large stacks compare."""
+"""A chart of the figures as SVG. The bars are multiples of the bound, so that small and large stacks are comparable."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _PANELS = (
 
 
 def draw(rows: Sequence[Row]) -> str:
-    """The chart of `up` at 60 requests a minute."""
+    """Return the chart of `up` at 60 requests a minute."""
     ups = sorted(
         (
             row
@@ -76,7 +76,7 @@ def _panel(
     panel: _Panel, left: int, ups: Sequence[Row], sizes: Sequence[str], *, first: bool
 ) -> Iterator[str]:
     yield _text(left, 62, panel.title, 13, weight=600)
-    # Room for the label behind the longest bar.
+    # Space for the label after the longest bar.
     longest = math.ceil(max((panel.value(row) / panel.least(row) for row in ups), default=1.0))
     unit = (_PANEL - 110) / longest
     bottom = _TOP + _GROUP * len(sizes)

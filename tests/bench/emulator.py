@@ -1,5 +1,5 @@
 """
-Measure the emulator: start, memory, creates with and without a state file, requests a second.
+Measure the emulator: start, memory, creates with and without a state file, and requests per second.
 
     python tests/bench/emulator.py
 """
@@ -62,19 +62,19 @@ def main() -> None:
 
 
 def resident(pid: int) -> int:
-    """The memory of a process, in MB."""
+    """Return the memory of a process in MB."""
     pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="utf-8").split()[1])
     return pages * 4096 // 1_000_000
 
 
 def cpu(pid: int) -> float:
-    """The seconds of CPU time that a process has used: what other programs do has little effect on it."""
+    """Return the seconds of CPU time of a process, on which other programs have little effect."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def timed(told: dict[str, str], method: str, times: int) -> float:
-    """Seconds for a number of requests on one connection."""
+    """Return the seconds for a number of requests on one connection."""
     address = told["url"].removeprefix("http://").partition("/")[0]
     connection = http.client.HTTPConnection(address)
     headers = {"Authorization": f"Bearer {told['key']}", "Content-Type": "application/json"}
@@ -94,7 +94,7 @@ def timed(told: dict[str, str], method: str, times: int) -> float:
 
 
 def listed(connection: http.client.HTTPConnection, headers: dict[str, str]) -> str:
-    """The id of a container."""
+    """Return the id of a container."""
     connection.request("GET", "/api/v1/containers", None, headers)
     answer = json.loads(connection.getresponse().read())
     found: str = answer["data"][0]["id"]

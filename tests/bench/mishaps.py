@@ -1,8 +1,8 @@
 """
-What a fault, or a change in the dashboard, adds to the time of a command: measured beside the same command without it.
+The time that a fault or a change in the dashboard adds to a command, compared with the same command without it.
 
-A stack has eight containers, or eight and four pairs of children. A fault hits a request of its `up`, once or twice.
-Changes are made before its `refresh`.
+A stack has eight containers, with or without four pairs of children. A fault hits a request of its `up` once or twice.
+Changes in the dashboard precede its `refresh`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.support.stack import Stack
 PROVIDERS: Final = (*HOSTS, *OTHERS)
 COUNT: Final = 8
 BOOT: Final = 10.0
-"""Seconds for which a container is pending: the least of the guide."""
+"""Seconds for which a container is pending: the minimum in the guide."""
 ACTION: Final = 1.0
 RETRY_AFTER: Final = 7.0
 TRICKLE: Final = 10.0
@@ -35,27 +35,27 @@ LIMITS: Final = {
     "drift": 3.0,
     "late lists": LAG + 3.0,
 }
-"""The most seconds that a mishap of each kind may add."""
+"""The highest number of seconds that a mishap of each kind may add."""
 _NEAR: Final = 0.5
-"""Seconds by which two runs of the same command differ here."""
+"""The usual difference in seconds between two runs of the same command."""
 
 
 @dataclass(frozen=True)
 class Mishap:
     """
-    What goes wrong in one command.
+    A fault or a change that one command meets.
 
     Attributes:
-        what: Its name in the table; empty for the command without any.
+        what: Its name in the table; empty for a command without a mishap.
         verb: `up` or `refresh`.
         children: Whether the stack has children.
         faults: The operation, the kind and the options of each fault.
-        times: How often each hits; `None` for always.
+        times: How often each fault hits; `None` for always.
         drift: The changes in the dashboard, before the command.
-        own: Seconds of the fault itself: what it asks to wait, or how long its answer takes.
+        own: Seconds of the fault itself: the requested wait, or the duration of its answer.
         kind: One of `LIMITS`.
-        real: Whether its clock is that of the machine, as that of a socket is.
-        lag: How many seconds the lists are behind.
+        real: Whether it runs in real time, as sockets do.
+        lag: The age of the lists in seconds.
     """
 
     what: str
@@ -71,20 +71,20 @@ class Mishap:
 
     @property
     def stack(self) -> str:
-        """The stack as text."""
+        """A description of the stack."""
         return f"{COUNT} + {COUNT}" if self.children else str(COUNT)
 
 
 @dataclass(frozen=True)
 class Ended:
     """
-    How the command ended.
+    The result of the command.
 
     Attributes:
         seconds: Its time.
         succeeded: Whether it succeeded.
-        lost: The number of containers of the account that are not in the state.
-        is_met: Whether the provider made the request that the fault hits.
+        lost: The number of the account's containers that are not in the state.
+        is_met: Whether the provider sent the request that the fault hits.
     """
 
     seconds: float
@@ -99,9 +99,9 @@ class MishapRow:
     One line of the table.
 
     Attributes:
-        mishap: What went wrong.
-        ends: How the command ended, by provider.
-        calm: Its seconds when nothing goes wrong, by provider.
+        mishap: The mishap.
+        ends: The result of the command, by provider.
+        calm: The seconds without a mishap, by provider.
     """
 
     mishap: Mishap
@@ -109,12 +109,12 @@ class MishapRow:
     calm: dict[str, float] = field(default_factory=dict)
 
     def added(self, provider: str) -> float:
-        """Return the seconds that the mishap added, without those of the fault itself; all of them in an outage."""
+        """Return the seconds that the mishap added, without the fault's own time; in an outage, all of them."""
         calm = 0.0 if self.mishap.times is None else self.calm[provider]
         return self.ends[provider].seconds - calm - self.mishap.own
 
     def is_reached(self, provider: str) -> bool:
-        """Return whether the target was reached: nothing was lost, and the time is within the limit."""
+        """Return whether the target was reached: no container was lost, and the time is within the limit."""
         ended = self.ends[provider]
         is_outage = self.mishap.times is None
         return (
@@ -125,7 +125,7 @@ class MishapRow:
 
 
 def all_mishaps() -> Iterator[Mishap]:
-    """Yield each mishap; the first ones of a verb and a stack are those without any."""
+    """Yield each mishap; for each verb and stack, the command without a mishap comes first."""
     for children in (False, True):
         yield Mishap("", "up", children)
         yield Mishap("", "refresh", children)
@@ -224,7 +224,7 @@ def run(engine: Path, said: Callable[[MishapRow], None], providers: tuple[str, .
 
     Args:
         engine: Folder of the engine's binaries.
-        said: Called with each line as soon as it is there.
+        said: Called with each new line.
         providers: The providers.
     """
     rows: list[MishapRow] = []
@@ -255,7 +255,7 @@ def _measure(mishap: Mishap, provider: str, engine: Path) -> Ended:
             if mishap.drift is not None:
                 mishap.drift(api)
             done = command(stack, clock, mishap.verb, "--parallel", str(case.at_once))
-            # A provider may not make such a request, and one that gives up after the first fault meets no second.
+            # A provider may not send this request, or may fail after the first fault and meet no second fault.
             is_met = all(fault.fired for fault in api.faults.all())
             left = [it.id for it in api.state.containers.values() if it.status != "deleting"]
             lost = len(set(left) - _known(stack))
@@ -263,10 +263,10 @@ def _measure(mishap: Mishap, provider: str, engine: Path) -> Ended:
 
 
 def _hit(operation: str) -> str | None:
-    """The container whose requests a fault hits, so that a second fault hits the repetition; `None` for any."""
+    """Return the container whose requests a fault hits, so that a second fault hits the repetition; `None` for any."""
     return None if operation in {"*", "containers.list"} else "c-0001"
 
 
 def _known(stack: Stack) -> set[str]:
-    """The ids in the state."""
+    """Return the ids in the state."""
     return {it.get("id", "") for it in json.loads(stack.export())["deployment"].get("resources") or []}

@@ -1,4 +1,4 @@
-"""The figures for people: lines as they come, and the page of the documentation."""
+"""Reports the figures: lines during the run, and the page of the documentation."""
 
 from __future__ import annotations
 
@@ -129,14 +129,14 @@ _TAIL = """
 @dataclass(frozen=True)
 class Figures:
     """
-    Everything that a run found out.
+    The results of a run.
 
     Attributes:
-        rows: Each case and verb.
-        empty_up: Seconds of an `up` of nothing.
-        alone: What needs no stack; `None` in a piece of a run.
-        minutes: How long the run took.
-        mishaps: What each fault and each change added.
+        rows: A row for each case and verb.
+        empty_up: Seconds of an `up` of an empty program.
+        alone: The measurements without a stack; `None` in a partial run.
+        minutes: The duration of the run in minutes.
+        mishaps: The time that each fault and each change has added.
     """
 
     rows: Sequence[Row]
@@ -147,7 +147,7 @@ class Figures:
 
 
 def line(row: Row) -> str:
-    """One row, as soon as it is there."""
+    """Return one row as a line for the terminal."""
     return f"{' | '.join(f'{cell:>9}' for cell in _cells(row))}{' | real time' if row.case.real else ''}"
 
 
@@ -177,7 +177,7 @@ def write(docs: Path, figures: Figures) -> None:
 
 
 def mishap_line(row: MishapRow) -> str:
-    """A line of the table of mishaps, as soon as it is there."""
+    """Return a line of the table of mishaps for the terminal."""
     return " | ".join((row.mishap.verb, row.mishap.stack, row.mishap.what or "nothing", *_added(row)))
 
 
@@ -186,7 +186,7 @@ def _amiss(rows: Sequence[MishapRow]) -> Iterator[str]:
         names = list(rows[0].ends)
         columns, rule = " | ".join(names), "|".join("--:" for _ in names)
         yield _MISHAPS.format(boot=BOOT, action=ACTION, columns=columns, rule=rule)
-        # The command without a mishap in real time is only what others are compared with.
+        # The command without a mishap in real time is only a baseline for other rows.
         yield from (f"| {mishap_line(row)} |\n" for row in rows if row.mishap.what or not row.mishap.real)
 
 

@@ -1,4 +1,4 @@
-"""Run a case: each with its own emulator and stack."""
+"""Runs a case with its own emulator and stack."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from tests.bench.watch import BenchClock, Watch
 from tests.support.stack import Stack
 
 _HANGS = 900.0
-"""Seconds after which a verb hangs."""
+"""The timeout of a verb in seconds."""
 
 
 class FailedError(Exception):
-    """The verb did not end in its time, or ended with an error."""
+    """Raised if a verb timed out or ended with an error."""
 
 
 @dataclass(frozen=True)
 class Measured:
     """
-    What one verb took.
+    The measurements of one verb.
 
     Attributes:
-        seconds: The time on the clock of the case.
+        seconds: The time on the case's clock.
         calls: Requests that reached the API.
-        refused: Those that were answered with 429.
+        refused: Requests that were answered with 429.
         provider_cpu: Processor seconds of the provider's process.
-        all_cpu: Those of all processes: the engine's, the program's and the provider's.
+        all_cpu: Processor seconds of all processes: the engine, the program and the provider.
         peak_kb: The peak memory of the provider's process.
     """
 
@@ -47,7 +47,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Done:
-    """A command that has ended: its seconds on the clock of the case, its exit code, its output and its processes."""
+    """A completed command: its seconds on the case's clock, its exit code, its output and its processes."""
 
     seconds: float
     code: int
@@ -63,7 +63,7 @@ class Row:
     Attributes:
         case: The measured case.
         verb: One of `VERBS`.
-        runs: What each repetition took.
+        runs: The measurements of each repetition.
         bound: The smallest possible number of seconds.
     """
 
@@ -98,12 +98,12 @@ class Row:
 
     @property
     def provider_cpu(self) -> float:
-        """The least processor time of the provider: other work of the machine only adds to it."""
+        """The minimum processor time of the provider: other load of the machine only increases the time."""
         return min(it.provider_cpu for it in self.runs)
 
     @property
     def all_cpu(self) -> float:
-        """The least processor time of all processes."""
+        """The minimum processor time of all processes."""
         return min(it.all_cpu for it in self.runs)
 
     @property
@@ -119,10 +119,10 @@ def run(case: Case, engine: Path, bound: Callable[[Case, str], float]) -> Iterat
     Args:
         case: The case.
         engine: Folder of the engine's binaries.
-        bound: The least seconds of a verb.
+        bound: Returns the smallest possible seconds of a verb.
 
     Raises:
-        FailedError: A verb failed, or left a container.
+        FailedError: A verb failed or left a container.
     """
     runs: dict[str, list[Measured]] = defaultdict(list)
     for _ in range(case.rounds):
@@ -149,7 +149,7 @@ def run(case: Case, engine: Path, bound: Callable[[Case, str], float]) -> Iterat
 
 
 def empty_up(engine: Path, rounds: int = 5) -> float:
-    """Seconds of an `up` of nothing: the median of several."""
+    """Return the seconds of an `up` of an empty program: the median of several runs."""
     case = Case("ours", 0)
     with tempfile.TemporaryDirectory(prefix="stacks-bench-") as folder, Emulator() as emulator:
         stack = stack_of(case, Path(folder) / "stack", engine, emulator)
@@ -160,7 +160,7 @@ def empty_up(engine: Path, rounds: int = 5) -> float:
 
 
 def _measure(stack: Stack, emulator: Emulator, clock: BenchClock, verb: str, at_once: int) -> Measured:
-    # Each verb finds a fresh window of the rate limit: what it takes must not depend on what ran before it.
+    # Each verb begins with a new window of the rate limit, so that earlier commands do not affect its time.
     emulator.api.limiter.forget()
     emulator.api.log.clear()
     done = command(stack, clock, verb, "--parallel", str(at_once))
@@ -179,13 +179,13 @@ def _measure(stack: Stack, emulator: Emulator, clock: BenchClock, verb: str, at_
 
 def command(stack: Stack, clock: BenchClock, verb: str, *arguments: str) -> Done:
     """
-    Run a command of the engine, watched, which may succeed or fail.
+    Run and watch an engine command, which may succeed or fail.
 
     Args:
         stack: The stack.
         clock: Its clock.
         verb: One of `VERBS`.
-        *arguments: More of the command.
+        *arguments: Further arguments of the command.
 
     Raises:
         FailedError: The command did not end.

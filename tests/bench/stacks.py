@@ -1,10 +1,10 @@
 """
-How long does `stacks-pulumi account` take, by the number of stacks and the backend?
+How long does `stacks-pulumi account` take, depending on the number of stacks and the backend?
 
     python tests/bench/stacks.py --stacks 50 300
 
-Each stack has four containers. The backends are those of the tests; the slow network holds each direction back for
-100 ms, so that a request takes 0.2 s. It prints a table in Markdown, and writes nothing.
+Each stack has four containers. The backends are those of the tests; the slow network delays each direction by 100 ms,
+so that a request takes 0.2 s. This program prints a table in Markdown and writes no file.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def backends(name: str) -> Iterator[Backend]:
 
 
 def say(line: str) -> None:
-    """Print a line now."""
+    """Print a line immediately."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
@@ -103,7 +103,7 @@ def fill(backend: Backend, emulator: Emulator, stacks: int) -> None:
 
 
 def account(backend: Backend, emulator: Emulator, stacks: int) -> float:
-    """Return how long the command takes. It has to see all that there is."""
+    """Return the duration of the command, which must find all containers."""
     variables: Mapping[str, Any] = {
         **os.environ,
         **backend.variables,

@@ -12,16 +12,16 @@ from tests.bench.mishaps import LIMITS, MishapRow
 from tests.bench.run import Row
 
 NEAR = 1.15
-"""The most that a verb may take, in multiples of the bound or of what a provider takes that does nothing."""
+"""The highest time of a verb, in multiples of the bound or of the time with a provider that does nothing."""
 DESTROY = 1.5
-"""The most for a `destroy`, in multiples of the bound."""
+"""The highest time of a `destroy`, in multiples of the bound."""
 AGREES = 0.1
-"""By how much scaled and real time may differ."""
+"""The allowed difference between scaled and real time."""
 POLLS = 2
-"""By how many calls they may: a poll more or less."""
+"""The allowed difference in calls: one poll more or less."""
 WINDOW_CALLS = 60
 UP_CALLS = {24: 90, 60: 200}
-"""The most calls of an `up` with children, by the number of containers."""
+"""The highest number of calls of an `up` with children, by the number of containers."""
 REFRESH_CALLS = 2
 REFRESH_CALLS_OF_200 = 205
 KB_A_CONTAINER = 80.0
@@ -68,7 +68,7 @@ def targets(rows: Sequence[Row], alone: Alone | None, mishaps: Sequence[MishapRo
 
 
 def _mishaps(rows: Sequence[MishapRow]) -> Iterator[Target]:
-    """The slowest of each kind, by host."""
+    """Return the slowest mishap of each kind, by host."""
     for kind, limit in LIMITS.items():
         for host in HOSTS:
             found = [row for row in rows if row.mishap.kind == kind and host in row.ends]
@@ -80,7 +80,7 @@ def _mishaps(rows: Sequence[MishapRow]) -> Iterator[Target]:
 
 
 def _idle(row: Row, rows: Sequence[Row]) -> Row | None:
-    """The same verb of the same stack with a provider that does nothing."""
+    """Return the row of the same verb and stack with a provider that does nothing."""
     return next((it for it in rows if it.case == row.case.idle() and it.verb == row.verb), None)
 
 
@@ -134,7 +134,7 @@ def _beside_idle(hosts: Sequence[Row], rows: Sequence[Row]) -> Iterator[Target]:
 
 
 def _growth(hosts: Sequence[Row]) -> Iterator[Target]:
-    """Whether any part of ours takes time with the square of the containers."""
+    """Yield targets that fail if a part of our time grows with the square of the number of containers."""
     for verb in VERBS:
         small, large = (
             [row for row in hosts if row.case.provider == "ours" and _is(row, verb, what)]
@@ -171,7 +171,7 @@ def _agreements(rows: Sequence[Row]) -> Iterator[Target]:
 
 
 def agreements(rows: Sequence[Row]) -> Iterator[tuple[Row, Row]]:
-    """Yield the three rows that were measured in both clocks: in scaled and in real time."""
+    """Yield the three rows that were measured in both scaled and real time."""
     ours = [row for row in rows if row.case.provider == "ours"]
     for real in ours:
         if real.case.real and (real.verb, real.case.what) in {

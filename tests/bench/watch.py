@@ -1,10 +1,10 @@
 """
-Watch the processes of one command of the engine: processor time and memory. And move the clock that they wait by.
+Watches the processor time and memory of an engine command's processes, and moves the clock on which they wait.
 
-While a thread waits, for a boot, a poll or a window of the rate limit, and no process works, the clock runs many times
-as fast (`FASTEST`). While any computes, or waits for a processor or a disk, and while none waits, it runs as any clock
-does. So a wait takes a fraction of its time, and the work of the engine and of the providers takes as many seconds of
-this clock as of any other.
+The clock runs fast (`FASTEST`) while a thread waits for a boot, a poll or a window of the rate limit, and no process
+works. It runs at normal speed while any process computes or waits for a processor or a disk, and while no thread waits.
+So a wait takes a fraction of its time, but the work of the engine and the providers takes the same time as on a real
+clock.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ class BenchClock(DrivenClock):
     The clock of the emulator and of the stacks on it.
 
     Args:
-        file: A new file for what the processes share; without one it runs as any clock does.
+        file: A new file that the processes share; without a file, the clock runs at normal speed.
     """
 
     def __init__(self, file: Path | None) -> None:
         super().__init__(speed=FASTEST if file else 1.0)
         self._began = time.time()
         self._shared = None if file is None else SharedClock(file, new=True)
-        # The other providers are in this repository, and not installed.
+        # The other providers are in this repository and not installed.
         self.environment = {"PYTHONPATH": str(_ROOT)}
         if file is not None:
             self.environment = {
@@ -53,16 +53,16 @@ class BenchClock(DrivenClock):
         return self._began + self._shared.now() if self._shared else super().now()
 
     def wall(self) -> float:
-        """Return the same: nothing drives it."""
+        """Return the same time: no test advances this clock."""
         return self.now()
 
     def passed(self, seconds: float, worked: float) -> None:
         """
-        Let time pass.
+        Move the clock after some real time.
 
         Args:
-            seconds: How much real time.
-            worked: In how much of it a process worked.
+            seconds: The seconds of real time.
+            worked: The part of these seconds in which a process worked.
         """
         if self._shared is not None:
             fast = FASTEST if self._shared.is_waited_for() else 1.0
@@ -70,14 +70,14 @@ class BenchClock(DrivenClock):
             self._shared.move(at_work + (seconds - at_work) * fast)
 
     def begin(self) -> None:
-        """Begin with processes that do not wait."""
+        """Reset the numbers of waiting threads."""
         if self._shared is not None:
             self._shared.forget()
 
 
 class Watch:
     """
-    Looks at the processes of a session until `stop`.
+    Observes the processes of a session until `stop`.
 
     Args:
         session: Its id.
@@ -85,7 +85,7 @@ class Watch:
 
     Attributes:
         provider_cpu: Seconds of processor time of the providers' processes.
-        all_cpu: Those of all processes: the engine's, the program's and the providers'.
+        all_cpu: Seconds of processor time of all processes: the engine, the program and the providers.
         peak_kb: The peak memory of a provider's process.
     """
 
@@ -96,7 +96,7 @@ class Watch:
         self._cpu: dict[int, float] = {}
         self._providers: set[int] = set()
         self._others: set[int] = set()
-        # A kernel may not count them.
+        # Some kernels do not count these values.
         files = (f"/proc/pressure/{name}" for name in ("cpu", "io"))
         self._pressure = [os.open(file, os.O_RDONLY) for file in files if os.access(file, os.R_OK)]
         self._ended = threading.Event()
@@ -104,7 +104,7 @@ class Watch:
         self._thread.start()
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop observing."""
         self._ended.set()
         self._thread.join()
         for file in self._pressure:
@@ -125,20 +125,20 @@ class Watch:
                 self._scan()
                 scanned = time.monotonic()
             for pid in self._cpu:
-                # One that has ended keeps what it had used.
+                # An ended process keeps its last value.
                 with contextlib.suppress(OSError):
-                    # The kernel's number for the clock of all threads of another process.
+                    # The kernel's clock id for all threads of another process.
                     self._cpu[pid] = time.clock_gettime(~pid << 3 | 2)
             now, used_now = time.monotonic(), self._used()
             self._clock.passed(now - before, used_now - used)
             before, used = now, used_now
 
     def _used(self) -> float:
-        """Seconds so far in which the processes worked, or the emulator did, which is in this one."""
+        """Return the seconds so far in which the processes worked, or the emulator in this process."""
         return self.all_cpu + time.process_time() - time.thread_time() + self._held_up()
 
     def _held_up(self) -> float:
-        """Seconds so far in which any process of the machine had to wait for a processor or a disk."""
+        """Return the seconds so far in which any process of the machine waited for a processor or a disk."""
         lines = [os.pread(file, 200, 0).split(b"\n", 1)[0] for file in self._pressure]
         return sum(int(line.rpartition(b"=")[2]) for line in lines) / 1e6
 
@@ -146,7 +146,7 @@ class Watch:
         for name in os.listdir("/proc"):  # noqa: PTH208  (fifty times a second)
             if not name.isdecimal() or (pid := int(name)) in self._others:
                 continue
-            # A process may end while it is looked at.
+            # A process may end during this check.
             with contextlib.suppress(OSError):
                 if os.getsid(pid) != self._session:
                     self._others.add(pid)

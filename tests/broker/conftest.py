@@ -1,4 +1,4 @@
-"""A broker that listens, in front of an emulator that listens, with people who sign and clients that ask."""
+"""A listening broker in front of a listening emulator, with approvers and clients."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ STACK: Final = "shop/prod"
 
 
 class HurriedClock:
-    """A clock that runs as fast as that of the emulator, and can be driven."""
+    """A clock that runs as fast as the emulator's clock, and that a test can advance."""
 
     def __init__(self) -> None:
         self._there = fast_clock()
@@ -79,7 +79,7 @@ class Client:
 
 
 def create(name: str, template: str = "nodejs", plan: str = "basic", **more: Any) -> dict[str, Any]:
-    """Return the body of a create."""
+    """Return the body of a create request."""
     return {"name": name, "template": template, "plan": plan, **more}
 
 
@@ -100,7 +100,7 @@ class Bench:
         self.path, self.emulator = path, emulator
         self.clock = clock or HurriedClock()
         start.init(path)
-        # What no test of a broker runs would be a mistake of its settings.
+        # The pack's settings, because a gate without a pack would be a mistake.
         shutil.rmtree(path / "packs")
         key = path / "key"
         key.write_text(emulator.key, encoding="utf-8")
@@ -121,7 +121,7 @@ class Bench:
         (self.path / "gate.yaml").write_text(yaml.safe_dump(given), encoding="utf-8")
 
     def start(self, tls: Tls | None = None, listen: str = "127.0.0.1:0") -> None:
-        """Start the broker; after a stop, on the same ledger."""
+        """Start the broker; after a stop, with the same ledger."""
         self.folder = folders.Folder(self.path, self.clock)
         server = Server(self.folder, listen, tls, clock=self.clock)
         listens = threading.Event()
@@ -132,7 +132,7 @@ class Bench:
         self.server, self.url = server, server.url
 
     def stop(self) -> None:
-        """Stop the broker, after what is under way."""
+        """Stop the broker after the requests in progress."""
         if self._running is not None:
             server, thread = self._running
             server.stop()
@@ -161,7 +161,7 @@ class Bench:
         )
 
     def change(self, *permits: Mapping[str, Any], **more: Any) -> dict[str, Any]:
-        """Return a change, with a number for each permit that has none."""
+        """Return a change, with numbers for permits without a number."""
         numbered = [{"n": number, **permit} for number, permit in enumerate(permits, start=1)]
         return {
             "version": 1,
@@ -188,7 +188,7 @@ class Bench:
         return self.client(answer.json()["token"])
 
     def made(self, name: str, **more: Any) -> dict[str, Any]:
-        """Return a container that was there before, as the platform lists it."""
+        """Create a container before the change; return it as the platform lists it."""
         ids = self.emulator.load([{"name": name, "template": "nodejs", "plan": "basic", **more}])
         return self.listed(ids[0])
 
@@ -198,16 +198,16 @@ class Bench:
 
     @property
     def owner(self) -> Client:
-        """A client that has the key itself, and does not ask the broker."""
+        """A client that has the key itself and does not use the broker."""
         return Client(self.emulator.url, self.emulator.key)
 
     @property
     def names(self) -> list[str]:
-        """The names of the containers that there are."""
+        """The names of the existing containers."""
         return sorted(one.name for one in self.emulator.state.containers.values())
 
     def journal(self, decision: str = "") -> list[dict[str, Any]]:
-        """Return the lines of the journal; of some decision."""
+        """Return the lines of the journal, by default of all decisions."""
         rows = [dict(row) for row in self.ledger.rows("select * from journal order by id")]
         return [row for row in rows if decision in row["decision"]]
 
@@ -235,12 +235,12 @@ def permit(endpoint: str, body: Mapping[str, Any] | None = None, **more: Any) ->
 
 
 def literal(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the constraint of a container that exists."""
+    """Return the constraint of an existing container."""
     return {"is": row["id"], "created_at": row["created_at"]}
 
 
 def add_twice(bench: Bench) -> list[AllowedIp]:
-    """Add an address whose answer is lost, and which two looks do not find; return the entries: one has it."""
+    """Add an address with a lost answer that two reads do not find; return the entries. One entry has the address."""
     bench.emulator.platform.duplicate_ips = True
     web, body = bench.made("web", allowed_ips=["198.51.100.7"]), {"ip_address": "198.51.100.9"}
     grant = bench.granted(permit("allowed_ips.add", body, ids={"container_id": literal(web)}))
@@ -254,7 +254,7 @@ def add_twice(bench: Bench) -> list[AllowedIp]:
 
 
 Benches: TypeAlias = Callable[..., Bench]
-"""Makes a bench with some settings."""
+"""Creates a bench with some settings."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A platform without HTTP whose clock stands still, and an emulator that listens on the loopback interface."""
+"""A platform without HTTP and with a stopped clock, and an emulator that listens on the loopback interface."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 collect_ignore = ["test_contract.py"] if sys.version_info < (3, 11) else []
 
 MORNING = 1_779_000_000.0
-"""2026-05-17T06:40:00Z: no night and no end of a month is near."""
+"""2026-05-17T06:40:00Z: no midnight and no end of a month is near."""
 
 
 class OneAccount(Platform):
-    """A platform with one account and one key, whose clock only moves when it is driven."""
+    """A platform with one account and one key. Its clock moves only if a test advances it."""
 
     def __init__(self, **pace: Any) -> None:
         settings = {
@@ -41,17 +41,17 @@ class OneAccount(Platform):
         self.own_key: ApiKey = self.state.keys[0]
 
     def create(self, name: str = "app", template: str = "nodejs", **fields: Any) -> Container:
-        """Create a container; it is still pending."""
+        """Create a container, which is still pending."""
         return containers.create(self, self.own_key, {"name": name, "template": template, **fields})
 
     def running(self, name: str = "app", template: str = "nodejs", **fields: Any) -> Container:
-        """Create a container and let it boot."""
+        """Create a container and wait until it has booted."""
         made = self.create(name, template, **fields)
         self.pass_time(self.pace.boot_seconds)
         return made
 
     def pass_time(self, seconds: float) -> None:
-        """Advance the clock, and carry out everything that is due."""
+        """Advance the clock and perform everything that is due."""
         self.clock.advance(seconds)
         self.settle()
 
@@ -70,7 +70,7 @@ class Caller:
         return self.session.request(method, f"{self.emulator.url}{path}", json=body, **options)
 
     def create(self, name: str, template: str = "nodejs", **fields: Any) -> str:
-        """Create a container, let it boot, and return its id."""
+        """Create a container, wait until it has booted, and return its id."""
         answer = self("POST", "/containers", {"name": name, "template": template, **fields})
         assert answer.status_code == 202, answer.text
         self.emulator.advance(self.emulator.platform.pace.boot_seconds)

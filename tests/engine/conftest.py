@@ -31,7 +31,7 @@ def engine() -> Path:
 
 @pytest.fixture(scope="session")
 def yaml_language_host(engine: Path) -> Path:
-    """Return the folder of the language host for YAML programs, which `make engine` puts beside the engine."""
+    """Return the folder of the language host for YAML programs, which `make engine` puts next to the engine."""
     return engine
 
 
@@ -58,7 +58,7 @@ emulator = emulators.for_stacks
 
 @pytest.fixture
 def make_stack(request: pytest.FixtureRequest, tmp_path: Path, engine: Path) -> Callable[..., Stack]:
-    """Make a stack on an emulator's account; a test can make several."""
+    """Return a function that creates a stack on an emulator's account."""
     made: list[Stack] = []
     passphrase = request.node.get_closest_marker("passphrase") is not None
 

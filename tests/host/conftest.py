@@ -1,4 +1,4 @@
-"""Fixtures for the host tests: an emulator, and a real host process that is configured for it."""
+"""Fixtures for the host tests: an emulator, and a real host process that uses this emulator."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
-    """An emulator with short boots and a fast clock; the test fails if a fault did not fire."""
+    """Run an emulator with short boots and a fast clock; the test fails if a fault did not fire."""
     with Emulator(boot_seconds=0.5, clock=fast_clock()) as api:
         yield api
         left = [fault for fault in api.faults.left() if fault.times is not None]
@@ -35,9 +35,9 @@ PATIENT: Final = {"stacks_pulumi.resources._restarts": {"GRACE": 1.0 * SPEED}}
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """
-    Run a test with the hosts of its marker `hosts`; without one with the dynamic host.
+    Run a test with the hosts in its marker `hosts`, by default with the dynamic host.
 
-    Both hosts call the same resources. The tests with the marker are about how a host writes values, errors and lines.
+    Both hosts call the same resources. Tests with the marker check the values, errors and lines that a host writes.
     """
     if "host_kind" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("hosts")
@@ -47,7 +47,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def make_host(host_kind: str) -> Iterator[Callable[..., Host]]:
-    """Start a host for an emulator with a fast clock. The test fails if the host wrote any output, such as a key."""
+    """Return a function that starts a host with a fast clock. The test fails if the host wrote any output."""
     made: list[Host] = []
 
     def make(

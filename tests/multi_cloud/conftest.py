@@ -1,7 +1,7 @@
 """
 Fixtures for stacks of two clouds: an emulator of STACKS, and Pulumi's Kubernetes provider, which renders to files.
 
-There is no cluster: the provider of a stack has a folder for its manifests.
+There is no cluster: the provider of a stack writes its manifests into a folder.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ emulator = emulators.for_stacks
 
 @pytest.fixture
 def benches(tmp_path: Path, emulator: Emulator) -> Iterator[Callable[..., Bench]]:
-    """Make brokers in front of the emulator."""
+    """Return a function that creates brokers in front of the emulator."""
     made: list[Bench] = []
 
     def make(**settings: Any) -> Bench:
@@ -54,13 +54,13 @@ def benches(tmp_path: Path, emulator: Emulator) -> Iterator[Callable[..., Bench]
 
 @pytest.fixture
 def make(tmp_path: Path, built: Kubernetes) -> Make:
-    """Make a stack with the provider; without a key if none is given."""
+    """Return a function that creates a stack with the provider; by default without a key."""
 
     def made(key: str = "", url: str = "") -> Stack:
         config = {"stacks:apiKey": key, "stacks:baseUrl": url} if key else {}
         stack = Stack(tmp_path / "stack", ensure().bin, config, python_path=built.sdk)
         install(built, Path(stack.env["PULUMI_HOME"]))
-        # No test finds the cluster of whoever runs it.
+        # No test may find the cluster of the user who runs it.
         stack.env["HOME"] = str(stack.folder)
         stack.env.pop("KUBECONFIG", None)
         return stack
@@ -75,7 +75,7 @@ def stack(make: Make, emulator: Emulator) -> Stack:
 
 
 def install(built: Kubernetes, home: Path) -> None:
-    """Make the provider one of the engine's plugins, as `pulumi plugin install` does."""
+    """Install the provider as a plugin of the engine, as `pulumi plugin install` does."""
     plugin = home / "plugins" / built.plugin.name
     plugin.mkdir(parents=True)
     for file in built.plugin.iterdir():

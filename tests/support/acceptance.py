@@ -1,4 +1,4 @@
-"""Acceptance runs on emulated platforms: whole ones, and ones that are killed."""
+"""Acceptance runs on emulated platforms: complete runs and killed runs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OWN: Final = ("orders", "shop", "mail")
 
 @contextmanager
 def emulated(*readings: Reading, **settings: Any) -> Iterator[Emulator]:
-    """A platform with three containers of the account's owner, whose clock advances only while the run waits."""
+    """Run a platform with three containers of the account's owner. Its clock advances only while a run waits."""
     pace: dict[str, Any] = {"boot_seconds": 8, "action_seconds": 2, "delete_seconds": 4, "backup_seconds": 4}
     with Emulator(**{**pace, **settings}) as api:
         api.freeze()
@@ -36,27 +36,27 @@ def emulated(*readings: Reading, **settings: Any) -> Iterator[Emulator]:
 
 
 def wire_to(api: Emulator, transport: Any = None) -> Wire:
-    """Return what sends requests to an emulator, on its clock."""
+    """Return a `Wire` to an emulator, on the emulator's clock."""
     return Wire(api.url, api.key, api.advance, api.clock.now, transport)
 
 
 def walk_on(api: Emulator, max_usd: float = EVERYTHING, wire: Wire | None = None, **options: Any) -> Walk:
-    """Return a run on the emulator's clock."""
+    """Return an acceptance run on the emulator's clock."""
     return Walk(wire or wire_to(api), Record(PREFIX), max_usd=Decimal(str(max_usd)), **options)
 
 
 def left_on(api: Emulator) -> list[str]:
-    """Return the containers on the platform that are not the owner's."""
+    """Return the platform's containers except for the owner's."""
     api.advance(60)
     return [it.name for it in api.state.containers.values() if not it.name.lower().endswith(OWN)]
 
 
 class _KilledError(BaseException):
-    """The process is gone."""
+    """Raised if the process was killed."""
 
 
 class _Mortal:
-    """Sends requests until the process is killed: before one is sent, or before its answer is read."""
+    """Sends requests until the process is killed, before a request is sent or before its answer is read."""
 
     def __init__(self, api: Emulator, at: int, *, sent: bool) -> None:
         self._send = Transport(api.url, api.key, SYSTEM_CLOCK)
@@ -73,7 +73,7 @@ class _Mortal:
 
 
 def killed_and_swept(api: Emulator, file: Path, at: int, *, sent: bool) -> list[str]:
-    """Kill a run at its request of that number, sweep from its record alone, and return what the sweep says is left."""
+    """Kill a run at a request number, sweep only from its record, and return the reported remaining containers."""
     record = Record(PREFIX, file, api.url)
     record.create()
     walk = Walk(wire_to(api, _Mortal(api, at, sent=sent)), record, max_usd=Decimal(EVERYTHING))

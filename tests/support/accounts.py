@@ -1,4 +1,4 @@
-"""Accounts with running containers, made without the program and without the time of a boot."""
+"""Accounts with running containers, which are created without a program and without the time of a boot."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from stacks_pulumi.emulator import Emulator, containers
 
 def running(api: Emulator, name: str, template: str = "nodejs", *, key: str = "default", **body: Any) -> str:
     """
-    Make a running container.
+    Create a running container.
 
     Args:
         api: The emulator.
@@ -37,11 +37,11 @@ def addresses(api: Emulator, container: str) -> dict[str, tuple[str, str]]:
 
 def fewest_addresses(api: Emulator, at_first: int) -> int:
     """
-    Return the smallest number of entries that the list of allowed addresses had during all requests.
+    Return the smallest number of entries in the list of allowed addresses during all requests.
 
     Args:
         api: The emulator, which has one container with external access.
-        at_first: How many entries there were before the first request.
+        at_first: The number of entries before the first request.
     """
     count = fewest = at_first
     for request in api.requests:

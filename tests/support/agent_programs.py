@@ -1,4 +1,4 @@
-"""Programs of an agent: one with all that is allowed, and hostile ones, each with the rule that it breaks."""
+"""Programs of an agent: one with everything that is allowed, and hostile ones, each with the rule that it breaks."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ DEEP = "resources: {}\nvariables: {x: " + "[" * 3_000 + "]" * 3_000 + "}\n"
 
 
 def repeated(step: Callable[[str], Any], first: Any = "x" * 100) -> dict[str, Any]:
-    """Return a program in which each of forty variables is made from the one before."""
+    """Return a program with forty variables, in which each variable contains the previous one."""
     return {
         "resources": {},
         "variables": {"v0": first, **{f"v{one}": step(f"${{v{one - 1}}}") for one in range(1, 40)}},

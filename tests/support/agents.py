@@ -1,4 +1,4 @@
-"""An agent of a stack of the engine tests: its broker, a client, and the server here or as a process."""
+"""An agent of a stack in the engine tests, with a broker, a client, and a server in this process or as a command."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class Agent:
     Args:
         api: The platform.
         folder: A new folder, for the broker, the stack, the records and the audit log.
-        policy: What its budget allows beside `POLICY`.
+        policy: The permissions of its budget in addition to `POLICY`.
         settings: More settings of the broker.
-        bench: A broker that is there; by default a new one.
+        bench: An existing broker; by default a new one.
     """
 
     def __init__(
@@ -73,16 +73,16 @@ class Agent:
 
     @contextmanager
     def environment(self) -> Iterator[None]:
-        """Let this process have the stack's environment."""
+        """Set the stack's environment in this process."""
         with mock.patch.dict(os.environ, self.stack.env, clear=True):
             yield
 
     def desk(self, *, may_apply: bool = True) -> tools.Desk:
-        """Return the server's desk, in this process; `environment` has to last as long."""
+        """Return the server's desk in this process; `environment` must be active."""
         return tools.opened(self.stack.folder, None, may_apply=may_apply, strict=False)[0]
 
     def in_process(self, story: Callable[[Talk], Awaitable[None]], *, may_apply: bool = True) -> tools.Desk:
-        """Let a client talk to the server in this process; return the server's desk."""
+        """Connect a client to a server in this process; yield the server's desk."""
 
         async def run() -> None:
             audit = Audit(desk.folder / "audit.jsonl")
@@ -98,11 +98,11 @@ class Agent:
         return desk
 
     def over_pipes(self, story: Callable[[Talk], Awaitable[None]], *words: str) -> None:
-        """Let a client talk to the command `stacks-pulumi mcp`."""
+        """Connect a client to the command `stacks-pulumi mcp`."""
         anyio.run(self.talking, story, *words)
 
     async def talking(self, story: Callable[[Talk], Awaitable[None]], *words: str) -> None:
-        """Let a client talk to the command `stacks-pulumi mcp`, beside another one."""
+        """Connect a client to the command `stacks-pulumi mcp`, in parallel with another client."""
         server = StdioServerParameters(
             command=sys.executable,
             args=["-m", "stacks_pulumi", "mcp", "-C", str(self.stack.folder), *words],
@@ -112,7 +112,7 @@ class Agent:
             await story(Talk(client))
 
     def approve(self, command: str, name: str = "ann") -> str:
-        """Let a person run the command that the agent shows them; return what it says."""
+        """Run the command that the agent shows, as a person would; return its output."""
         command = command.replace("stacks-pulumi", f"{sys.executable} -m stacks_pulumi", 1)
         words = shlex.split(command.replace("FILE", str(keys() / name)))
         done = subprocess.run(
@@ -128,7 +128,7 @@ class Agent:
 
 class Talk:
     """
-    Calls of a client, with what it got.
+    The calls of a client and its answers.
 
     Args:
         client: The client.
@@ -140,7 +140,7 @@ class Talk:
         self.progress: list[str] = []
 
     async def __call__(self, tool: str, **arguments: Any) -> dict[str, Any]:
-        """Call a tool that succeeds; return its result."""
+        """Call a tool, which must succeed; return its result."""
         result = await self.client.call_tool(tool, arguments, progress_callback=self._note)
         self.answers.append(result.model_dump_json())
         assert not result.is_error, result.content
@@ -148,7 +148,7 @@ class Talk:
         return result.structured_content
 
     async def fails(self, tool: str, **arguments: Any) -> str:
-        """Call a tool that fails; return its error."""
+        """Call a tool, which must fail; return its error."""
         result = await self.client.call_tool(tool, arguments, progress_callback=self._note)
         self.answers.append(result.model_dump_json())
         assert result.is_error, result

@@ -1,8 +1,8 @@
 """
-Backends of Pulumi other than files: an S3 server and PostgreSQL, which run on this machine, each behind a slow network.
+Two Pulumi backends on this machine, each behind a slow network: an S3 server and PostgreSQL.
 
-The S3 server is built once from its Go modules, into the cache of the engines. PostgreSQL is the machine's own; on a
-machine without it, Debian's packages are asked for it, if this process may.
+The S3 server is built once from its Go modules into the engine cache. PostgreSQL is the installed one; if it is
+missing, it is installed from Debian's packages if this process may.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from tools.engine.engine import EngineUnavailableError
 _S3_MODULE: Final = "s3_server"
 _S3_PACKAGE: Final = "github.com/versity/versitygw/cmd/versitygw"
 PASSWORD: Final = "hunter2/+"
-"""A password of which an address needs another spelling."""
+"""A password that must be escaped in an address."""
 _PLACES: Final = (
     "/usr/lib/postgresql/*/bin",
     "/usr/local/bin",
@@ -59,9 +59,9 @@ class Backend:
 
     Attributes:
         url: Its address for Pulumi, through the slow network.
-        variables: The variables that have the login.
-        password: What no output may have.
-        network: The network before it.
+        variables: The environment variables with the login.
+        password: The password, which must not be in any output.
+        network: The network in front of it.
     """
 
     url: str
@@ -71,7 +71,7 @@ class Backend:
 
 
 def write(backend: Backend, objects: Mapping[str, bytes]) -> None:
-    """Write objects into a backend, by their keys, as the engine writes them; without its delays."""
+    """Write objects into a backend by their keys, in the engine's form and without delays."""
     if backend.url.startswith("file://"):
         for key, content in objects.items():
             file = Path(backend.url.removeprefix("file://")) / key
@@ -105,7 +105,7 @@ def write(backend: Backend, objects: Mapping[str, bytes]) -> None:
 
 
 def move(stack: Stack, backend: Backend) -> None:
-    """Let a new stack have its state in a backend, with the configuration that it has."""
+    """Move the state of a new stack to a backend and keep its configuration."""
     settings = stack.folder / "Pulumi.dev.yaml"
     kept = settings.read_bytes()
     settings.unlink()
@@ -116,11 +116,11 @@ def move(stack: Stack, backend: Backend) -> None:
 
 class Network:
     """
-    A TCP proxy that holds each piece of data back for some time.
+    A TCP proxy that delays each piece of data.
 
     Args:
-        listens: Where the server listens, on this machine.
-        seconds: For how long each direction holds it back.
+        listens: The port of the server on this machine.
+        seconds: The delay of each direction.
     """
 
     def __init__(self, listens: Path, seconds: float = 0.0) -> None:
@@ -131,7 +131,7 @@ class Network:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        """Accept no more connections."""
+        """Stop accepting connections."""
         self._listener.close()
 
     def _accept(self) -> None:
@@ -150,10 +150,10 @@ class Network:
                 threading.Thread(target=self._pass_on, args=pair, daemon=True).start()
 
     def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
-        """Send on what comes, each piece when it is due: one that waits does not hold up the next."""
+        """Forward each piece of data when it is due; the delays of several pieces overlap."""
         held: list[tuple[float, bytes]] = []
         open_ = True
-        # The other direction may close both sockets meanwhile.
+        # The other direction may close both sockets in the meantime.
         with contextlib.suppress(OSError, ValueError):
             while open_ or held:
                 wait = max(held[0][0] - time.monotonic(), 0) if held else None
@@ -190,7 +190,7 @@ def s3_server() -> Path:
 
 @functools.cache
 def postgresql() -> Path:
-    """Return the folder of PostgreSQL's programs; on a machine that has none and cannot get it, the test is skipped."""
+    """Return the folder of PostgreSQL's programs; if it cannot be found or installed, skip the test."""
     found = _postgresql()
     if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
         for words in (["update"], ["install", "--yes", "--no-install-recommends", "postgresql"]):
@@ -273,18 +273,22 @@ BACKENDS: Final[Mapping[str, Callable[[float], contextlib.AbstractContextManager
     "s3": s3,
     "postgres": postgres,
 }
-"""Name -> what runs it, behind a network that is slow by some seconds."""
+"""Name -> the function that runs the backend behind a slow network."""
 
 
 @contextlib.contextmanager
 def _folder() -> Iterator[Path]:
-    """Yield a folder for a server. The path of a socket in it is short enough, unlike in a folder of pytest."""
+    """Yield a folder for a server. Unlike in a folder of pytest, the path of a socket in it is short enough."""
     with tempfile.TemporaryDirectory(prefix="backend-") as name:
         yield Path(name)
 
 
 def _unprivileged(*paths: Path) -> str | None:
-    """Return the user for a server that refuses to run as root, to whom the paths are given; `None` if this is one."""
+    """
+    Return an unprivileged user for a server, and give the paths to this user; `None` if not root.
+
+    PostgreSQL refuses to run as root.
+    """
     if os.geteuid() != 0:
         return None
     users = {one.pw_name for one in pwd.getpwall()}
@@ -298,7 +302,7 @@ def _unprivileged(*paths: Path) -> str | None:
 def _running(
     words: Sequence[Path | str], listens: Path, seconds: float, user: str | None = None
 ) -> Iterator[Network]:
-    """Run a server that listens on a socket of this machine; yield the network in front of it."""
+    """Run a server on a socket of this machine; yield the network in front of the server."""
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, user=user)
         try:
@@ -313,7 +317,7 @@ def _running(
             sys.stderr.write(log.read().decode(errors="replace"))
             raise
         finally:
-            # It asks PostgreSQL for its fast end, which disconnects the clients.
+            # SIGINT requests PostgreSQL's fast shutdown, which disconnects the clients.
             process.send_signal(signal.SIGINT)
             process.wait()
 

@@ -1,4 +1,4 @@
-"""Children that are left to the deletion of their container, when it is replaced: for tests on two engines."""
+"""Children that are deleted with their container when it is replaced: for tests on two engines."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DELETIONS = frozenset({"allowed_ips.remove", "connections.delete", "backups.unpi
 
 def replaced(stack: Stack, emulator: Emulator, name: str) -> set[str]:
     """
-    Replace a container by one with this name: with `web`, its own, the old one is deleted first.
+    Replace a container with one of this name; with its own name `web`, the old container is deleted first.
 
     Returns:
         The requests that deleted children.
@@ -41,10 +41,10 @@ def replaced(stack: Stack, emulator: Emulator, name: str) -> set[str]:
 
 def fails_and_is_given_up(stack: Stack, emulator: Emulator) -> set[str]:
     """
-    Replace a container whose deletion fails, and then take the change back.
+    Replace a container whose deletion fails, then revert the change.
 
     Returns:
-        The kinds of children that the account had in between.
+        The kinds of children in the account before the revert.
     """
     _create(stack)
     emulator.faults.add("containers.delete", 500, times=None)
@@ -57,7 +57,7 @@ def fails_and_is_given_up(stack: Stack, emulator: Emulator) -> set[str]:
     left = {kind for kind, found in contents(emulator).items() if found}
     stack.program(_PROGRAM.format(name="web", plan="basic"))
     stack.up()
-    # A backup cannot be recognised, so there is a new one.
+    # A backup cannot be recognised, so the update creates a new backup.
     _whole(stack, emulator, "web", pinned=2 if "pinned" in left else 1)
     return left - {"containers"}
 
@@ -69,7 +69,7 @@ def _create(stack: Stack) -> None:
 
 
 def _whole(stack: Stack, emulator: Emulator, name: str, *, pinned: int) -> None:
-    """Check that the account has what the program wants, and the state what the account has."""
+    """Check that the account agrees with the program, and the state with the account."""
     found = contents(emulator)
     assert len(found.pop("pinned")) == pinned
     assert found == {

@@ -1,5 +1,5 @@
 """
-Two clocks for tests: one whose waits take no real time, also with many threads, and a fast one for whole processes.
+Two clocks for tests: one whose waits take no real time, even with many threads, and a fast clock for processes.
 """
 
 from __future__ import annotations
@@ -15,23 +15,27 @@ from tests.support.waiting import PATIENCE
 __all__ = ["SPEED", "FakeClock", "begin", "fast_clock", "fast_wall"]
 
 SPEED: Final = 10.0
-"""How many seconds pass in one second for an account and the stacks on it. A create that may take ten minutes still has
-one on a loaded machine, where it takes ten seconds."""
+"""
+The speed of an account's clock and of its stacks, in seconds per second.
+
+At this speed, the ten minutes for a create are one minute of real time; on a loaded machine, a create takes ten
+seconds.
+"""
 
 
 class _Timeline:
-    """What the fast clocks of one test have in common, also those of its processes."""
+    """The start time that the fast clocks of a test and of its processes share."""
 
     begun = time.time()
 
 
 def begin() -> None:
-    """Let the fast clocks of a new test have the present time."""
+    """Start the fast clocks of a new test at the present time."""
     _Timeline.begun = time.time()
 
 
 def fast_wall() -> float:
-    """Return what a fast clock has now, in seconds since the Unix epoch, if nothing has driven it."""
+    """Return the time of a fast clock that was not advanced, in seconds since the Unix epoch."""
     return _Timeline.begun + (time.time() - _Timeline.begun) * SPEED
 
 
@@ -44,8 +48,8 @@ class FakeClock:
     """
     A clock that stands still until every thread waits.
 
-    In one thread, a sleep advances the clock. For many threads there is `run`: it starts them, and whenever all of them
-    sleep, it advances the clock to the moment at which the first of them wakes.
+    In one thread, a sleep advances the clock. For many threads, `run` starts them. Whenever all of them sleep, it
+    advances the clock until the first thread wakes.
     """
 
     def __init__(self, wall: float = 1_800_000_000.0) -> None:
@@ -95,7 +99,7 @@ class FakeClock:
         def carry_out(index: int, job: Callable[[], Any]) -> None:
             try:
                 outcomes[index] = job()
-            except BaseException as error:  # noqa: BLE001  (it is handed to the test)
+            except BaseException as error:  # noqa: BLE001  (the test gets it)
                 outcomes[index] = error
 
         self._crew = [
@@ -121,8 +125,8 @@ class FakeClock:
             if any(thread not in self._asleep for thread in alive):
                 return False
             conditions = [condition for _wake, condition in self._asleep.values()]
-            # A notified thread is in `_asleep` until it runs, but no longer among the waiters of its condition.
-            return all(len(c._waiters) == conditions.count(c) for c in conditions)  # type: ignore[attr-defined]  # no public attribute has the waiters
+            # A notified thread stays in `_asleep` until it runs, but its condition no longer lists it as a waiter.
+            return all(len(c._waiters) == conditions.count(c) for c in conditions)  # type: ignore[attr-defined]  # not public
 
     def _wake_next(self) -> None:
         with self._lock:

@@ -1,4 +1,4 @@
-"""The codes in what a user sees: at the end of every error, and nowhere else."""
+"""The codes in a user's output: at the end of every error, and nowhere else."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _CODE = re.compile(rf" \[(?:{'|'.join(typing.get_args(ErrorCode))})\]")
 
 
 def has_a_code(text: str) -> bool:
-    """Return whether there is a code anywhere in a text."""
+    """Return whether a text contains a code at any place."""
     return _CODE.search(text) is not None
 
 
 def has_one_code(text: str) -> bool:
-    """Return whether a text has one code, which is its end."""
+    """Return whether a text contains exactly one code, at its end."""
     return [found.end() for found in _CODE.finditer(text)] == [len(text)]

@@ -1,4 +1,4 @@
-"""Everything in an account that resources can manage, by kind, in a form for comparisons in tests."""
+"""All manageable objects in an account, by kind, in a form for comparisons in tests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def contents(emulator: Emulator) -> dict[str, list[str]]:
     """
     Return the containers, allowed addresses, VPN clients, connections and pinned backups.
 
-    Without objects that the platform adds by itself: the caller's own address and a VPN's first client.
+    Objects that the platform adds by itself are left out: the caller's own address and a VPN's first client.
     """
     with emulator.platform.lock:
         state = emulator.state
@@ -44,7 +44,7 @@ def contents(emulator: Emulator) -> dict[str, list[str]]:
 
 
 def managed(emulator: Emulator) -> set[str]:
-    """Return the ids of what `contents` shows, which are those in a state that is complete."""
+    """Return the ids of the objects in `contents`, which are the ids in a complete state."""
     with emulator.platform.lock:
         backups = list(emulator.state.backups.values())
     return holdings(emulator) - {f"{one.container_id}/{one.id}" for one in backups if not one.pinned}

@@ -1,7 +1,7 @@
 """
-The recorded processor seconds of each test file, and the order and the shards that follow from them.
+The recorded processor seconds of each test file, and the order and shards computed from them.
 
-They depend little on what else the machine does, as the seconds of a clock do not.
+Unlike elapsed time, processor seconds depend little on the load of the machine.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.support.forked import commands
 ROOT: Final = Path(__file__).parents[2]
 FILE: Final = ROOT / "tests/durations.json"
 SHORT: Final = 1.0
-"""Seconds of a file without a record: it is new, or uses less than this."""
+"""The assumed seconds of a file without a record, which is new or uses less."""
 
 
 def recorded() -> dict[str, float]:
@@ -30,17 +30,17 @@ def recorded() -> dict[str, float]:
 
 
 def file_of(test: pytest.Item | pytest.TestReport) -> str:
-    """Return the path of a test's file, as the record has it."""
+    """Return the path of a test's file, as in the record."""
     return test.nodeid.partition("::")[0]
 
 
 def rank(file: str, seconds: Mapping[str, float]) -> tuple[float, str]:
-    """Return the key that sorts the longest file first: the short ones fill up the workers at the end of a run."""
+    """Return the sort key that puts the longest file first, so that short files fill the workers at the end."""
     return -seconds.get(file, SHORT), file
 
 
 def shard_of(files: Iterable[str], seconds: Mapping[str, float], shards: int) -> dict[str, int]:
-    """Return the shard of each file, counted from 0: the longest first, each to the shard with the least to do."""
+    """Return the shard of each file, counted from 0: the longest first, each to the shard with the least work."""
     load = [0.0] * shards
     found = {}
     for file in sorted(set(files), key=lambda it: rank(it, seconds)):
@@ -54,12 +54,12 @@ USED: Final = "processor seconds"
 
 
 def used() -> float:
-    """Return the processor seconds of this process, of the processes that it has waited for, and of their forks."""
+    """Return the processor seconds of this process, its awaited child processes, and their forks."""
     return sum(os.times()[:4]) + commands.used()
 
 
 class Meter:
-    """A plugin of pytest, in each process that runs tests: it adds what a test and its fixtures used to its reports."""
+    """A pytest plugin in each process that runs tests: it adds a test's seconds to its reports."""
 
     def __init__(self) -> None:
         self._before = 0.0
@@ -77,20 +77,20 @@ class Meter:
 
 
 class Recorder:
-    """A plugin of pytest, in the process that gets all reports: it writes the seconds of the files that ran."""
+    """A pytest plugin in the process that gets all reports: it writes the seconds of the files that ran."""
 
     def __init__(self) -> None:
         self._seconds: dict[str, float] = defaultdict(float)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Add what a test used."""
+        """Add the seconds of a test."""
         if report.when == "teardown":
             self._seconds[file_of(report)] += sum(
                 float(str(value)) for name, value in report.user_properties if name == USED
             )
 
     def pytest_sessionfinish(self) -> None:
-        """Write the file, with one significant digit: a new record changes few lines. Other files keep theirs."""
+        """Write the file with one significant digit, so that few lines change; other files keep their seconds."""
         known = {file: took for file, took in recorded().items() if (ROOT / file).exists()}
         ran = {file: float(f"{took:.1g}") for file, took in self._seconds.items()}
         kept = {file: took for file, took in sorted({**known, **ran}.items()) if took > SHORT}

@@ -1,4 +1,4 @@
-"""An example as a stack on the real engine, and the secrets that a stack holds."""
+"""An example as a stack on the real engine, and the secrets in a stack's state."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Example(Stack):
 
 
 def secrets_of(stack: Stack) -> set[str]:
-    """Return every secret in a stack's state, in pieces without line ends, as a log would contain them."""
+    """Return every secret in a stack's state. They are split at line ends, as in a log."""
     found: set[str] = set()
 
     def walk(value: Any, *, secret: bool = False) -> None:
@@ -56,7 +56,8 @@ def secrets_of(stack: Stack) -> set[str]:
             if "plaintext" in value:
                 walk(json.loads(value["plaintext"]), secret=True)
             for name, item in value.items():
-                # The variables are one secret; its parts (host names, ports, masked passwords) are not.
+                # The variables together are one secret; single parts (host names, ports, masked passwords) are not
+                # secret.
                 walk(item, secret=secret and not name.endswith(("_HOST", "_PORT", "_USER", "_DB")))
         elif isinstance(value, list):
             for item in value:

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 PEOPLE = ("ann", "bob", "eve")
-"""Who has a key; the gate does not know eve."""
+"""The people with a key. The gate does not know eve."""
 
 
 @functools.cache

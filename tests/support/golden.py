@@ -1,4 +1,4 @@
-"""Whole documents that a program reads, compared with files; `pytest --write-golden` writes the files again."""
+"""Compares complete documents, which programs read, with files; `pytest --write-golden` writes the files again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CHANGING: Final = {
     "ORIGIN": r"\b[0-9a-f]{16}-[0-9a-f]{8}\b",
     "DIGEST": r"\b[0-9a-f]{64}\b",
 }
-"""What each run has anew: a word in its place, by its pattern."""
+"""Patterns of values that differ in each run -> the word that replaces them."""
 
 
 class Golden:
@@ -26,7 +26,7 @@ class Golden:
     Compares documents with the files in `tests/golden`.
 
     Args:
-        writes: Write the files instead.
+        writes: Whether to write the files instead.
     """
 
     def __init__(self, *, writes: bool) -> None:
@@ -34,12 +34,12 @@ class Golden:
 
     def text(self, name: str, text: str, replaced: Mapping[str, str] | None = None) -> None:
         """
-        Compare a text with the file of a name.
+        Compare a text with a file.
 
         Args:
             name: The file's name.
             text: The document.
-            replaced: Parts that each run has anew, with the word in their place.
+            replaced: Values that differ in each run, with the words that replace them.
         """
         for part, word in (replaced or {}).items():
             text = text.replace(part, word)
@@ -54,5 +54,5 @@ class Golden:
         )
 
     def json(self, name: str, document: Any, replaced: Mapping[str, str] | None = None) -> None:
-        """Compare a JSON document, a value a line, in the order of its keys."""
+        """Compare a JSON document, with one value per line and the keys in their order."""
         self.text(name, json.dumps(document, indent=1, ensure_ascii=False, sort_keys=True), replaced)

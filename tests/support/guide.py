@@ -1,4 +1,4 @@
-"""A container as the guide shows it, in each of the three answers that have one."""
+"""A container as in the guide, in each of the three answers that contain a container."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """
-The real dynamic-provider host, driven over gRPC as the engine drives it.
+The real dynamic-provider host, called over gRPC as by the engine.
 
-It is the same process that a `pulumi up` starts, so the tests include how the SDK handles values, errors and threads.
+It is the same process that `pulumi up` starts, so the tests include the SDK's handling of values, errors and threads.
 Without the engine, a call takes milliseconds.
 """
 
@@ -39,7 +39,7 @@ from tools.engine.search import numbers
 
 PROVIDER = "__provider"
 PROMPT: Final = {"stacks:platform": str(Path(__file__).with_name("prompt-platform.yaml"))}
-"""The setting with the platform file of the emulator, with which nothing that is missing is waited for."""
+"""The setting with the emulator's platform file, with which the client does not wait for missing objects."""
 SECRET = {rpc._special_sig_key: rpc._special_secret_sig}
 UNKNOWN = rpc.UNKNOWN
 
@@ -56,10 +56,10 @@ class Line:
 
 class FakeEngine(engine_pb2_grpc.EngineServicer):
     """
-    The part of the engine that a host uses: it accepts log lines, and knows its version.
+    The part of the engine that a host uses: it accepts log lines and checks its version.
 
     Args:
-        version: Its version; without one it is so old that it cannot be asked.
+        version: Its version; by default, it is so old that it does not support the question.
     """
 
     def __init__(self, version: str | None = pins.VERSION) -> None:
@@ -91,13 +91,13 @@ class FakeEngine(engine_pb2_grpc.EngineServicer):
 
 class CallFailedError(Exception):
     """
-    The host ended a call with an error.
+    Raised if the host ended a call with an error.
 
     Attributes:
         message: The message that the engine would show.
         kept_id: The id that stays in the state after an operation that failed partway.
         kept: Its properties.
-        waiting: Whether the engine shall go on, and try the operation again in a later run.
+        waiting: Whether the engine should continue, and try the operation again in a later run.
     """
 
     def __init__(self, error: grpc.RpcError) -> None:
@@ -129,10 +129,10 @@ class Host:
 
     Args:
         config: The stack's configuration.
-        python_path: Put first on the host's module path: another version of the SDK, for instance.
-        speed: How many seconds of the package's clock pass in one second. Give the emulator's clock the same speed.
-        wall: With a `speed`, what the emulator's clock has now, in seconds since the epoch; by default the real time.
-        constants: With a `speed`, other values for constants of the package.
+        python_path: The first entry of the host's module path, for example a different version of the SDK.
+        speed: The speed of the package's clock, in seconds per second. The emulator's clock must have the same speed.
+        wall: With a `speed`, the time of the emulator's clock in seconds since the epoch; by default the real time.
+        constants: With a `speed`, different values for constants of the package.
     """
 
     config: Mapping[str, str]
@@ -148,7 +148,7 @@ class Host:
     def __post_init__(self) -> None:
         env = {name: value for name, value in os.environ.items() if not name.startswith("STACKS_")}
         env["PYTHONFAULTHANDLER"] = "1"
-        # Files that a host writes for other hosts of its engine stay in this test.
+        # Hosts of one engine share files; these stay within the test.
         self._home = tempfile.TemporaryDirectory()
         env["PULUMI_HOME"] = self._home.name
         if self.speed != 1:
@@ -157,7 +157,7 @@ class Host:
             )
         elif self.python_path is not None:
             env["PYTHONPATH"] = self.python_path
-        # The engine keeps its standard input open, and a plugin ends with the engine.
+        # A plugin ends when its standard input is closed. The engine keeps it open.
         self.process = commands.start(["-u", "-m", self.module, self.engine.address], env)
         assert self.process.stdout is not None
         port = self.process.stdout.readline().strip()
@@ -185,19 +185,19 @@ class Host:
         return found
 
     def worded(self, text: str) -> str:
-        """Return a part of a message as this host words it."""
+        """Return a part of a message in this host's wording."""
         return text
 
     @property
     def home(self) -> str:
-        """Return the folder of its files for other processes."""
+        """Return the folder of the files that it shares with other processes."""
         return self._home.name
 
     def stop(self) -> str:
         """End the process and return what it wrote to stderr."""
         self._channel.close()
         if isinstance(self.process, subprocess.Popen) and self.process.stdin and self.process.stdin.closed:
-            # `communicate` would close the pipe again.
+            # `communicate` would close the pipe a second time.
             self.process.stdin = None
         self.process.terminate()
         try:
@@ -210,7 +210,7 @@ class Host:
         return errors
 
     def resource(self, kind: str, name: str = "it") -> HostedResource:
-        """Return a resource with its state, as the engine stores it."""
+        """Return a resource with its state as in the engine."""
         return HostedResource(self, kind, name)
 
 
@@ -222,9 +222,9 @@ class PluginHost(Host):
     type_prefix: ClassVar = tokens.NATIVE
 
     def configure(self) -> None:
-        """Send the settings, by their names in a provider."""
+        """Send the provider's settings by name."""
         settings = {name.removeprefix("stacks:"): value for name, value in self.config.items()}
-        # The name of an explicit provider is its account's.
+        # The name of an explicit provider identifies its account.
         name = settings.pop("account", "default")
         self._configured(_to_struct(settings), name)
 
@@ -233,7 +233,7 @@ class PluginHost(Host):
         return _to_struct({camel_case(name): value for name, value in properties.items()})
 
     def worded(self, text: str) -> str:
-        """Return a part of a message with the names of other languages."""
+        """Return a part of a message with the property names of other languages."""
         return in_camel_case(text)
 
     def to_dict(self, struct: struct_pb2.Struct) -> dict[str, Any]:
@@ -247,14 +247,14 @@ HOSTS: Final = {"dynamic": Host, "native": PluginHost}
 @dataclass
 class HostedResource:
     """
-    One resource, from its first check to its deletion, with the state that the engine would store.
+    One resource from its first check to its deletion, with the state that the engine would store.
 
     Attributes:
-        id: Its id, once it has one.
+        id: Its id after the creation.
         inputs: The checked inputs of the last operation.
         outs: The outputs of the last operation, without marks of secrets.
         raw: The outputs as received, with marks of secrets.
-        component: Type of the component that it is in, which is a part of its URN.
+        component: The type of its parent component, which is a part of its URN.
     """
 
     host: Host
@@ -274,18 +274,18 @@ class HostedResource:
         return f"urn:pulumi:dev::tests::{inside}{self.host.type_prefix}{self.kind}::{self.name}"
 
     def check(self, **inputs: Any) -> dict[str, str]:
-        """Check inputs against those of the last operation; return the failures by property."""
+        """Check inputs, with those of the last operation as the old inputs; return the failures by property."""
         return self._check(inputs)[1]
 
     def checked(self, **inputs: Any) -> dict[str, Any]:
         """Check inputs, which must be valid, and return their normal form."""
         found, failures = self._check(inputs)
         assert failures == {}, failures
-        # The same for every resource; `tests/host/test_marker.py` is about it.
+        # Every resource has this input; `tests/host/test_marker.py` tests it.
         return {name: value for name, value in found.items() if name != MARKER}
 
     def up(self, **inputs: Any) -> list[str]:
-        """Do the same as `up`: check, diff, and create, update or replace. Return the operations that ran."""
+        """Call the host as `up` does: check, diff, then create, update or replace. Return the operations that ran."""
         checked = self.checked(**inputs)
         if not self.id:
             self.create(checked)
@@ -320,13 +320,13 @@ class HostedResource:
         self._keep(answer.id, checked, self.host.to_dict(answer.properties))
 
     def abandon_create(self, checked: Mapping[str, Any], when: Callable[[], object]) -> None:
-        """Create with checked inputs, and cancel the call when a condition holds, as an engine that goes away does."""
+        """Create with checked inputs, and cancel the call when a condition is true, like an engine that is killed."""
         call = self.host.stub.Create.future(self._create_request(checked))
         until(when)
         assert call.cancel(), "the create ended before it was cancelled"
 
     def abandon_delete(self, when: Callable[[], object]) -> None:
-        """Delete it, and cancel the call when a condition holds, as an engine that goes away does."""
+        """Delete it, and cancel the call when a condition is true, like an engine that is killed."""
         request = provider_pb2.DeleteRequest(id=self.id, urn=self.urn, properties=self._struct(self.outs))
         call = self.host.stub.Delete.future(request)
         until(when)
@@ -366,11 +366,11 @@ class HostedResource:
         self._keep(self.id, checked, self.host.to_dict(answer.properties))
 
     def read(self) -> bool:
-        """Do the same as a refresh; return False if the object no longer exists (then it leaves the state)."""
+        """Call the host as a refresh does; return False if the object no longer exists and so leaves the state."""
         return self._read(properties=self._struct(self.outs), inputs=self._struct(self.inputs))
 
     def get(self, id_: str) -> bool:
-        """Do the same as a look-up by id."""
+        """Call the host as a look-up by id does."""
         self.id = id_
         given = {
             field.name: "" for field in HANDLERS[self.kind].fields if field.required and field.name != "name"
@@ -420,13 +420,13 @@ class HostedResource:
         except grpc.RpcError as error:
             failed = CallFailedError(error)
         assert failed.message == self.host.worded(failed.message)
-        # A traceback of the SDK ends with a new line.
+        # A traceback of the SDK ends with a line feed.
         assert has_one_code(failed.message.rstrip()), failed.message
         raise failed
 
 
 def in_parallel(*work: Any) -> list[BaseException | None]:
-    """Run all jobs concurrently; return what each raised."""
+    """Run all jobs concurrently; return the exception of each."""
     raised: list[BaseException | None] = [None] * len(work)
 
     def run(index: int) -> None:
@@ -444,7 +444,7 @@ def in_parallel(*work: Any) -> list[BaseException | None]:
 
 
 def while_frozen(emulator: Emulator, watch: Callable[[], None], *work: Any) -> list[BaseException | None]:
-    """Run all jobs concurrently, without any progress of the API's objects until `watch` has returned."""
+    """Run all jobs concurrently; the API's objects make no progress until `watch` has returned."""
     emulator.freeze()
 
     def resume() -> None:

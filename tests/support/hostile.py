@@ -1,4 +1,4 @@
-"""Texts that attack what shows them, and what a shown text must not have."""
+"""Texts that attack the program that shows them, and a check of shown texts."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ PARTS: Final = (
     "x",
 )
 ALL: Final = " ".join(PARTS)
-"""All of them in one text."""
+"""All attacks in one text."""
 
 _COMMAND: Final = re.compile(r"(?m)^[ ]*::(?!\d)[\w-]+[^\n]*::|##\w*\[|<\{%")
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
@@ -59,11 +59,11 @@ _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 
 def faults(text: str, *, breaks: str = "") -> list[str]:
     """
-    Return what is wrong with a shown text: control characters, and commands to CI systems and to the engine.
+    Return the faults of a shown text: control characters, and commands to CI systems and to the engine.
 
     Args:
         text: The text.
-        breaks: Invisible characters that it has on purpose. A line feed is one of them only where lines are shown.
+        breaks: Invisible characters that it contains on purpose, such as a line feed if lines are shown.
     """
     unseen = {
         sign for sign in text if unicodedata.category(sign) in _UNSEEN and sign != "\n" and sign not in breaks

@@ -1,9 +1,9 @@
 """
-A key service on this machine, with which stacks encrypt their secrets.
+A local key service with which stacks encrypt their secrets.
 
-With a passphrase the engine derives the key again in every command, which takes a quarter of a no-op `up`. With a key
-service it sends one request. The service speaks the two calls of Vault's transit engine that Pulumi sends; it has no
-state, because what it "encrypts" is the text itself, so a stack's files are valid in every run.
+With a passphrase, the engine derives the key in every command, which takes a quarter of a no-op `up`. With a key
+service, it sends one request. The service implements the two calls of Vault's transit engine that Pulumi sends. It has
+no state, because it "encrypts" a text to itself, so a stack's files are valid in every run.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class _KeyService(http.server.BaseHTTPRequestHandler):
 
 @functools.cache
 def environment() -> dict[str, str]:
-    """Return the variables with which the engine finds the service, which runs as long as this process."""
+    """Return the environment variables with which the engine finds the service, which runs as long as this process."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _KeyService)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return {"VAULT_SERVER_URL": f"http://127.0.0.1:{server.server_port}", "VAULT_SERVER_TOKEN": "a token"}

@@ -43,13 +43,13 @@ def examples(language: str) -> Iterator[tuple[str, str]]:
 
 
 def project_file(runtime: str) -> str:
-    """Return a `Pulumi.yaml` for the plugin of this environment, which is forked where the test's processes are."""
+    """Return a `Pulumi.yaml` for this environment's plugin, which is forked like the other processes of the test."""
     plugin = f"{{name: stacks, path: {json.dumps(str(commands.folder()))}}}"
     return f"name: tests\nruntime: {runtime}\nplugins:\n  providers: [{plugin}]\n"
 
 
 def node_modules(sdk: Path) -> Path:
-    """Compile the SDK for TypeScript, and return a folder of packages that has it."""
+    """Compile the SDK for TypeScript, and return a packages folder that contains it."""
     packages = node_folder(ROOT / "tests" / "engine" / "node") / "node_modules"
     modules = sdk / "node_modules"
     modules.symlink_to(packages)
@@ -65,7 +65,7 @@ def node_modules(sdk: Path) -> Path:
 
 
 def go_module(sdk: Path) -> Path:
-    """Return the folder of a Go module that uses the SDK and has all examples; its dependencies are downloaded."""
+    """Return the folder of a Go module with the SDK, all examples and the downloaded dependencies."""
     needs("go")
     folder = sdk.parent / "go-module"
     folder.mkdir()
@@ -79,9 +79,10 @@ def go_module(sdk: Path) -> Path:
 
 def lives(stack: Stack, emulator: Emulator) -> None:
     """
-    Check the life of a program from its preview to its end.
+    Check the life of a program from its preview to its destruction.
 
-    It makes a database, an app with external access, an allowed address and a connection, and reads the status.
+    The program creates a database, an app with external access, an allowed address and a connection, and reads the
+    status.
     """
     preview = stack.preview()
     assert emulator.calls() == 0
@@ -96,7 +97,7 @@ def lives(stack: Stack, emulator: Emulator) -> None:
 
     stack.refresh()
     emulator.drift.set_external_access("app", enabled=False)
-    # Without external access there is no allowed address.
+    # Without external access, an allowed address cannot exist.
     assert stack.refresh(drift=True).changes == {"update": 1, "delete": 1}
     mended = stack.up()
     assert (mended.steps("app"), mended.steps("office")) == (["update"], ["create"])
@@ -105,7 +106,7 @@ def lives(stack: Stack, emulator: Emulator) -> None:
 
 
 def imports(stack: Stack, emulator: Emulator, file: str) -> str:
-    """Import a container that was made by hand; return its code, with which an up is a no-op."""
+    """Import a container that was created by hand; return its code, with which an `up` is a no-op."""
     emulator.load([{"name": "web", "template": "nodejs", "plan": "standard"}])
     stack.cli("import", "stacks:index:Container", "web", f"{emulator.account}-web", "--yes", "--out", file)
 

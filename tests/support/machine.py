@@ -1,4 +1,4 @@
-"""A machine with a project, whose `pulumi` command is a script with the output that the test sets."""
+"""A machine with a project. Its `pulumi` command is a script that prints the output that a test sets."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ esac
 
 class Machine:
     """
-    A project in a folder, and the commands on PATH.
+    A project in a folder, with the commands on PATH.
 
     Args:
         folder: A folder for its files.
@@ -49,19 +49,19 @@ class Machine:
         self.state([])
         self._write_config()
         monkeypatch.setenv("PATH", f"{self.bin}:/usr/bin:/bin")
-        # Nobody has logged in to a backend of their own.
+        # The user has not logged in to a backend.
         monkeypatch.setenv("PULUMI_HOME", str(folder / "home"))
         for name in ("STACKS_API_KEY", "STACKS_BASE_URL", "STACKS_ALLOW_HTTP", "PULUMI_BACKEND_URL"):
             monkeypatch.delenv(name, raising=False)
 
     def preview(self, *events: Mapping[str, Any], error: str = "", before: str = "") -> None:
         """
-        Set what a preview prints. With an error it fails.
+        Set the output of a preview. With `error`, the preview fails.
 
         Args:
             events: The engine's events.
-            error: What it prints on standard error.
-            before: Commands of the shell that it runs first.
+            error: The output on standard error.
+            before: Shell commands that it runs first.
         """
         lines = "".join(f"{json.dumps({'sequence': 0, **event})}\n" for event in events)
         self._answers.joinpath("events").write_text(lines, encoding="utf-8")
@@ -81,7 +81,7 @@ class Machine:
         return dict(line.split("=", 1) for line in lines if "=" in line)
 
     def leaked(self) -> str:
-        """Return the variables `STACKS_*` that any `pulumi` command got, a line for each."""
+        """Return the variables `STACKS_*` that any `pulumi` command has received, one per line."""
         return self._answers.joinpath("leaked").read_text(encoding="utf-8")
 
     def set(self, key: str, value: str | None, *, secret: bool = False) -> None:
@@ -93,7 +93,7 @@ class Machine:
         self._write_config()
 
     def variable(self, name: str, value: str) -> None:
-        """Set a variable of the environment."""
+        """Set an environment variable."""
         self._monkeypatch.setenv(name, value)
 
     def lock(self, error: str) -> None:
@@ -101,7 +101,7 @@ class Machine:
         self._answers.joinpath("locked").write_text(f"error: {error}\n", encoding="utf-8")
 
     def deepen(self, deep: str) -> None:
-        """Give the stack a setting with this JSON."""
+        """Add a setting with this JSON to the stack."""
         text = f'{{"tests:deep": {{"objectValue": {deep}}}}}'
         for name in ("config", "public"):
             self._answers.joinpath(name).write_text(text, encoding="utf-8")
@@ -114,7 +114,7 @@ class Machine:
     def state(
         self, resources: Sequence[Mapping[str, Any]], creating: Sequence[Mapping[str, Any]] = ()
     ) -> None:
-        """Set the resources in the stack's state, and those whose create had not ended."""
+        """Set the resources in the stack's state, and the pending creates."""
         pending = [{"type": "creating", "resource": one} for one in creating]
         deployment = {"resources": list(resources), "pending_operations": pending}
         text = json.dumps({"version": 3, "deployment": deployment})
@@ -136,7 +136,7 @@ class Machine:
 
 
 def resource(kind: str, id_: str, *, provider: str = "default", **outputs: Any) -> dict[str, Any]:
-    """Return a resource as a stack's state has it."""
+    """Return a resource in the form of a stack's state."""
     type_ = f"pulumi-python:dynamic/stacks:{kind}"
     return {
         "urn": f"urn:pulumi:dev::tests::{type_}::{id_}",

@@ -1,7 +1,8 @@
 """
 The native types under the names of this package's classes, so that one program runs on either host.
 
-Tests copy it next to a program, which imports it as `stacks`. It registers the same as a generated SDK.
+Tests copy this file next to a program, which imports it as `stacks`. It registers the same resources as a generated
+SDK.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class _Native(pulumi.CustomResource):
 
 
 class Provider(pulumi.ProviderResource):
-    """An account."""
+    """The provider of an account."""
 
     def __init__(self, resource_name: str, **settings: Any) -> None:
         super().__init__("stacks", resource_name, {camel_case(name): it for name, it in settings.items()})

@@ -20,7 +20,7 @@ _GENERATOR = "7.14.0"
 
 
 def run(*command: str | Path, cwd: Path, **environment: str) -> str:
-    """Run a program; return its output, or fail with it."""
+    """Run a program; return its output, or fail and show the output."""
     ended = subprocess.run(
         command,
         cwd=cwd,
@@ -44,7 +44,7 @@ def needs(*programs: str) -> None:
 
 
 def node_folder(source: Path = _SOURCE) -> Path:
-    """Return a folder with the packages that `source` locks; skip the test where there is no npm."""
+    """Return a folder with the packages that `source` locks; skip the test without npm."""
     needs("node", "npm")
     digest = hashlib.sha256((source / "package-lock.json").read_bytes()).hexdigest()[:12]
     folder, done = _CACHE / f"node-{digest}", _CACHE / f"node-{digest}" / "done"
@@ -59,7 +59,7 @@ def node_folder(source: Path = _SOURCE) -> Path:
 
 
 def generator() -> Path:
-    """Return openapi-generator's archive; skip the test where there is no Java or Maven."""
+    """Return openapi-generator's archive; skip the test without Java or Maven."""
     if shutil.which("java") is None or shutil.which("mvn") is None:
         pytest.skip("needs Java and Maven")
     archive = _CACHE / f"openapi-generator-cli-{_GENERATOR}.jar"

@@ -23,7 +23,7 @@ def with_packs(
 
     Args:
         scratch: A folder for configurations, and for scripts if this engine needs them.
-        packs: The configuration of each pack, by its name, or by its folder if it is not in this package.
+        packs: The configuration of each pack, by its name, or by its folder if it is outside this package.
         engine: The engine; by default that of all tests.
     """
     arguments = []
@@ -37,7 +37,7 @@ def with_packs(
 
 
 def violations(result: Result, level: str = "mandatory") -> dict[str, str]:
-    """Return the reports of the policies of a level, by policy."""
+    """Return the reports of all policies with an enforcement level, by policy."""
     found: dict[str, str] = {}
     for event in (event["policyEvent"] for event in result.events if "policyEvent" in event):
         if event["enforcementLevel"] == level:

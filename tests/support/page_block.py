@@ -1,4 +1,4 @@
-"""A part of a page that a test run writes, and that a test compares."""
+"""A part of a page that a test run writes and that a test compares."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class PageBlock:
     end: str
 
     def read(self) -> str:
-        """Return the lines that are in the page."""
+        """Return the lines in the page."""
         return self._text().partition(self.begin)[2].partition(self.end)[0]
 
     def write(self, lines: str) -> None:

@@ -1,4 +1,4 @@
-"""Runs the steps of a workflow of GitHub Actions, of an action, and of a pipeline of GitLab on this machine."""
+"""Runs the steps of a GitHub Actions workflow, of an action, and of a GitLab pipeline on this machine."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Job:
         code: The exit code of the first step that failed, or 0.
         text: What the steps printed.
         outputs: The outputs of its steps.
-        summary: What it wrote into the summary.
+        summary: The text that it wrote into the summary.
         folder: Its checkout.
     """
 
@@ -50,7 +50,7 @@ class Runner:
 
     Attributes:
         repository: The repository.
-        scratch: Where checkouts and artifacts are.
+        scratch: The folder of checkouts and artifacts.
         env: The variables of every step.
         artifacts: The artifacts, by name.
     """
@@ -76,8 +76,8 @@ class Runner:
         Args:
             workflow: The file.
             name: The job's name.
-            values: What the expressions are: `secrets.STACKS_API_KEY`, `inputs.signatures` ...
-            branch: The branch that is checked out.
+            values: The values of expressions: `secrets.STACKS_API_KEY`, `inputs.signatures` ...
+            branch: The branch to check out.
         """
         document = yaml.safe_load(workflow.read_text(encoding="utf-8"))
         checkout = self.checkout(branch)
@@ -87,7 +87,7 @@ class Runner:
     def steps(
         self, steps: list[dict[str, Any]], checkout: Path, where: Path, values: Mapping[str, str]
     ) -> Job:
-        """Run steps in a checkout; what is installed is there already."""
+        """Run steps in a checkout; packages are already installed."""
         output, summary = (self.scratch / f"{checkout.name}-{name}" for name in ("output", "summary"))
         for file in (output, summary):
             file.write_text("", encoding="utf-8")
@@ -100,7 +100,7 @@ class Runner:
                 continue
             self._artifact(step, checkout)
             lines = step.get("run", "").splitlines(keepends=True)
-            # What pip installs is there already; the packages of Node.js are not.
+            # The packages from pip are already installed; the packages of Node.js are not.
             run = "".join(line for line in lines if not line.startswith("pip install"))
             if not run:
                 continue
@@ -114,7 +114,7 @@ class Runner:
         return Job(code, printed, outputs, summary.read_text(encoding="utf-8"), checkout)
 
     def script(self, pipeline: Path, name: str, variables: Mapping[str, str], checkout: Path) -> Job:
-        """Run the script of a job of GitLab in a checkout."""
+        """Run the script of a GitLab job in a checkout."""
         document = yaml.safe_load(pipeline.read_text(encoding="utf-8"))
         text = "\n".join([*document[".gate"]["before_script"], *document[name]["script"]])
         done = _shell(text, checkout, {**self.env, **variables})

@@ -1,8 +1,8 @@
 """
-Platforms that answer otherwise than the guide's examples: what rewrites the requests and answers of an emulator.
+Platforms whose answers differ from the guide's examples: they rewrite the requests and answers of an emulator.
 
-`READINGS` has one for each reading of the guide that was tried: use its names as the columns of a test. `play` lets an
-emulator be such a platform.
+`READINGS` contains one platform for each tested interpretation of the guide; its names are the columns of a test.
+`play` makes an emulator behave like such a platform.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ class Asked:
 
     @property
     def own(self) -> str:
-        """The id of the container that it is about; empty if it is about none."""
+        """The id of the request's container; empty if there is none."""
         return next((self.args[name] for name in ("container_id", "source_id") if name in self.args), "")
 
 
 @dataclass
 class Said:
-    """An answer; `body` is its JSON, or its text."""
+    """An answer; `body` is its JSON or its text."""
 
     status: int
     body: Any
@@ -59,7 +59,7 @@ class Said:
         return list(_objects(self.body))
 
     def rows(self) -> list[Any]:
-        """Return the rows of a list in the guide's form; empty if it is none."""
+        """Return the rows of a list in the guide's form; empty if the body is not a list."""
         rows = self.body.get("data") if self.status < 300 and isinstance(self.body, dict) else None
         return rows if isinstance(rows, list) else []
 
@@ -67,13 +67,13 @@ class Said:
 @dataclass(frozen=True)
 class Reading:
     """
-    How a platform answers otherwise.
+    The differences of a platform.
 
     Attributes:
         answer: Changes an answer.
-        ask: Changes a request, or returns another answer to it.
-        lag: How many seconds the answer of an operation is behind.
-        settings: What the emulator itself does: `lower_case_names`, `rows`.
+        ask: Changes a request, or returns a different answer.
+        lag: The age in seconds of an operation's answer.
+        settings: Settings of the emulator itself: `lower_case_names`, `rows`.
     """
 
     answer: Callable[[Play, Asked, Said], None] | None = None
@@ -84,15 +84,15 @@ class Reading:
 
 class Play:
     """
-    Plays readings on an emulator, from now on. The last one is the nearest to the client.
+    Applies readings to an emulator. The last reading is the nearest to the client.
 
     Args:
         emulator: The emulator.
         readings: The readings.
 
     Attributes:
-        memory: What a reading remembers.
-        before: The ids of the containers that were there before: they were always visible.
+        memory: The data that readings store.
+        before: The ids of earlier containers, which are always visible.
     """
 
     def __init__(self, emulator: Emulator, *readings: Reading) -> None:
@@ -115,13 +115,13 @@ class Play:
         return self.emulator.clock.now()
 
     def age(self, container_id: str) -> float:
-        """Return for how many seconds a container has been there."""
+        """Return the age of a container in seconds."""
         container = self.emulator.state.containers.get(container_id)
         made = container is not None and container_id not in self.before
         return self.now - container.created_at if made and container is not None else float("inf")
 
     def respond(self, incoming: Incoming) -> Response:
-        """Answer a request as the platform does."""
+        """Return the platform's answer to a request."""
         with self._lock:
             asked = self._asked(incoming)
             said, end, slow = None, "keep", (0.0, 0.0)
@@ -157,7 +157,7 @@ class Play:
 
 
 def play(emulator: Emulator, *readings: Reading) -> Emulator:
-    """Let an emulator be such a platform from now on."""
+    """Make an emulator behave like such a platform."""
     Play(emulator, *readings)
     return emulator
 
@@ -176,14 +176,14 @@ def _objects(value: Any) -> Iterator[dict[str, Any]]:
         yield from _objects(inner)
 
 
-# What is changed in every object of an answer.
+# Changes in every object of an answer.
 
 Convert: TypeAlias = Callable[[Any], Any]
 TIMES: Final = ("created_at", "createdAt", "updatedAt", "completed_at", "added_at", "last_backup_at")
 
 
 def fields(prefix: str, names: tuple[str, ...], convert: Convert, kind: type = str) -> Reading:
-    """Return a platform that writes some fields otherwise, in the answers of some operations."""
+    """Return a platform that changes some fields in the answers of some operations."""
 
     def answer(_play: Play, asked: Asked, said: Said) -> None:
         if asked.operation.startswith(prefix) and said.status < 300:
@@ -196,24 +196,24 @@ def fields(prefix: str, names: tuple[str, ...], convert: Convert, kind: type = s
 
 
 def words(prefix: str, names: tuple[str, ...], theirs: Mapping[str, Any]) -> Reading:
-    """Return a platform with other words in some fields: `theirs`, by those of the guide."""
+    """Return a platform with different words in some fields: guide's word -> `theirs`."""
     return fields(prefix, names, lambda word: theirs.get(word, word))
 
 
 def statuses(convert: Convert) -> Reading:
-    """Return a platform with other words for a container's status."""
+    """Return a platform with different words for a container's status."""
     return both(
         fields("containers", ("status",), convert), fields("connections", ("target_status",), convert)
     )
 
 
 def times(convert: Callable[[dt.datetime], Any], prefix: str = "") -> Reading:
-    """Return a platform that writes times otherwise."""
+    """Return a platform that writes times in a different form."""
     return fields(prefix, TIMES, lambda text: convert(dt.datetime.fromisoformat(text.replace("Z", "+00:00"))))
 
 
 def clock_ahead(seconds: float, shown: Callable[[dt.datetime], Any] | None = None) -> Reading:
-    """Return a platform whose clock is ahead, or behind."""
+    """Return a platform whose clock is ahead or behind."""
     shown = shown or (lambda at: at.isoformat(timespec="milliseconds").replace("+00:00", "Z"))
     moved = times(lambda at: shown(at + dt.timedelta(seconds=seconds)))
 
@@ -262,11 +262,11 @@ def both(*readings: Reading) -> Reading:
     )
 
 
-# Which containers are visible.
+# Visibility of containers.
 
 
 def hidden(*, listed: Callable[[Play, str], bool], found: Callable[[Play, str], bool]) -> Reading:
-    """Return a platform whose list, or whose other addresses, do not show some containers."""
+    """Return a platform whose list or other endpoints do not show some containers."""
 
     def answer(play: Play, asked: Asked, said: Said) -> None:
         rows = said.rows() if asked.operation == "containers.list" else []
@@ -282,7 +282,7 @@ def hidden(*, listed: Callable[[Play, str], bool], found: Callable[[Play, str], 
 
 
 def after(*, listed: float = 0, found: float = 0) -> Reading:
-    """Return a platform whose list, and whose other addresses, show a new container late."""
+    """Return a platform whose list and other endpoints show a new container late."""
     return hidden(
         listed=lambda play, id_: play.age(id_) >= listed, found=lambda play, id_: play.age(id_) >= found
     )
@@ -294,7 +294,7 @@ def _is(play: Play, id_: str, status: str) -> bool:
 
 
 def tombstones(word: str, seconds: float = float("inf")) -> Reading:
-    """Return a platform that still lists a container after its deletion, with another status."""
+    """Return a platform that still lists a deleted container, with a different status."""
 
     def answer(play: Play, asked: Asked, said: Said) -> None:
         last = play.memory.setdefault("last seen", {})
@@ -334,11 +334,11 @@ def _said(refusal: Refusal) -> Said:
     return Said(refusal.status, refusal.body)
 
 
-# What the answer to a create request has.
+# Answers to a create request.
 
 
 def created(change: Callable[[Play, Said], None]) -> Reading:
-    """Return a platform that answers a create request otherwise."""
+    """Return a platform with a different answer to a create request."""
 
     def answer(play: Play, asked: Asked, said: Said) -> None:
         if asked.operation == "containers.create" and said.status == 202:
@@ -354,7 +354,7 @@ def _answered_name(play: Play, asked: Asked, said: Said) -> None:
 
 
 def ids(shown: Callable[[Play, str, int], Any]) -> Reading:
-    """Return a platform with other ids of containers."""
+    """Return a platform with different ids of containers."""
 
     def answer(play: Play, _asked: Asked, said: Said) -> None:
         known = play.memory.setdefault("ids", {})
@@ -372,7 +372,7 @@ def ids(shown: Callable[[Play, str, int], Any]) -> Reading:
 
 
 def restamped(*operations: str) -> Reading:
-    """Return a platform on which some operations give a container another creation time."""
+    """Return a platform on which some operations change the creation time of a container."""
 
     def answer(play: Play, asked: Asked, said: Said) -> None:
         at = play.memory.setdefault("restamped", {})
@@ -394,7 +394,7 @@ def restamped(*operations: str) -> Reading:
 
 
 def renamed(change: Callable[[str], str]) -> Reading:
-    """Return a platform that stores a container under another name than the one that was asked for."""
+    """Return a platform that does not store a container under the requested name."""
 
     def ask(_play: Play, asked: Asked) -> None:
         if asked.operation == "containers.create" and isinstance(asked.body, dict) and "name" in asked.body:
@@ -404,7 +404,7 @@ def renamed(change: Callable[[str], str]) -> Reading:
 
 
 def templates(theirs: Mapping[str, str]) -> Reading:
-    """Return a platform with other names of templates: `theirs`, by those of the guide."""
+    """Return a platform with different names of templates: guide's name -> `theirs`."""
     shown = words("containers", ("type", "template"), theirs)
     return both(shown, words("connections", ("target_type", "type"), theirs))
 
@@ -419,13 +419,13 @@ def _category(template: str) -> str:
 
 def pages(size: int, next_: Callable[[Said, int, int, str], None] | None, parameter: str = "page") -> Reading:
     """
-    Return a platform whose lists have pages.
+    Return a platform with paged lists.
 
     Args:
         size: The rows of a page.
-        next_: Writes into an answer where the next page is, from the first row of it (0 after the last page), the
-            number of all rows, and the address of the next page; `None` if it says nothing.
-        parameter: The parameter that asks for a page: its number, its first row, or a cursor.
+        next_: Writes the place of the next page into an answer; `None` to write nothing. It gets the page's first row
+            (0 after the last page), the number of all rows, and the page's address.
+        parameter: The parameter that selects a page: its number, its first row, or a cursor.
     """
 
     def answer(_play: Play, asked: Asked, said: Said) -> None:
@@ -465,7 +465,7 @@ def _mark(parameter: str, row: int, size: int) -> str:
 
 
 def says(name: str, value: Callable[[int, int, str], Any]) -> Callable[[Said, int, int, str], None]:
-    """Return what writes a field, or a header if its name begins in upper case, about the next page."""
+    """Return a function that writes a field about the next page, or a header if the name begins in upper case."""
 
     def write(said: Said, end: int, total: int, address: str) -> None:
         told = value(end, total, address)
@@ -480,7 +480,7 @@ def says(name: str, value: Callable[[int, int, str], Any]) -> Callable[[Said, in
 
 
 def lists(change: Callable[[Said], None]) -> Reading:
-    """Return a platform that writes its lists otherwise."""
+    """Return a platform with a different form of lists."""
 
     def answer(_play: Play, asked: Asked, said: Said) -> None:
         if asked.operation in LISTS and said.status < 300:
@@ -513,7 +513,7 @@ def _missing_if_empty(said: Said) -> None:
 
 
 def _turns() -> Reading:
-    """Return a platform with two servers that take turns, one of which has lists that are 20 s behind."""
+    """Return a platform with two alternating servers; the lists of one are 20 s old."""
 
     def ask(play: Play, asked: Asked) -> None:
         if asked.operation in ALL_LISTS:
@@ -641,7 +641,7 @@ def _prices(write: Callable[[dict[str, Any], float], None]) -> Reading:
 
 
 def errors(change: Callable[[Said, str], None]) -> Reading:
-    """Return a platform that writes errors otherwise."""
+    """Return a platform with a different form of errors."""
 
     def answer(_play: Play, _asked: Asked, said: Said) -> None:
         if said.status >= 400 and isinstance(said.body, dict) and "error" in said.body:
@@ -666,7 +666,7 @@ def _gone(code: int) -> Callable[[Said, str], None]:
 
 
 def _outage(play: Play, asked: Asked) -> Said | None:
-    """Answer every request with 503 for 5 s from the second create request on."""
+    """Answer every request with 503 for 5 s, beginning with the second create request."""
     if asked.operation == "containers.create":
         play.memory["creates"] = play.memory.get("creates", 0) + 1
         if play.memory["creates"] == 2:
@@ -777,7 +777,7 @@ OTHER_WORDS: Final = {
 
 
 def _boot(*through: str) -> Reading:
-    """Return a platform on which a container that boots has several statuses, one after the other."""
+    """Return a platform on which a booting container has several statuses in turn."""
 
     def answer(play: Play, asked: Asked, said: Said) -> None:
         for found in said.objects() if asked.operation in {"containers.list", "containers.status"} else ():
@@ -814,7 +814,7 @@ def _replace_body(made: Callable[[int, str], Any]) -> Callable[[Said, str], None
 
 
 def _minimal(_play: Play, _asked: Asked, said: Said) -> None:
-    """Leave what the guide's examples have, without times and headers."""
+    """Keep only the fields of the guide's examples, without times and headers."""
     said.headers.clear()
     for found in said.objects():
         for name in TIMES:
@@ -999,11 +999,11 @@ READINGS: Final[dict[str, Reading]] = {
     "a clock ten minutes ahead": clock_ahead(600),
     "a clock ten minutes behind": clock_ahead(-600),
 }
-"""One platform for each reading; its name says what is different."""
+"""One platform for each reading; its name describes the difference."""
 
 
 def random_reading(seed: int, most: int = 4) -> tuple[list[str], Reading]:
-    """Return the names of several readings that were drawn, and a platform with all of them."""
+    """Return the names of several random readings, and a platform with all of them."""
     draw = random.Random(seed)
     names = draw.sample(sorted(READINGS), draw.randint(2, most))
     return names, both(*(READINGS[name] for name in names))

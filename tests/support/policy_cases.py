@@ -1,4 +1,4 @@
-"""For each policy: resources that pass, that violate it, and whose values are unknown. The rows of the matrix."""
+"""The rows of the matrix: for each policy, resources that pass, that violate it, and that have unknown values."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Case:
         passes: Resources that pass.
         violates: Resources; the one named in `culprit` violates it.
         culprit: The resource whose exemption makes the policy pass.
-        says: A text in the message.
-        unknown: Resources whose values are not known at preview.
-        then: The policy's result for those at preview.
-        misspelt: A configuration that it must refuse.
-        stack: Whether it judges the whole stack: in an update only after all resources were created.
+        says: A part of the message.
+        unknown: Resources with unknown values in the preview.
+        then: The policy's result for these resources in the preview.
+        misspelt: A configuration that the policy must refuse.
+        stack: Whether it judges the complete stack, in an update after all creates.
     """
 
     policy: str
@@ -49,7 +49,7 @@ class Case:
 
 
 def account(_timeout_s: float) -> list[Any]:
-    """An account with a container of $4 that is not in the stack."""
+    """Create an account with a container of $4 that is not in the stack."""
     return [SimpleNamespace(id="usr-1-elsewhere", name="elsewhere", price=price("nodejs", "basic", None))]
 
 

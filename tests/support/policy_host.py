@@ -1,7 +1,7 @@
 """
-A stand-in for the language host for Python that the official engine has: it starts the folder of a policy pack.
+A replacement for the official engine's language host for Python: it starts the folder of a policy pack.
 
-The host that Go's modules offer is older, and starts none. Run as a script, this prints its port, as a host does.
+The host from the Go modules is older and cannot start a pack. As a script, this file prints its port, as a host does.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ NAME = "pulumi-language-python"
 
 
 class PolicyHost(language_pb2_grpc.LanguageRuntimeServicer):
-    """What the engine asks before it starts a pack, and the start. The names are those of the protocol."""
+    """The calls of the engine before and at the start of a pack. The names are from the protocol."""
 
     def Handshake(  # noqa: N802
         self, request: language_pb2.LanguageHandshakeRequest, context: grpc.ServicerContext

@@ -20,7 +20,7 @@ def urn(name: str, type: str = CONTAINER) -> str:
 
 
 def web(plan: Any = "basic", template: Any = "nodejs", **more: Any) -> Inputs:
-    """Return inputs of a container, as its check returns them."""
+    """Return inputs of a container in the form that check returns."""
     return {"__provider": SECRET, "name": "web", "template": template, "plan": plan, **more}
 
 
@@ -36,7 +36,7 @@ def step(
     type: str = CONTAINER,
     **more: Any,
 ) -> dict[str, Any]:
-    """A step of a preview; `more` goes into the states."""
+    """Return a step of a preview; `more` is added to the states."""
     result: dict[str, Any] = {"op": op, "urn": urn(name, type), "detailedDiff": None}
     if old is not None:
         result["oldState"] = state(name, old, type, id=f"id-{name}", **more)
@@ -46,7 +46,7 @@ def step(
 
 
 def preview(*steps: dict[str, Any], same: int | None = None, errors: tuple[str, ...] = ()) -> bytes:
-    """`pulumi preview --json`; `same` is the summary's number of unchanged resources, by default the true one."""
+    """Return the output of `pulumi preview --json`; `same` replaces the summary's number of unchanged resources."""
     root = step("same", "shop-dev", {}, {}, STACK)
     listed = [root, *steps]
     summary: dict[str, int] = {}
@@ -67,7 +67,7 @@ def events(
     finished: bool = True,
     root: bool = True,
 ) -> bytes:
-    """The same preview as streaming events."""
+    """Return the same preview as streaming events."""
     lines: list[dict[str, Any]] = [{"preludeEvent": {"config": {}}}]
     for one in (*([step("same", "shop-dev", {}, {}, STACK)] if root else []), *steps):
         metadata = {
@@ -99,7 +99,7 @@ def events(
 def violation(
     policy: str, resource: str, message: str, level: str = "mandatory", pack: str = "stacks"
 ) -> dict[str, Any]:
-    """A policy event."""
+    """Return a policy event."""
     return {
         "resourceUrn": urn(resource),
         "message": message,
@@ -112,6 +112,6 @@ def violation(
 
 
 def export(*states: dict[str, Any]) -> bytes:
-    """`pulumi stack export`."""
+    """Return the output of `pulumi stack export`."""
     resources = [state("shop-dev", {}, STACK), *states]
     return json.dumps({"version": 3, "deployment": {"manifest": {}, "resources": resources}}).encode()

@@ -1,7 +1,7 @@
 """
-The state of a stack in some version, in a form that can be stored and loaded again.
+The state of a stack of any version, in a form that can be stored and loaded.
 
-Values that differ between runs (URL, account, ids, times) are placeholders, and so is every secret.
+Values that differ between runs (URL, account, ids, times) and secrets are replaced by placeholders.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PASSING = {"created", "modified", "sourcePosition", "stackTrace"}
 
 
 def recorded(stack: Stack, api: Emulator) -> dict[str, Any]:
-    """Return the current state, to be stored."""
+    """Return the current state for storage."""
     text = stack.cli("stack", "export", "--show-secrets")
     for found, placeholder in _placeholders(api).items():
         text = text.replace(found, placeholder)
@@ -45,18 +45,18 @@ def recorded(stack: Stack, api: Emulator) -> dict[str, Any]:
 
 
 def play(state: dict[str, Any], stack: Stack, api: Emulator) -> None:
-    """Turn a recorded state into that of a stack on this emulator."""
+    """Return a recorded state with the values of a stack on this emulator."""
     text = json.dumps(state)
     for value, placeholder in _placeholders(api).items():
         text = text.replace(placeholder, value)
     state = json.loads(text)
-    # The record has plain text; the stack encrypts it with its key.
+    # The record contains plain text; the stack encrypts it with its key.
     settings = yaml.safe_load((stack.folder / "Pulumi.dev.yaml").read_text(encoding="utf-8"))
     state["deployment"]["secrets_providers"] = {
         "type": "cloud",
         "state": {"url": settings["secretsprovider"], "encryptedkey": settings["encryptedkey"]},
     }
-    # The creation time also identifies a container, and what belongs to it.
+    # The creation time also identifies a container and its child objects.
     moment = datetime.datetime.fromisoformat(_A_MOMENT.replace("Z", "+00:00")).timestamp()
     for container in api.state.containers.values():
         container.created_at = moment
@@ -85,12 +85,12 @@ def _placeholders(api: Emulator) -> dict[str, str]:
 
 
 def _fingerprint(api: Emulator) -> str:
-    """Return the beginning of the output `origin`."""
+    """Return the start of the output `origin`."""
     return hashlib.sha256(f"{api.url} {api.key}".encode()).hexdigest()[:16]
 
 
 def _without_what_passes(value: Any) -> Any:
-    """Return the value without the engine's times and paths, and with a placeholder for a private key."""
+    """Return a value without the engine's times and paths, and with a placeholder for a private key."""
     if isinstance(value, dict):
         if "plaintext" in value and "@KEY@" not in value["plaintext"]:
             value = value | {"plaintext": _harmless(value["plaintext"])}

@@ -18,7 +18,7 @@ def oldest_sdk() -> Path:
     Return a folder with the oldest SDK, to put first on a module path.
 
     It contains only the SDK; its dependencies come from the environment, which has newer versions. The folder is
-    outside of the checkout, and a complete download is moved there, so an interrupted one leaves nothing behind.
+    outside the checkout. Only a complete download is moved there, so an interruption leaves nothing behind.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stacks-pulumi" / "sdk"
     folder = cache / f"pulumi-{OLDEST}"
@@ -43,6 +43,6 @@ def oldest_sdk() -> Path:
             try:
                 fetched.rename(folder)
             except OSError:
-                # Another run was faster; use its folder.
+                # Another run was faster: use its folder.
                 assert folder.exists()
     return folder

@@ -1,7 +1,7 @@
 """
-Several stacks that run `up` concurrently with one key, each with a client as in a separate process, on a driven clock.
+Several stacks that run `up` concurrently with one key, each with its own client, on a simulated clock.
 
-The API is the emulator, without a socket. Seconds cost no time, and threads take turns as the clock lets them.
+The API is the emulator without a socket. Waits take no real time, and the clock decides which thread runs.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ _AT_ONCE = 16
 @dataclass
 class Outcome:
     """
-    What the stacks took.
+    The times and requests of the stacks.
 
     Attributes:
-        bound: The seconds that they take at least.
-        ends: When each stack had all of its containers, in seconds.
-        calls: The requests that were carried out, by operation.
-        windows: In how many windows of the rate limit they were.
+        bound: The smallest possible number of seconds.
+        ends: The second at which each stack had all of its containers.
+        calls: The accepted requests, by operation.
+        windows: The windows of the rate limit in which they were sent.
         refused: How often each request was refused.
     """
 
@@ -52,7 +52,7 @@ class Outcome:
 
     @property
     def ratio(self) -> float:
-        """The time of all as a multiple of the bound."""
+        """The time of all stacks as a multiple of the bound."""
         return max(self.ends.values()) / self.bound
 
 
@@ -69,16 +69,16 @@ def run(
     Let the stacks create their containers, and wait until they run.
 
     Args:
-        stacks: How many there are.
-        containers: How many each has.
-        limit: Requests in a window.
+        stacks: The number of stacks.
+        containers: The number of containers in each stack.
+        limit: The number of requests in a window.
         boot: Seconds for which a container is pending.
         apart: The greatest number of seconds between their starts.
-        seed: For what is random.
+        seed: The seed of random values.
     """
     clock, chance, lock = FakeClock(), random.Random(seed), threading.Lock()
     begun = clock.now()
-    # Only its three methods and its speed are used.
+    # The emulator uses only its methods and its speed.
     emulator = Emulator(boot_seconds=boot, rate_limit=limit, clock=cast("DrivenClock", _Platform(clock)))
     last_window = (stacks * (1 + containers) - 1) // limit * WINDOW
     outcome = Outcome(last_window + boot)
@@ -123,7 +123,7 @@ def run(
 
 
 class _Platform:
-    """The emulator's clock over a driven one."""
+    """The emulator's clock on top of a simulated clock."""
 
     speed = 1.0
     driven = 0.0

@@ -38,7 +38,7 @@ def snippets(*languages: str) -> Iterator[Snippet]:
 
 
 def commands(program: str = "") -> Iterator[tuple[str, list[str]]]:
-    """Return the commands in all pages, each with its page, split at pipes and semicolons."""
+    """Return the commands in all pages, each with its page. Pipelines and lists are split into single commands."""
     for snippet in snippets("sh", "console"):
         text = snippet.text
         if snippet.language == "console":

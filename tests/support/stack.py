@@ -1,15 +1,15 @@
 """
 A stack on a real Pulumi engine, with a method for each command.
 
-After a successful `up` and `refresh` the stack checks that no change remains: an `up` after them changes nothing. This
-second `up` is for every kind of resource, for every story about identity, replacement and drift, and elsewhere once for
-each behaviour. `quiet_afterwards=False` turns it off for an `up` that only prepares a story, that itself has to change
-nothing, or that is followed by a checked `refresh`.
+After a successful `up` or `refresh`, the stack checks that no change remains: another `up` must change nothing. Tests
+run this second `up` for every kind of resource, and for every story about identity, replacement and drift. Other
+behaviours need it once. `quiet_afterwards=False` turns it off for an `up` that only prepares a story, that must itself
+change nothing, or that a checked `refresh` follows.
 
-The clock of its processes runs fast, so its emulator needs `fast_clock()`.
+The clock of the processes runs fast, so the emulator needs `fast_clock()`.
 
-A story ends without a `destroy`, unless that is what it is about: its account ends with the test. `Stack.ids` shows
-that the state has everything that the account has.
+A story ends without a `destroy`, except for stories about `destroy`: the account ends with the test. With `Stack.ids`,
+a test checks that the state contains all objects of the account.
 """
 
 from __future__ import annotations
@@ -40,35 +40,35 @@ from tools.engine.ensure import ensure
 PASSPHRASE = "a passphrase for tests"
 PATIENT: Final[hurry.Constants] = {
     "stacks_pulumi.resources._preview_total": {"_SECONDS": PATIENCE},
-    # A connection that the engine sends later gets a restart of its own.
+    # A connection that the engine sends later causes another restart.
     "stacks_pulumi.resources._restarts": {"GRACE": 3.0 * SPEED},
 }
-"""Limits for the engine, which runs in real time: on a loaded machine each of its steps takes seconds."""
+"""Timeouts for the engine, which runs in real time: on a loaded machine, each of its steps takes seconds."""
 THRIFTY: Final[Mapping[str, str]] = {
-    # A command of the engine ends before a collection of its garbage is worth its time.
+    # A command of the engine is too short for a garbage collection to be useful.
     "GOGC": "off",
     "GOMEMLIMIT": "200MiB",
-    # Several commands run at the same time, and each is quicker than its threads wake each other.
+    # Several commands run at the same time, and further threads would only slow each command down.
     "GOMAXPROCS": "1",
 }
-"""Variables with which a command of the engine takes less processor time."""
+"""Environment variables that reduce the processor time of an engine command."""
 SAME = frozenset({"same", "read", "refresh"})
 _ENDED: Final = re.compile(
     r"[Rr]esource monitor (?:has terminated|shut down)|KeyboardInterrupt|context canceled|in do_rpc_call\n"
 )
 
 _TEMPLATES: Final[dict[tuple[object, ...], Saved]] = {}
-"""The files of a new stack, by its engine, its project and its secrets."""
+"""The files of a new stack, by engine, project and secrets."""
 
 
 def hurried_environment(python_path: Path | None = None) -> dict[str, str]:
     """
-    Return the variables of processes with the fast clock of the tests.
+    Return the environment of processes with the fast clock of the tests.
 
     Args:
-        python_path: Put first on the module path.
+        python_path: The first entry of the module path.
     """
-    # A command of the gate starts packs in Python itself.
+    # A command of the gate itself starts packs in Python.
     python = {"stacks_pulumi.gate.packs": {"PYTHON": str(commands.folder() / "python3")}}
     return hurry.environment(
         SPEED, wall=fast_wall(), python_path=python_path, constants={**PATIENT, **python}
@@ -78,11 +78,11 @@ def hurried_environment(python_path: Path | None = None) -> dict[str, str]:
 @dataclasses.dataclass(frozen=True)
 class Result:
     """
-    The result of a run of the engine.
+    The result of an engine command.
 
     Attributes:
         code: Exit code.
-        text: All output that a user would see.
+        text: The complete output that a user would see.
         events: The engine's events, in order.
     """
 
@@ -92,7 +92,7 @@ class Result:
 
     @property
     def changes(self) -> dict[str, int]:
-        """Return the operations by kind, from the engine's summary, without unchanged resources."""
+        """Return the number of operations by kind, from the engine's summary, without unchanged resources."""
         for event in reversed(self.events):
             if "summaryEvent" in event:
                 changes = event["summaryEvent"].get("resourceChanges") or {}
@@ -125,7 +125,7 @@ class Result:
         return self._diagnostics("warning")
 
     def status_lines(self) -> list[str]:
-        """Return the lines that were shown next to a resource during its operation."""
+        """Return the lines that the engine showed next to a resource during its operation."""
         found = [event["diagnosticEvent"] for event in self.events if "diagnosticEvent" in event]
         return [_plain(line["message"]) for line in found if line.get("ephemeral")]
 
@@ -146,9 +146,10 @@ class Stack:
         folder: The folder of the project and its state.
         engine: Folder of the engine's binaries.
         config: The stack's configuration; a value under a key that ends with `apiKey` is set as a secret.
-        python_path: Put first on the module path of programs and providers: another version of the SDK, for instance.
-        passphrase: Encrypt secrets with a passphrase, as most users do, and not with the tests' key service.
-        hurried: Give the processes the fast clock of the tests. Without it they measure real time, as a benchmark does.
+        python_path: The first entry of the module path of programs and providers, for example a different version of
+            the SDK.
+        passphrase: Whether to encrypt secrets with a passphrase, as most users do, instead of the tests' key service.
+        hurried: Whether the processes use the fast clock of the tests. Otherwise they use real time, as in a benchmark.
     """
 
     def __init__(
@@ -182,20 +183,20 @@ class Stack:
             ),
             "VIRTUAL_ENV": sys.prefix,
             **clock,
-            # A kill between two writes would leave an empty file of attributes, with which no command works any more.
+            # A kill between two writes would leave an empty attributes file, and no command would work afterwards.
             "PULUMI_BACKEND_URL": f"file://{state}?metadata=skip",
             "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
             **({} if passphrase else key_service.environment()),
             "PULUMI_HOME": str(folder / "home"),
             "PULUMI_SKIP_UPDATE_CHECK": "1",
-            # The emulator's platform, so that nothing that is missing is waited for.
+            # The emulator's platform file, so that the client does not wait for missing objects.
             "STACKS_PLATFORM": str(Path(__file__).with_name("prompt-platform.yaml")),
             **THRIFTY,
             # The engine writes its events to a file, as for the Automation API.
             "PULUMI_DEBUG_COMMANDS": "true",
-            # Python compiles the tested programs and this package once, not once for each run.
+            # Python compiles the tested programs and this package only once, not in each run.
             "PYTHONDONTWRITEBYTECODE": "",
-            # A crash of the interpreter shows its place.
+            # A crash of the interpreter prints a traceback.
             "PYTHONFAULTHANDLER": "1",
         }
         (folder / "Pulumi.yaml").write_text("name: tests\nruntime: python\n", encoding="utf-8")
@@ -210,13 +211,13 @@ class Stack:
         Args:
             api: The emulator.
             folder: A new folder.
-            engine: The engine; by default the newest that there is.
+            engine: The engine; by default the newest available one.
         """
         bin_ = (engine or ensure()).bin
         return cls(folder, bin_, {"stacks:apiKey": api.key, "stacks:baseUrl": api.url})
 
     def _initialise(self, engine: Path, config: Mapping[str, str], provider: str) -> None:
-        """Make the stack: the first one with the commands, and others with the same secrets as its copies."""
+        """Create the stack: the first one with commands, and later ones with the same secrets as copies."""
         secrets = {key: value for key, value in config.items() if _is_secret(key)}
         template = (engine, self._files.project, provider, *secrets.items())
         if template in _TEMPLATES:
@@ -236,7 +237,7 @@ class Stack:
 
     @contextlib.contextmanager
     def real_processes(self) -> Iterator[None]:
-        """In this context the engine starts its processes and forks none, because the test interrupts or kills them."""
+        """In this context, the engine starts real processes, not forks, because the test interrupts or kills them."""
         before, commands.Mode.real = commands.Mode.real, True
         self._find_processes()
         try:
@@ -246,7 +247,7 @@ class Stack:
             self._find_processes()
 
     def _find_processes(self) -> None:
-        """Let the engine find the commands that start its processes, or fork them."""
+        """Set PATH so that the engine finds the commands that start or fork its processes."""
         before, self._commands = self._commands, str(commands.folder())
         for name in {"PATH", "TIME_CONSTANTS"} & self.env.keys():
             self.env[name] = self.env[name].replace(before, self._commands, 1)
@@ -273,14 +274,14 @@ class Stack:
             self._files.configure({key: value})
 
     def program(self, source: str, *, host: str = "dynamic") -> None:
-        """Set the program; with the host `native` its `stacks` has the native types."""
+        """Set the program; with the host `native`, its module `stacks` contains the native types."""
         package = "stacks_pulumi"
         if host == "native":
             package = "native_sdk"
             shutil.copy(Path(__file__).with_name(f"{package}.py"), self.folder)
         text = f"import pulumi\nimport {package} as stacks\n\n" + textwrap.dedent(source)
         (self.folder / "__main__.py").write_text(text, encoding="utf-8")
-        # Python takes the compiled one if the new program has the same length and the same second.
+        # Python would use the compiled file if the new program has the same length and the same modification second.
         for compiled in (self.folder / "__pycache__").glob("__main__.*"):
             compiled.unlink()
 
@@ -305,7 +306,7 @@ class Stack:
         return _failed(self.engine("preview", *arguments))
 
     def refresh(self, *arguments: str, drift: bool = False) -> Result:
-        """Run `pulumi refresh`; it must succeed. Without drift the `up` after it must change nothing."""
+        """Run `pulumi refresh`; it must succeed. Without drift, the next `up` must change nothing."""
         result = _succeeded(self.engine("refresh", "--yes", "--skip-preview", *arguments))
         if not drift:
             again = self.up(quiet_afterwards=False)
@@ -352,12 +353,12 @@ class Stack:
         return self._files.export()
 
     def resources(self) -> dict[str, dict[str, Any]]:
-        """Return this package's resources in the state, by name."""
+        """Return this package's resources in the state by name."""
         found = json.loads(self.export())["deployment"].get("resources") or []
         return {item["urn"].rpartition("::")[2]: item for item in found if "stacks:" in item["type"]}
 
     def ids(self) -> frozenset[str]:
-        """Return the ids in the state that are also those of objects in the account."""
+        """Return the ids in the state that identify objects in the account."""
         kinds = ("SshCertificate", "BackupRestore")
         found = self.resources().values()
         return frozenset(item["id"] for item in found if not item["type"].endswith(kinds))
@@ -366,12 +367,12 @@ class Stack:
         """Return the stack's outputs; without `secrets` these are `[secret]`."""
         if not secrets:
             return self._files.outputs()
-        # Only the engine decrypts.
+        # Only the engine can decrypt them.
         values: dict[str, Any] = json.loads(self.cli("stack", "output", "--json", "--show-secrets"))
         return values
 
     def cli(self, *arguments: str) -> str:
-        """Run another command of the engine, which must succeed; return its standard output."""
+        """Run any engine command, which must succeed; return its standard output."""
         return self._run(*arguments).stdout
 
     def python(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -428,10 +429,10 @@ def _failed(result: Result) -> Result:
 
 def shows_traceback(text: str) -> bool:
     """
-    Return whether an output has a traceback that is not the end of the program.
+    Return whether an output contains a traceback, except for one from the end of the program.
 
-    After an error, engine 3.274 ends a program that still waits for a resource. The SDK then may show where it waited,
-    up to the line that it had written when its process ended.
+    After an error, engine 3.274 ends a program that still waits for a resource. The SDK may then print a part of a
+    traceback for the place where the program waited.
     """
     return "Traceback" in text and (_ENDED.search(text) is None or "/stacks_pulumi/" in text)
 

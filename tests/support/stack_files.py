@@ -1,7 +1,7 @@
 """
 The files of a stack in the file backend, read and written without starting the engine.
 
-Each method does what a command of the engine does; `tests/engine/test_stack_files.py` compares them.
+Each method has the effect of an engine command; `tests/engine/test_stack_files.py` compares them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Saved = Mapping[Path, bytes]
 """The files of a new stack, by their paths in the project's folder."""
 
 _SECRET: Final = ("4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270")
-"""Name and value that mark a secret in a state."""
+"""The name and the value that mark a secret in a state."""
 _SELECTED: Final = re.compile(r'"organization/[^/"]+/([^/"]+)"')
 
 
@@ -45,23 +45,23 @@ class StackFiles:
     # --- stack init ---
 
     def save(self) -> Saved:
-        """Return the files of a stack that has just been made."""
+        """Return the files of a new stack."""
         found = [self._folder / "Pulumi.dev.yaml", self._selection, *(self._folder / "state").rglob("*")]
         return {file.relative_to(self._folder): file.read_bytes() for file in found if file.is_file()}
 
     def restore(self, saved: Saved) -> None:
-        """Make the stack again in this folder, and select it."""
+        """Create the stack from saved files in this folder, and select it."""
         state = f"file://{self._folder / 'state'}?metadata=skip".encode()
         for name, content in saved.items():
-            # The file of the selection has a name for each folder, and the address of the state.
+            # The name of the selection file depends on the folder; the file contains the address of the state.
             file = self._selection if name.parent.name == "workspaces" else self._folder / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(re.sub(rb'file://[^"]+', state, content))
 
     @property
     def _selection(self) -> Path:
-        """The file with the name of the stack that is selected in this project."""
-        # Not for security: the engine's name for the file.
+        """Return the file that contains the name of the selected stack of this project."""
+        # Not for security: the engine names the file by this hash.
         path = hashlib.sha1(str(self._folder.resolve() / "Pulumi.yaml").encode(), usedforsecurity=False)
         return self._folder / "home" / "workspaces" / f"{self.project}-{path.hexdigest()}-workspace.json"
 

@@ -1,4 +1,4 @@
-"""The screen of a terminal of a certain width: a program runs in a pseudo terminal, and its output is drawn."""
+"""The screen of a terminal of a given width: a program runs in a pseudo terminal, and its output is drawn."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Drawn:
     Attributes:
         code: Exit code of the program.
         seen: Every line that was on the screen at some time.
-        left: The lines that are left at the end, with those that were scrolled away.
-        raw: The whole output of the program, with escape codes.
+        left: The lines at the end, including lines that were scrolled away.
+        raw: The complete output of the program, with escape codes.
     """
 
     code: int

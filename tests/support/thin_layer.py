@@ -1,9 +1,9 @@
 """
-A prototype of decision 18: this package's classes as a thin layer on the generated SDK for Python.
+A prototype for decision 18: this package's classes as a thin layer on the generated SDK for Python.
 
-A child takes a `Container` for its container's id. From the object it gets the container's provider, and, with
-`stacks:deleteChildrenWithContainer`, the option `deleted_with`. The name pattern needs nothing: the plugin applies it.
-Tests copy it next to a program, which imports it as `stacks`.
+A child accepts a `Container` instead of a container's id. From the object, it gets the container's provider and, with
+`stacks:deleteChildrenWithContainer`, the option `deleted_with`. The plugin applies the name pattern. Tests copy this
+file next to a program, which imports it as `stacks`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Provider = generated.Provider
 
 
 def _child(kind: Any, parent: str) -> Any:
-    def __init__(  # noqa: N807  (the method of the class that is made below)
+    def __init__(  # noqa: N807  (a method of the class that is created below)
         self: Any, resource_name: str, opts: pulumi.ResourceOptions | None = None, **inputs: Any
     ) -> None:
         container = inputs.get(parent)

@@ -1,5 +1,5 @@
 """
-Wait for a condition. Tests measure no time: a limit on a duration fails when the machine is loaded.
+Waits for a condition. Tests do not limit durations, because such tests fail on a loaded machine.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ from typing import Final
 
 PATIENCE: Final = 300.0
 """
-Seconds after which a wait is a hang. It is far above the duration of any test on a loaded machine, and below pytest's
+Seconds after which a wait counts as a hang: far above any test's duration on a loaded machine, and below pytest's
 timeout, so that the failure names the condition.
 """
 
 
 def until(condition: Callable[[], object], *, alive: Callable[[], object] = lambda: True) -> None:
     """
-    Return as soon as the condition holds.
+    Return as soon as the condition is true.
 
     Args:
-        condition: What to wait for.
-        alive: Whether the process or thread that brings it about still runs.
+        condition: The condition to wait for.
+        alive: Whether the process or thread that makes the condition true still runs.
 
     Raises:
-        AssertionError: It can no longer hold, or does not hold in time.
+        AssertionError: The condition can no longer become true, or is not true in time.
     """
     deadline = time.monotonic() + PATIENCE
     while not condition():
@@ -36,10 +36,10 @@ def until(condition: Callable[[], object], *, alive: Callable[[], object] = lamb
 
 def never(condition: Callable[[], object], *, seconds: float) -> None:
     """
-    Check that a condition does not hold for some time. On a loaded machine it checks less often, and does not fail.
+    Check that a condition stays false for some time. On a loaded machine, it checks less often and does not fail.
 
     Raises:
-        AssertionError: It holds.
+        AssertionError: The condition is true.
     """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

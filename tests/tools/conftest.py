@@ -1,4 +1,4 @@
-"""Fixtures for the tools, without a network and a real build; the engine tests check the engine itself."""
+"""Fixtures for the tools, without a network and without a real build; the engine tests check the engine itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tools.engine import build, installer
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave the tests of this folder to `make test-extra`: one person runs a tool by hand, and sees it fail."""
+    """Leave the tests of this folder to `make test-extra`: a person who runs a tool by hand sees a failure."""
     for item in items:
         if item.nodeid.startswith("tests/tools/"):
             item.add_marker(pytest.mark.extra)
@@ -30,7 +30,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def on_path(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a folder that is on PATH."""
+    """Return a folder on PATH."""
     del cache
     folder = tmp_path / "usr bin"
     folder.mkdir()

@@ -45,11 +45,11 @@ def test_nothing_breaks_programs_since_the_last_release() -> None:
 
 
 BREAKING: dict[str, Callable[[Schema], Any]] = {
-    "stacks:index:VpnClient is gone": lambda it: it["resources"].pop("stacks:index:VpnClient"),
-    "stacks:index:getLogs is gone": lambda it: it["functions"].pop("stacks:index:getLogs"),
-    "stacks:index:Plan is gone": lambda it: it["types"].pop("stacks:index:Plan"),
-    f"{CONTAINER}: the input plan is gone": lambda it: container(it)["inputProperties"].pop("plan"),
-    f"{CONTAINER}: the output url is gone": lambda it: container(it)["properties"].pop("url"),
+    "stacks:index:VpnClient was removed": lambda it: it["resources"].pop("stacks:index:VpnClient"),
+    "stacks:index:getLogs was removed": lambda it: it["functions"].pop("stacks:index:getLogs"),
+    "stacks:index:Plan was removed": lambda it: it["types"].pop("stacks:index:Plan"),
+    f"{CONTAINER}: the input plan was removed": lambda it: container(it)["inputProperties"].pop("plan"),
+    f"{CONTAINER}: the output url was removed": lambda it: container(it)["properties"].pop("url"),
     f"{CONTAINER}: the input plan has become required": lambda it: container(it)["requiredInputs"].append(
         "plan"
     ),
@@ -63,29 +63,31 @@ BREAKING: dict[str, Callable[[Schema], Any]] = {
     f"{CONTAINER}: the type of the output port changed": lambda it: set_(
         container(it)["properties"]["port"], "type", "string"
     ),
-    f"{CONTAINER}: the alias pulumi-python:dynamic/stacks:Container is gone": lambda it: container(it)[
+    f"{CONTAINER}: the alias pulumi-python:dynamic/stacks:Container was removed": lambda it: container(it)[
         "aliases"
     ].clear(),
     "stacks:index:VpnClient: the output config is no longer a secret": lambda it: it["resources"][
         "stacks:index:VpnClient"
     ]["properties"]["config"].pop("secret"),
-    "stacks:index:getLogs: the input lines is gone": lambda it: logs(it)["inputs"]["properties"].pop("lines"),
+    "stacks:index:getLogs: the input lines was removed": lambda it: logs(it)["inputs"]["properties"].pop(
+        "lines"
+    ),
     "stacks:index:getLogs: the input lines has become required": lambda it: logs(it)["inputs"][
         "required"
     ].append("lines"),
-    "stacks:index:getLogs: the output result is gone": lambda it: logs(it)["outputs"]["properties"].pop(
+    "stacks:index:getLogs: the output result was removed": lambda it: logs(it)["outputs"]["properties"].pop(
         "result"
     ),
     "stacks:index:Plan: the value Micro (micro) was removed": lambda it: it["types"]["stacks:index:Plan"][
         "enum"
     ].pop(0),
-    "stacks:index:BackupDetails: the output pinned is gone": lambda it: it["types"][
+    "stacks:index:BackupDetails: the output pinned was removed": lambda it: it["types"][
         "stacks:index:BackupDetails"
     ]["properties"].pop("pinned"),
     "stacks:index:BackupDetails: an enumeration became an object, or an object became an enumeration": lambda it: (
         set_(it["types"]["stacks:index:BackupDetails"], "enum", [])
     ),
-    "config: the input apiKey is gone": lambda it: it["config"]["variables"].pop("apiKey"),
+    "config: the input apiKey was removed": lambda it: it["config"]["variables"].pop("apiKey"),
     "the package for nodejs was stacks-pulumi and is other": lambda it: set_(
         it["language"]["nodejs"], "packageName", "other"
     ),
@@ -139,5 +141,5 @@ def test_a_property_that_is_called_description_is_compared() -> None:
     del changed["resources"]["stacks:index:AllowedIp"]["inputProperties"]["description"]
 
     assert list(breaking_changes(released, changed)) == [
-        "stacks:index:AllowedIp: the input description is gone"
+        "stacks:index:AllowedIp: the input description was removed"
     ]

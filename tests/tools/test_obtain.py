@@ -152,9 +152,9 @@ def test_without_installer_and_go_the_message_has_the_next_step(
     assert code == 1
     assert told.out == ""
     assert told.err.splitlines()[-1] == (
-        "engine: there is no Pulumi engine here, the official release cannot be used, and there is no Go to build "
-        "one: install Pulumi (https://www.pulumi.com/docs/install/) so that `pulumi` is on PATH, or install Go 1.26 "
-        "or newer, and run this again."
+        "engine: there is no Pulumi engine here, the official release cannot be used, and Go is not installed "
+        "to build one: install Pulumi (https://www.pulumi.com/docs/install/) so that `pulumi` is on PATH, "
+        "or install Go 1.26 or newer, and run this again."
     )
     assert sorted(path.name for path in cache.iterdir()) == sorted(
         f"{version}.{kind}" for version in pins.ENGINES for kind in ("lock", "log")

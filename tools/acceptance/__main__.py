@@ -1,9 +1,9 @@
 """
 `make acceptance` and `make sweep`: check the assumptions against the API that the environment names.
 
-    make acceptance                                   needs STACKS_API_KEY, and STACKS_BASE_URL for a different address
-    make acceptance ARGS="--max-usd 2"                with a second container make sweep
-    delete the containers of an interrupted run
+    make acceptance                      needs STACKS_API_KEY, and STACKS_BASE_URL for a different address
+    make acceptance ARGS="--max-usd 2"   with a second container
+    make sweep                           delete the containers of an interrupted run
 """
 
 from __future__ import annotations

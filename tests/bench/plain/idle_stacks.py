@@ -1,5 +1,5 @@
 """
-A provider that does nothing, to measure the engine alone.
+A provider that does nothing, to measure only the engine.
 
 The engine writes the state before and after each step, which takes time with any provider.
 """

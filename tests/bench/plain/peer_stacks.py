@@ -1,8 +1,9 @@
 """
-A provider for STACKS with the pattern of the best providers for other hosts, to measure ours against.
+A provider for STACKS with the pattern of the best providers for other hosts, for a comparison with ours.
 
-As terraform-provider-hcloud does it: ten operations in parallel, one GET for each resource that is refreshed, and after
-each request that takes time a poll that begins with half a second and doubles. On a 429 it sleeps as the answer says.
+It follows terraform-provider-hcloud: ten operations in parallel, and one GET for each refreshed resource. After each
+asynchronous request, it polls with an interval that begins with half a second and doubles. After a 429, it sleeps as
+long as the answer states.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ GONE = "gone"
 
 
 class Api(plain_stacks.Api):
-    """What the three providers share."""
+    """The shared parts of the three providers."""
 
     def configure(self, req: ConfigureRequest) -> None:
         super().configure(req)
-        # The host's own number is four; what waits in its queue gets a thread as well.
+        # The host's own number is four; operations in the queue get threads as well.
         for pool in [it for it in gc.get_objects() if isinstance(it, ThreadPoolExecutor)]:
             pool._max_workers = PARALLEL
             for _ in range(pool._work_queue.qsize()):
@@ -47,7 +48,7 @@ class Api(plain_stacks.Api):
 
 
 class ContainerProvider(Api, plain_stacks.ContainerProvider):
-    """A container, whose deletion is waited for."""
+    """A container; its deletion waits until the container is gone."""
 
     def delete(self, id_: str, props: dict[str, Any]) -> None:
         super().delete(id_, props)

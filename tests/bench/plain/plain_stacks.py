@@ -1,8 +1,8 @@
 """
-A provider for STACKS as Pulumi's documentation teaches to write one, to measure ours against.
+A provider for STACKS in the style of Pulumi's documentation, for a comparison with ours.
 
-POST and then a poll of the new container's own status every two seconds; on a 429, sleep for as long as the answer
-says; create, read and delete of one resource know nothing of any other.
+It sends a POST, then polls the new container's status every two seconds. After a 429, it sleeps as long as the answer
+states. Operations of one resource share nothing with other resources.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import pulumi
 import requests
 from pulumi.dynamic import ConfigureRequest, CreateResult, ReadResult, Resource, ResourceProvider
 
-# Its sleeps are as long as ours on the clock of the benchmark.
+# Its sleeps use the benchmark's clock, as ours do.
 from stacks_pulumi._clock import SYSTEM_CLOCK
 
 POLL_SECONDS = 2.0
 
 
 class Api(ResourceProvider):
-    """What the three providers share: the settings, and one request."""
+    """The shared parts of the three providers: the settings, and one request."""
 
     url: str
     key: str
@@ -75,7 +75,7 @@ class ContainerProvider(Api):
 
 
 class ConnectionProvider(Api):
-    """A connection, with the restart that it needs."""
+    """A connection, with the necessary restart."""
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         path = f"/containers/{props['source']}/connect/{props['target']}"
@@ -93,7 +93,7 @@ class ConnectionProvider(Api):
 
 
 class AllowedIpProvider(Api):
-    """An address that may connect."""
+    """An allowed address."""
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         path = f"/containers/{props['container']}/allowed-ips"

@@ -1,7 +1,7 @@
 """
-A provider that does nothing for resources with as many properties as ours, to measure the engine and the SDK alone.
+A provider that does nothing, for resources with as many properties as ours, to measure only the engine and the SDK.
 
-Of each property the SDK makes an output, and the engine writes each into the state.
+The SDK creates an output for each property, and the engine writes each property into the state.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from tests.support.agents import Agent
 
 @pytest.fixture
 def make_agent(tmp_path: Path) -> Iterator[Callable[..., Agent]]:
-    """Make an agent on an emulator's account; a test can make several, also of one broker."""
+    """Return a function that creates an agent on an emulator's account; several agents can share a broker."""
     with contextlib.ExitStack() as stack:
         made: list[Agent] = []
 
@@ -29,5 +29,5 @@ def make_agent(tmp_path: Path) -> Iterator[Callable[..., Agent]]:
 
 @pytest.fixture
 def agent(make_agent: Callable[..., Agent], emulator: Emulator) -> Agent:
-    """An agent that may add five dollars a day."""
+    """Return an agent that may add five dollars a day."""
     return make_agent(emulator, {"max_total": 12}, {"limits": {"max_total": 12}})

@@ -17,7 +17,7 @@ AUTO_ADDED = ("Your IP (Auto-added)", "both")
 
 @pytest.fixture
 def web(emulator: Emulator) -> str:
-    """Return the id of a container with external access, which only its creator's address may reach."""
+    """Return the id of a container with external access; only its creator's address is allowed."""
     id_ = running(emulator, "web")
     emulator.drift.set_external_access("web", enabled=True)
     return id_

@@ -17,6 +17,6 @@ def web(host: Host) -> HostedResource:
 
 @pytest.fixture
 def there(emulator: Emulator) -> str:
-    """Return the id of a container that another client created."""
+    """Return the id of a container that another client has created."""
     with StacksClient(emulator.key, base_url=emulator.url) as client:
         return client.containers.create(name="web", template="nodejs", plan="basic").id

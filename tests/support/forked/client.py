@@ -1,14 +1,15 @@
 """
-The process that a test or an engine starts: it gives its streams to the fork server, and ends as the fork ends.
+The process that a test or an engine starts: it passes its streams to the fork server, and ends with the fork's exit
+code.
 
-It runs with `python -I -S`, and imports only what is a part of the interpreter: with `array`, `os`, `signal` and
-`socket` it takes more than twice as long. The starter sees one process: the fork gets its
-signals, it gets the exit code of the fork, and when it is killed, the server kills the fork.
+It runs with `python -I -S` and imports only modules that are built into the interpreter. With `array`, `os`, `signal`
+and `socket`, its start would take more than twice as long. The starter sees one process: it forwards signals to the
+fork and ends with the fork's exit code. If it is killed, the server kills the fork.
 """
 
 from __future__ import annotations
 
-import _signal as signal  # type: ignore[import-not-found]  # a part of the interpreter, as those below
+import _signal as signal  # type: ignore[import-not-found]  # built into the interpreter, as the modules below
 import _socket
 import marshal
 import posix
@@ -18,7 +19,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 def main(address: str, arguments: list[str]) -> None:
-    """Let a fork run Python with the arguments, and end as it ends."""
+    """Let a fork run Python with the arguments, and end with its exit code."""
     server = _socket.socket(_socket.AF_UNIX)
     server.connect(address)
     request = marshal.dumps((arguments, posix.getcwd(), posix.environ, posix.getpid()))
@@ -30,7 +31,7 @@ def main(address: str, arguments: list[str]) -> None:
         try:
             server.sendall(bytes([number]))
         except OSError:
-            # The fork has ended, and the answer below is already here. (`contextlib` takes too long to import.)
+            # The fork has ended, and the answer has already arrived. (The import of `contextlib` takes too long.)
             return
 
     for number in SIGNALS:

@@ -1,11 +1,12 @@
 """
-Commands of the environment that fork a process where they would start a Python.
+Commands of the environment that fork a process instead of starting a Python.
 
 A Python that imports Pulumi's SDK and gRPC takes 0.3 s of processor time, and most tests start several. A fork of a
-Python that has imported them takes a tenth. `tests/host/test_forked.py` shows that it behaves as a started process.
+Python with these imports takes a tenth. `tests/host/test_forked.py` proves that a fork behaves like a started process.
 
-Tests that interrupt or kill processes start real ones: `pytest.mark.real_processes`. `pytest --real-processes` starts
-real ones for all tests. So does every system but Linux: on macOS a process that uses gRPC cannot be a fork.
+Tests that interrupt or kill processes start real processes: `pytest.mark.real_processes`. `pytest --real-processes`
+starts real processes for all tests. So does every system except Linux: on macOS, a process that uses gRPC cannot be a
+fork.
 """
 
 from __future__ import annotations
@@ -60,11 +61,11 @@ _SCRIPTS = ("pulumi-resource-stacks", "stacks-pulumi")
 _SOCKET = "socket"
 _starting = threading.Lock()
 _servers: list[int] = []
-"""The process of the server, once it runs."""
+"""The process of the server after its start."""
 
 
 class Mode:
-    """Whether the current test wants real processes."""
+    """Whether the current test needs real processes."""
 
     real = False
 
@@ -83,11 +84,11 @@ def start(arguments: list[str], environment: Mapping[str, str]) -> Forked | subp
     Start a host for the current test; its streams are pipes.
 
     Args:
-        arguments: The arguments of Python, which are those of a process that may be forked.
+        arguments: The arguments of Python, for a process that may be forked.
         environment: All environment variables.
     """
     where = folder()
-    # With another module path it may have another SDK.
+    # With a different module path, it may have a different SDK.
     if where != REAL and environment.get("PYTHONPATH", hurry.FOLDER) == hurry.FOLDER:
         return Forked(where / _SOCKET, arguments, environment)
     return subprocess.Popen(
@@ -101,7 +102,7 @@ def start(arguments: list[str], environment: Mapping[str, str]) -> Forked | subp
 
 
 def used() -> float:
-    """Return the processor seconds of the forks that have ended; the server waits for them, and not this process."""
+    """Return the processor seconds of the ended forks, for which the server waits instead of this process."""
     ticks = 0
     for server in _servers:
         stat = Path(f"/proc/{server}/stat").read_text(encoding="utf-8")
@@ -125,7 +126,7 @@ def _serve() -> Path:
                     for name, value in os.environ.items()
                     if not name.startswith(("COVERAGE", "PYTHON"))
                 },
-                # Python reads it at its start only. Hosts and stacks set it.
+                # Python reads this variable only at its start. Hosts and stacks set it.
                 "PYTHONFAULTHANDLER": "1",
             },
             pass_fds=[listener.fileno()],
@@ -133,7 +134,7 @@ def _serve() -> Path:
             stdout=subprocess.DEVNULL,
         )
     _servers.append(server.pid)
-    # Without this it ends too, but processor time is only counted of processes that were waited for.
+    # The server would also end without this, but processor time counts only for processes that were waited for.
     atexit.register(server.communicate)
     words = {
         "client": HERE / "client.py",

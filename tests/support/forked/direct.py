@@ -1,4 +1,4 @@
-"""A fork that a test asks the server for itself; with a command between them it takes 10 ms more."""
+"""A fork that a test requests directly from the server; with a command in between, it takes 10 ms more."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Forked"]
 
 class Forked:
     """
-    A process with the part of `subprocess.Popen` that tests use; its streams are pipes.
+    A process with the methods of `subprocess.Popen` that tests use; its streams are pipes.
 
     Args:
         address: The socket of the fork server.
@@ -27,7 +27,7 @@ class Forked:
         stdin: Its standard input.
         stdout: Its standard output.
         stderr: Its standard error.
-        returncode: Its exit code, once it is known.
+        returncode: Its exit code; `None` until it is known.
     """
 
     def __init__(self, address: Path, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
@@ -47,17 +47,17 @@ class Forked:
             os.close(stream)
 
     def poll(self) -> int | None:
-        """Return the exit code if it has ended."""
+        """Return the exit code if the process has ended."""
         with contextlib.suppress(BlockingIOError):
             self._receive(0)
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
         """
-        Return the exit code when it has ended.
+        Wait for the end of the process and return its exit code.
 
         Raises:
-            subprocess.TimeoutExpired: It has not ended in these seconds.
+            subprocess.TimeoutExpired: The process has not ended in time.
         """
         try:
             return self._receive(timeout)
@@ -65,7 +65,7 @@ class Forked:
             raise subprocess.TimeoutExpired(self._arguments, timeout or 0) from None
 
     def communicate(self, timeout: float | None = None) -> tuple[str, str]:
-        """Close its input, and return what is left of its outputs when it has ended."""
+        """Close the input, wait for the end, and return the rest of both outputs."""
         self.stdin.close()
         self.wait(timeout)
         self._server.close()
@@ -73,9 +73,9 @@ class Forked:
             return self.stdout.read(), self.stderr.read()
 
     def send_signal(self, number: int) -> None:
-        """Send a signal, unless it has ended."""
+        """Send a signal if the process still runs."""
         if self.poll() is None:
-            # It may end now.
+            # The process may end at this moment.
             with contextlib.suppress(OSError):
                 self._server.sendall(bytes([number]))
 

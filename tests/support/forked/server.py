@@ -1,10 +1,10 @@
 """
 A Python that has imported this package, the SDK and gRPC, and forks a process for each client.
 
-What an import of the package does in a new process is seen by the tests that start real ones.
-It has one thread and does not use gRPC, because a process with threads must not fork.
+Only tests that start real processes see the effects of the package's import in a new process. The server has one thread
+and does not use gRPC, because a process with threads must not fork.
 
-The server ends when its standard input does, which the process of the tests holds open. It kills the forks that run.
+The server ends when its standard input is closed, which the test process keeps open. It then kills the running forks.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ IMPORTED = (
     "stacks_pulumi.hosts.plugin.wire",
     "stacks_pulumi.policy",
 )
-"""What hosts, programs and packs import, without the modules that run with `-m`: Python warns of an imported one."""
+"""Modules that hosts, programs and packs import. Modules that run with `-m` are left out: Python warns of them."""
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that a terminal or a CI job sends to all processes of the tests."""
 
@@ -64,14 +64,15 @@ ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 @dataclass(frozen=True)
 class Request:
     """
-    What a client wants to run.
+    The program that a client wants to run.
 
     Attributes:
         arguments: The arguments of Python.
         folder: The working directory.
         environment: All environment variables.
         streams: File descriptors of standard input, output and error.
-        client: The process that the starter sees in the place of the fork; `None` if it asked for the fork itself.
+        client: The process that the starter sees instead of the fork; `None` if the starter requested the fork
+            directly.
     """
 
     arguments: list[str]
@@ -83,7 +84,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Fork:
-    """A fork that runs, the file descriptor that becomes readable when it ends, and its client."""
+    """A running fork, the file descriptor that becomes readable at its end, and its client."""
 
     pid: int
     ended: int
@@ -114,7 +115,7 @@ class Server:
         self._request: Request | None = None
 
     def serve(self) -> Request | None:
-        """Return None at the end of the lifeline; in a fork, return its request."""
+        """Return None at the end of the lifeline; in a fork, return the request."""
         while self._serving:
             for key, _events in self._selector.select():
                 react: Callable[[], None] = key.data
@@ -178,7 +179,7 @@ class Server:
 
 
 def _receive(client: socket.socket) -> Request | None:
-    """Return the request of a client, or None if the client was killed before it had sent all of it."""
+    """Return the request of a client, or None if the client was killed before the request was complete."""
     size, streams, _flags, _address = socket.recv_fds(client, 4, 3)
     with client.makefile("rb") as file:
         body = file.read(int.from_bytes(size, "big"))
@@ -193,7 +194,7 @@ def _receive(client: socket.socket) -> Request | None:
 
 
 def become(request: Request) -> None:
-    """Run what a new Python with the same arguments would run."""
+    """Run the same program as a new Python with these arguments."""
     for number, stream in enumerate(request.streams):
         os.dup2(stream, number)
         os.close(stream)
@@ -201,14 +202,15 @@ def become(request: Request) -> None:
     os.environ.clear()
     os.environ.update(request.environment)
     if request.client is not None:
-        # A process that ends with its starter must see when that has ended.
+        # Some processes end with their starter, so they must see the starter's end.
         os.getppid = functools.partial(_parent_of, request.client)
     importlib.invalidate_caches()
     if os.environ.keys() & {"COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"}:
-        # A started Python does it because of a file in `site-packages`.
+        # In a started Python, a file in `site-packages` does this.
         importlib.import_module("coverage").process_startup(force=True)
     if folder := os.environ.get("PYTHONPATH"):
-        # With any other module path, `python3` starts a Python. A started one imports it because of the folder's name.
+        # With a different module path, `python3` starts a real Python, which imports this module because of the
+        # folder's name.
         sys.path.insert(1, folder)
         importlib.import_module("hurry")
     option = request.arguments[0] == "-u"
@@ -235,7 +237,7 @@ def _show(kind: type[BaseException], error: BaseException, trace: TracebackType 
 
 
 def _made_again(stream: Any, unbuffered: bool) -> io.TextIOWrapper:
-    """Return a stream as Python makes it: the server's object has the properties of another file."""
+    """Return a stream as Python creates it: the server's object has the properties of a different file."""
     raw = io.FileIO(stream.fileno(), "w", closefd=False)
     raw.name = stream.name
     return io.TextIOWrapper(
@@ -250,9 +252,9 @@ def _made_again(stream: Any, unbuffered: bool) -> io.TextIOWrapper:
 def _run(arguments: list[str]) -> None:
     if arguments[0] == "-m":
         sys.argv = arguments[1:]
-        sys.path[0] = os.getcwd()  # noqa: PTH109  (Python takes it as text)
-        # It is what `python -m` calls, so a traceback has the same lines.
-        runpy._run_module_as_main(sys.argv[0])  # type: ignore[attr-defined]  # what `python -m` calls
+        sys.path[0] = os.getcwd()  # noqa: PTH109  (Python expects a text)
+        # `python -m` calls this function, so a traceback has the same lines.
+        runpy._run_module_as_main(sys.argv[0])  # type: ignore[attr-defined]  # `python -m` calls it
     else:
         sys.argv = arguments
         script = Path(sys.argv[0])
@@ -263,8 +265,8 @@ def _run(arguments: list[str]) -> None:
 
 
 def _leave() -> None:
-    """End as Python does, but free no object: that copies the memory of all modules, and takes 40 ms."""
-    threading._shutdown()  # type: ignore[attr-defined]  # what Python calls
+    """End as Python does, but without freeing objects, which would copy the memory of all modules and take 40 ms."""
+    threading._shutdown()  # type: ignore[attr-defined]  # Python calls it
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -273,16 +275,17 @@ def _leave() -> None:
 
 def main() -> None:
     """Serve until standard input ends; in a fork, run Python for the client."""
-    # They end the tests, and with them the server, which then tidies up. A fork gets what was sent to it meanwhile.
+    # These signals end the tests and then the server, which cleans up. A fork gets the signals that were sent to it
+    # meanwhile.
     unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
     for name in IMPORTED:
         importlib.import_module(name)
-    # Every host and stack of the tests reads it.
+    # Every host and stack of the tests reads this module.
     platform_file = importlib.import_module("stacks_pulumi.platform_file")
     platform_file.read(Path(__file__).parents[1] / "prompt-platform.yaml")
     assert len(list(Path("/proc/self/task").iterdir())) == 1, "a process with threads must not fork"
     gc.collect()
-    # A collection in a fork skips these objects, so their memory stays shared.
+    # A garbage collection in a fork skips these objects, so their memory stays shared.
     gc.freeze()
     request = Server(socket.socket(fileno=int(sys.argv[1])), lifeline=0).serve()
     if request is None:

@@ -1,8 +1,8 @@
 """
-In a process with `TIME_SPEED`, the clock of the package runs as that of an emulator with the same speed does.
+In a process with `TIME_SPEED`, the package's clock runs like the clock of an emulator with the same speed.
 
-So boots, polls, pauses and windows pass in a fraction of their time, and nothing in the package knows of it. A started
-Python imports this because of `sitecustomize.py`, and a fork imports it itself.
+So boots, polls, pauses and windows take a fraction of their time, without a change in the package. A started Python
+imports this module through `sitecustomize.py`; a fork imports it directly.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ def environment(
     constants: Constants | None = None,
 ) -> dict[str, str]:
     """
-    Return the variables for processes whose clock runs as fast as an emulator's.
+    Return the environment of processes whose clock runs as fast as an emulator's.
 
     Args:
-        speed: How many seconds of the clock pass in one second.
-        wall: What the emulator's clock has now, in seconds since the Unix epoch; by default the present time.
-        python_path: Put first on the module path.
-        constants: Other values for constants of the package that are about something else than its clock.
+        speed: The speed of the clock, in seconds per second.
+        wall: The time of the emulator's clock in seconds since the Unix epoch; by default the present time.
+        python_path: The first entry of the module path.
+        constants: Different values for constants of the package outside its clock.
     """
     now = time.time()
     return {
@@ -55,7 +55,7 @@ def _change(module: Any) -> None:
         setattr(module, name, value)
     clock = getattr(module, "SystemClock", None) if module.__name__ == CLOCK else None
     if clock is not None and "TIME_FILE" in os.environ:
-        # The clock of a benchmark: `tests/bench/clock.py` moves it.
+        # The clock of a benchmark, which `tests/bench/watch.py` moves.
         shared = importlib.import_module("shared_clock").SharedClock(Path(os.environ["TIME_FILE"]))
         wall = float(os.environ["TIME_BEGAN"])
         clock.now = lambda _self: shared.now()
@@ -71,7 +71,7 @@ def _change(module: Any) -> None:
 
 
 class _Finder:
-    """Change a module as soon as it is imported. Most processes of an engine import none of them."""
+    """Changes a module at its import. Most processes of an engine import none of the modules."""
 
     @staticmethod
     def find_spec(

@@ -1,8 +1,8 @@
 """
-A clock in a file: one process moves it, and the others read it and wait by it. It need not run at a constant speed.
+A clock in a file, with a variable speed: one process moves it, and the other processes read it and wait by it.
 
-The file has the clock's seconds, and then for each process how many of its threads wait. The process that moves the
-clock sees whether any thread waits.
+The file contains the clock's seconds, followed by the number of waiting threads of each process. So the process that
+moves the clock sees whether any thread waits.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 FASTEST: Final = 20.0
-"""How many seconds of the clock pass in one second at most."""
+"""The highest speed of the clock, in seconds per second."""
 PROCESSES: Final = 509
 _LOOK: Final = 0.002
 _SIZE: Final = 8 * (1 + PROCESSES)
@@ -29,7 +29,7 @@ class SharedClock:
 
     Args:
         path: The file.
-        new: Whether to make it.
+        new: Whether to create the file.
     """
 
     def __init__(self, path: Path, *, new: bool = False) -> None:
@@ -42,11 +42,11 @@ class SharedClock:
         self._alarms = _Alarms(self)
 
     def now(self) -> float:
-        """Return its seconds."""
+        """Return the clock's seconds."""
         return float(self._cells[0])
 
     def move(self, seconds: float) -> None:
-        """Move it on."""
+        """Advance the clock."""
         self._cells[0] += seconds
 
     def is_waited_for(self) -> bool:
@@ -54,7 +54,7 @@ class SharedClock:
         return any(self._cells[1:])
 
     def forget(self) -> None:
-        """Forget who waits: their processes have ended."""
+        """Reset the numbers of waiting threads, because their processes have ended."""
         for cell in range(1, 1 + PROCESSES):
             self._cells[cell] = 0.0
 
@@ -65,13 +65,13 @@ class SharedClock:
             self.wait(alone, seconds)
 
     def wait(self, condition: threading.Condition, seconds: float) -> None:
-        """Wait until the condition is notified, but not longer than that."""
+        """Wait until the condition is notified, or until the timeout."""
         if seconds <= 0:
             return
-        # As `Condition.wait` does, which knows only the system's clock for the time after which it wakes.
+        # This is `Condition.wait`, which supports a timeout only on the system's clock.
         waiter = threading.Lock()
         waiter.acquire()
-        condition._waiters.append(waiter)  # type: ignore[attr-defined]  # no public way to wake one waiter
+        condition._waiters.append(waiter)  # type: ignore[attr-defined]  # there is no public way to wake one waiter
         saved = condition._release_save()  # type: ignore[attr-defined]  # as above
         self._count(1)
         try:
@@ -89,7 +89,7 @@ class SharedClock:
 
 
 class _Alarms:
-    """Wakes the threads of a process. Only its thread looks at the clock; if each waiter did, that would take time."""
+    """Wakes the threads of a process. One thread reads the clock for all waiters, which saves processor time."""
 
     def __init__(self, clock: SharedClock) -> None:
         self._clock = clock
@@ -99,7 +99,7 @@ class _Alarms:
         self._thread: threading.Thread | None = None
 
     def set(self, due: float, waiter: threading.Lock) -> None:
-        """Release the lock at that moment, if it is still locked."""
+        """Release the lock at a time of the clock, if it is still locked."""
         with self._earlier:
             heapq.heappush(self._set, (due, next(self._number), waiter))
             if self._thread is None:
@@ -117,6 +117,6 @@ class _Alarms:
                     self._earlier.wait(max(left / FASTEST, _LOOK))
                 else:
                     waiter = heapq.heappop(self._set)[2]
-                    # Not locked any more: it was notified.
+                    # No longer locked, because the waiter was notified.
                     with contextlib.suppress(RuntimeError):
                         waiter.release()

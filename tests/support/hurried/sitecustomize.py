@@ -1,4 +1,4 @@
-"""Python imports it at its start, because `hurry.environment` puts this folder on the module path."""
+"""Python imports this file at its start, because `hurry.environment` puts this folder on the module path."""
 
 import importlib
 

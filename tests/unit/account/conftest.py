@@ -34,7 +34,7 @@ class Report:
 
 
 def only(report: Report, check: str) -> dict[str, str]:
-    """The one line of a check."""
+    """The only line of a check."""
     (line,) = report.of(check)
     return line
 
@@ -50,13 +50,13 @@ def emulator() -> Iterator[Emulator]:
 def key_in_environment(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Set the emulator's account in the environment, as for commands outside of a project; its lists do not lag."""
+    """Set the emulator's account in the environment, as for commands outside a project; its lists have no delay."""
     platform = tmp_path_factory.mktemp("platform") / "platform.yaml"
     platform.write_text("version: 1\nlists: {lag_seconds: 0}\n", encoding="utf-8")
     monkeypatch.setenv("STACKS_API_KEY", emulator.key)
     monkeypatch.setenv("STACKS_BASE_URL", emulator.url)
     monkeypatch.setenv("STACKS_PLATFORM", str(platform))
-    # No project is here or above.
+    # This folder and its parents contain no project.
     monkeypatch.chdir(platform.parent)
 
 
@@ -65,7 +65,7 @@ class Account(Accounts):
     The emulator's account, exports of stacks, and the commands that read both.
 
     Attributes:
-        capsys: What the commands print.
+        capsys: The output of the commands.
     """
 
     def __init__(self, emulator: Emulator, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -73,7 +73,7 @@ class Account(Accounts):
         self.capsys = capsys
 
     def report(self, *arguments: str, code: int = 0) -> dict[str, Any]:
-        """Return the JSON of the command `account`, which must end with this exit code."""
+        """Run the command `account`, which must end with this exit code; return its JSON."""
         states = [word for file in arguments if file.endswith(".json") for word in ("--state", file)]
         options = [word for word in arguments if not word.endswith(".json")]
         ended = main(["account", "--json", *states, *options])
@@ -103,7 +103,7 @@ class CheckedMachine(Machine):
 
     Attributes:
         emulator: The emulator.
-        capsys: What the commands print.
+        capsys: The output of the commands.
     """
 
     def __init__(

@@ -22,7 +22,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def http() -> Iterator[responses.RequestsMock]:
-    """Expected requests; the test fails if one is not sent."""
+    """Return the expected requests; the test fails if one of them is not sent."""
     with responses.RequestsMock() as mock:
         yield mock
 

@@ -1,4 +1,4 @@
-"""An account with a database, an app and a VPN, and commands that are run against it."""
+"""An account with a database, an app and a VPN, and functions that run commands on it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def emulator(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Emulat
         api.load(CONTAINERS)
         monkeypatch.setenv("STACKS_API_KEY", api.key)
         monkeypatch.setenv("STACKS_BASE_URL", api.url)
-        # No project is here or above.
+        # This folder and its parents contain no project.
         monkeypatch.chdir(tmp_path)
         yield api
         api.faults.assert_none_left()
@@ -34,7 +34,7 @@ def emulator(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Emulat
 
 @pytest.fixture
 def said(emulator: Emulator, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """Run a command that has to succeed; what it prints."""
+    """Run a command, which must succeed; return its output."""
 
     def run(*arguments: str) -> str:
         assert main(arguments) == 0, capsys.readouterr().err
@@ -45,7 +45,7 @@ def said(emulator: Emulator, capsys: pytest.CaptureFixture[str]) -> Callable[...
 
 @pytest.fixture
 def document(said: Callable[..., str]) -> Callable[..., dict[str, Any]]:
-    """Run a command with --json."""
+    """Run a command with --json; return the document."""
 
     def run(*arguments: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(said(*arguments, "--json"))
@@ -56,7 +56,7 @@ def document(said: Callable[..., str]) -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture
 def failed(emulator: Emulator, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
-    """Run a command that has to fail; the one line that it writes."""
+    """Run a command, which must fail; return its error line."""
 
     def run(*arguments: str) -> str:
         assert main(arguments) == 1

@@ -14,7 +14,7 @@ MakeGate = Callable[..., Gate]
 
 @pytest.fixture
 def make_gate(tmp_path: Path) -> MakeGate:
-    """Return a function that makes a gate of the text of `gate.yaml` and of other files."""
+    """Return a function that creates a gate from the text of `gate.yaml` and of other files."""
 
     def make(text: str = "", **files: str) -> Gate:
         folder = tmp_path / "gate"
