@@ -1,4 +1,4 @@
-"""What hostile clients tried: each was possible once, or must never become so."""
+"""Attacks of hostile clients. Each was once possible, or must never become possible."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_who_has_no_token_and_no_signature_is_told_nothing_of_the_account(bench:
 
     assert (code(answer), "secret/stack" in answer.text) == ((403, "grant-refused"), False)
     assert bench.emulator.calls() == before
-    # Nor is what it hands in read, which may be long, or written down.
+    # The broker neither reads nor logs the handed-in change, which may be long.
     for where in ("changes", "approvals"):
         assert code(bench.hand_in("[[], [], []]", where=where)) == (403, "grant-refused")
     assert bench.journal() == []
@@ -111,7 +111,7 @@ def test_twenty_clients_of_one_permit_for_any_name_make_one(bench: Bench) -> Non
     with ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(lambda n: grant.create(f"web{n}").status_code, range(20)))
 
-    # The permit is used up, and so is its ceiling: which of them a client is told is a matter of time.
+    # The permit is used up, and so is the ceiling: which of the two refusals a client gets depends on the order.
     assert answers.count(202) == 1
     assert {*answers} <= {202, 402, 403}
     assert len(bench.names) == 1
@@ -138,7 +138,7 @@ def test_control_characters_of_a_name_are_escaped_in_refusals_and_in_the_log(ben
 
 
 def test_who_only_reads_does_not_take_over_a_free_change(benches: Benches) -> None:
-    """A free change has no signature: its text and a token that reads are not enough to get what is left of it."""
+    """A free change has no signature. Its text and a token that can read must not allow its remaining permits."""
     bench = benches(free={"increase_per_day": 5})
     change = bench.change(permit("containers.create", create("web")))
     assert bench.hand_in(change, token=bench.reader(may_apply_free=True).token).status_code == 201
@@ -185,7 +185,7 @@ def test_a_plan_of_a_vpn_is_one_of_the_policy_too(benches: Benches) -> None:
 
 
 def test_a_token_for_what_is_free_is_of_one_stack(benches: Benches) -> None:
-    """Each stack has its own day, and the requester names the stack: another name would be another day."""
+    """Each stack has its own daily amount, and the requester names the stack: each name would have an amount."""
     bench = benches(free={"increase_per_day": 5})
     token = bench.ledger.issue(
         "read", "job", seconds=3600.0, stack="shop/prod", spec=Spec(may_apply_free=True)
@@ -200,7 +200,7 @@ def test_a_token_for_what_is_free_is_of_one_stack(benches: Benches) -> None:
 
 
 def test_what_expired_can_be_asked_for_again(benches: Benches) -> None:
-    """The old request cannot be approved any more, and would have blocked the same one for ever."""
+    """An expired request cannot be approved, and would otherwise block an equal request permanently."""
     bench = benches(policies={"agents": {"increase_per_day": 1}})
     agent = bench.client(
         bench.ledger.issue("budget", "agent", seconds=30 * DAY, policy="agents", stack="shop/prod")[1]
@@ -236,7 +236,7 @@ def test_many_requests_at_once_are_not_more_than_the_share(benches: Benches) -> 
 def test_what_a_client_did_long_ago_does_not_make_others_wait(
     benches: Benches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A request is judged while others wait, so it reads what counts, and not all that a grant has ever done."""
+    """Other requests wait while one is judged, so the broker reads only recent uses, not all uses of a grant."""
     bench = benches(policies={"agents": {"increase_per_day": 9, "free": ["restart"]}})
     agent = bench.agent()
     web = agent.create("web").json()["data"]["id"]
@@ -258,7 +258,7 @@ def test_what_a_client_did_long_ago_does_not_make_others_wait(
 
 
 def test_who_may_not_approve_makes_nothing_free_by_a_signature(benches: Benches) -> None:
-    """It would neither need a token for what is free, nor count in the day."""
+    """Otherwise such a change would need no token for free changes and would not count towards the daily amount."""
     limits = {"bob": {"stacks": ["other/*"]}}
     bench = benches(free={"increase_per_day": 5}, approver_limits=limits)
     token = bench.reader(may_apply_free=True).token
@@ -270,7 +270,7 @@ def test_who_may_not_approve_makes_nothing_free_by_a_signature(benches: Benches)
     assert bench.hand_in(one, "bob", token=token).status_code == 201
     assert code(bench.hand_in(one, "bob")) == (403, "grant-refused")
     assert code(bench.hand_in(two, "bob", token=token)) == (403, "approval-needed")
-    # Who may approve it approves it, also beyond the day.
+    # A person who may approve the change can do so, even above the daily amount.
     assert bench.hand_in(two, "ann").status_code == 201
     assert code(bench.hand_in(three, token=token)) == (403, "approval-needed")
 
@@ -290,7 +290,7 @@ def test_who_may_not_approve_allows_no_access_request_that_would_be_free(benches
 
 
 def test_what_is_free_is_not_saved_up(benches: Benches) -> None:
-    """Changes of many days that were handed in, and not applied, would all be made in one hour."""
+    """Otherwise changes that were handed in on many days could all be applied in one hour."""
     bench = benches(free={"increase_per_day": 5}, record_expires="40d")
     far = instant(bench.clock.wall() + 40 * DAY)
     first, second = (
@@ -302,7 +302,7 @@ def test_what_is_free_is_not_saved_up(benches: Benches) -> None:
         return answer.status_code, answer.json().get("verdict", {}).get("result", "")
 
     assert handed_in(first)[0] == 201
-    # A day counts until its end, and not from the hour at which it was handed in.
+    # A change counts for 24 hours after its end, not after the time at which it was handed in.
     bench.clock.advance(DAY + 1)
     assert handed_in(second) == (403, "needs_approval")
     bench.clock.advance(3600)
@@ -325,7 +325,7 @@ def test_a_free_create_costs_what_it_cost_when_it_was_judged(
 
 
 def test_a_deletion_lowers_the_price_once_and_only_of_what_it_deletes(bench: Bench) -> None:
-    """An approver would read that a change costs nothing."""
+    """Otherwise an approver would read that the change costs nothing."""
     old = bench.made("old")
     delete = permit("containers.delete", ids={"container_id": literal(old)})
     stale = permit(
@@ -349,7 +349,7 @@ def test_a_deletion_of_several_containers_counts_as_several(benches: Benches) ->
     without = bench.change(permit("containers.delete", ids=ids, times=None), known=known)
     assert bench.hand_in(without, "ann").status_code == 400
 
-    # Two creates that state the same container as theirs replace one.
+    # Two creates with the same container as their symbol replace only one container.
     deletes = [permit("containers.delete", ids={"container_id": literal(row)}) for row in rows.values()]
     deletes.append(permit("containers.delete", ids={"container_id": literal(bench.made("three"))}))
     creates = [permit("containers.create", create(name), binds=name) for name in ("web", "api")]
@@ -359,7 +359,7 @@ def test_a_deletion_of_several_containers_counts_as_several(benches: Benches) ->
 
 
 def test_a_create_counts_beside_the_container_that_had_its_name(bench: Bench) -> None:
-    """That was removed in the dashboard, and the list is some seconds old."""
+    """The earlier container was removed in the dashboard, and the list is some seconds old."""
     old = bench.made("web")
     grant = bench.granted(
         permit("containers.create", create("api")),
@@ -387,7 +387,7 @@ def test_what_a_platform_may_take_for_true_opens_access(benches: Benches, body: 
 
 
 def test_a_server_that_may_not_serve_a_folder_changes_nothing_in_its_ledger(bench: Bench) -> None:
-    """A deletion that is under way would count as not done."""
+    """Otherwise a deletion in progress would count as not done."""
     web = bench.made("web")
     grant = bench.granted(permit("containers.delete", ids={"container_id": literal(web)}))
     bench.emulator.faults.add("containers.delete", "slow", seconds=10.0)
@@ -405,7 +405,7 @@ def test_a_server_that_may_not_serve_a_folder_changes_nothing_in_its_ledger(benc
 
 
 def test_a_change_may_not_be_handed_in_for_longer_than_the_settings_say(bench: Bench) -> None:
-    """A ledger from a backup does not know that it was applied."""
+    """A ledger from a backup does not contain the earlier use of the change."""
     far = bench.change(
         permit("containers.create", create("web")), until=instant(bench.clock.wall() + 2 * DAY)
     )
@@ -426,7 +426,7 @@ def test_a_change_may_not_be_handed_in_for_longer_than_the_settings_say(bench: B
 def test_a_create_is_not_sent_again_if_a_limit_of_now_forbids_it(
     benches: Benches, settings: dict[str, Any]
 ) -> None:
-    """From the waitlist it is asked for again for a day, and an administrator may have lowered a limit since."""
+    """A create on the waitlist is repeated for a day, and an administrator may have lowered a limit in the meantime."""
     bench = benches(policies={"agents": {"increase_per_day": 9}})
     agent = bench.agent()
     bench.emulator.faults.add("containers.create", 503)
@@ -440,7 +440,7 @@ def test_a_create_is_not_sent_again_if_a_limit_of_now_forbids_it(
 
 @pytest.mark.parametrize("end", ["late", "revoked"])
 def test_what_waits_for_its_turn_in_vain_was_not_sent(bench: Bench, end: str) -> None:
-    """A restore would count as done, and one of a grant that was revoked would still happen."""
+    """Otherwise a restore would count as done, and a restore of a revoked grant would still happen."""
     bench.made("data", template="redis", backups=1)
     number = next(iter(bench.emulator.state.backups))
     grant = bench.granted(permit("backups.restore", ids={"backup_id": {"is": str(number)}}))
@@ -457,7 +457,7 @@ def test_what_waits_for_its_turn_in_vain_was_not_sent(bench: Bench, end: str) ->
         assert waits.result().status_code == (401 if end == "revoked" else 429)
 
     assert [use.state for use in bench.ledger.uses("true")] == ["void"]
-    # Later its answer would come after the client's own timeout.
+    # Later, the answer would arrive after the client's own timeout.
     assert bench.journal("not sent")[0]["ms"] < 20_000
     assert bench.emulator.calls("backups.restore") == 0
     bench.emulator.set_rate_limit(600)
@@ -467,7 +467,7 @@ def test_what_waits_for_its_turn_in_vain_was_not_sent(bench: Bench, end: str) ->
 
 
 def test_what_a_change_removes_lowers_the_price_by_what_it_certainly_cost(bench: Bench) -> None:
-    """It may have more storage than its plan, or not: an approver would read a saving that is none."""
+    """The container may have more storage than its plan: an approver would read a saving that does not exist."""
     old = bench.made("old", template="nginx-micro", plan="micro")
     listed = {"success": True, "count": 1, "data": [{**old, "storage_allocated": 10240}]}
     bench.clock.advance(2)
@@ -483,7 +483,7 @@ def test_what_a_change_removes_lowers_the_price_by_what_it_certainly_cost(bench:
 
 
 def _answered_with(bench: Bench, row: dict[str, Any]) -> None:
-    """Let the platform answer the next create with a container that is there."""
+    """Make the platform answer the next create with an existing container."""
     body = {"success": True, "data": {**row, "createdAt": row["created_at"]}}
     bench.emulator.faults.add("containers.create", "status", code=202, body=body)
 
@@ -491,7 +491,7 @@ def _answered_with(bench: Bench, row: dict[str, Any]) -> None:
 def test_a_create_that_is_answered_with_what_another_grant_has_just_made_gives_nobody_that(
     bench: Bench,
 ) -> None:
-    """The list from before the create may be older than the other grant's container."""
+    """The list before the create may be older than the other grant's container."""
     bench.clock.freeze()
     first, second = (bench.granted(permit("containers.create", create("web"), binds="web")) for _ in range(2))
     made = first.create("web").json()["data"]["id"]
@@ -518,7 +518,7 @@ def test_a_create_that_is_answered_with_an_older_container_gives_nobody_that_nor
 
 
 def test_a_lost_create_is_not_found_in_what_another_grant_makes_at_the_same_moment(bench: Bench) -> None:
-    """Both would have made it, and the first could remove it."""
+    """Otherwise both grants would own the container, and the first grant could remove it."""
     lost, makes = (bench.granted(permit("containers.create", create("web"), binds="web")) for _ in range(2))
     bench.emulator.faults.add("containers.create", 503)
     assert lost.create("web").status_code == 503
@@ -537,7 +537,7 @@ def test_a_lost_create_is_not_found_in_what_another_grant_makes_at_the_same_mome
 
 
 def test_a_create_from_the_waitlist_counts_from_when_it_was_sent_again(benches: Benches) -> None:
-    """What was asked for on several days would be made on one, past the limits of that day."""
+    """Otherwise creates of several days would happen on one day and exceed its limits."""
     bench = benches(policies={"agents": {"increase_per_day": 5}})
     token = bench.ledger.issue("budget", "agent", seconds=9 * DAY, policy="agents", stack="shop/prod")[1]
     agent = bench.client(token)
@@ -557,7 +557,7 @@ def test_a_create_from_the_waitlist_counts_from_when_it_was_sent_again(benches: 
 
 
 def test_a_create_waits_for_a_deletion_of_the_container_that_has_its_name(benches: Benches) -> None:
-    """The answer to the deletion would count the new container as removed, and no limit would count it."""
+    """Otherwise the answer to the deletion would mark the new container as removed, and no limit would include it."""
     bench = benches(policies={"agents": {"increase_per_day": 9, "free": ["undo"], "undo": "15m"}})
     agent = bench.agent()
     old = agent.create("web").json()["data"]["id"]
@@ -575,7 +575,7 @@ def test_a_create_waits_for_a_deletion_of_the_container_that_has_its_name(benche
 
 @pytest.mark.parametrize("fault", ["", "drop_after"])
 def test_a_vpn_client_belongs_to_the_grant_that_made_the_one_that_is_there(bench: Bench, fault: str) -> None:
-    """Its name is its key: it is in two containers, and it is given again."""
+    """A client's name is its key. Two containers can have the same name, and a name can be reused."""
     ids = [{"vpn_container_id": literal(bench.made(name, template="stacks-vpn"))} for name in ("one", "two")]
     laptop = {"name": "laptop"}
     first = bench.granted(*(permit("vpn_clients.add", laptop, ids=one) for one in ids))
@@ -591,7 +591,7 @@ def test_a_vpn_client_belongs_to_the_grant_that_made_the_one_that_is_there(bench
     assert second("POST", paths[0], laptop).status_code < 300
     assert refused(first("DELETE", f"{paths[0]}/laptop"))
     assert second("DELETE", f"{paths[0]}/laptop").status_code == 200
-    # That of the other container is still the first one's.
+    # The client in the other container still belongs to the first grant.
     assert first("DELETE", f"{paths[1]}/laptop").status_code == 200
 
 
@@ -620,7 +620,7 @@ def test_a_platform_that_answers_a_repeated_add_with_what_was_there_gives_nobody
 
 
 def test_no_other_user_can_open_the_locks_of_a_folder(bench: Bench) -> None:
-    """Who holds one keeps a server from its start, or from its end."""
+    """A user who holds such a lock could prevent the start or the end of a server."""
     with in_use(bench.path):
         modes = {name: (bench.path / name).stat().st_mode & 0o777 for name in ("broker.lock", "broker.use")}
 
@@ -662,7 +662,7 @@ def test_a_client_that_asks_too_often_waits_until_its_minute_is_over_and_no_long
 
 
 def test_who_sees_only_its_own_is_not_told_what_others_have(benches: Benches) -> None:
-    """An access request says when the container was made, and a limit says what the others have."""
+    """An access request contains the container's creation time, and a limit shows the containers of other stacks."""
     bench = benches(policies={"agents": {"only": "own", "increase_per_day": 50}}, account={"max_total": 12})
     other, agent = bench.made("other", plan="premium"), bench.agent()
     web = permit("containers.create", create("web"))
@@ -677,7 +677,7 @@ def test_who_sees_only_its_own_is_not_told_what_others_have(benches: Benches) ->
     assert refused(agent("DELETE", f"/containers/{other['id']}"))
     assert agent("GET", "/_broker/me").json()["requests"] == []
     assert agent("GET", "/containers/templates").json()["data"]
-    # A policy that is gone lets it see no more.
+    # Without its policy, the grant does not see more.
     bench.configure({})
     assert agent("GET", "/containers").json()["data"] == []
 
@@ -708,7 +708,7 @@ def test_a_password_that_the_platform_does_not_mask_is_in_no_answer_and_not_in_t
 def test_a_lost_request_is_not_sent_again_to_a_container_that_was_made_since_under_the_id(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It opened access to a container that nobody signed."""
+    """It would open access to a container that no approver has signed."""
     web, body = bench.made("web", allowed_ips=["198.51.100.7"]), {"ip_address": "198.51.100.9"}
     grant = bench.granted(permit("allowed_ips.add", body, ids={"container_id": literal(web)}))
     bench.emulator.faults.add("allowed_ips.add", "drop_before")
@@ -738,7 +738,7 @@ def test_a_create_sent_again_counts_with_its_price_of_then(
 
 
 def test_a_container_shows_one_create_though_names_differ_in_case_only(benches: Benches) -> None:
-    """The other one may still be made from the waitlist, past the limit."""
+    """The other container may still be created from the waitlist, above the limit."""
     bench = benches(account={"max_total": 8}, policies={"agents": {"increase_per_day": 100}})
     agent = bench.agent()
     bench.emulator.faults.add("containers.create", 503)
@@ -751,7 +751,7 @@ def test_a_container_shows_one_create_though_names_differ_in_case_only(benches: 
 def test_who_looked_for_an_earlier_attempt_does_not_settle_the_one_that_was_sent_since(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the later one made would be nobody's, and the address stays allowed."""
+    """Otherwise the entry of the later attempt would have no owner, and the address would stay allowed."""
     again = kernel.Kernel._again
 
     def with_a_late_look(self: kernel.Kernel, visit: kernel.Visit, use: Use) -> Any:
@@ -768,7 +768,7 @@ def test_who_looked_for_an_earlier_attempt_does_not_settle_the_one_that_was_sent
 
 @pytest.mark.parametrize("kind", ["change", "budget"])
 def test_a_removal_of_a_vpn_client_spares_one_that_another_made_since(benches: Benches, kind: str) -> None:
-    """Its name is all that was signed, and the removal may have been carried out without an answer."""
+    """The signature covers only the name, and the removal may have happened without an answer."""
     bench = benches(policies={"agents": {"increase_per_day": 9}})
     ids, laptop = {"vpn_container_id": literal(bench.made("vpn", template="stacks-vpn"))}, {"name": "laptop"}
     bench.emulator.drift.add_vpn_client("vpn", "laptop")
@@ -818,7 +818,7 @@ def test_a_create_of_a_price_that_is_not_known_counts_for_a_limit_that_was_set_s
 
 
 def test_a_create_that_is_answered_with_a_container_of_another_name_gives_nobody_that(bench: Bench) -> None:
-    """Its id ends with the name that was asked for, too."""
+    """The id of the other container also ends with the requested name."""
     other = bench.made("x-web")
     grant = bench.granted(permit("containers.create", create("web")))
     bench.emulator.faults.add("containers.create", "status", code=202, body={"data": other})
@@ -828,7 +828,7 @@ def test_a_create_that_is_answered_with_a_container_of_another_name_gives_nobody
 
 
 def test_a_create_waits_for_a_lost_request_on_its_id_also_if_the_repeat_was_refused(bench: Bench) -> None:
-    """The platform may still carry out the first one, and the id is given again."""
+    """The platform may still complete the first request, and it reuses the id."""
     old, body = bench.made("web", allowed_ips=["198.51.100.7"]), {"ip_address": "198.51.100.9"}
     lost = bench.granted(permit("allowed_ips.add", body, ids={"container_id": literal(old)}))
     makes = bench.granted(permit("containers.create", create("web")))

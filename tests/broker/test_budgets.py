@@ -1,4 +1,4 @@
-"""Cases 35 to 44: what a budget grant may do without a person, and what follows if it may not."""
+"""The requests that a budget grant may send without a person, and the answers to other requests."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def bench(benches: Benches) -> Bench:
 
 
 def test_the_day_ends_at_the_cent(bench: Bench) -> None:
-    """Cases 35 and 36: what was undone stays spent."""
+    """A create that was undone still counts as spent."""
     agent = bench.agent()
     first = agent.create("one", plan="standard")
 
@@ -37,7 +37,7 @@ def test_the_day_ends_at_the_cent(bench: Bench) -> None:
     assert agent("DELETE", f"/containers/{first.json()['data']['id']}").status_code == 200
     assert agent.create("two").status_code == 202
     assert code(agent.create("three", plan="micro", template="redis")) == (403, "approval-needed")
-    # Another grant of the policy has the same day.
+    # Another grant of the policy shares the daily amount.
     assert code(bench.agent().create("four", plan="micro")) == (403, "approval-needed")
     bench.clock.advance(86400)
     assert agent.token != bench.agent().token
@@ -45,7 +45,6 @@ def test_the_day_ends_at_the_cent(bench: Bench) -> None:
 
 
 def test_a_total_is_never_exceeded_by_twenty_clients_of_two_grants(benches: Benches) -> None:
-    """Case 37."""
     bench = benches(
         account={"max_total": 21},
         policies={"agents": {**AGENTS, "increase_per_day": 1000, "max_total": 1000}},
@@ -109,7 +108,7 @@ def test_a_limit_of_stack_account_or_budget_holds_a_signed_change_when_it_is_han
 def test_a_container_listed_before_its_create_has_an_answer_counts(
     benches: Benches, settings: dict[str, Any]
 ) -> None:
-    """Several machines create at once, and the platform answers late: for that time it had no stack and no policy."""
+    """Several machines create at once. Until the platform's late answer, a container had no stack and no policy."""
     bench = benches()
     (bench.path / "budgets.yaml").write_text("budgets: [{name: shop, projects: [shop], max_total: 6}]")
     bench.configure(settings)
@@ -122,7 +121,7 @@ def test_a_container_listed_before_its_create_has_an_answer_counts(
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(one.create, "one")
         until(lambda: bench.names)
-        # The list from before it is too old now.
+        # The list before the create is now too old.
         bench.clock.advance(11)
         second = two.create("two")
 
@@ -131,7 +130,7 @@ def test_a_container_listed_before_its_create_has_an_answer_counts(
 
 
 def test_a_price_that_is_not_known_is_refused(benches: Benches) -> None:
-    """Case 38: by every limit, when a change is handed in, and at the create."""
+    """Every limit refuses it, both when a change is handed in and at the create."""
     settings = {"rules": {"unpriced": "approve"}, "policies": {"agents": {"increase_per_day": 100}}}
     bench, quantum = benches(**settings), permit("containers.create", create("web", template="quantum"))
 
@@ -147,7 +146,6 @@ def test_a_price_that_is_not_known_is_refused(benches: Benches) -> None:
 
 
 def test_a_limit_is_refused_in_the_platforms_own_form(benches: Benches) -> None:
-    """Case 39."""
     bench = benches(policies={"agents": {**AGENTS, "max_total": 3}})
 
     body = bench.agent().create("web").json()
@@ -174,7 +172,7 @@ PERSON: dict[str, tuple[str, str, Any]] = {
 
 @pytest.mark.parametrize("what", PERSON)
 def test_what_needs_a_person_is_one_access_request(bench: Bench, what: str) -> None:
-    """Cases 40 and 41: the same refused request twice is one."""
+    """A repeated refused request is the same access request."""
     agent = bench.agent()
     ids = {"own": agent.create("web").json()["data"]["id"], "other": bench.made("other")["id"]}
     method, path, body = PERSON[what]
@@ -245,7 +243,6 @@ def test_a_budget_does_not_take_over_what_a_signed_create_of_its_stack_has_made(
 
 
 def test_an_approved_request_happens_exactly_once(bench: Bench) -> None:
-    """Case 42."""
     agent, other = bench.agent(), bench.made("other")
     path = f"/containers/{other['id']}/status"
     asked = agent("PUT", path, {"status": "stopped"}).json()["request"]
@@ -276,7 +273,6 @@ def test_an_approval_of_something_else_than_was_asked_for_is_none(bench: Bench) 
 
 
 def test_denied_and_expired_requests_stay_refused(bench: Bench) -> None:
-    """Case 44."""
     agent, other = bench.agent(), bench.made("other")
     path = f"/containers/{other['id']}/status"
     denied = agent("PUT", path, {"status": "stopped"}).json()["request"]
@@ -296,7 +292,7 @@ def test_only_its_own_is_shown(benches: Benches) -> None:
     bench = benches(policies={"agents": {**AGENTS, "only": "own"}})
     agent, other = bench.agent(), bench.made("other")
     agent.create("web")
-    # What a person has signed for its stack, it sees, although it is not of its budget.
+    # The grant sees containers that a person has signed for its stack, although they are not part of its budget.
     signed = bench.granted(permit("containers.create", create("data"))).create("data").json()["data"]["id"]
     bench.granted(permit("containers.create", create("theirs")), stack="shop/test").create("theirs")
 
@@ -407,5 +403,5 @@ def test_a_whole_change_is_asked_for_and_handed_in_after_its_approval(bench: Ben
     assert (shown["state"], shown["approvals"]) == ("approved", ["ann"])
     granted = bench.client(bench.hand_in(text).json()["token"])
     assert granted.create("web", template="postgresql").status_code == 202
-    # What is stored is the change, and no permit of the budget.
+    # The ledger stores the change, not a permit of the budget.
     assert code(agent.create("two", template="postgresql")) == (403, "approval-needed")

@@ -1,4 +1,4 @@
-"""Cases 45 to 48: who may hand in a change, and what becomes of it."""
+"""Who may hand in a change, and what happens to it?"""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ def code(answer: Any) -> tuple[int, str]:
 
 
 def test_one_byte_that_was_changed_is_refused(bench: Bench) -> None:
-    """Case 45."""
     text = canonical(bench.change(permit("containers.create", create("web")))).decode()
     body = {"statement": text.replace('"basic"', '"micro"'), "signatures": [sign(text, "ann")]}
 
@@ -28,7 +27,6 @@ def test_one_byte_that_was_changed_is_refused(bench: Bench) -> None:
 
 
 def test_the_same_change_again_is_the_same_grant_with_a_new_token(bench: Bench) -> None:
-    """Case 46."""
     change = bench.change(
         permit("containers.create", create("web")), permit("containers.create", create("data"))
     )
@@ -49,7 +47,7 @@ def test_the_same_change_again_is_the_same_grant_with_a_new_token(bench: Bench) 
 
 @pytest.mark.parametrize("people", [[], ["eve"]])
 def test_a_change_needs_the_signature_of_an_approver(bench: Bench, people: list[str]) -> None:
-    """Case 47: nobody, or somebody who is no approver."""
+    """Without a signature, or with the signature of a person who is not an approver."""
     answer = bench.hand_in(bench.change(permit("containers.create", create("web"))), *people)
 
     assert answer.status_code == 403
@@ -57,7 +55,7 @@ def test_a_change_needs_the_signature_of_an_approver(bench: Bench, people: list[
 
 @pytest.mark.parametrize("line", ["", signer("ann").replace(" ", ' valid-before="20200101",', 1)])
 def test_the_signature_of_a_key_that_was_revoked_or_has_expired_is_none(bench: Bench, line: str) -> None:
-    """Case 47: also what was signed, or handed in, before."""
+    """This includes signatures and handed-in changes from before the revocation."""
     early, late = (bench.change(permit("containers.create", create(name))) for name in ("web", "api"))
     assert bench.hand_in(late, "ann", where="approvals").status_code == 201
     assert bench.hand_in(early, "ann").status_code == 201
@@ -68,7 +66,7 @@ def test_the_signature_of_a_key_that_was_revoked_or_has_expired_is_none(bench: B
 
 
 def test_a_signature_for_another_purpose_is_none(bench: Bench) -> None:
-    """Case 47: the namespace."""
+    """The signature has a different namespace."""
     text = canonical(bench.change(permit("containers.create", create("web")))).decode()
     body = {"statement": text, "signatures": [sign(text, "ann", namespace="git")]}
 
@@ -76,7 +74,7 @@ def test_a_signature_for_another_purpose_is_none(bench: Bench) -> None:
 
 
 def test_two_people_are_two_people(benches: Benches) -> None:
-    """Case 47: `two_approvals`."""
+    """With `two_approvals`, two signatures of one person are one approval."""
     bench = benches(two_approvals=["destroys-data"])
     old = bench.made("data", template="postgresql")
     change = bench.change(permit("containers.delete", ids={"container_id": literal(old)}))
@@ -87,7 +85,7 @@ def test_two_people_are_two_people(benches: Benches) -> None:
 
 
 def test_the_author_and_the_requester_of_a_change_do_not_approve_it(benches: Benches) -> None:
-    """The author is what the change says; the requester is whose token hands it in."""
+    """The change names its author; the requester is the holder of the token with which it is handed in."""
     bench = benches(other_than_author=True, policies={"agents": {"increase_per_day": 1}})
     change = bench.change(permit("containers.create", create("web")), author="Eve <eve@example.com>")
     token = bench.ledger.issue("read", "ann", seconds=3600.0)[1]
@@ -139,7 +137,7 @@ def test_an_approver_with_limits(benches: Benches) -> None:
 
 
 def test_a_change_of_another_owner_is_named(bench: Bench) -> None:
-    """Case 19: the ledger says whose a container is, and not the state."""
+    """The owner of a container comes from the ledger, not from the state."""
     old = bench.made("data")
     bench.ledger.claim("other/prod", old["id"], old["created_at"], "nodejs", "basic")
     change = bench.change(permit("containers.delete", ids={"container_id": literal(old)}))
@@ -160,12 +158,12 @@ def test_what_is_free_needs_a_token_that_may_apply_it(benches: Benches) -> None:
     assert code(bench.hand_in(change("web"))) == (403, "grant-refused")
     assert code(bench.hand_in(change("web"), token=bench.reader().token)) == (403, "grant-refused")
     assert bench.hand_in(change("web"), token=may).status_code == 201
-    # The day's sum is spent by what was handed in, also if it did not happen yet.
+    # A handed-in change counts towards the daily amount, even before it has happened.
     assert code(bench.hand_in(change("data"), token=may)) == (403, "approval-needed")
 
 
 def test_a_deletion_is_what_is_gone_afterwards(benches: Benches) -> None:
-    """A replacement is counted as one, and what only clears up in a list of addresses is neither."""
+    """A replacement counts as a replacement only, and a clean-up in a list of addresses counts as neither."""
     most = {"limit": 0, "otherwise": "refuse"}
     bench = benches(rules={"unpriced": "approve", "max-deletions": most})
     old = bench.made("data")
@@ -206,7 +204,7 @@ MADE = {"is": "usr-1-web", "created_at": instant(0)}
         ({"permits": [permit("containers.create", create("a"), n=0)]}, 400),
         ({"permits": [permit("containers.create", create("a"), n=1, times=None)]}, 400),
         ({"permits": [permit("containers.delete", n=1, ids={"container_id": MADE}, times=None)]}, 400),
-        # No rule would count it.
+        # Otherwise no rule would count it.
         (
             {"permits": [permit("connections.delete", n=1, ids={"connection_id": {"is": "c"}}, times=None)]},
             400,
@@ -283,7 +281,7 @@ def test_the_token_of_a_change_ends_with_its_run(bench: Bench) -> None:
 
 
 def test_an_empty_ledger_of_one_run_has_no_memory_for_what_is_free(benches: Benches) -> None:
-    """A broker that is started for each run counts anew in each, unless its ledger lasts."""
+    """A broker for a single run starts its counts from zero, unless its ledger is kept."""
     bench = benches()
     bench.configure({"free": {"increase_per_day": 5}})
     mine = bench.made("mine")
@@ -337,7 +335,7 @@ def test_with_budgets_only_what_one_covers_is_free(benches: Benches) -> None:
 
 
 def test_a_price_above_the_ceiling_makes_nothing(bench: Bench) -> None:
-    """Case 48: at the create, whatever was handed in."""
+    """The create is refused, whatever the handed-in change contains."""
     change = bench.change(
         permit("containers.create", {**create("web"), "plan": {"any": True}}), ceiling={"increase": "4.00"}
     )
@@ -359,7 +357,6 @@ def test_a_price_above_the_ceiling_makes_nothing(bench: Bench) -> None:
 
 
 def test_a_grant_that_ended_removes_its_own_and_nothing_else(bench: Bench) -> None:
-    """Case 34."""
     grant = bench.granted(
         permit("containers.create", create("web")), permit("containers.create", create("data")), ttl=60
     )
@@ -376,7 +373,6 @@ def test_a_grant_that_ended_removes_its_own_and_nothing_else(bench: Bench) -> No
 
 
 def test_what_was_approved_and_not_done_is_said(bench: Bench) -> None:
-    """Case 62."""
     grant = bench.granted(
         permit("containers.create", create("web")), permit("containers.create", create("data"))
     )
@@ -401,7 +397,7 @@ def test_what_was_approved_and_not_done_is_said(bench: Bench) -> None:
 def test_data_is_destroyed_with_what_may_hold_some(
     bench: Bench, row: dict[str, Any], *, destroys: bool, by_symbol: bool
 ) -> None:
-    """A container without data is deleted with an approval, as every other, but it is none of that rule."""
+    """The deletion of a container without data needs an approval, but not by this rule."""
     made = bench.made("old", **row) if row else {"id": "usr-gone", "created_at": "2026-01-01T00:00:00Z"}
     known = {"old": {"id": made["id"], "created_at": made["created_at"]}}
     at = {"of": ["old"]} if by_symbol else literal(made)

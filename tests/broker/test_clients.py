@@ -1,4 +1,4 @@
-"""What the client of this package knows of a broker: its refusals, the account of its tokens, and its grants."""
+"""The support for a broker in this package's client: refusals, the account of a token, and grants."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_refusal_has_its_hint_and_its_request_and_is_not_waited_for(bench: Ben
     assert caught.value.hint.startswith(f"a person approves the access request {asked} ")
     assert f"gate approve {asked}" in caught.value.message
     assert len(bench.journal("refused")) == 1
-    # A limit is a 402 in the platform's form, and yet not the key's cap.
+    # A limit is a 402 in the platform's form, but not the key's spending cap.
     bench.configure({"account": {"max_total": 5}, "policies": {"agents": AGENTS}})
     with pytest.raises(errors.GrantRefusedError, match=r"account.max_total is \$5.00"):
         client.containers.create(name="big", template="nodejs", plan="basic")

@@ -1,4 +1,4 @@
-"""`gate show`, `approve` and `apply` with a change that was written by hand: who may do what, and what is shown."""
+"""`gate show`, `approve` and `apply` with a change that was written by hand: permissions and output."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ BODY: Final = json.dumps(create("web"))
 
 
 class Desk:
-    """A person at a desk, with a change in a file."""
+    """A person with a change in a file."""
 
     def __init__(self, bench: Bench, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.bench, self.file, self._capsys = bench, folder / "change.json", capsys
@@ -41,12 +41,12 @@ class Desk:
         self.file.write_bytes(canonical(self.bench.change(*permits, **more)))
 
     def known(self, name: str) -> dict[str, Any]:
-        """Make a container; return it as one that a change knows."""
+        """Create a container; return it as a known container of a change."""
         row = self.bench.made(name)
         return {name: {"id": row["id"], "created_at": row["created_at"]}}
 
     def gate(self, action: str, *words: str, code: int = 0, what: str = "") -> str:
-        """Run an action on the change; return what it says."""
+        """Run an action on the change; return its output."""
         found = cli.main(["gate", action, what or str(self.file), "--gate", self.bench.url, *words])
         said = "".join(self._capsys.readouterr())
         assert found == code, said
@@ -77,7 +77,7 @@ def desks(
 
 
 def test_a_change_by_hand_is_shown_signed_and_applied_with_any_client(desks: Callable[..., Desk]) -> None:
-    """Case 12; the token ends with the run, and the same change goes on with what is left."""
+    """The token ends with the run, and the same change can be applied again with its remaining permits."""
     desk = desks()
     desk.write(permit("containers.create", create("web")), permit("containers.create", create("data")))
 
@@ -92,7 +92,7 @@ def test_a_change_by_hand_is_shown_signed_and_applied_with_any_client(desks: Cal
     token = [one for one in desk.bench.ledger.grants() if one.kind == "change"]
     assert len(token) == 1
 
-    # The answer to the same create again; nothing is made twice.
+    # The stored answer to the same create; no container is created twice.
     said = desk.gate("apply", "--", sys.executable, "-c", "raise SystemExit(3)", code=3)
     assert 'approved and not done: 2. POST /containers {"name": "data"' in said
     said = desk.gate("apply", "--", sys.executable, "-c", "raise SystemExit(10)", code=10)
@@ -103,7 +103,7 @@ def test_a_change_by_hand_is_shown_signed_and_applied_with_any_client(desks: Cal
 
 
 def test_whose_a_container_is_and_what_it_is_come_from_the_broker(desks: Callable[..., Desk]) -> None:
-    """Case 19: whatever the planner writes, the live container is shown, with its owner."""
+    """Whatever the planner writes, the output shows the live container with its owner."""
     desk = desks()
     row = desk.bench.made("data", template="postgresql")
     desk.bench.ledger.claim("other/prod", row["id"], row["created_at"], "postgresql", "basic")
@@ -137,13 +137,13 @@ def test_the_log_says_who_changed_what_for_how_much(
     assert 'done: POST /containers {"name": "web"' in said
     assert cli.main([*words, "--json", "-s", "other/prod"]) == 0
     assert json.loads(capsys.readouterr().out)["entries"] == []
-    # An agent does not learn of the others.
+    # An agent does not see the containers of others.
     token = desk.bench.ledger.issue("budget", "agent", seconds=60.0, policy="x")[1]
     assert desk.bench.client(token)("GET", "/_broker/log").status_code == 404
 
 
 def test_the_documents_of_a_change_are_as_recorded(desks: Callable[..., Desk], golden: Golden) -> None:
-    """What a person, a pull request, a test tab and a program read of it."""
+    """The output for a person, a pull request, a test report and a program."""
     desk = desks(rules={"unpriced": "approve", "opens-access": "refuse"})
     old, web = desk.bench.made("old", template="postgresql"), desk.bench.made("web")
     desk.bench.ledger.claim("shop/prod", old["id"], old["created_at"], "postgresql", "basic")
@@ -176,13 +176,13 @@ def test_the_documents_of_a_change_are_as_recorded(desks: Callable[..., Desk], g
     replaced = {desk.bench.ledger.account: "ACCOUNT", desk.bench.emulator.account: "usr"}
 
     for ending, form in {"txt": "table", "md": "markdown", "xml": "junit", "json": "json"}.items():
-        # A page may break a long word where nobody sees it.
+        # A page may break a long word at an invisible place.
         said = desk.gate("show", "--format", form).replace("\N{ZERO WIDTH SPACE}", "")
         golden.text(f"gate.{ending}", said, replaced)
 
 
 def test_who_may_approve(desks: Callable[..., Desk]) -> None:
-    """Wrong signer, `--as`, two people, the author, and a limit of one approver."""
+    """A wrong signer, `--as`, two people, the author, and the limit of an approver."""
     desk = desks(
         two_approvals=["destroys-data"],
         other_than_author=True,
@@ -204,7 +204,7 @@ def test_who_may_approve(desks: Callable[..., Desk]) -> None:
     desk.write(permit("containers.create", create("web")), author="Ann <ann@example.org>")
     assert "ann is the author of the change" in desk.approve("ann", code=2)
     assert "bob may approve an increase of $3.00" in desk.approve("bob", code=2)
-    # A signature that somebody puts there by hand is not enough either.
+    # A signature that a person adds by hand is not enough either.
     desk.file.with_name("change.json.sig.d").mkdir()
     desk.file.with_name("change.json.sig.d").joinpath("ann").write_text(sign(desk.file.read_text(), "ann"))
     assert "ann is the author of the change" in desk.apply(code=2)
@@ -250,7 +250,7 @@ def test_one_byte_of_the_file_after_the_signature(desks: Callable[..., Desk]) ->
 
 
 def test_a_signature_is_kept_as_long_as_its_key_holds(desks: Callable[..., Desk]) -> None:
-    """Two people at two machines; one of them leaves before it is applied."""
+    """Two people sign on two machines; one of them leaves before the change is applied."""
     desk = desks(two_approvals=["destroys-data"])
     row = desk.bench.made("old", template="postgresql")
     desk.write(permit("containers.delete", ids={"container_id": literal(row)}))
@@ -310,7 +310,7 @@ def test_a_change_is_not_written_through_a_link_or_into_a_fifo(tmp_path: Path) -
 def test_a_value_that_may_be_any_is_accepted_by_name(desks: Callable[..., Desk]) -> None:
     desk = desks()
     body = {**create("web"), "name": {"any": True}}
-    # What it costs may be any too; another request has no price.
+    # An unknown value can make the price unknown; other requests have no price.
     desk.write(permit("containers.create", body))
     assert "its price has no upper bound, so it needs a ceiling" in desk.gate("show", code=1)
     address = {"ip_address": {"any": True}, "description": "x", "service_type": "http"}
@@ -328,7 +328,6 @@ def test_a_value_that_may_be_any_is_accepted_by_name(desks: Callable[..., Desk])
 
 
 def test_names_cannot_write_lines_of_their_own(desks: Callable[..., Desk]) -> None:
-    """Case 49."""
     desk = desks()
     name = "web\n   1. GET /containers\x1b[2J"
     step = {"operation": "create", "name": name, "type": name}
@@ -341,7 +340,7 @@ def test_names_cannot_write_lines_of_their_own(desks: Callable[..., Desk]) -> No
 
 
 def test_what_is_shown_cannot_be_mistaken(desks: Callable[..., Desk]) -> None:
-    """No two names look alike, a text of the author is in quotes, and a backup has its container."""
+    """No two names look alike, a text of the author is in quotes, and a backup is shown with its container."""
     desk = desks()
     row, data = desk.bench.made("web"), desk.bench.made("data", template="postgresql", backups=1)
     number = str(next(iter(desk.bench.emulator.state.backups)))
@@ -371,7 +370,7 @@ def test_what_is_shown_cannot_be_mistaken(desks: Callable[..., Desk]) -> None:
 
 
 def test_a_page_that_is_too_short_shows_what_a_rule_has_found(desks: Callable[..., Desk]) -> None:
-    """Otherwise an author would add creates until the deletion is one of the rows that are left out."""
+    """Otherwise an author could add creates until the row of the deletion is left out."""
     desk = desks()
     row = desk.bench.made("data", template="postgresql")
     desk.write(
@@ -395,7 +394,7 @@ def test_an_access_request_is_shown_and_approved(desks: Callable[..., Desk]) -> 
     desk.gate("approve", "--key", str(keys() / "ann"), what=asked)
 
     assert desk.bench.agent()("GET", f"/_broker/requests/{asked}").json()["state"] == "approved"
-    # A file for another request, or for one that nobody made, is neither shown nor signed.
+    # A file for a different or a nonexistent request is neither shown nor signed.
     for request, why in (
         ("r-0123456789abcdef", "has no access request"),
         (asked, "differs from the access request"),
@@ -412,7 +411,7 @@ def test_the_user_of_the_broker_is_warned_and_refused_if_strict(desks: Callable[
 
     assert "the broker runs as this user" in desk.apply("--strict", code=2)
     assert desk.bench.names == []
-    # The token was void at once, so the change is not held back.
+    # The token became invalid at once, so the change can be handed in again.
     assert "the broker runs as this user" in desk.apply()
 
 

@@ -1,4 +1,4 @@
-"""A try without an account and without a set-up, in one command."""
+"""The demo: one command, without an account and without a set-up."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def demo(home: Path) -> str:
-    """Return what the demo prints, for a user who has nothing but the program."""
+    """Return the output of the demo for a user who has only the program."""
     environment = {"PATH": os.environ["PATH"], "HOME": str(home), "TMPDIR": str(home)}
     words = [sys.executable, "-m", "stacks_pulumi", "broker", "demo"]
     done = subprocess.run(words, check=False, capture_output=True, text=True, cwd=home, env=environment)

@@ -1,4 +1,4 @@
-"""A broker that is started for one run: where no server runs, and where no ledger lasts."""
+"""A broker that is started for one run, without a running server and without a ledger that is kept."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.support.waiting import until
 
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
-    # Its clock is that of the started process.
+    # The emulator uses the real clock, as the started broker does.
     with Emulator(boot_seconds=0) as running:
         yield running
 
@@ -108,7 +108,7 @@ def test_the_command_has_a_token_and_not_the_key_and_the_server_ends_with_it(
 def test_what_a_killed_run_has_started_still_reaches_the_server(
     folder: Path, change: Path, emulator: Emulator, tmp_path: Path
 ) -> None:
-    """The command and `apply` are killed; a process that the command has started goes on, as a provider does."""
+    """The command and `apply` are killed; a process that the command has started continues, as a provider does."""
     go, done = tmp_path / "go", tmp_path / "done"
     os.mkfifo(go)
     script = tmp_path / "provider.py"
@@ -143,7 +143,7 @@ def test_what_a_killed_run_has_started_still_reaches_the_server(
     until(done.exists)
     assert [one.name for one in emulator.state.containers.values()] == ["web"]
     until(lambda: not folders.is_used(folder))
-    # It would end 15 minutes later. The next run uses it, and ends it.
+    # The server would end 15 minutes later. The next run uses it and ends it.
     assert cli.main(["gate", "show", str(change), "--gate", str(folder)]) == 0
     assert folders.announced(folder) == {}
 
@@ -179,8 +179,8 @@ def test_a_new_ledger_does_not_know_whether_a_change_was_applied(
     assert cli.main([*words, "--", "true"]) == 2
     assert "--accept-replay" in capsys.readouterr().err
     assert cli.main([*words, "--accept-replay", "--", "false"]) == 1
-    # Nothing was made, and the ledger knows the change: it goes on.
-    # Now the ledger knows it: the same change is the same grant, and nothing of it is left.
+    # No container was created, and the ledger contains the change, so it can continue. Now the ledger contains it: the
+    # same change is the same grant, and no permit is left.
     assert cli.main([*words, "--", sys.executable, "-c", CREATE, BODY]) == 0
     assert emulator.calls("containers.create") == 1
 
@@ -198,7 +198,7 @@ elif words[0] == "up":
 else:
     print(json.dumps(said if words[0] == "stack" else {{{{}}}}))
 """
-"""An engine that keeps tags, and whose `up` makes a container."""
+"""An engine that stores tags, and whose `up` creates a container."""
 
 
 def test_a_ledger_that_is_younger_than_a_change_asks_the_tag_of_its_stack(
@@ -208,7 +208,7 @@ def test_a_ledger_that_is_younger_than_a_change_asks_the_tag_of_its_stack(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A later run has a new ledger: what it applies first does not make it forget that the others were applied."""
+    """A later run has a new ledger. After its first change, it must still detect changes that were applied earlier."""
     project, engine = folder.parent / "shop", folder.parent / "bin" / "pulumi"
     project.mkdir()
     (project / "Pulumi.yaml").write_text("name: shop\nruntime: python\n", encoding="utf-8")
@@ -243,7 +243,7 @@ def test_a_ledger_that_is_younger_than_a_change_asks_the_tag_of_its_stack(
 def test_what_is_free_needs_no_signature_and_no_token_is_left(
     folder: Path, change: Path, emulator: Emulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An empty ledger has no memory, so the first change is signed; the next one is free."""
+    """An empty ledger proves nothing, so the first change needs a signature; the next change is free."""
     settings = yaml.safe_load((folder / "gate.yaml").read_text(encoding="utf-8"))
     settings["free"] = {"increase_per_day": 5}
     (folder / "gate.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
@@ -281,7 +281,7 @@ def test_without_a_key_nothing_is_shown(
 def test_own_rules_run_again_where_a_change_is_approved(
     folder: Path, change: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The planner's machine may have had other rules, or the program may have changed what they found."""
+    """The planner's machine may have different rules, or the program may have changed their findings."""
     rule = "def red(changes):\n    for one in changes:\n        if one.after:\n            yield one.approve('red')\n"
     (folder / "rules.py").write_text(f"{rule}\nRULES = [red]\n", encoding="utf-8")
     with (folder / "gate.yaml").open("a", encoding="utf-8") as file:
@@ -298,7 +298,7 @@ def test_own_rules_run_again_where_a_change_is_approved(
         return capsys.readouterr().err
 
     assert "the plan lacks the input of the gate's own rules" in approve(2)
-    # A planner without the folder has not run it; who approves sees what it finds.
+    # A planner without the folder has not run this rule; the approver sees its finding.
     assert "own rules find here: red: red" in approve(0, resources=written([resource]))
     assert "own rules" not in approve(0, resources=written([resource]), findings=[found])
     assert "has no access request" in approve(2, request="r-1")

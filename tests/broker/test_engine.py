@@ -1,4 +1,4 @@
-"""Cases with a real engine: plain `pulumi up` with the token of a grant as its key."""
+"""A real engine: plain `pulumi up` with the token of a grant as its key."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ emulator = emulators.for_stacks
 
 @pytest.fixture
 def stack_of(tmp_path: Path) -> Callable[..., Stack]:
-    """Return a function that makes a stack with a token."""
+    """Return a function that creates a stack with a token."""
 
     def make(token: str, url: str) -> Stack:
         return Stack(tmp_path / "stack", ensure().bin, {"stacks:apiKey": token, "stacks:baseUrl": url})
@@ -103,10 +103,10 @@ def test_an_up_with_a_signed_change(
     bench: Bench, stack_of: Callable[..., Stack], emulator: Emulator, tmp_path: Path
 ) -> None:
     """
-    Cases 1, 2 and 13 to 18: what was signed happens, once; whatever else runs with the token gets a 403.
+    The signed requests happen once; any other code with the token gets a 403.
 
-    Code of the program asks at preview and at `up`, and a dynamic provider asks in its host, and from the state, when
-    the program does not have it any more.
+    The program's code sends requests in a preview and in an `up`. A dynamic provider sends requests in its host, and
+    from the state after it was removed from the program.
     """
     victim = bench.made("victim", backups=1)["id"]
     tries: list[tuple[str, str, Any]] = [
@@ -133,7 +133,7 @@ def test_an_up_with_a_signed_change(
     assert [one.name for one in emulator.state.connections.values()] == ["primary"]
     before = [record for record in emulator.requests if record.method != "GET"]
     assert len(before) == len(PERMITS) - 1
-    # Nothing changes any more, but that the provider of the state is asked to end its resource.
+    # The only remaining step is that the provider in the state deletes its resource.
     stack.program(PROGRAM)
     assert stack.up(quiet_afterwards=False).steps("label") == ["delete"]
     said = [json.loads(line) for line in log.read_text().splitlines()]
@@ -142,7 +142,7 @@ def test_an_up_with_a_signed_change(
     assert len(bench.journal("refused")) == len(said) * len(tries)
     assert [record for record in emulator.requests if record.method != "GET"] == before
 
-    # Case 17: a program that was changed after the approval.
+    # The program was changed after the approval.
     stack.program(PROGRAM + 'stacks.Container("extra", template="nodejs")\n')
     failed = stack.up_fails()
     assert "this change was not approved: POST /containers" in " ".join(failed.errors)
@@ -186,10 +186,10 @@ class Download(http.server.BaseHTTPRequestHandler):
 def test_a_plugin_that_the_engine_downloads_has_the_token_alone(
     bench: Bench, stack_of: Callable[..., Stack], emulator: Emulator, tmp_path: Path
 ) -> None:
-    """Case 18: the program, the configuration or the state name it, and the engine runs it."""
+    """The program, the configuration or the state names the plugin, and the engine runs it."""
     grant, said = bench.granted(*PERMITS), tmp_path / "said"
     stack = stack_of(grant.token, bench.url)
-    # As `gate apply` gives it.
+    # The environment of `gate apply`.
     stack.env |= {"SAID": str(said), "STACKS_API_KEY": grant.token, "STACKS_BASE_URL": bench.url}
     with http.server.HTTPServer(("127.0.0.1", 0), Download) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -211,7 +211,7 @@ def test_a_plugin_that_the_engine_downloads_has_the_token_alone(
 
 
 class Killed:
-    """The processes of a broker, each of which is killed at some point. The next one serves its clients."""
+    """The processes of a broker. Each is killed at some point, and the next one serves its clients."""
 
     def __init__(self, path: Path, env: dict[str, str], listens: socket.socket) -> None:
         self._words = [sys.executable, str(Path(__file__).with_name("killed.py")), str(path)]
@@ -242,9 +242,9 @@ def test_an_up_whose_broker_is_killed(
     bench: Bench, stack_of: Callable[..., Stack], emulator: Emulator
 ) -> None:
     """
-    Cases 27 to 29: SIGKILL before a request goes upstream, while the platform works, and before its end is recorded.
+    SIGKILL before a request is sent, while the platform works, and before the outcome is recorded.
 
-    One `pulumi up` meets all of them. Each container is made once, is bound, and the grant goes on.
+    One `pulumi up` meets all three kills. Each container is created once and bound, and the grant continues.
     """
     names = ["before", "while", "after"]
     permits = [permit("containers.create", create(name), binds=name) for name in names]
@@ -291,9 +291,10 @@ def test_a_grant_that_expires_while_an_up_runs(
     bench: Bench, stack_of: Callable[..., Stack], emulator: Emulator
 ) -> None:
     """
-    Case 34, and cases 8 and 31: a boot that failed, a grant that ends, an engine that is killed.
+    A failed boot, a grant that ends, and a killed engine.
 
-    What was approved goes on when the change is handed in again; what the grant made, it may remove until then.
+    After the change is handed in again, its approved requests continue. Until then, the grant may only remove its own
+    containers.
     """
     change = bench.change(
         permit("containers.create", create("web"), binds="web"),
@@ -306,11 +307,11 @@ def test_a_grant_that_expires_while_an_up_runs(
         'web = stacks.Container("web", template="nodejs")\n'
         'stacks.Container("data", template="redis", opts=pulumi.ResourceOptions(depends_on=[web]))\n'
     )
-    # Case 8: the same grant goes on after a failed boot.
+    # The same grant continues after a failed boot.
     emulator.fail_boot("web")
     assert "unexpected-status" in " ".join(stack.up_fails().errors)
     assert bench.names == ["web"]
-    # It ends while the engine waits for the container.
+    # The grant ends while the engine waits for the container.
     emulator.set_pace(boot_seconds=3600.0)
     with stack.real_processes():
         process = stack.start("up", "--yes", "--skip-preview")
@@ -322,7 +323,7 @@ def test_a_grant_that_expires_while_an_up_runs(
     assert "this grant has ended, so it only reads and removes its own" in text
     assert bench.names == ["web"]
 
-    # Case 31: the engine is killed while it boots what it made; the provider removes it, and the change goes on.
+    # The engine is killed while a new container boots; the provider removes the container, and the change continues.
     bench.clock.advance(121)
     stack.set("stacks:apiKey", bench.hand_in(change, "ann").json()["token"])
     emulator.set_pace(boot_seconds=3600.0)
@@ -331,7 +332,7 @@ def test_a_grant_that_expires_while_an_up_runs(
         until(lambda: "data" in bench.names, alive=lambda: process.poll() is None)
         process.kill()
         process.wait()
-        # Its children keep the pipe open, so reading to its end would block.
+        # The engine's child processes keep the pipe open, so reading to its end would block.
         assert process.stdout is not None
         process.stdout.close()
     until(lambda: bench.names == ["web"])
@@ -344,7 +345,7 @@ def test_a_grant_that_expires_while_an_up_runs(
 
 
 def test_an_agent_with_a_budget(benches: Benches, stack_of: Callable[..., Stack]) -> None:
-    """Cases 39 and 43: within the budget without a person; beyond it the engine shows the access request."""
+    """Within the budget, no person is needed; above it, the engine shows the access request."""
     bench = benches(
         policies={
             "agents": {
@@ -369,7 +370,8 @@ def test_an_agent_with_a_budget(benches: Benches, stack_of: Callable[..., Stack]
     assert json.loads(shown["change"])["permits"][0]["body"]["plan"] == "premium"
     assert bench.hand_in(shown["change"], "ann", where="approvals").status_code == 201
 
-    # The policy's max_total is a hard limit: an approval does not lift it. The engine shows the cap and what is spent.
+    # The policy's max_total is a hard limit: an approval does not lift it. The engine shows the cap and the spent
+    # amount.
     assert "it adds $10.00 a month to $4.00, and the policy's max_total is $12.00" in " ".join(
         stack.up_fails().errors
     )

@@ -1,4 +1,4 @@
-"""Where a broker stands: its user, its files, its address, and the unit and the composition that start it."""
+"""The environment of a broker: its user, its files, its address, its systemd unit and its Compose file."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_unit_for_settings_with_another_key_says_so(
 
 
 def test_the_composition_keeps_the_key_from_the_client() -> None:
-    """Read back: no container engine runs here."""
+    """The test only parses the file, because no container engine runs here."""
     folder = ROOT / "examples" / "compose"
     services = yaml.safe_load((folder / "broker.yaml").read_text())["services"]
     broker, client = services["broker"], services["client"]
@@ -97,7 +97,7 @@ def test_the_composition_keeps_the_key_from_the_client() -> None:
 
 
 def process(path: Path, number: str, command: str) -> None:
-    """Write what /proc has of a process."""
+    """Write the files of a process in /proc."""
     (path / "proc" / number).mkdir()
     (path / "proc" / number / "cmdline").write_text(command)
 
@@ -126,7 +126,7 @@ def test_a_strict_broker_names_what_exposes_its_key(
     change(tmp_path)
 
     found = list(placement.exposures([tmp_path / "gate.yaml"]))
-    # The machine's own Python may be in a folder of others.
+    # The machine's own Python may be in a folder of another user.
     found = [one for one in found if str(tmp_path) in one or "change" not in one]
 
     assert [reason in one for one in found] == ([True] if reason else [])
@@ -134,7 +134,7 @@ def test_a_strict_broker_names_what_exposes_its_key(
 
 class Users:
     """
-    Real users of this machine, and a folder that they can reach.
+    Real users of this machine, and a folder that they can access.
 
     Args:
         folder: The folder.
@@ -146,7 +146,7 @@ class Users:
         self.folder, self.names, self.python = folder, names, python
 
     def start(self, user: str, *words: object, groups: Sequence[str] = ()) -> subprocess.Popen[str]:
-        """Start a program as one of them."""
+        """Start a program as one of these users."""
         packages = os.pathsep.join([str(ROOT), *(path for path in sys.path if path.endswith("-packages"))])
         return subprocess.Popen(
             [self.python, *map(str, words)],
@@ -161,19 +161,19 @@ class Users:
         )
 
     def run(self, user: str, *words: object, groups: Sequence[str] = ()) -> tuple[int, str]:
-        """Run a program as one of them; return its exit code and its output."""
+        """Run a program as one of these users; return its exit code and its output."""
         started = self.start(user, *words, groups=groups)
         said, _ = started.communicate()
         return started.returncode, said
 
     def broker(self, user: str, *words: object) -> tuple[int, str]:
-        """Run `stacks-pulumi broker` as one of them."""
+        """Run `stacks-pulumi broker` as one of these users."""
         return self.run(user, "-m", "stacks_pulumi", "broker", *words)
 
 
 @pytest.fixture
 def users() -> Iterator[Users]:
-    """Two users of this machine: one has the broker, the other is its client."""
+    """Create two users of this machine: one runs the broker, and the other is its client."""
     if os.name != "posix" or os.getuid() != 0 or shutil.which("useradd") is None:
         pytest.skip("needs root, who makes two users")
     names = [f"st-{role}-{secrets.token_hex(3)}" for role in ("broker", "client")]
@@ -222,7 +222,7 @@ def folder(users: Users, emulator: Emulator) -> Path:
 
 @contextlib.contextmanager
 def serving(users: Users, folder: Path, *words: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Enclose the run of the broker as its user, with --strict; yield it with what it says. It has to end well."""
+    """Run the broker as its user with --strict; yield the process and its output. It must end with exit code 0."""
     owner = users.names[0]
     started = users.start(owner, "-m", "stacks_pulumi", "broker", "serve", folder, "--strict", *words)
     try:
@@ -271,7 +271,7 @@ def test_a_strict_broker_does_not_start_where_its_user_is_not_its_own(
         assert other.stdout is not None
         assert other.stdout.readline() == "runs\n"
     if what == "owner":
-        # They could change where the key is sent.
+        # They could change the address to which the key is sent.
         (folder / "gate.yaml").chmod(0o644)
         shutil.chown(folder / "gate.yaml", client)
     words: list[object] = ["serve", folder, "--strict"]
@@ -312,7 +312,7 @@ def test_only_the_group_of_a_broker_reaches_its_unix_socket(users: Users, folder
 
 
 class UnixConnection(http.client.HTTPConnection):
-    """A connection to a Unix socket, as a proxy has one."""
+    """A connection to a Unix socket, as from a proxy."""
 
     def __init__(self, path: Path) -> None:
         super().__init__("broker.example")
@@ -340,7 +340,7 @@ def test_a_broker_answers_at_a_unix_socket_under_any_name(
     assert path.stat().st_mode & 0o777 == 0o660
     with pytest.raises(ConfigError, match="in use"):
         Listen.of(f"unix:{path}").bind()
-    # Clients of this package have an address of HTTP.
+    # Clients of this package need an HTTP address.
     assert cli.main(["gate", "log", "--gate", str(bench.path)]) == 1
     assert "pass the address of that proxy with --gate" in capsys.readouterr().err
     bench.stop()
@@ -348,7 +348,7 @@ def test_a_broker_answers_at_a_unix_socket_under_any_name(
 
 
 def certificate(folder: Path, name: str, authority: str = "") -> None:
-    """Write the key and the certificate of a name; of an authority of its own, without one."""
+    """Write the key and the certificate of a name; without a given authority, the certificate is self-signed."""
     words = f"req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN={name}"
     words += f" -keyout {name}.key -out {name}.pem"
     extensions = ["-addext", "subjectAltName=IP:127.0.0.1"]
@@ -398,7 +398,6 @@ def test_no_proxy_gets_a_token_in_plain_text(bench: Bench, monkeypatch: pytest.M
 
 
 def test_a_private_key_that_everybody_reads_is_refused(bench: Bench, tmp_path: Path) -> None:
-    """Case 60."""
     certificate(tmp_path, "server")
     (tmp_path / "server.key").chmod(0o644)
 

@@ -1,4 +1,4 @@
-"""Cases 50 to 60: nothing that two readers could read in two ways arrives upstream, and the key leaves nowhere."""
+"""The broker forwards no ambiguous request, and never reveals the key."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BODY: Final = json.dumps(create("web")).encode()
 
 
 def sent(bench: Bench, data: bytes) -> bytes:
-    """Return what the broker answers to some bytes, until it closes the connection or is silent."""
+    """Return the broker's answer to some bytes, until it closes the connection or stops sending."""
     parts = urlsplit(bench.url)
     with socket.create_connection(("127.0.0.1", parts.port or 0), timeout=60) as connection:
         connection.sendall(data)
@@ -34,14 +34,14 @@ def sent(bench: Bench, data: bytes) -> bytes:
 def request(
     bench: Bench, token: str, head: str, body: bytes = b"", headers: str = "Connection: close\r\n"
 ) -> bytes:
-    """Return the bytes of a request, after which the broker closes the connection if it is left to it."""
+    """Return the bytes of a request with `Connection: close`."""
     host = urlsplit(bench.url).netloc
     lines = f"{head} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n{headers}\r\n"
     return lines.encode("latin-1") + body
 
 
 def changes(emulator: Emulator) -> int:
-    """Return how many requests that change something have arrived at the platform."""
+    """Return the number of changing requests that have reached the platform."""
     return sum(record.method != "GET" for record in emulator.requests)
 
 
@@ -75,7 +75,6 @@ BODIES: dict[str, bytes] = {
 
 @pytest.mark.parametrize("what", BODIES)
 def test_a_body_that_is_not_strict_is_refused(bench: Bench, token: str, what: str) -> None:
-    """Case 50."""
     body = BODIES[what]
 
     answer = sent(bench, request(bench, token, "POST /api/v1/containers", body, length(body)))
@@ -110,7 +109,6 @@ HEADS: dict[str, str] = {
 
 @pytest.mark.parametrize("what", HEADS)
 def test_an_address_that_could_mean_another_one_is_refused(bench: Bench, token: str, what: str) -> None:
-    """Case 51."""
     answer = sent(bench, request(bench, token, HEADS[what]))
 
     assert answer.split(b" ")[1] in {b"400", b"403", b"404", b"405"}, answer
@@ -131,7 +129,6 @@ def test_a_parameter_that_is_there_twice_or_is_none_is_refused(bench: Bench, tok
     "name", ["X-HTTP-Method-Override", "X-Method-Override", "X-HTTP-Method", "X-Original-URL"]
 )
 def test_a_header_that_asks_for_another_request_is_refused(bench: Bench, token: str, name: str) -> None:
-    """Case 51."""
     headers = f"{name}: DELETE\r\nConnection: close\r\n"
 
     answer = sent(bench, request(bench, token, "GET /api/v1/containers", b"", headers))
@@ -156,7 +153,7 @@ FRAMES: dict[str, tuple[str, bytes]] = {
 def test_a_body_with_two_ends_is_refused_and_the_connection_closed(
     bench: Bench, token: str, what: str
 ) -> None:
-    """Case 52: what follows is the rest of a body for one reader, and another request for another."""
+    """The remaining bytes are the rest of a body for one parser, and another request for a different parser."""
     headers, body = FRAMES[what]
     second = request(bench, token, "POST /api/v1/containers", BODY, length(BODY))
 
@@ -164,7 +161,7 @@ def test_a_body_with_two_ends_is_refused_and_the_connection_closed(
 
     is_lenient = what in {"obs-fold", "a bare line feed"}
     if is_lenient:
-        # h11 hides these two. What arrives upstream is what was judged, and once.
+        # h11 hides these two. The platform gets exactly the judged request, once.
         assert changes(bench.emulator) <= 1
     else:
         assert answer.count(b"HTTP/1.1") == 1, answer
@@ -173,7 +170,6 @@ def test_a_body_with_two_ends_is_refused_and_the_connection_closed(
 
 
 def test_no_header_of_the_client_arrives_upstream(bench: Bench, token: str) -> None:
-    """Case 53."""
     headers = {
         "X-Secret": "hunter2",
         "Cookie": "a=hunter2",
@@ -188,7 +184,6 @@ def test_no_header_of_the_client_arrives_upstream(bench: Bench, token: str) -> N
 
 @pytest.mark.parametrize("operation", ["containers.create", "containers.status"])
 def test_a_redirect_is_not_followed(bench: Bench, token: str, operation: str) -> None:
-    """Case 54."""
     web = bench.made("data")
     location = f"{bench.emulator.url}/containers/{web['id']}"
     bench.emulator.faults.add(operation, "redirect", None, location=location)
@@ -205,7 +200,7 @@ def test_a_redirect_is_not_followed(bench: Bench, token: str, operation: str) ->
 
 
 def test_an_answer_never_has_the_key(bench: Bench, token: str) -> None:
-    """Case 55: also where JSON spells it with escapes, and in capitals."""
+    """The key is removed even if JSON contains it with escapes or in upper case."""
     key = bench.emulator.key
     escaped = f'{{"success": true, "data": [], "a": "{key}", "b": "\\u0073{key[1:]}", "c": "{key.upper()}"}}'
     bench.emulator.faults.add("containers.templates", "answer", body=escaped)
@@ -231,13 +226,13 @@ def test_a_password_in_a_listed_address_is_masked_and_links_lead_to_the_broker(
 
     assert "ter2" not in answer.text
     assert "postgresql://u:****@h:1/d" in answer.text
-    # At the address that the client has, also behind a proxy.
+    # At the client's address, including behind a proxy.
     assert answer.json()["next"] == "/api/v1/containers?page=2"
 
 
 @pytest.mark.parametrize("token", ["", "sk_stacks_" + "0" * 64, "the key", "no key"])
 def test_who_has_no_grant_gets_nothing(bench: Bench, token: str) -> None:
-    """Case 56: also the real key is no token."""
+    """The real key is not a token either."""
     client = bench.client(bench.emulator.key if token == "the key" else token)
 
     assert {
@@ -253,14 +248,13 @@ HOSTS = ["evil.example", "evil.example:80", "127.0.0.1.evil.example", ""]
     "host", [*HOSTS, "127.0.0.1:80@evil.example", "127.0.0.1:x", "127.0.0.1:", "localhost:1:2"]
 )
 def test_another_name_is_refused(bench: Bench, token: str, host: str) -> None:
-    """Case 57: a web page that resolves to this machine. Links in answers lead there."""
+    """The name of a web page may resolve to this machine, and links in answers would contain the name."""
     answer = bench.client(token)("GET", "/containers", headers={"Host": host})
 
     assert answer.status_code == 400
 
 
 def test_plain_http_is_not_spoken_on_a_network(bench: Bench) -> None:
-    """Case 58."""
     with pytest.raises(ConfigError, match=r"plain HTTP on 0\.0\.0\.0 would show tokens"):
         Server(bench.folder, "0.0.0.0:0")
     assert not Listen.of("10.0.0.1:1").is_local
@@ -272,7 +266,6 @@ FILES = {"ledger.sqlite": 0o644, "key": 0o644, "allowed_signers": 0o666, "": 0o7
 
 @pytest.mark.parametrize("name", FILES)
 def test_files_that_others_can_read_or_change_are_refused(bench: Bench, name: str) -> None:
-    """Case 60."""
     bench.stop()
     (bench.path / name).chmod(FILES[name])
 

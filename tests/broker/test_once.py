@@ -1,4 +1,4 @@
-"""Cases 24 to 33: a request is carried out once, whatever happens to it, to its answer, and to the broker."""
+"""A request takes effect once, whatever happens to the request, its answer or the broker."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOST = ["drop_after", "truncated", "empty", "html", "cut"]
 
 @pytest.mark.parametrize("fault", LOST)
 def test_a_create_whose_answer_is_lost_is_found(bench: Bench, fault: str) -> None:
-    """Cases 24 and 33: one container, and the client gets it."""
+    """There is one container, and the client gets it."""
     grant = bench.granted(permit("containers.create", create("web"), binds="web"))
     bench.emulator.faults.add("containers.create", fault)
 
@@ -35,7 +35,6 @@ def test_a_create_whose_answer_is_lost_is_found(bench: Bench, fault: str) -> Non
 
 @pytest.mark.parametrize("fault", ["drop_before", 500, 502, 504, 408])
 def test_a_create_that_was_lost_on_the_way_is_sent_again(bench: Bench, fault: str | int) -> None:
-    """Case 25."""
     grant = bench.granted(permit("containers.create", create("web")))
     bench.emulator.faults.add("containers.create", fault, 2)
 
@@ -65,7 +64,7 @@ def test_what_another_request_has_found_meanwhile_is_not_sent_again(
 
 
 def test_a_create_is_not_sent_after_a_look_that_took_too_long(bench: Bench) -> None:
-    """Its answer would come after the client's time, and the client would not know what happened."""
+    """The answer would arrive after the client's timeout, and the client would not know the outcome."""
     grant = bench.granted(permit("containers.create", create("web")))
     bench.emulator.faults.add("containers.list", "slow", seconds=12.0)
     bench.clock.advance(61)
@@ -109,7 +108,6 @@ def test_what_was_there_before_or_is_another_size_is_not_taken_for_ours(bench: B
 
 
 def test_twenty_equal_requests_at_once_are_one(bench: Bench) -> None:
-    """Case 26."""
     grant = bench.granted(permit("containers.create", create("web")))
 
     with ThreadPoolExecutor(20) as pool:
@@ -121,7 +119,7 @@ def test_twenty_equal_requests_at_once_are_one(bench: Bench) -> None:
 
 
 class Killed(BaseException):
-    """The broker was killed."""
+    """Raised in place of a kill of the broker."""
 
 
 WRITES = ["reserved", "before", "during", "after"]
@@ -133,15 +131,15 @@ def test_a_broker_that_is_killed_goes_on(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, write: str, is_carried_out: bool
 ) -> None:
     """
-    Cases 27 to 29: a kill at each write of the ledger, and before and after the platform carried the request out.
+    A kill at each write of the ledger, before and after the platform has completed the request.
 
-    One container, which the grant is bound to, and the grant goes on.
+    There is one container, to which the grant is bound, and the grant continues.
     """
     grant = bench.granted(
         permit("containers.create", create("web"), binds="web"),
         permit("containers.set_status", {"status": "stopped"}, ids={"container_id": {"of": ["web"]}}),
     )
-    # A new process: nothing that it had in memory is there.
+    # A new process, without the memory of the killed process.
     fault = None if write == "reserved" else "drop_after" if is_carried_out else "drop_before"
     if fault:
         bench.emulator.faults.add("containers.create", fault)
@@ -153,7 +151,7 @@ def test_a_broker_that_is_killed_goes_on(
     bench.start()
     grant.url = bench.url
     assert bench.ledger.uses("state = 'sent'") == []
-    # The request that was lost may have been carried out before the broker died.
+    # The lost request may have taken effect before the broker was killed.
     answer = grant.create("web")
 
     assert answer.status_code == 202, answer.text
@@ -165,7 +163,7 @@ def test_a_broker_that_is_killed_goes_on(
 
 
 def _kill(monkeypatch: pytest.MonkeyPatch, write: str) -> None:
-    """Let the broker die at one of its writes for a create. The exception leaves everything as it is."""
+    """Kill the broker at one of its writes for a create: the exception leaves everything unchanged."""
     if write == "reserved":
         monkeypatch.setattr(kernel.Kernel, "_attempt", _die)
     elif write == "before":
@@ -193,7 +191,7 @@ UNDER_WAY: dict[str, tuple[str, str, dict[str, Any] | None, set[int]]] = {
 def test_a_change_that_was_under_way_when_the_broker_died(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, endpoint: str, restart: bool
 ) -> None:
-    """What has the same effect again may be sent again; a restore may not. Without a restart, the disk was full."""
+    """An idempotent request may be sent again; a restore may not. The case without a restart is a full disk."""
     web, data = bench.made("web", backups=1), bench.made("data", template="redis")
     connection = bench.emulator.drift.connect("web", "data", "primary")
     backup = str(next(iter(bench.emulator.state.backups)))
@@ -219,7 +217,6 @@ def test_a_change_that_was_under_way_when_the_broker_died(
 
 
 def test_a_create_on_the_waitlist_is_not_repeated_and_is_found_later(bench: Bench) -> None:
-    """Case 30."""
     grant = bench.granted(permit("containers.create", create("web")))
     bench.emulator.faults.add("containers.create", 503)
 
@@ -233,7 +230,6 @@ def test_a_create_on_the_waitlist_is_not_repeated_and_is_found_later(bench: Benc
 
 
 def test_a_refusal_by_the_rate_limit_is_repeated_once(bench: Bench) -> None:
-    """Case 32."""
     grant = bench.granted(permit("containers.create", create("web")))
     bench.emulator.faults.add("containers.create", "rate_limited", retry_after=1)
 
@@ -261,7 +257,7 @@ def test_a_deletion_whose_answer_is_lost_is_done_when_the_platform_says_that_it_
     assert grant("DELETE", f"/containers/{made}").status_code == 502
     bench.emulator.advance(30)
     assert grant("DELETE", f"/containers/{made}").status_code == 404
-    # So the create is undone, and may happen again; its old answer is not given again.
+    # The create is undone and may happen again; its old answer is not repeated.
     assert "x-broker" not in grant.create("web").headers
 
 
@@ -278,7 +274,7 @@ CHILDREN: dict[str, tuple[str, dict[str, Any], str]] = {
 @pytest.mark.parametrize("endpoint", CHILDREN)
 @pytest.mark.parametrize("fault", ["drop_after", "drop_before"])
 def test_a_child_whose_answer_is_lost_exists_once(bench: Bench, endpoint: str, fault: str) -> None:
-    """Connections and allowed addresses may exist twice, so the broker looks twice before it sends one again."""
+    """Connections and addresses may exist twice, so the broker reads the list twice before it repeats a request."""
     web, data = bench.made("web", allowed_ips=["198.51.100.7"]), bench.made("data", template="redis")
     path, body, _ = CHILDREN[endpoint]
     ids = {"source_id": literal(web), "target_id": literal(data)}
@@ -329,14 +325,14 @@ def test_what_was_listed_before_a_lost_request_is_not_what_it_made(bench: Bench)
     bench.emulator.faults.add("vpn_clients.add", "drop_before")
 
     assert grant("POST", path, {"name": "laptop"}).json()["code"] == "grant-busy"
-    # So it is not the grant's own.
+    # So the object does not belong to the grant.
     assert grant("DELETE", f"{path}/laptop").json()["code"] == "grant-refused"
     bench.emulator.faults.assert_none_left()
 
 
 @pytest.mark.parametrize("why", ["database is locked", "database or disk is full", "readonly database"])
 def test_a_ledger_that_cannot_be_written_forwards_nothing(bench: Bench, why: str) -> None:
-    """Case 59: SQLite itself refuses to write."""
+    """SQLite itself refuses to write."""
     names = [f"web-{number}" for number in range(100)]
     grant = bench.granted(*(permit("containers.create", create(name)) for name in names))
     db = bench.ledger._db
@@ -349,7 +345,7 @@ def test_a_ledger_that_cannot_be_written_forwards_nothing(bench: Bench, why: str
 
     made = 0
     while (answer := grant.create(names[made])).status_code == 202:
-        # What is left of the last page has room for some.
+        # The last page has space for some more rows.
         made += 1
 
     assert (answer.status_code, why in answer.json()["error"]) == (503, True), answer.text
@@ -378,7 +374,7 @@ def test_a_ledger_that_fails_after_the_request_leaves_it_to_be_found(
 
 @pytest.mark.parametrize("version", [99, 0])
 def test_a_ledger_of_another_version_is_refused_and_stays_as_it_is(tmp_path: Path, version: int) -> None:
-    """Also one from before the ledger had a version."""
+    """This includes a ledger without a version."""
     file = tmp_path / "ledger.sqlite"
     Ledger(file, HurriedClock()).close()
     other = sqlite3.connect(file, isolation_level=None)
@@ -393,7 +389,7 @@ def test_a_ledger_of_another_version_is_refused_and_stays_as_it_is(tmp_path: Pat
 
 
 def test_what_another_grant_has_made_is_not_what_a_lost_request_made(bench: Bench) -> None:
-    """Both asked for one name in the same second; who lost the answer may not remove what the other has made."""
+    """Both requested one name in the same second. The one with the lost answer must not remove the other container."""
     lost, other = (bench.granted(permit("containers.create", create("web"))) for _ in range(2))
     bench.emulator.faults.add("containers.create", 503)
     assert lost.create("web").status_code == 503
@@ -414,7 +410,7 @@ def _full(*_: object, **__: object) -> None:
 def test_a_deletion_beside_a_list_makes_the_list_too_old(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An id in a list from before a deletion may be another container's, so the request is judged anew."""
+    """An id in a list from before a deletion may belong to another container now, so the request is judged again."""
     web, other = bench.made("web"), bench.made("other")
     grant = bench.granted(
         permit("containers.set_status", {"status": "stopped"}, ids={"container_id": literal(web)}),

@@ -1,4 +1,4 @@
-"""Cases 61 to 66: the journal, shares of the rate limit, shared lists, and the end of a server."""
+"""The journal, shares of the rate limit, shared lists, and the end of a server."""
 
 from __future__ import annotations
 
@@ -38,7 +38,6 @@ from tests.support.waiting import never, until
     ],
 )
 def test_a_journal_that_was_changed_is_not_whole(bench: Bench, sql: str) -> None:
-    """Case 61."""
     grant = bench.granted(*(permit("containers.create", create(name)) for name in ("one", "two", "three")))
     for name in ("one", "two", "three", "four"):
         grant.create(name)
@@ -78,7 +77,6 @@ def test_the_journal_says_who_asked_for_what_and_what_became_of_it(bench: Bench)
 
 
 def test_one_list_serves_all_who_ask_at_once(bench: Bench) -> None:
-    """Case 63."""
     clients = [bench.reader() for _ in range(10)]
     bench.emulator.faults.add("containers.list", "slow", seconds=5.0)
 
@@ -99,7 +97,6 @@ def test_a_list_is_never_from_before_a_change_through_the_broker(bench: Bench) -
 
 
 def test_one_grant_has_its_share_of_the_rate_limit(benches: Benches, emulator: Emulator) -> None:
-    """Case 65."""
     emulator.set_rate_limit(60)
     bench = benches(requests_share=0.1)
     greedy, other = bench.reader(), bench.granted(permit("containers.create", create("web")))
@@ -122,7 +119,7 @@ def test_one_grant_has_its_share_of_the_rate_limit(benches: Benches, emulator: E
 
 
 def test_slow_clients_do_not_keep_others_out(bench: Bench) -> None:
-    """Each has sent a part of a request, and keeps the connection."""
+    """Each client has sent a part of a request and keeps its connection open."""
     port = urlsplit(bench.url).port or 0
     head = b"POST /_broker/changes HTTP/1.1\r\nHost: localhost\r\n"
     with contextlib.ExitStack() as stack:
@@ -134,7 +131,7 @@ def test_slow_clients_do_not_keep_others_out(bench: Bench) -> None:
 
 
 def test_long_bodies_do_not_fill_the_memory(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The client that has sent a part of one, and kept it for longest, is closed; a short one is not."""
+    """The broker closes the connection with the oldest part of a long body, but no connection with a short body."""
     monkeypatch.setattr(server, "_HELD", 300_000)
     port = urlsplit(bench.url).port or 0
     head = b"POST /_broker/changes HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4000000\r\n\r\n"
@@ -174,7 +171,7 @@ def test_what_one_client_hands_in_or_is_refused_too_often_makes_no_other_one_wai
 
 
 def test_the_end_of_a_server_waits_for_no_client_that_is_silent(bench: Bench) -> None:
-    """One has sent a part of a body, and keeps the connection."""
+    """One client has sent a part of a body and keeps its connection open."""
     address = "127.0.0.1", urlsplit(bench.url).port or 0
     with socket.create_connection(address, timeout=60) as silent:
         silent.sendall(b"POST /_broker/changes HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{")
@@ -184,7 +181,7 @@ def test_the_end_of_a_server_waits_for_no_client_that_is_silent(bench: Bench) ->
 
 
 def test_the_end_of_a_server_waits_for_what_is_under_way(bench: Bench) -> None:
-    """Case 66: by SIGTERM."""
+    """The server ends by SIGTERM."""
     token = bench.granted(permit("containers.create", create("web"))).token
     bench.stop()
     bench.emulator.faults.add("containers.create", "slow", seconds=10.0)
@@ -220,7 +217,7 @@ def test_the_end_of_a_server_waits_for_what_is_under_way(bench: Bench) -> None:
 
 
 def command(*words: object) -> str:
-    """Return what a command prints."""
+    """Return the output of a command."""
     given = [sys.executable, "-m", "stacks_pulumi", "broker", *map(str, words)]
     done = subprocess.run(given, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -230,7 +227,7 @@ def command(*words: object) -> str:
 def test_the_way_of_an_administrator(
     tmp_path: Path, emulator: Emulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """From an empty folder to a revoked grant, with the commands."""
+    """From an empty folder to a revoked grant, with only commands."""
     folder, key = tmp_path / "broker", tmp_path / "key"
     key.write_text(emulator.key)
     key.chmod(0o600)
@@ -252,7 +249,7 @@ def test_the_way_of_an_administrator(
             said = server.stderr.readline()
             url = next(word for word in said.split() if word.startswith("http")).rstrip(";")
             budget = ["grant", "budget", str(folder), "--for", "bot", "--policy", "agents"]
-            # No limit of a stack would hold it.
+            # No limit of a stack would apply to it.
             assert cli.main(["broker", *budget]) == 1
             assert "a budget and --may-apply-free need --stack" in capsys.readouterr().err
             made = json.loads(command(*budget, "--stack", "shop/dev", "--json"))
@@ -279,7 +276,7 @@ def test_the_way_of_an_administrator(
             number, chain = anchor.read_text().split()
             assert number == "2"
             assert cli.main(["broker", "log", str(folder), "--verify"]) == 0
-            # A whole digest has the form of a key, which no message shows.
+            # A complete digest has the form of a key, and messages hide keys.
             assert f"the last one begins with {chain[:16]}" in capsys.readouterr().err
         finally:
             server.terminate()
@@ -300,7 +297,7 @@ def test_a_container_with_another_owner_is_not_the_stacks(bench: Bench) -> None:
 def test_a_server_of_one_run_ends_a_quarter_of_an_hour_after_the_last_process_that_uses_it(
     bench: Bench,
 ) -> None:
-    """So that what a killed run has made is still removed through it."""
+    """So that the creates of a killed run can still be removed through it."""
     bench.stop()
     folder = folders.Folder(bench.path, bench.clock)
     server = Server(folder, "127.0.0.1:0", clock=bench.clock, embedded=True)
@@ -337,7 +334,7 @@ def test_rules_and_approvers_of_a_git_ref_are_not_those_of_the_working_tree(benc
     mallory = signer("bob").replace("bob", "mallory", 1)
     (bench.path / "allowed_signers").write_text(mallory, encoding="utf-8")
     _git(bench.path, "commit", "-qam", "No rules")
-    # Its own file alone says where the key is sent.
+    # Only its own file sets the address to which the key is sent.
     with contextlib.closing(folders.Folder(bench.path, bench.clock)) as folder:
         assert folder.settings().base_url == "https://other.example/api/v1"
     bench.configure({"rules_ref": "main"})

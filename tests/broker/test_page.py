@@ -1,4 +1,4 @@
-"""The page of a running broker: what each kind of grant sees, in a browser and out of it."""
+"""The page of a running broker: the view of each kind of grant, in a browser and without one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.broker.test_budgets import AGENTS
 from tests.support.node import chromium, node_folder, run
 
 HOSTILE: Final = "<img src=x onerror=alert(1)>\u202e\x1b[31m"
-"""Markup, a change of the direction, and a code of a terminal."""
+"""Markup, a change of the text direction, and a terminal escape code."""
 SETTINGS: Final[dict[str, Any]] = {
     "account": {"max_total": 40},
     "limits": {"max_total": 20},
@@ -29,7 +29,7 @@ SETTINGS: Final[dict[str, Any]] = {
 
 
 def filled(bench: Bench, name: str = HOSTILE) -> dict[str, str]:
-    """Let grants of each kind do something; return a token of each, and of one that is over."""
+    """Send requests with a grant of each kind; return a token of each, and of an ended grant."""
     bench.configure({"rules": {"unpriced": "approve"}, **SETTINGS})
     data = bench.made("orders-db", template="postgresql")
     bench.ledger.claim("shop/prod", data["id"], data["created_at"], "postgresql", "basic")
@@ -56,7 +56,7 @@ def filled(bench: Bench, name: str = HOSTILE) -> dict[str, str]:
 
 
 def limits(bench: Bench, token: str) -> dict[str, tuple[str | None, str | None]]:
-    """Return what a grant is told of each limit: the price now, and the most."""
+    """Return the limits that a grant sees: the current price and the limit."""
     said = bench.client(token)("GET", "/_broker/limits").json()["limits"]
     return {one["name"]: (one["now"], one["most"]) for one in said}
 
@@ -74,7 +74,7 @@ def test_each_grant_is_told_the_limits_on_what_it_sees(bench: Bench) -> None:
         "the account": account,
         "the stack shop/prod": ("8.00", "20.00"),
     }
-    # Nothing of others.
+    # No data of other grants.
     assert limits(bench, tokens["own"]) == {
         "the stack shop/odd": ("4.00", "20.00"),
         "the policy alone": ("4.00", "15.00"),
@@ -108,7 +108,7 @@ def test_what_waits_for_a_person_is_told_to_who_reads(bench: Bench) -> None:
 
 @pytest.mark.parametrize("package", ["stacks_pulumi.broker", "stacks_pulumi.emulator"])
 def test_a_page_runs_its_own_script_alone_and_loads_nothing(package: str) -> None:
-    """Case 49: what a grant is told comes later, as JSON, and no text becomes markup."""
+    """The data comes later, as JSON, and no text becomes markup."""
     body, headers = page(package)
     text, policy = body.decode(), headers["content-security-policy"]
 

@@ -1,7 +1,7 @@
 """
-Cases 16, 20 to 23 and the constraints of permits: what a signed change allows, and nothing else.
+A signed change allows exactly its permits.
 
-Each refused request is answered 403 with a code, and nothing that changes something arrives upstream.
+Each refused request is answered with 403 and a code, and no changing request reaches the platform.
 """
 
 from __future__ import annotations
@@ -53,7 +53,6 @@ def test_a_signed_create_happens_once_and_its_journal_has_no_refusal(bench: Benc
     ],
 )
 def test_another_body_is_refused(bench: Bench, other: dict[str, Any]) -> None:
-    """Case 16."""
     web = bench.granted(permit("containers.create", create("web")))
 
     assert refused(web("POST", "/containers", {**create("web"), **other}))
@@ -61,7 +60,6 @@ def test_another_body_is_refused(bench: Bench, other: dict[str, Any]) -> None:
 
 
 def test_a_container_that_was_made_again_under_its_id_is_not_deleted(bench: Bench) -> None:
-    """Case 20."""
     old = bench.made("data")
     grant = bench.granted(permit("containers.delete", ids={"container_id": literal(old)}))
     bench.emulator.advance(60)
@@ -84,7 +82,6 @@ def test_an_approved_deletion_happens_and_is_answered_again_without_a_second_req
 
 
 def test_a_connection_leads_only_to_what_its_symbols_are_bound_to(bench: Bench) -> None:
-    """Case 21."""
     web, other = bench.made("web"), bench.made("other", template="redis")
     grant = bench.granted(
         permit("containers.create", create("data", "redis"), binds="data"),
@@ -107,7 +104,7 @@ def test_a_connection_leads_only_to_what_its_symbols_are_bound_to(bench: Bench) 
 
 
 def test_what_is_not_where_the_change_says_is_gone_and_nothing_is_sent(bench: Bench) -> None:
-    """A connection that was deleted outside is a 404 for the engine, and one of another container is never reached."""
+    """A connection that was deleted outside is a 404 for the engine; one of another container is never reached."""
     web = bench.made("web")
     for name, template in (("data", "redis"), ("other", "nodejs")):
         bench.made(name, template=template)
@@ -162,7 +159,6 @@ def test_a_symbol_is_what_was_made_for_it_and_not_all_that_the_grant_made(bench:
 
 @pytest.mark.parametrize("value", [1, 0, "true", "True", False])
 def test_a_value_of_another_type_is_another_value(bench: Bench, value: object) -> None:
-    """Case 22."""
     web = bench.made("web")
     grant = bench.granted(
         permit("containers.external_access", {"enabled": True}, ids={"container_id": literal(web)})
@@ -174,7 +170,6 @@ def test_a_value_of_another_type_is_another_value(bench: Bench, value: object) -
 
 @pytest.mark.parametrize("fault", [None, "drop_after"])
 def test_a_restore_happens_once_also_if_its_answer_is_lost(bench: Bench, fault: str | None) -> None:
-    """Case 23."""
     web = bench.made("web", backups=1)
     number = next(iter(bench.emulator.state.backups))
     grant = bench.granted(permit("backups.restore", ids={"backup_id": {"is": str(number), "in": web["id"]}}))
@@ -204,7 +199,7 @@ def test_a_permit_is_armed_when_those_before_it_are_done(bench: Bench) -> None:
 
 @pytest.mark.parametrize(("fault", "status"), [("drop_before", 502), (408, 408)])
 def test_nothing_goes_on_after_a_restore_whose_answer_was_lost(bench: Bench, fault: Any, status: int) -> None:
-    """It may not have happened, and the other container would be deleted with the only copy of the data."""
+    """The restore may not have happened, and the deletion would remove the only copy of the data."""
     data, old = bench.made("data", backups=1), bench.made("old")
     number = next(iter(bench.emulator.state.backups))
     grant = bench.granted(
@@ -219,7 +214,7 @@ def test_nothing_goes_on_after_a_restore_whose_answer_was_lost(bench: Bench, fau
 
 
 def test_what_the_grant_made_it_may_remove_and_make_again_five_times(bench: Bench) -> None:
-    """Cases 6 and 31: a roll back, and the next `up` with the same grant."""
+    """A rollback, and the next `up` with the same grant."""
     grant = bench.granted(permit("containers.create", create("web"), binds="web"))
 
     for _ in range(6):
@@ -269,7 +264,7 @@ def test_the_entry_of_the_caller_is_the_one_that_the_platform_added(bench: Bench
 
 
 def test_what_a_grant_made_is_its_own_only_as_what_it_is_and_where_it_is(bench: Bench) -> None:
-    """A client of a VPN that is named as another one's connection does not make that its own."""
+    """The name of a VPN client may equal another object's id; the grant still owns only the VPN client."""
     web, data = bench.made("web", allowed_ips=["198.51.100.7"]), bench.made("data", template="redis")
     vpn = bench.made("vpn", template="stacks-vpn", plan=None)
     foreign = bench.emulator.drift.connect("web", "data", "primary")
@@ -289,7 +284,6 @@ def test_what_a_grant_made_is_its_own_only_as_what_it_is_and_where_it_is(bench: 
 
 
 def test_the_configuration_of_a_vpn_is_read_for_the_client_that_the_change_says(bench: Bench) -> None:
-    """Case 11."""
     vpn = bench.made("vpn", template="stacks-vpn", plan=None)
     for name in ("laptop", "phone"):
         bench.emulator.drift.add_vpn_client("vpn", name)
@@ -303,7 +297,6 @@ def test_the_configuration_of_a_vpn_is_read_for_the_client_that_the_change_says(
 
 
 def test_access_is_closed_only_if_no_other_address_is_listed(bench: Bench) -> None:
-    """Case 10."""
     web = bench.made("web", allowed_ips=["198.51.100.7", "198.51.100.8"])
     close = permit(
         "containers.external_access",
@@ -320,7 +313,7 @@ def test_access_is_closed_only_if_no_other_address_is_listed(bench: Bench) -> No
 
 
 def test_only_a_new_backup_is_pinned(bench: Bench) -> None:
-    """Case 9: no older one, and none of another container."""
+    """An older or a later backup, and a backup of another container, may not be pinned."""
     db = bench.made("data", template="redis", backups=1)
     bench.made("other", template="redis", backups=1)
     old, foreign = bench.emulator.state.backups
@@ -333,18 +326,18 @@ def test_only_a_new_backup_is_pinned(bench: Bench) -> None:
     assert grant("POST", f"/containers/{db['id']}/backup").status_code == 202
     new = next(number for number in bench.emulator.state.backups if number not in {old, foreign})
     bench.emulator.advance(30)
-    # Somebody makes another one after it.
+    # A person creates another backup afterwards.
     assert bench.owner("POST", f"/containers/{db['id']}/backup").status_code == 202
     bench.emulator.advance(30)
     other = max(bench.emulator.state.backups)
 
     assert all(refused(grant("POST", f"/backups/{number}/pin")) for number in (old, foreign, other))
     assert grant("POST", f"/backups/{new}/pin").status_code == 200
-    # A pin is the grant's own, and the data that it keeps is not.
+    # The grant owns the pin, but not the data in the backup.
     assert refused(grant("DELETE", f"/backups/{new}"))
     assert grant("POST", f"/backups/{new}/unpin").status_code == 200
     assert refused(grant("POST", f"/backups/{old}/unpin"))
-    # Nor is one of a container that somebody has made since, with the same id.
+    # Nor is a backup of a newer container with the same id.
     bench.emulator.drift.recreate("data")
     bench.emulator.advance(60)
     bench.owner("POST", f"/containers/{db['id']}/backup")
@@ -363,7 +356,6 @@ def test_each_secret_needs_its_class(bench: Bench) -> None:
 
 
 def test_a_secret_is_read_only_where_the_change_says(bench: Bench) -> None:
-    """Case 11."""
     web, other = bench.made("web"), bench.made("other")
     grant = bench.granted(
         permit("containers.set_status", {"status": "running"}, ids={"container_id": literal(web)}),
@@ -385,7 +377,7 @@ def test_a_value_that_was_accepted_as_unknown_may_be_any(bench: Bench) -> None:
     grant = bench.granted(permit("containers.create", body), ceiling={"increase": "4.00"})
 
     shown = grant("GET", "/_broker/me").json()["permits"][0]["words"]
-    # Not as the text "any" is shown.
+    # Different from the display of the text "any".
     assert '"name": {"any": true}' in shown
     assert grant.create("whatever").status_code == 202
     assert refused(grant.create("another"))

@@ -1,4 +1,4 @@
-"""What a plan reports of what sends no request to STACKS: rules, own rules, policies and the engine's saved plan."""
+"""The planner's report on steps without a request to STACKS: rules, own rules, policies and the engine's saved plan."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ emulator = emulators.for_stacks
 
 @pytest.fixture
 def job(bench: Bench, tmp_path: Path) -> Machine:
-    """Return a machine with the gate's folder, whose own broker runs for each command."""
+    """Return a machine with the gate's folder, on which each command starts a broker."""
     bench.stop()
     made = Machine("job", Stack(tmp_path / "stack", ensure().bin, {}), "")
     for name in ("STACKS_BASE_URL", "STACKS_API_KEY"):
@@ -68,7 +68,7 @@ def job(bench: Bench, tmp_path: Path) -> Machine:
 
 
 def guard(bench: Bench) -> None:
-    """Give a gate a pack and a rule of its own."""
+    """Add a pack and an own rule to a gate."""
     shutil.copytree(
         ROOT / "policies" / "plans", bench.path / "plans", ignore=shutil.ignore_patterns("__pycache__")
     )
@@ -97,7 +97,7 @@ def test_a_broker_elsewhere_sends_its_packs_and_own_rules(bench: Bench, tmp_path
     assert "refused by no-premium" in plan("premium", 2)
     plan("basic", 3)
     planner.gate("approve", "change.json", "--key", str(keys() / "ann"))
-    # The job has no token: it gets them with that of the change.
+    # The job has no token of its own; it reads the rules with the change's token.
     del planner.env["STACKS_API_KEY"]
     (bench.path / "plans.json").write_text(json.dumps(SMALL), encoding="utf-8")
     assert "allowed-plans" in planner.gate("apply", "change.json", "--gate", bench.url, code=1)
@@ -125,12 +125,12 @@ def test_what_a_plan_reports_is_approved_like_its_requests(bench: Bench, job: Ma
 
     said = plan('stacks.Container("web", template="nodejs")\nOther("it", colour="red")', "--save-plan")
     assert "opens-access: 'it': whether a pulumi-python:dynamic:Resource opens access is not known" in said
-    # The approver's folder has a rule that the planner's had not.
+    # The approver's folder contains a rule that the planner's folder did not contain.
     (bench.path / "rules.py").write_text(MORE, encoding="utf-8")
     assert "own rules find here: colours: it is red" in approve("ann", code=2)
     (bench.path / "rules.py").write_text(RULES, encoding="utf-8")
     approve("ann")
-    # The saved plan holds the resources of other providers to what was shown.
+    # The saved plan limits the resources of other providers to the displayed steps.
     stack.program(LABEL + 'stacks.Container("web", template="nodejs")\nOther("it", colour="blue")')
     job.checkout()
     said = job.gate("apply", str(change), *gate, "--accept-replay", code=1)
@@ -140,7 +140,7 @@ def test_what_a_plan_reports_is_approved_like_its_requests(bench: Bench, job: Ma
     job.gate("apply", str(change), *gate)
     assert bench.names == ["web"]
 
-    # What is deleted at another provider is no request to STACKS, and needs two people too.
+    # A deletion at another provider is not a request to STACKS, but it also needs two people.
     said = plan('stacks.Container("web", template="nodejs")')
     assert "destroys-data: 'it' is deleted; whether a" in said
     assert "the approvals of two people" in job.gate("apply", str(change), *gate, code=2)

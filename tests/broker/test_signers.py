@@ -1,4 +1,4 @@
-"""A line of `allowed_signers` names one person by one key, or the file is refused with the number of the line."""
+"""Each line of `allowed_signers` must name one person and one key, or the file is refused with the line number."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """
-Cases 3 to 8: a stack's life, each step of it with a grant that follows from its own preview.
+A stack's life, in which each `up` uses a grant from its own preview.
 
-The table of permits is complete if nothing is refused. What is not in the preview is not in the grant.
+The table of permits is complete if nothing is refused. A request that is not in the preview is not in the grant.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tools.engine.ensure import ensure
 
 pytestmark = pytest.mark.engine
 
-# The plugin's program and the generated types are those of Python, so its preview differs in the names only.
+# The native program uses the same Python, so its preview differs only in names.
 HOSTS: Final = ["dynamic", pytest.param("native", marks=pytest.mark.extra)]
 FAMILY: Final = """
 web = stacks.Container("web", template="nodejs", external_access=True, replace_on_change=True{web})
@@ -55,14 +55,14 @@ UPDATES: Final = {
     "laptop": "phone",
     "client": ", store_config=False",
 }
-"""An input of each kind that changes without a replacement of its container."""
+"""For each kind, an input that can change without a replacement of the container."""
 
 
 emulator = emulators.for_stacks
 
 
 class Story:
-    """A stack whose every `up` has the grant of what its preview says, signed by ann."""
+    """A stack in which each `up` has a grant for its preview, signed by ann."""
 
     def __init__(self, bench: Bench, folder: Path, host: str) -> None:
         self.bench, self.host = bench, host
@@ -73,7 +73,7 @@ class Story:
             self.stack.native()
 
     def planned(self, program: str) -> permits.Needed:
-        """Return what the preview of a program needs."""
+        """Return the permits that the preview of a program needs."""
         self.stack.env["STACKS_API_KEY"] = self._reader
         self.stack.program(program, host=self.host)
         said = self.stack.cli(*preview.OPTIONS)
@@ -82,7 +82,7 @@ class Story:
         return permits.needed(preview.read(said.encode(), None).changes, rows)
 
     def grant(self, needed: permits.Needed) -> None:
-        """Hand in what is needed, and nothing else."""
+        """Hand in only the needed permits."""
         parts = msgspec.to_builtins(needed._asdict())
         change = {**self.bench.change(), **parts}
         answer = self.bench.hand_in(change, "ann")
@@ -90,11 +90,11 @@ class Story:
         self.stack.env["STACKS_API_KEY"] = answer.json()["token"]
 
     def up(self, program: str) -> Result:
-        """Plan, sign and apply a program; nothing may be refused."""
+        """Plan, sign and apply a program; no request may be refused."""
         needed = self.planned(program)
         self.grant(needed)
         result = self.stack.up(quiet_afterwards=False)
-        # A request that waits for another grant's, such as one of the `up` before, is not refused.
+        # A request that waits for a request of another grant, such as that of the previous `up`, is not refused.
         refused = [row for row in self.bench.journal("refused") if row["decision"] != "refused: grant-busy"]
         assert [(row["method"], row["path"], row["body"]) for row in refused] == []
         return result
@@ -109,7 +109,7 @@ def test_the_life_of_a_stack_of_every_kind(
     story.up(FAMILY.format_map(FIRST) + RESTORE.format(1))
     assert bench.names == ["data", "old", "vpn", "web"]
 
-    # Case 4: each kind is updated, or replaced without its container; case 9: a restore again.
+    # Each kind is updated, or replaced without its container; the restore happens again.
     changed = {**FIRST, **UPDATES}
     result = story.up(FAMILY.format_map(changed) + RESTORE.format(2))
     assert {name for _, name in result.order()} == {
@@ -117,7 +117,7 @@ def test_the_life_of_a_stack_of_every_kind(
     }
     assert [one.name for one in emulator.state.connections.values()] == ["secondary"]
 
-    # Cases 5 and 6: a replacement that keeps the name, with children of all kinds that can be on it.
+    # A replacement that keeps the name, with children of all possible kinds.
     before = bench.listed(f"{emulator.account}-web")
     changed |= {"web": ', plan="standard"', "address": "198.51.100.10"}
     result = story.up(FAMILY.format_map(changed) + RESTORE.format(2))
@@ -131,7 +131,7 @@ def test_the_life_of_a_stack_of_every_kind(
     assert addresses(emulator, "web").keys() == {"198.51.100.10"}
     client = bench.client(story.stack.env["STACKS_API_KEY"])
 
-    # Case 7: what is adopted is the live one of that name, and no create is permitted.
+    # The live container of that name is adopted, and no create is permitted.
     adopts = (
         'stacks.Container("web", template="nodejs", external_access=False, desired_status="stopped", plan="standard")\n'
         'stacks.Container("old", template="nodejs", desired_status="running", adopt="if_matching")\n'
@@ -139,17 +139,17 @@ def test_the_life_of_a_stack_of_every_kind(
     needed = story.planned(adopts)
     assert not [one for one in needed.permits if one.endpoint == "containers.create"]
     story.grant(needed)
-    # What was deleted outside in the meantime is gone for the engine too.
+    # The engine also treats objects that were deleted outside in the meantime as gone.
     emulator.drift.disconnect("web", "secondary")
     emulator.drift.delete("vpn")
     story.stack.up(quiet_afterwards=False)
     assert bench.names == ["old", "web"]
     assert bench.listed(f"{emulator.account}-old")["status"] == "running"
     assert (bench.listed(after["id"])["status"], addresses(emulator, "web")) == ("stopped", {})
-    # Whether a container that is gone is only hidden, its logs would say; a grant does not read them.
+    # The logs would show whether a missing container is only hidden, but a grant cannot read them.
     assert {row["path"].rpartition("/")[2] for row in bench.journal("grant-refused")} <= {"logs"}
 
-    # The new one is the grant's own, the old one is not deleted twice.
+    # The grant owns the new container, and the old container is not deleted twice.
     deletions = emulator.calls("containers.delete")
     assert client("DELETE", f"/containers/{before['id']}").status_code == 200
     assert client("DELETE", f"/containers/{before['id']}").headers["x-broker"] == "replay"

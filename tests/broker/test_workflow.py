@@ -1,4 +1,4 @@
-"""The way of a person through a broker: planned on one machine, approved on a second, applied on a third."""
+"""A change through a broker: planned on one machine, approved on a second, applied on a third."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ emulator = emulators.for_stacks
 
 class Machine:
     """
-    A machine of a person: with a home, a copy of the project, and perhaps a token.
+    A person's machine, with a home, a copy of the project, and possibly a token.
 
     Args:
         name: Its name.
@@ -55,7 +55,7 @@ class Machine:
         self.checkout()
 
     def checkout(self) -> None:
-        """Take the program as it is."""
+        """Copy the current program."""
         for file in (*self.stack.folder.glob("Pulumi*.yaml"), *self.stack.folder.glob("*.py")):
             shutil.copy(file, self.folder)
         shutil.rmtree(self.folder / "__pycache__", ignore_errors=True)
@@ -74,7 +74,7 @@ class Machine:
         )
 
     def gate(self, *words: str, code: int = 0) -> str:
-        """Run it; return what it says."""
+        """Run `gate`; return its output."""
         done = self.run(*words)
         said = done.stdout + done.stderr
         assert done.returncode == code, said
@@ -83,7 +83,7 @@ class Machine:
 
 @pytest.fixture
 def stack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stack]:
-    """A stack, whose state is in files or, behind a slow network, in the backend that the test names."""
+    """A stack whose state is in files, or in the test's backend behind a slow network."""
     made, named = Stack(tmp_path / "stack", ensure().bin, {}), getattr(request, "param", "file")
     if named == "file":
         yield made
@@ -94,7 +94,7 @@ def stack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stack]:
 
 
 def machines(bench: Bench, stack: Stack) -> tuple[Machine, Machine, Machine]:
-    """Return who plans, who approves and who applies; the last one stores no secret."""
+    """Return the machines of the planner, the approver and the job that applies; the job stores no secret."""
     return (
         Machine("planner", stack, bench.url, bench.reader().token),
         Machine("approver", stack, bench.url, bench.reader().token),
@@ -123,7 +123,7 @@ def test_three_creates_and_a_deletion_on_three_machines(bench: Bench, stack: Sta
     assert '"old", redis, basic, $4.00 a month, of tests/dev' in said
     assert "+$8.00 a month, at one moment $12.00" in said
     assert "destroys" in said
-    # The job cannot apply it without a signature, nor with that of somebody who is no approver.
+    # The job cannot apply it without a signature, or with the signature of a person who is not an approver.
     job.checkout()
     assert "without a signature" in job.gate("apply", str(change), *gate, code=2)
     assert "no valid key" in approver.gate(
@@ -133,7 +133,7 @@ def test_three_creates_and_a_deletion_on_three_machines(bench: Bench, stack: Sta
     assert "DELETE /containers/" in said
     assert "ann approved it: at the broker" in said
 
-    # The program is another one than at the approval: the approved part happens, and the rest is refused.
+    # The program has changed since the approval: the approved part happens, and the rest is refused.
     stack.program(NEW + 'stacks.Container("extra", template="nodejs")\n')
     job.checkout()
     said = job.gate("apply", str(change), *gate, code=1)
@@ -141,7 +141,7 @@ def test_three_creates_and_a_deletion_on_three_machines(bench: Bench, stack: Sta
     assert "extra" not in bench.names
     assert "approved and not done" in said
 
-    # The same change goes on with what is left of it: no container is made twice.
+    # The same change continues with its remaining permits: no container is created twice.
     stack.program(NEW)
     job.checkout()
     job.gate("apply", str(change), *gate)
@@ -149,7 +149,7 @@ def test_three_creates_and_a_deletion_on_three_machines(bench: Bench, stack: Sta
     assert bench.emulator.calls("containers.create") == 4
     said = job.gate("apply", str(change), *gate)
     assert bench.emulator.calls("containers.create") == 4
-    # The login of a backend is in its address.
+    # The address of a backend contains its login.
     assert PASSWORD not in said + change.read_text(encoding="utf-8")
 
     stack.set("stacks:apiKey", bench.emulator.key)
@@ -159,7 +159,7 @@ def test_three_creates_and_a_deletion_on_three_machines(bench: Bench, stack: Sta
 
 
 def test_a_change_is_applied_once_also_where_no_ledger_lasts(bench: Bench, stack: Stack) -> None:
-    """A broker for one run: the stack's tag remembers the change, and with the ledger what is left of it goes on."""
+    """With a broker for one run, a tag of the stack marks an applied change. With the ledger, it can continue."""
     bench.stop()
     job, change = Machine("job", stack, ""), stack.folder.parent / "change.json"
     for name in ("STACKS_BASE_URL", "STACKS_API_KEY"):
@@ -172,7 +172,7 @@ def test_a_change_is_applied_once_also_where_no_ledger_lasts(bench: Bench, stack
     job.gate("approve", str(change), *gate, "--key", str(keys() / "ann"))
 
     def without(ledger_of: bytes) -> None:
-        """Begin with a ledger, as the next job does."""
+        """Begin with a new ledger, as the next job does."""
         for file in bench.path.glob("ledger.sqlite*"):
             file.unlink()
         ledger.write_bytes(ledger_of)
@@ -191,7 +191,7 @@ def test_a_change_is_applied_once_also_where_no_ledger_lasts(bench: Bench, stack
 
 
 def test_three_machines_at_once_do_not_exceed_a_budget_of_all(bench: Bench, tmp_path: Path) -> None:
-    """Each has its own home, backend, program and signed change; together they would make nine containers for $36."""
+    """Each has its own home, backend, program and signed change; together they would create nine containers for $36."""
     budget = {"name": "shops", "projects": ["tests"], "max_total": 21}
     (bench.path / "budgets.yaml").write_text(json.dumps({"budgets": [budget]}), encoding="utf-8")
     bench.configure({"budgets": "budgets.yaml"})

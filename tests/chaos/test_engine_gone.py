@@ -1,5 +1,5 @@
 """
-The engine goes away at the worst moment: while a request that creates something, or its answer, is in progress.
+The engine is killed while a create request or its answer is in progress.
 
 The engine cannot store the new id, so the provider deletes the new object. A deletion or a change simply ends.
 """
@@ -39,11 +39,11 @@ LOOKS = {
     "connections.create": "connections.list",
     "vpn_clients.add": "vpn_clients.list",
 }
-"""By operation, the list that shows after a lost response what was made."""
+"""Operation -> the list that shows the new object after a lost response."""
 
 
 def _fail_look(emulator: Emulator, operation: str, kind: str, **options: Any) -> Fault:
-    """Queue a fault for the look after a lost response, which may come at once."""
+    """Queue a fault for the read after a lost response, which may follow immediately."""
     if operation == "containers.create":
         # One list is requested before the creation.
         emulator.faults.add(LOOKS[operation], "pass")
@@ -74,7 +74,7 @@ def test_create_is_rolled_back_when_the_engine_is_gone(
     host: Host, emulator: Emulator, operation: str, lost: bool
 ) -> None:
     resource, checked, held = _about_to_make(host, emulator, operation)
-    # After a lost response the provider looks for the object: the engine goes away before that has an answer.
+    # After a lost response, the provider reads the list: the engine is killed before the answer.
     if lost:
         fault = emulator.faults.add(operation, "drop_after")
         _fail_look(emulator, operation, "slow", seconds=1.0)
@@ -83,8 +83,8 @@ def test_create_is_rolled_back_when_the_engine_is_gone(
     resource.abandon_create(checked, lambda: fault.fired == 1)
 
     if resource.kind == "PinnedBackup":
-        # A complete backup is pinned, so the rollback unpins it; then the retention clean-up deletes it.
-        # Deleting it needs a scope that the key may lack.
+        # A complete backup is pinned, so the rollback unpins it. Later, the retention clean-up deletes it. A deletion
+        # needs a scope that the key may lack.
         until(lambda: any(record.operation == "backups.unpin" for record in emulator.requests))
         assert not any(backup.pinned for backup in emulator.state.backups.values())
     else:
@@ -106,7 +106,7 @@ def test_a_cancel_does_not_end_a_look_that_waits_for_the_rate_limit(
 
 
 def test_what_the_next_run_makes_is_not_rolled_back() -> None:
-    """A provider that outlives its engine looks for the result of a lost request: it deleted what another `up` made."""
+    """A provider that outlives its engine looks for a lost request's result. It once deleted another `up`'s object."""
     with Emulator(boot_seconds=0.5, clock=fast_clock()) as emulator:
         config = {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url}
         host = Host(config, speed=SPEED, wall=fast_wall())
@@ -114,7 +114,7 @@ def test_what_the_next_run_makes_is_not_rolled_back() -> None:
         lost = emulator.faults.add("containers.create", "drop_before")
         web.abandon_create(web.checked(name="web", template="nodejs"), lambda: lost.fired == 1)
         begun = emulator.clock.now()
-        # Later than the lost request can still be carried out, and earlier than the last look, after 10 s.
+        # After the lost request can no longer take effect, and before the last read after 10 s.
         until(lambda: emulator.clock.now() > begun + 6.5)
 
         requests.post(
@@ -149,7 +149,7 @@ def test_a_rollback_that_fails_is_reported_with_the_id(emulator: Emulator) -> No
 def _about_to_make(
     host: Host, emulator: Emulator, operation: str
 ) -> tuple[HostedResource, dict[str, Any], set[str]]:
-    """Return a resource whose creation needs the operation, its checked inputs, and what the account holds before."""
+    """Return a resource whose creation needs the operation, its checked inputs, and the account's earlier content."""
     kind, before, after = MAKES[operation]
     stack = MiniStack(host)
     assert stack.up(before("web")).errors == {}

@@ -1,4 +1,4 @@
-"""The identity steps in a fixed order, in short runs: cases that chaos finds at random."""
+"""Short runs with the identity steps in a fixed order: cases that the random chaos runs have found."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.host]
 
 @pytest.fixture
 def life() -> Iterator[IdentityChaos]:
-    """Return a run after its first `up`: two containers, a VPN and an address that may reach the first container."""
+    """Return a run after its first `up`: two containers, a VPN and an allowed address of the first container."""
     life = IdentityChaos()
     life.begin(children=[Edit("AllowedIp", 0, 0)])
     life.somebody_runs_up_again(faults=[])
@@ -126,7 +126,7 @@ def test_no_child_is_created_in_a_container_that_was_recreated_outside(
 def test_a_resource_renamed_without_alias_and_recreated_stays_with_its_new_name(
     life: IdentityChaos,
 ) -> None:
-    """The new resource fails to boot, so the old name stays in the state, and its alias comes too late."""
+    """The new resource fails to boot, so the old name stays in the state, and the alias has no effect."""
     life.emulator.drift.delete("birch")
     life.emulator.fail_boot("birch")
     life.renames_without_an_alias(pick=position(life, "birch"), replaced=False, faults=[])

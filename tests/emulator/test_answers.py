@@ -51,7 +51,7 @@ def test_a_micro_container_shows_its_fractions(call: Caller) -> None:
 
 
 def test_the_answers_are_as_recorded(emulator: Emulator, call: Caller, golden: Golden) -> None:
-    """They were compared with the examples of the guide, field by field."""
+    """The recorded answers were compared with the guide's examples, field by field."""
     app, database = call.create("myapp"), call.create("mydb", "postgresql")
     answers: dict[str, Any] = {}
 
@@ -148,7 +148,7 @@ def test_a_misspelt_field_is_refused_and_not_ignored(emulator: Emulator, call: C
         ("application/json", 202),
         ("application/json; charset=utf-8", 202),
         ("application/vnd.api+json", 202),
-        # What curl sends with -d alone.
+        # The content type that curl sends with only -d.
         ("application/x-www-form-urlencoded", 400),
         ("text/plain", 400),
         ("", 400),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.emulator.conftest import OneAccount
 
 UNTIL_TWO = 19 * 3600 + 20 * 60
-"""Seconds from the platform's morning, 06:40, to the next 02:00."""
+"""Seconds from the platform's start time, 06:40, to the next 02:00."""
 
 
 def test_a_backup_is_made_in_the_background(platform: OneAccount) -> None:

@@ -133,7 +133,7 @@ def test_a_typescript_program_works_with_generated_types_and_fetch(
 
 def test_the_openapi_generator_client_calls_every_operation(ready: Emulator, tmp_path: Path) -> None:
     options = ["-i", str(CONTRACT), "-g", "python", "-o", "made", "--package-name", "stacks_generated"]
-    # It runs for seconds, which is not worth the second compiler.
+    # The program runs for only a few seconds, so an optimizing compiler does not pay off.
     quick = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
     run("java", *quick, "-jar", generator(), "generate", *options, cwd=tmp_path)
     program = str(HERE / "generated_client.py")

@@ -56,7 +56,7 @@ class Running:
         return requests.request(method, url + path, json=body, headers=headers, timeout=60)
 
     def end(self, number: int = signal.SIGINT) -> tuple[int, str, str]:
-        """Send a signal; return the exit code, and the rest of stdout and stderr."""
+        """Send a signal; return the exit code and the rest of stdout and stderr."""
         self.process.send_signal(number)
         rest, complaints = self.process.communicate()
         return self.process.returncode, rest, complaints
@@ -80,7 +80,7 @@ def start() -> Iterator[Callable[..., Running]]:
 
 
 def test_two_signals_together_end_it(start: Callable[..., Running]) -> None:
-    """Another thread may get them, which does not interrupt a wait of the main thread: one of five went on."""
+    """If another thread receives the signal, a wait of the main thread continues: one of five servers did not stop."""
     several = [start() for _ in range(8)]
     for one in several:
         one.process.send_signal(signal.SIGINT)
@@ -114,7 +114,7 @@ def test_it_stops_with_its_terminal_and_saves_its_state(
     running = start("--state", str(file), "--boot-seconds", "0")
     running.ask("POST", "/containers", {"name": "myapp", "template": "nodejs"})
 
-    # It prints nothing, as the terminal may be closed.
+    # It prints nothing, because the terminal may be closed.
     assert running.end(signal.SIGHUP) == (0, "", "")
     # The end of the boot was saved last.
     (kept,) = json.loads(file.read_text(encoding="utf-8"))["world"]["containers"].values()
@@ -180,7 +180,7 @@ def test_a_file_that_is_not_its_own_is_not_overwritten(
     if kind == "folder":
         file.mkdir()
     elif kind in {"a key of the platform", "one more line"}:
-        # As a user changes it, below its first line.
+        # A change of a user below the first line.
         assert start("--json", "--env-file", str(file)).end()[0] == 0
         added = "STACKS_API_KEY=mine\n" if kind == "a key of the platform" else "DB=1\n"
         file.write_text(file.read_text() + added)
@@ -206,7 +206,7 @@ def test_its_own_file_is_replaced_and_readable_only_for_its_owner(
     key = "sk_stacks_" + "0" * 64
     assert start("--json", "--env-file", str(file), "--key", key).end()[0] == 0
     file.chmod(0o644)
-    # Another name of the same file keeps its content, because the file is replaced and not written into.
+    # A hard link keeps the old content, because the file is replaced instead of overwritten.
     other.hardlink_to(file)
 
     running = start("--json", "--env-file", str(file))
@@ -278,7 +278,7 @@ def test_a_state_is_filled_once_and_a_revoked_key_is_named(
     third = start(*options, "--key", added, "--env-file", str(env))
     assert [one["name"] for one in third.ask("GET", "/containers").json()["data"]] == ["myapp"]
     assert third.end()[0] == 0
-    # Without the added key, its file stays: it has the key that works.
+    # If the new key was not added, the file is kept, because it contains the working key.
     fourth = start(*options, "--env-file", str(env))
     assert f"{env} was not written: the key is revoked: " in fourth.end()[2]
     assert added in env.read_text(encoding="utf-8")
@@ -385,7 +385,7 @@ def test_a_taken_port_is_one_clear_line(start: Callable[..., Running]) -> None:
     assert (code, rest, second.said) == (1, "", "")
     assert complaints.startswith(f"stacks-pulumi emulator: port {port} is in use, perhaps by another")
     assert complaints.count("\n") == 1
-    # A program that reads the first line has the reason.
+    # A program that reads only the first line gets the reason.
     told = json.loads(start("--json", "--port", port).said)
     assert told["errors"][0]["message"].startswith(f"port {port} is in use")
 

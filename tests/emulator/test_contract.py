@@ -2,7 +2,7 @@
 schemathesis checks the emulator's answers against its contract: to valid and invalid requests that it generates, and to
 sequences that follow the links from one answer to the next request.
 
-It is imported where it is used: that takes half a second, also in each worker that only collects these tests.
+It is imported only where it is used: the import takes half a second, even in a worker that only collects these tests.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ BOUNDED = settings(
 
 
 class FixedClock(DrivenClock):
-    """Stands still, also for the windows of the rate limit."""
+    """A stopped clock, including for the windows of the rate limit."""
 
     def now(self) -> float:
         return 1_900_000_000.0
@@ -69,7 +69,7 @@ def authorized(emulator: Emulator) -> dict[str, str]:
 
 
 def excluded() -> list[Any]:
-    """A request that fits its schema may still be refused: for a name that is taken, or a container that is stopped."""
+    """A request that fits its schema may still be refused, for example for a used name or a stopped container."""
     from schemathesis.specs.openapi.checks import positive_data_acceptance
 
     return [positive_data_acceptance]
@@ -99,7 +99,7 @@ def test_generated_requests_are_answered_as_in_the_contract(
 
 
 def test_every_operation_succeeds_as_in_the_contract(emulator: Emulator, call: Caller, schema: Any) -> None:
-    """Generated requests rarely succeed where several objects are needed; this sequence calls every operation."""
+    """Generated requests rarely succeed if they need several objects; this sequence calls every operation."""
 
     def ask(operation: str, body: Any = None, query: str = "", **args: Any) -> Any:
         path = OPERATIONS[operation].path

@@ -1,4 +1,4 @@
-"""The control endpoints, for other processes: every call, and what it does."""
+"""The control endpoints for other processes: every call and its effect."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def test_the_description_is_valid_and_lists_every_call(emulator: Emulator, control: Control) -> None:
     described = control("GET", "openapi.json")
-    # Imported here, because that takes a quarter of a second, also in each worker that only collects these tests.
+    # Imported here, because the import takes a quarter of a second, even in a worker that only collects these tests.
     from openapi_spec_validator import OpenAPIV31SpecValidator
 
     OpenAPIV31SpecValidator(described).validate()
@@ -192,7 +192,7 @@ def test_requests_are_recorded_with_bodies_and_without_keys(
     assert (json.loads(seen["request"])["name"], json.loads(seen["response"])["data"]["id"]) == ("myapp", app)
     assert seen["headers"]["X-RateLimit-Limit"]
 
-    # A made-up password is shown like everything else; the key of the request is not.
+    # An invented password is shown like all other data; the key of the request is not.
     answer = call("GET", f"/containers/{app}/credentials")
     last = control("GET", "requests")["requests"][-1]["number"]
     shown = control("GET", f"request_detail?number={last}")

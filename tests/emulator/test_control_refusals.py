@@ -1,4 +1,4 @@
-"""What the control endpoints refuse: invalid values, other origins, and callers without the token."""
+"""The refusals of the control endpoints: invalid values, other origins, and callers without the token."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_pages_of_other_origins_are_refused(
 @pytest.mark.parametrize(
     ("bound", "names", "host", "status"),
     [
-        # A page whose own name resolves to this machine.
+        # A page whose own host name resolves to this machine.
         ("127.0.0.1", [], "evil.example:7822", 403),
         ("127.0.0.1", [], "localhost.evil.example", 403),
         ("127.0.0.1", [], "192.0.2.1", 403),
@@ -173,7 +173,7 @@ def test_pages_of_other_origins_are_refused(
         ("127.0.0.1", [], "[::1]:7822", 200),
         ("127.0.0.1", ["Stacks.test"], "stacks.test:7822", 200),
         ("0.0.0.0", ["emulator"], "emulator:7822", 200),
-        # A name can be made to resolve to another address, an address cannot.
+        # An attacker can make a name resolve to a different address, but not an address.
         ("0.0.0.0", [], "192.0.2.1:7822", 200),
     ],
 )

@@ -134,7 +134,7 @@ def test_a_taken_port_is_reported_in_one_line(emulator: Emulator) -> None:
 
 
 def test_stop_ends_all_threads() -> None:
-    # Those of earlier tests may end meanwhile.
+    # Threads of earlier tests may end in the meantime.
     before = set(threading.enumerate())
     with Emulator() as emulator, requests.Session() as session:
         session.get(emulator.page_url, timeout=60)

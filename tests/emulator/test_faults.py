@@ -15,7 +15,7 @@ def faults() -> Faults:
 
 
 def kinds(faults: Faults, *requests: tuple[str, str]) -> list[str | None]:
-    """Return the kind of fault that each request meets."""
+    """Return the kind of fault that hits each request."""
     met = [faults.take(operation, path) for operation, path in requests]
     return [None if fault is None else fault.kind for fault in met]
 

@@ -114,7 +114,7 @@ def test_slow_does_not_delay_the_stop() -> None:
     from stacks_pulumi.emulator import Emulator
 
     with Emulator() as emulator:
-        # A stop that waits for the answer exceeds the timeout of this test.
+        # If the stop waited for the answer, it would exceed this test's timeout.
         emulator.faults.add("containers.list", "slow", seconds=3600)
         with pytest.raises(requests.ReadTimeout):
             requests.get(
@@ -211,7 +211,7 @@ def test_the_count_is_higher_than_the_rows(emulator: Emulator, call: Caller) -> 
 
 
 class Pauses:
-    """The pauses of a slow answer: each lasts until the test continues it."""
+    """The pauses of a slow answer: each lasts until the test ends it."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
@@ -243,7 +243,7 @@ def test_an_answer_arrives_slowly(
             pauses.over.set()
 
         assert asked.result().json()["data"] == []
-    # The pause after the last piece may come after the client has it.
+    # The pause after the last piece may come after the client has received the piece.
     assert sum(pauses.seconds) == pytest.approx(6, abs=1.1 * max(pauses.seconds))
     # Every pause is shorter than a client's timeout.
     assert max(pauses.seconds) < 1

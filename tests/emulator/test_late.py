@@ -1,4 +1,4 @@
-"""Answers that are behind, and lists that show only some of their rows."""
+"""Outdated answers, and lists that show only some of their rows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def names(call: Caller) -> list[str]:
 
 @pytest.fixture
 def still(emulator: Emulator) -> Emulator:
-    """The emulator with a clock that only moves when it is driven."""
+    """An emulator with a clock that moves only if the test advances it."""
     emulator.freeze()
     emulator.set_pace(boot_seconds=0, action_seconds=0, delete_seconds=0, backup_seconds=0)
     return emulator

@@ -57,7 +57,7 @@ def test_open_answers_in_code_are_open_in_the_contract(
 def test_the_contract_is_valid_and_its_examples_fit(
     contract: dict[str, Any], operations: dict[str, dict[str, Any]]
 ) -> None:
-    # Imported here, because that takes a quarter of a second, also in each worker that only collects these tests.
+    # Imported here, because the import takes a quarter of a second, even in a worker that only collects these tests.
     from openapi_spec_validator import OpenAPIV31SpecValidator
 
     OpenAPIV31SpecValidator(contract).validate()

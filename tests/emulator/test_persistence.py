@@ -138,7 +138,7 @@ def test_a_change_is_written_to_the_journal_alone(tmp_path: Path) -> None:
 
 
 def test_every_change_is_in_the_journal(platform: OneAccount, tmp_path: Path) -> None:
-    """After every change, the two files together contain the whole state of the platform."""
+    """After every change, the two files together contain the complete state of the platform."""
     path, state = tmp_path / "state.json", platform.state
     journal = Journal(path)
     journal.save(state)

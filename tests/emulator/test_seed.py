@@ -1,4 +1,4 @@
-"""What an emulator begins with: the seed file, a state file, and both after any end of an earlier run."""
+"""The initial state of an emulator: from the seed file, a state file, or both, after any end of an earlier run."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ def test_it_starts_again_as_it_ended(
         )
         assert (status(emulator), emulator.is_key_revoked) == ((401, True) if revoked else (200, False))
         if seeded and run == 1:
-            # What was deleted since does not come back.
+            # Deleted objects do not come back.
             emulator.drift.delete("orders-db")
         if end == "stop" or not kept:
             emulator.stop()
         else:
-            # As after a SIGKILL: nothing is written at the end. The server only frees its port.
+            # As after a SIGKILL, nothing is written at the end. The server only releases its port.
             assert emulator._server is not None
             emulator._server.stop()
 

@@ -1,4 +1,4 @@
-"""Open answers in every shape."""
+"""Answers that the guide leaves open, in every shape."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from tests.support.stack import Stack
 
 @pytest.fixture
 def key_in_environment(emulator: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    # No project is here or above.
+    # This folder and its parents contain no project.
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("STACKS_API_KEY", emulator.key)
     monkeypatch.setenv("STACKS_BASE_URL", emulator.url)
@@ -99,7 +99,7 @@ def test_each_container_has_its_owner_and_the_total_is_the_bill(
     assert owners(data) == {
         "by-hand": ("orphan", []),
         "lost-prod": ("orphan", []),
-        # Without the pattern in its name, both stacks have one container.
+        # Without the pattern in its name, both stacks contain one container.
         "shared": ("double", ["tests/dev", "tests/prod"]),
         "web-dev": ("owned", ["tests/dev"]),
         "web-prod": ("owned", ["tests/prod"]),
@@ -123,7 +123,7 @@ def test_each_container_has_its_owner_and_the_total_is_the_bill(
 
 
 def test_no_command_prints_the_password_of_a_backend(stack: Stack, emulator: Emulator) -> None:
-    """The engine masks one before the host, and prints this one."""
+    """The engine masks a password before the host, but prints this one."""
     stack.env["PULUMI_BACKEND_URL"] = "postgres://127.0.0.1:1/state?user=ann&password=hunter2"
     stack.env["STACKS_API_KEY"] = emulator.key
 
@@ -139,7 +139,7 @@ def test_no_command_prints_the_password_of_a_backend(stack: Stack, emulator: Emu
 
         said = done.stdout + done.stderr
         assert done.returncode != 0
-        # The engine's own message, for which it was asked.
+        # The engine's own message, which the user has requested.
         assert "unable to open state database" in said
         assert "postgres://(not shown)" in said, said
         assert "hunter2" not in said

@@ -1,7 +1,7 @@
 """
 A stack whose state is in a bucket or in PostgreSQL, behind a slow network: its life, a killed update, the commands.
 
-The servers run on this machine: `tests/support/backends.py`. `tests/broker/test_workflow.py` has a change through a
+`tests/support/backends.py` runs the servers on this machine. `tests/broker/test_workflow.py` tests a change through a
 gate and a broker on these backends.
 """
 
@@ -49,14 +49,14 @@ class Commands:
         self._stack, self._password = stack, password
 
     def run(self, *words: str, code: int) -> str:
-        """Return what a command prints. It has to end with this code."""
+        """Return the output of a command, which must end with this code."""
         done = self._stack.python("-m", "stacks_pulumi", *words)
         assert done.returncode == code, done.stdout + done.stderr
         assert self._password not in done.stdout + done.stderr
         return done.stdout
 
     def account(self, *words: str, code: int = 0) -> dict[str, Any]:
-        """Return the report, for which no state was read by a command."""
+        """Return the report. No command may read a state for it."""
         data: dict[str, Any] = json.loads(self.run("account", "--json", *words, code=code))
         assert not [note for note in data["notes"] if "command" in note]
         return data
@@ -104,7 +104,7 @@ def test_a_stack_lives_and_survives_a_killed_update(
     assert len(json.loads(stack.python("-c", listing).stdout)) == 7
     assert len(commands.account("--project", "tests", "--fail-on", "double,missing")["totals"]["stacks"]) == 1
 
-    # An update runs. A second one fails, and nothing is called an orphan.
+    # During an update, a second update fails, and no container is reported as an orphan.
     emulator.set_pace(boot_seconds=HOUR)
     stack.program(WEB + NEW)
     with stack.real_processes():
@@ -143,7 +143,7 @@ def test_a_stack_lives_and_survives_a_killed_update(
     stack.up()
     assert owners(commands.account("--fail-on", "orphans,double,missing")) == {"new": "owned", "web": "owned"}
 
-    # What was made by hand is taken over.
+    # The container that was created by hand is adopted.
     answer = requests.post(
         f"{emulator.url}/containers",
         json={"name": "by-hand", "template": "nodejs"},

@@ -32,7 +32,7 @@ def after_the_earlier_one(args):
 
 pulumi.runtime.register_stack_transformation(after_the_earlier_one)
 """
-"""Lets the engine register the resources in the order of the program: a budget counts the containers before one."""
+"""Makes the engine register the resources in the program's order, on which a budget's count depends."""
 SOUND = """
 data = stacks.Container("data", template="postgresql")
 site = stacks.Container("site", template="nodejs", additional_storage_tier=3, external_access=True)
@@ -43,7 +43,7 @@ stacks.Connection("link", source=site, target=data)
 
 @pytest.fixture
 def stacks(make_stack: Callable[..., Stack], emulator: Emulator) -> dict[str, Stack]:
-    """Make a stack for each host."""
+    """Create a stack for each host."""
     made = {host: make_stack(emulator) for host in HOSTS}
     for stack in made.values():
         stack.native()

@@ -74,7 +74,7 @@ def in_both(stack: Stack, emulator: Emulator) -> set[str]:
     return standing
 
 
-# An `up` asks for the same deletions as a `destroy`, however the containers are retained.
+# An `up` requests the same deletions as a `destroy`, however the containers are retained.
 @pytest.mark.parametrize(("how", "verb"), [("together", "destroy"), ("options", "up")])
 def test_children_of_retained_containers_are_deleted(
     stack: Stack, emulator: Emulator, how: str, verb: str
@@ -142,7 +142,7 @@ def test_a_child_that_the_engine_dropped_is_adopted_again(stack: Stack, emulator
     stack.program(FAMILY.format(opts="") + CHILDREN)
     stack.up(quiet_afterwards=False)
     stack.destroy_fails()
-    # The risk of the setting: the engine has dropped the children from the state, but they still exist.
+    # The risk of this setting: the engine has removed the children from the state, but they still exist.
     assert contents(emulator) == STANDING
     assert CHILD_NAMES.isdisjoint(stack.resources())
     calls = len(emulator.requests)
@@ -151,7 +151,7 @@ def test_a_child_that_the_engine_dropped_is_adopted_again(stack: Stack, emulator
 
     assert in_both(stack, emulator) == CHILD_NAMES
     assert {"allowed_ips.add", "connections.create", "vpn_clients.add"}.isdisjoint(writes(emulator, calls))
-    # A backup cannot be recognised, so the program gets a new one, and the old one stays pinned.
+    # A backup cannot be recognised, so the program gets a new backup, and the old backup stays pinned.
     assert contents(emulator) == {**STANDING, "pinned": ["sql 1", "sql 2"]}
 
     stack.set("stacks:apiKey", emulator.key)
@@ -171,7 +171,7 @@ replaces_children = pytest.mark.skipif(
 def test_children_that_are_left_to_a_replaced_container_are_replaced_without_a_deletion(
     stack: Stack, emulator: Emulator, name: str
 ) -> None:
-    # A connection's name is taken until the old one is deleted, so it always deletes itself before.
+    # A connection's name is in use until the old connection is deleted, so it is always deleted before.
     assert replaced(stack, emulator, name) == (set() if name == "web" else {"connections.delete"})
 
 
@@ -183,7 +183,7 @@ def test_a_replacement_that_fails_leaves_children_that_the_next_up_takes_back(
 
 
 def test_children_are_recreated_after_a_targeted_refresh(stack: Stack, emulator: Emulator) -> None:
-    """The new container has the id of the deleted one, so no input of a child differs."""
+    """The new container has the id of the deleted container, so no input of a child differs."""
     stack.program("""
     web = stacks.Container("web", template="nodejs", external_access=True)
     sql = stacks.Container("sql", template="postgresql")

@@ -41,7 +41,7 @@ def test_children_are_replaced_with_their_container(stack: Stack, emulator: Emul
     assert [found.name for found in emulator.state.connections.values()] == ["link"]
     assert [found.pinned for found in emulator.state.backups.values()] == [True]
 
-    # Under another name the new container and its children are created first; then the old ones are deleted.
+    # With a different name, the new container and its children are created first; then the old objects are deleted.
     stack.program(FAMILY.format("shop", "premium"))
     result = stack.up(quiet_afterwards=False)
     made = [name for op, name in result.order() if op == "create-replacement"]

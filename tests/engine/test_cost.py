@@ -50,7 +50,7 @@ def test_a_size_that_only_the_state_shows_is_priced_and_passes_no_budget(
 ) -> None:
     stack.program('stacks.Container("web", template="nodejs")')
     stack.up(quiet_afterwards=False)
-    # So it was after an adoption, until the next refresh.
+    # This was the state after an adoption, until the next refresh.
     state = json.loads(stack.export())
     for resource in state["deployment"]["resources"]:
         if resource["type"].endswith(":Container"):

@@ -1,4 +1,4 @@
-"""The generated SDK for C#; it is compiled where there is .NET, which its language host and its packages need."""
+"""The generated SDK for C#. It is compiled only if .NET is installed, which its language host and its packages need."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ import pytest
 from tests.support.forked import commands
 from tests.support.stack import THRIFTY
 
-# What pages and examples show: a change is tested without it.
+# Tests of pages and examples: a change of the package is tested without them.
 pytestmark = pytest.mark.extra
 
 DEMO = Path(__file__).resolve().parents[2] / "tools/demo"
@@ -87,7 +87,7 @@ def test_an_interrupted_demo_leaves_nothing_behind(demo: Demo, number: int) -> N
         next(line for line in tour.stdout if "pending" in line)
         tour.send_signal(number)
         if number == signal.SIGHUP:
-            # A closed terminal sends its signal twice: the kernel does, and the shell when it ends.
+            # For a closed terminal, the signal arrives twice: from the kernel, and from the shell when it ends.
             time.sleep(0.2)
             tour.send_signal(number)
         text, _ = tour.communicate()

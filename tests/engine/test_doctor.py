@@ -46,7 +46,7 @@ def doctor(stack: Stack, *arguments: str, **environment: str) -> Diagnosis:
     done = command(stack, "doctor", "--json", *arguments, **environment)
     assert done.stderr == ""
     said: dict[str, Any] = json.loads(done.stdout)
-    # For a check with several lines, keep the first, which has the worst level.
+    # For a check with several lines, keep the first line, which has the worst level.
     return Diagnosis(done.returncode, {line["check"]: line for line in reversed(said["checks"])})
 
 

@@ -1,4 +1,4 @@
-"""Stacks whose state says something else than the account: what an update does then, and what it shows."""
+"""Stacks whose state differs from the account: the effects and the output of an update."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ stacks.AllowedIp("office", container=app, ip_address="198.51.100.0/24")
 
 
 BOTH = pytest.mark.parametrize("host", [pytest.param("dynamic", marks=pytest.mark.extra), "native"])
-"""For what a host writes into the state by itself; the rest is decided by the resources, which both hosts call."""
+"""For values that a host itself writes into the state. The resources, which both hosts call, decide the rest."""
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def host() -> str:
 
 
 def edit(stack: Stack, name: str, change: Callable[[Resource], None]) -> None:
-    """Change a resource in the state, as somebody who may write the state can."""
+    """Change a resource in the state, as a user with write access to the state can."""
     state = json.loads(stack.export())
     for resource in state["deployment"]["resources"]:
         if resource["urn"].endswith(f"::{name}"):
@@ -50,31 +50,31 @@ def edit(stack: Stack, name: str, change: Callable[[Resource], None]) -> None:
 
 
 def sealed_key(stack: Stack) -> Any:
-    """Return the API key as the state has it: encrypted."""
+    """Return the encrypted API key from the state."""
     resources = json.loads(stack.export())["deployment"]["resources"]
     values = [value for one in resources for value in one.get("inputs", {}).values()]
     return next(value for value in values if isinstance(value, dict) and SIGNATURE in value)
 
 
 def sealed_token(stack: Stack) -> Any:
-    """Return the token of the program as the state has it: encrypted."""
+    """Return the program's encrypted token from the state."""
     resources = json.loads(stack.export())["deployment"]["resources"]
     return next(one["outputs"]["token"] for one in resources if "token" in one.get("outputs", {}))
 
 
 def assert_hidden(stack: Stack, said: Result) -> None:
-    """Check that neither the output and the events of a run nor the state have the token as plain text."""
+    """Check that neither a run's output and events nor the state contain the token in plain text."""
     assert "eyJhbGci" not in said.text + json.dumps(said.events) + stack.export()
     assert "eyJhbGci" in stack.cli("stack", "export", "--show-secrets")
 
 
 def fail(resource: Resource) -> None:
-    """Let the engine update the resource although nothing has changed."""
+    """Make the engine update the resource although nothing has changed."""
     resource["initErrors"] = ["it was not complete"]
 
 
 def named(host: str, name: str) -> str:
-    """Return the name of an output as the state of this host has it."""
+    """Return the name of an output in the state of this host."""
     return camel_case(name) if host == "native" else name
 
 
@@ -123,7 +123,7 @@ def test_a_secret_stays_one_under_every_name_that_an_update_gives_it(
     edit(
         stack,
         "web",
-        # Without external access in the program, an update returns that of the state as `open_unmanaged`.
+        # Without external access in the program, an update returns the state's access as `open_unmanaged`.
         lambda web: web["outputs"].update({named(host, word): token for word in (*words, "external_access")}),
     )
 
@@ -229,7 +229,7 @@ def test_an_update_completes_its_own_creation_and_the_preview_says_so(
 
 
 SECRETS = {"word": "hunter2-tiger", "host": "hunter2.tiger.example", "time": "4815162342", "number": 48151623}
-"""A secret of each form that a plain output has."""
+"""A secret in the form of each plain output."""
 SHOWN_SECRETS = "".join(
     f"pulumi.export('{kind}', pulumi.Output.secret({it!r}))\n" for kind, it in SECRETS.items()
 )
@@ -256,9 +256,9 @@ OUTPUTS = {
     "SshCertificate": {"container_created_at": "time"},
     "VpnClient": {"container_created_at": "time"},
 }
-"""Each plain output of each kind, with the form of a secret that an update does not refuse."""
+"""Each plain output of each kind, with the form of a secret that an update accepts."""
 CERTAIN = {"ip_address", "origin", "pinned"}
-"""The outputs whose form no secret has: an address, a fingerprint, and true or false."""
+"""The outputs that cannot have the form of a secret: an address, a fingerprint, and booleans."""
 ENDS = """
 app = stacks.Container("app", template="nodejs", external_access=True)
 vpn = stacks.Container("vpn", template="stacks-vpn")
@@ -266,7 +266,7 @@ vpn = stacks.Container("vpn", template="stacks-vpn")
 
 
 def of_each_output(changed: int) -> str:
-    """Return a program with one resource for each output; another number changes what can change in place."""
+    """Return a program with one resource for each output; a different number causes updates in place."""
     lines = [ENDS, *(f'db{it} = stacks.Container("db{it}", template="postgresql")' for it in range(3))]
     for kind, outputs in OUTPUTS.items():
         for number, output in enumerate(outputs):
@@ -288,7 +288,7 @@ def of_each_output(changed: int) -> str:
 
 
 def copy_secrets(stack: Stack, host: str) -> None:
-    """Copy a ciphertext under each output, one for each resource."""
+    """Copy a ciphertext into each output, one for each resource."""
     state = json.loads(stack.export())
     resources = state["deployment"]["resources"]
     sealed = next(one["outputs"] for one in resources if SIGNATURE in str(one.get("outputs", {}).get("word")))
@@ -353,7 +353,7 @@ def test_a_secret_under_the_name_is_not_shown(stack: Stack, emulator: Emulator, 
     edit(stack, "web", lambda web: web["outputs"].update(name=word))
 
     said = []
-    # The second one shows its new price.
+    # The second resource shows its new price.
     for change in ("", 'plan="standard", replace_on_change=True'):
         stack.program(program.format(change), host=host)
         said += [stack.engine("preview", "--diff"), stack.engine("up", "--yes", "--skip-preview")]

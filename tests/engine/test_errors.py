@@ -1,7 +1,7 @@
 """
-What the user sees when something goes wrong, on the real engine: each way in which an error is reported.
+The errors that a user sees on the real engine: each way in which an error is reported.
 
-`tests/meta/test_messages.py` shows that every error has a code; most are met in the tests of what they are about.
+`tests/meta/test_messages.py` proves that every error has a code. Most errors are tested with their features.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.support.accounts import running
 from tests.support.sdk import oldest_sdk
 from tests.support.stack import Result, Stack, shows_traceback
 
-# A change is tested without it.
+# A change of the package is tested without this file.
 pytestmark = pytest.mark.extra
 
 WEB = 'web = stacks.Container("web", template="nodejs")'
@@ -31,17 +31,17 @@ def up(stack: Stack) -> Result:
 @dataclass(frozen=True)
 class Scenario:
     """
-    One error that a user can meet, with a way to meet it.
+    One error that a user can get, and a way to cause it.
 
     Attributes:
         code: The code at the end of its message.
         says: Texts that the output must contain, in addition to the code.
         program: The user's program.
-        host: Which types it uses: `dynamic` or `native`.
+        host: The types that the program uses: `dynamic` or `native`.
         act: The user's command.
         prepare: Causes the error; the stack has no program yet.
         account: Whether the account has the container `web` afterwards.
-        state: Whether the state has it.
+        state: Whether the state contains it.
     """
 
     code: ErrorCode

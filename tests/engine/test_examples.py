@@ -1,7 +1,7 @@
 """
-The examples on the real engine: all of them leave no orphan and no secret, and what no README shows of one.
+The examples on the real engine: no example leaves an orphan or a secret. Also tested are parts that no README shows.
 
-`test_readmes.py` follows their READMEs, with each change that they show.
+`test_readmes.py` follows the READMEs with all their changes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from stacks_pulumi.emulator import Emulator
 from tests.support.examples import EXAMPLES, Example, secrets_of
 from tests.support.stack import Stack
 
-# What pages and examples show: a change is tested without it.
+# Tests of pages and examples: a change of the package is tested without them.
 pytestmark = pytest.mark.extra
 
 APPLIED = (
@@ -43,7 +43,7 @@ ELSEWHERE = {
     "kubernetes",
     # On mocks, because the other cloud has no emulator: test_multi_cloud.
     "multi_cloud",
-    # The example shows its tests, which its README runs: test_readmes.
+    # The README of this example runs its tests: see test_readmes.
     "tested_program",
 }
 
@@ -53,7 +53,7 @@ Make = Callable[..., Example]
 
 @pytest.fixture
 def example(tmp_path: Path, engine: Path, emulator: Emulator) -> Make:
-    """Make the stack of an example, on the emulator's account."""
+    """Return a function that creates the stack of an example on the emulator's account."""
 
     def make(name: str, key: str | None = None) -> Example:
         config = {"stacks:apiKey": key or emulator.key, "stacks:baseUrl": emulator.url}
@@ -87,7 +87,7 @@ def test_quickstart(example: Make, emulator: Emulator) -> None:
 
 
 class Starting(http.server.BaseHTTPRequestHandler):
-    """An application that starts: it answers with 503 at first, and then that it has no such page."""
+    """A starting application: it first answers with 503, then with 404."""
 
     asked: ClassVar[list[int]]
 
@@ -101,7 +101,7 @@ class Starting(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def application() -> Iterator[tuple[str, list[int]]]:
-    """Return the address of an application that starts, and its answers so far."""
+    """Return the address of a starting application, and its answers so far."""
     asked: list[int] = []
     with http.server.ThreadingHTTPServer(
         ("127.0.0.1", 0), type("Application", (Starting,), {"asked": asked})
@@ -169,8 +169,8 @@ def test_all_examples_leave_no_orphan_and_no_secret_in_any_text(example: Make, e
 
 
 def test_multi_cloud(tmp_path: Path) -> None:
-    # The other cloud's plugin and an account there are not available offline; its Python package takes seconds to
-    # import. So a substitute with the same type and arguments replaces its one class, and only the program runs.
+    # The other cloud's plugin and account are not available offline, and the import of its Python package takes
+    # seconds. So a substitute with the same type and arguments replaces the used class, and only the program runs.
     (tmp_path / "pulumi_cloudflare.py").write_text(CLOUDFLARE, encoding="utf-8")
     (tmp_path / "run.py").write_text(ON_MOCKS, encoding="utf-8")
     done = subprocess.run(

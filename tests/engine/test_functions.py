@@ -35,7 +35,7 @@ for number in range(3):
 def test_functions_resolve_with_their_inputs_and_secrets_stay_secret(
     make_stack: Callable[..., Stack], emulator: Emulator, sdk: str
 ) -> None:
-    # SDK versions differ in how they split results in outputs and exports, so the test does not depend on it.
+    # SDK versions split results into outputs and exports in different ways, so the test does not depend on this.
     stack = make_stack(emulator, python_path=oldest_sdk() if sdk == "oldest" else None)
     stack.program(PROGRAM)
 
@@ -59,7 +59,7 @@ def test_functions_resolve_with_their_inputs_and_secrets_stay_secret(
     state, app = emulator.state, emulator.state.container("app")
     key = contents.private_key(state, app)
     assert (key, contents.password(state, app)) == (secret["key"], secret["password"])
-    # The oldest SDK writes secrets into its debug log, which `said` contains and a user sees only with `--debug`.
+    # The oldest SDK writes secrets into its debug log. `said` contains this log; a user sees it only with `--debug`.
     for text in (stack.export(), stack.said() if sdk == "installed" else ""):
         assert key.splitlines()[1] not in text
         assert secret["password"] not in text

@@ -1,4 +1,4 @@
-"""The commands of the pages about the gate, in an empty folder."""
+"""The commands of the pages about the gate, run in an empty folder."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tests.support import key_service
 from tests.support.snippets import snippets
 from tests.support.stack import Stack
 
-# What pages show: a change is tested without it.
+# Tests of pages: a change of the package is tested without them.
 pytestmark = pytest.mark.extra
 
 CODES = {"plan": 3}
-"""The exit code of an action, if it is not 0."""
+"""The expected exit code of an action, if it is not 0."""
 
 
 def lines(page: str) -> list[str]:
@@ -54,7 +54,7 @@ def test_the_commands_of_the_pages_apply_an_approved_change(
         action = words[2]
         more = f" --base-url {emulator.url}" if action == "init" else ""
         if action == "approve":
-            # The approver has the change and the gate, and no project.
+            # The approver has only the change and the gate, without a project.
             shutil.copy(shop / "change.json", approver)
             (approver / "gate").symlink_to(tmp_path / "gate")
             for command in lines("docs/approving.md"):

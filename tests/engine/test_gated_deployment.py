@@ -21,7 +21,7 @@ from tests.support.packs import ROOT
 from tests.support.pipelines import Job, Runner, git
 from tests.support.stack import Stack
 
-# What pages and examples show: a change is tested without it.
+# Tests of pages and examples: a change of the package is tested without them.
 pytestmark = pytest.mark.extra
 
 EXAMPLE = ROOT / "examples" / "gated_deployment"
@@ -31,7 +31,7 @@ SHOP = ["shop", "shop-db", "shop-worker-0"]
 
 
 class Deployment:
-    """The example in a repository, with the stack `prod` and a gate as `gate init` writes it."""
+    """The example in a repository, with the stack `prod` and the gate of `gate init`."""
 
     def __init__(self, stack: Stack, emulator: Emulator, scratch: Path) -> None:
         self.repository = scratch / "repository"
@@ -68,7 +68,7 @@ class Deployment:
         assert done.returncode == 0, done.stdout + done.stderr
 
     def stack(self, name: str) -> None:
-        """Make a stack."""
+        """Create a stack."""
         self.pulumi("stack", "init", name, "--secrets-provider", key_service.PROVIDER)
 
     def gate(self, *words: str, key: str = "") -> subprocess.CompletedProcess[str]:
@@ -90,7 +90,7 @@ class Deployment:
         return self.runner.job(workflow, name, values, branch)
 
     def signed(self, gate: str = "", **variables: str) -> str:
-        """Approve the change of the job `plan` on another machine, which has no Pulumi, and a key that reads."""
+        """Approve the change of the job `plan` on another machine, which has no Pulumi and a key that can only read."""
         folder = self.runner.checkout()
         change = shutil.copy(self.runner.artifacts["change"] / "change.json", folder)
         words = ["stacks-pulumi", "gate", "approve", change, "--gate", gate or str(folder / INSIDE / "gate")]
@@ -131,16 +131,16 @@ def test_the_workflow_applies_what_a_person_signed_and_once(shop: Deployment, em
     assert applied.code == 0, applied.text
     assert emulator.state.names() == SHOP
 
-    # The ledger of that job is gone, and the stack remembers.
+    # The ledger of that job is gone, but the stack has a tag.
     again = shop.job("apply", shop.full, signatures)
     assert again.code == 2
     assert "this change was applied before" in again.text
-    # Nothing is left to do, and that needs no signature.
+    # An empty change needs no signature.
     assert shop.job("plan", shop.read).outputs == {"code": "0"}
     done = shop.job("apply", shop.full)
     assert done.code == 0, done.text
     assert emulator.calls("containers.create") == len(SHOP)
-    # No key is in an artifact.
+    # No artifact contains a key.
     kept = [file for file in shop.runner.artifacts["change"].rglob("*") if file.is_file()]
     assert {file.name for file in kept} == {"change.json", "comment.md"}
     assert not any(key in file.read_text("utf-8") for file in kept for key in (shop.read, shop.full))
@@ -174,7 +174,7 @@ def test_a_pull_request_is_judged_by_the_gate_of_its_base(shop: Deployment, emul
     shop.edit('get_int("workers") or 1', 'get_int("workers") or 20')
     shop.commit("Twenty workers, and a gate that lets them pass")
     git(shop.repository, "checkout", "-q", "main")
-    # Everybody can push a tag, and git takes it first.
+    # Anyone can push a tag, and git prefers the tag.
     git(shop.repository, "tag", "origin/main", "feature")
 
     done = shop.job("preview", shop.read, branch="feature")
@@ -265,7 +265,7 @@ def test_the_pipeline_of_gitlab_applies_what_a_person_signed(shop: Deployment, e
     assert planned.code == 3, planned.text
     shop.runner.artifacts["change"] = folder / INSIDE / "change"
     assert "<testsuite" in (folder / INSIDE / "change/junit.xml").read_text(encoding="utf-8")
-    # A form of one line makes spaces of the ends of lines.
+    # A one-line form field replaces line ends with spaces.
     variables = {"STACKS_API_KEY": shop.full, "SIGNATURES": " ".join(shop.signed().split())}
     applied = shop.runner.script(GITLAB, "apply", variables, folder)
 
@@ -275,7 +275,7 @@ def test_the_pipeline_of_gitlab_applies_what_a_person_signed(shop: Deployment, e
 
 @pytest.fixture
 def bench(emulator: Emulator, tmp_path: Path) -> Iterator[Bench]:
-    """A broker on a host of its own."""
+    """A broker on a separate host."""
     made = Bench(tmp_path / "broker", emulator, {"limits": {"max_total": 20}})
     yield made
     made.stop()
@@ -316,7 +316,7 @@ def test_with_the_address_of_a_broker_no_secret_is_stored_for_apply(
     applied = run("apply")
     assert applied.code == 0, applied.text
     assert bench.names == SHOP
-    # The ledger lasts: the same change is the same grant, and nothing of it is left.
+    # The ledger is kept: the same change is the same grant, and no permit is left.
     again = run("apply")
     assert again.code == 0, again.text
     assert emulator.calls("containers.create") == len(SHOP)

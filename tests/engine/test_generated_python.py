@@ -1,4 +1,4 @@
-"""Programs in Python with the generated SDK, on the real engine; it can be installed beside this package."""
+"""Programs in Python with the generated SDK on the real engine. The SDK can be installed together with this package."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def installed(sdks: Callable[[str], Path], tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture
 def beside(stack: Stack, installed: Path) -> Stack:
-    """A stack with the generated SDK beside its program: with another module path its processes are not forked."""
+    """A stack with the generated SDK next to its program. Because of the module path, its processes are not forked."""
     for it in installed.iterdir():
         (stack.folder / it.name).symlink_to(it)
     return stack
@@ -72,7 +72,7 @@ def beside(stack: Stack, installed: Path) -> Stack:
 
 @pytest.fixture
 def python(beside: Stack, language_hosts: Path) -> Stack:
-    """A stack whose program uses the generated SDK, on the language host of other languages."""
+    """A stack whose program uses the generated SDK, with the language host from `language_hosts`."""
     beside.project({"Pulumi.yaml": project_file("python")}, language_hosts)
     return beside
 
@@ -123,7 +123,7 @@ stacks.AllowedIp("home", container=site, ip_address="198.51.100.7")
 
 
 def thin(stack: Stack, source: str) -> None:
-    """Use a program with the prototype of decision 18, which keeps the names of this package."""
+    """Use a program with the prototype for decision 18, which keeps the names of this package."""
     shutil.copy(LAYER, stack.folder / "layer.py")
     text = f"import pulumi\nimport layer as stacks\n\n{source}"
     (stack.folder / "__main__.py").write_text(text, encoding="utf-8")
@@ -143,7 +143,7 @@ def test_a_program_of_this_package_moves_to_a_thin_layer_on_the_sdk(
     stack.native()
     thin(stack, MOVED)
 
-    # The engine counts no change; only the types in the state are others.
+    # The engine counts no change; only the types in the state differ.
     assert stack.up(quiet_afterwards=False).changes == {}
     assert stack.outputs() == before
     assert [it.path for it in emulator.requests if it.method != "GET"] == writes

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.timeout(
 )  # the language hosts may have to be built, and Pulumi's SDK is compiled
 
 QUICKLY = "-ldflags=-w"
-"""Options of Go: without what a debugger needs, linking takes half the time."""
+"""Options of Go: without debug information, linking takes half the time."""
 
 SHOP = """\
 package main
@@ -73,7 +73,7 @@ func main() {
 
 @pytest.fixture(scope="module")
 def module(sdks: Callable[[str], Path]) -> Path:
-    """The folder of a Go module that uses the SDK and has the examples."""
+    """The folder of a Go module with the SDK and the examples."""
     return go_module(sdks("go"))
 
 
@@ -82,7 +82,7 @@ def go(stack: Stack, module: Path, language_hosts: Path) -> Stack:
     """A stack whose program is in Go, which the engine compiles."""
     files = {name: (module / name).read_text(encoding="utf-8") for name in ("go.mod", "go.sum")}
     stack.project({"Pulumi.yaml": project_file("go"), **files}, language_hosts)
-    # These are for the engine: the compiler needs more memory.
+    # These variables are for the engine: the compiler needs more memory.
     for name in ("GOGC", "GOMEMLIMIT"):
         del stack.env[name]
     stack.env["GOFLAGS"] = QUICKLY
@@ -94,7 +94,7 @@ def test_every_example_compiles(module: Path) -> None:
 
 
 def test_the_life_of_a_program(go: Stack, emulator: Emulator, language_hosts: Path) -> None:
-    # It is compiled once, and not in each of the eight commands.
+    # The program is compiled once, not in each of the eight commands.
     go.project(
         {"main.go": SHOP, "Pulumi.yaml": project_file("{name: go, options: {binary: shop}}")}, language_hosts
     )

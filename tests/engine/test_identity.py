@@ -47,7 +47,7 @@ def test_no_operation_changes_a_container_that_only_has_the_same_id(
 
     assert emulator.state.containers == {made.id: made}, result.text
     assert not any(name != "containers.create" for name in writes(emulator, calls)), result.text
-    # The operation fails, and never succeeds without an effect.
+    # The operation fails; it must not succeed without an effect.
     assert made.id in "".join([*result.errors, *result.warnings]), result.text
     if template == "postgresql":
         assert result.code != 0
@@ -66,7 +66,7 @@ def test_a_destroy_deletes_no_container_that_only_has_the_same_id(stack: Stack, 
 
     result = stack.destroy_fails()
 
-    # The API never gives the id of an address again, so a deletion by it finds nothing here.
+    # The API never reuses the id of an address, so a deletion by this id finds nothing here.
     assert (contents(emulator), writes(emulator, calls)) == (standing, ["allowed_ips.remove"])
     assert all(remedy in "".join(result.errors) for remedy in REMEDIES), result.text
     assert "redis" in result.text
@@ -89,10 +89,10 @@ def test_a_container_that_looks_the_same_is_kept_with_a_warning_until_the_user_d
     assert all(remedy in "".join(refused.errors) for remedy in REMEDIES), refused.text
     assert contents(emulator)["containers"] == ["sql"]
 
-    # The user keeps it: the resource is bound to it again, and manages it as before.
+    # The user keeps the container: the resource is bound to it again and manages it as before.
     stack.program(SQL.format(', adopt="if_matching"'))
     calls = len(emulator.requests)
-    # Also a program that had `adopt` before: its preview is the last chance to stop.
+    # This includes a program that already had `adopt`: its preview is the last chance to stop.
     assert any("`up` takes usr-" in line and REMEDIES[1] in line for line in stack.preview().warnings)
     stack.up(quiet_afterwards=False)
     assert not any("`up` takes" in line for line in stack.preview().warnings)

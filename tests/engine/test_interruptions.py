@@ -1,5 +1,5 @@
 """
-The engine is interrupted or killed, or the provider is: the account, the state and the next run afterwards.
+The engine is interrupted or killed, or the provider is killed: the account, the state and the next run afterwards.
 
 A surviving provider rolls back what it created. Without one, the next run reports what exists and how to continue.
 """
@@ -35,7 +35,7 @@ PROGRAMS = {
         'stacks.Connection("orders", source=web, target=db)\n'
     ),
 }
-# One protocol creates all kinds, so a change needs one of them; `make test-all` has the others.
+# One protocol creates all kinds, so a change needs a test of one kind; `make test-all` tests the others.
 KINDS = ["container", *(pytest.param(kind, marks=pytest.mark.extra) for kind in ("backup", "connection"))]
 HOUR = 3600.0
 STARTS = {
@@ -62,7 +62,7 @@ def stack(host: str, emulator: Emulator, make_stack: Callable[..., Stack]) -> St
 
 @pytest.fixture
 def emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
-    """An emulator in which the operation to interrupt does not end before `_go_on`."""
+    """An emulator in which the interrupted operation does not end before `_go_on`."""
     what = (
         request.node.callspec.params.get("what", "container")
         if hasattr(request.node, "callspec")
@@ -146,7 +146,7 @@ def test_a_create_of_killed_engine_and_provider_is_adopted(
 
     providers = provider_processes(process)
     for pid in providers:
-        # It would notice the end of the engine, and delete what it has created.
+        # It would notice the end of the engine and delete the new object.
         os.kill(pid, signal.SIGSTOP)
     _kill(process)
     for pid in providers:
@@ -161,7 +161,7 @@ def test_a_create_of_killed_engine_and_provider_is_adopted(
 
 
 def _take_over(stack: Stack, emulator: Emulator, host: str) -> None:
-    """Do exactly what the error says."""
+    """Follow the instructions of the error."""
     (container,) = holdings(emulator)
     (error,) = [line for line in stack.up_fails().errors if "exists already" in line]
     assert container in error
@@ -200,7 +200,7 @@ def _interrupt(engine: subprocess.Popen[str]) -> None:
 def _kill(engine: subprocess.Popen[str]) -> None:
     engine.kill()
     engine.wait()
-    # Its children keep the pipe open, so reading to its end would block.
+    # The engine's child processes keep the pipe open, so reading to its end would block.
     assert engine.stdout is not None
     engine.stdout.close()
 
@@ -228,14 +228,14 @@ def _pending(stack: Stack) -> list[dict[str, str]]:
 
 
 def provider_processes(engine: subprocess.Popen[str]) -> list[int]:
-    """Return the provider processes of an engine, also after its end."""
+    """Return the provider processes of an engine, even after the engine's end."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             session = int((folder / "stat").read_text().rpartition(")")[2].split()[3])
             command = (folder / "cmdline").read_bytes().split(b"\0")
         except (OSError, IndexError):
-            # The process has ended meanwhile.
+            # The process has ended in the meantime.
             continue
         if session == engine.pid and any(_is_host(argument) for argument in command):
             found.append(int(folder.name))

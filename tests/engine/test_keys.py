@@ -88,14 +88,14 @@ def test_a_key_in_plain_text_is_a_warning_and_can_be_made_an_error(
     for result in (stack.preview(), stack.up(quiet_afterwards=False), stack.preview()):
         assert "pulumi config set stacks:apiKey --secret --stack" in told(result.warnings)[0], result.text
         assert emulator.key not in result.text
-    # The plugin keeps the key encrypted in the state, and the SDK's host does not.
+    # The plugin stores the key encrypted in the state; the SDK's host does not store it.
     assert (emulator.key in stack.cli("stack", "export")) is (program == DEFAULT)
 
     stack.set("stacks:requireSecretKey", "true")
     refused = stack.preview_fails()
     assert any("stacks:requireSecretKey is set" in line for line in told(refused.errors)), refused.text
 
-    # The command of the message fixes it.
+    # The command in the message fixes it.
     stack.set("stacks:apiKey", emulator.key)
     mended = stack.up(quiet_afterwards=False)
     assert told([*mended.warnings, *mended.errors]) == []
@@ -213,5 +213,5 @@ def test_no_output_contains_a_key_in_the_wrong_form_or_place(
     failed = stack.preview_fails("--debug")
 
     assert message in failed.text
-    # The engine's own event log has the configuration, with what is not encrypted there.
+    # The engine's own event log contains the configuration, including its plain values.
     assert DIGITS not in failed.text

@@ -1,4 +1,4 @@
-"""All that a container can have, on the real engine: its order, its secrets, its drift, its changes, its deletion."""
+"""All objects of a container on the real engine: order, secrets, drift, changes and deletion."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ DELETIONS = (
 
 
 def secret_lines(emulator: Emulator, stack: Stack) -> list[str]:
-    """Return lines of the secrets of this moment, which the outputs must have."""
+    """Return lines of the current secrets, which the outputs must contain."""
     key = private_key(emulator.state, emulator.state.container("app"))
     told = stack.outputs(secrets=True)
     assert told["key"] == key
@@ -58,15 +58,15 @@ def test_the_life_of_every_child(stack: Stack, emulator: Emulator) -> None:
     assert made.index("restore") > made.index("backup") > made.index("sql")
     assert stack.ids() == managed(emulator)
     assert addresses(emulator, "app").keys() == {"198.51.100.0/24"}
-    # Two connections of one container restart it once, two backups of one container are two.
+    # Two connections of one container restart it once; two backups of one container are two backups.
     assert emulator.calls("containers.set_status") == 1
     assert set(emulator.state.backups) == {1, 2}
     (restored,) = emulator.state.container("sql").restored
     assert restored == stack.resources()["backup"]["outputs"]["backup_id"]
-    # Only what is stored is downloaded.
+    # Only stored secrets are downloaded.
     assert emulator.calls("vpn_clients.config") == 1
 
-    # What may have a password is encrypted in the state, and so is what is made of it.
+    # A value that may contain a password is encrypted in the state, and so are values computed from it.
     assert set(stack.outputs().values()) == {"[secret]"}
     assert stack.outputs(secrets=True)["address"].startswith("postgresql://")
     state = {name: found["outputs"] for name, found in stack.resources().items()}
@@ -76,7 +76,7 @@ def test_the_life_of_every_child(stack: Stack, emulator: Emulator) -> None:
     secrets = secret_lines(emulator, stack)
     assert not any(text in stack.export() for text in (*secrets, "postgresql://", "POSTGRES_"))
 
-    # Changed outside: a refresh finds it, and the next up corrects it.
+    # After a change outside, a refresh finds it, and the next `up` corrects it.
     emulator.drift.allow_ip("app", "192.0.2.7")
     emulator.drift.remove_ip("app", "198.51.100.0/24")
     emulator.drift.disconnect("app", "cache-link")
@@ -93,7 +93,8 @@ def test_the_life_of_every_child(stack: Stack, emulator: Emulator) -> None:
     secrets += secret_lines(emulator, stack)
     emulator.drift.remove_ip("app", "192.0.2.7")
 
-    # What can be there twice is made before the old one is deleted, and what has a name of its own afterwards.
+    # An object that can exist twice is created before the old one is deleted; an object with a unique name is created
+    # afterwards.
     stack.program(CONTAINERS + CHILDREN.format(**SECOND))
     changed = stack.up(quiet_afterwards=False)
     for name in ("office", "backup"):
@@ -106,7 +107,8 @@ def test_the_life_of_every_child(stack: Stack, emulator: Emulator) -> None:
     assert emulator.state.container("sql").restored == [restored, 4]
     secrets += secret_lines(emulator, stack)
 
-    # Removed: each of them deletes itself, and the last address closes the access that the program wants open.
+    # After their removal from the program, each is deleted, and the last address closes the access that the program
+    # wants open.
     before = {name: emulator.calls(name) for name in DELETIONS}
     stack.program(CONTAINERS)
     removed = stack.up(quiet_afterwards=False)

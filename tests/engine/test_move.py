@@ -1,4 +1,4 @@
-"""A stack moves between the dynamic and the native types, or gives a container to another stack: the API sees reads."""
+"""A stack moves between the dynamic and native types, or gives a container to another stack: the API is only read."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ if pulumi.get_stack() == "prod":
 
 
 def writes(*emulators: Emulator) -> list[str]:
-    """Return the requests so far that change something."""
+    """Return the changing requests so far."""
     return [f"{it.method} {it.path}" for api in emulators for it in api.requests if it.method != "GET"]
 
 
 def types(stack: Stack) -> set[str]:
-    """Return the parts before the kind in the types of the state."""
+    """Return the prefixes of the types in the state."""
     return {resource["type"].rpartition(":")[0] for resource in stack.resources().values()}
 
 
@@ -91,7 +91,7 @@ def test_resources_of_an_explicit_provider_are_moved_and_moved_back(stack: Stack
         back = stack.up(quiet_afterwards=False)
         stack.refresh()
 
-        # The provider itself is another resource.
+        # The provider itself is a further resource.
         assert there.changes == {"create": 1, "delete": 1}
         assert moved == {"stacks:index"}
         assert set(back.changes) <= {"create", "delete", "update"}

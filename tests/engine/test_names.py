@@ -62,7 +62,7 @@ def test_without_a_pattern_the_second_stack_gets_an_error(stack: Stack, emulator
     assert f"`{command}`" in error
     assert names(emulator) == {"web", "web-db"}
 
-    # Do what the error says, for both stacks: the first keeps its names.
+    # Follow the error's instructions in both stacks: the first stack keeps its names.
     for name in ("prod", "dev"):
         stack.cli("config", "set", "stacks:namePattern", PATTERN, "--stack", name)
     stack.up("--stack", "prod", quiet_afterwards=False)

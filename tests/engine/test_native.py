@@ -37,7 +37,7 @@ MEMBERS = {"app", "sql", "vpn", "orders", "office", "laptop", "before"}
 
 
 def writes(emulator: Emulator) -> list[str]:
-    """Return the requests so far that change something."""
+    """Return the changing requests so far."""
     return [f"{it.method} {it.path}" for it in emulator.requests if it.method != "GET"]
 
 

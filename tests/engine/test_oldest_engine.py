@@ -1,4 +1,4 @@
-"""One story of every kind on the oldest engine that is supported, while all other tests run on the newest."""
+"""One story of every kind on the oldest supported engine; all other tests run on the newest engine."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def oldest_engine() -> Path:
 
 @pytest.fixture(scope="session")
 def engine(oldest_engine: Path) -> Path:
-    """Let all stacks of this file use it."""
+    """Make all stacks of this file use it."""
     return oldest_engine
 
 

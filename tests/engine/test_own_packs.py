@@ -1,7 +1,7 @@
 """
-A pack of one's own on a real engine: each argument of `StacksGuard` blocks what it should, and only that.
+A user's own pack on a real engine: each argument of `StacksGuard` blocks exactly its violations.
 
-All packs run together in one operation. `PackTester` has to say the same of each as the engine does.
+All packs run together in one operation. For each pack, `PackTester` must return the same result as the engine.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.support.stack import Result, Stack
 
 
 class Own(NamedTuple):
-    """A pack of one's own, and which of its policies a premium container violates."""
+    """A user's own pack, and the policies that a premium container violates."""
 
     arguments: str
     file: Mapping[str, Any] = {}  # the file for --policy-pack-config
@@ -40,7 +40,7 @@ PACKS = {
         advisory=policies("protect-paid", "budget-warning"),
     ),
     "max-container-usd": Own(f"max_container_usd=5, only=['{CAP}']", mandatory=policies(CAP)),
-    # clamp-plan gets the plans too, and is off by default.
+    # clamp-plan also gets the plans, and is off by default.
     "allowed-plans": Own(
         "allowed_plans=['micro'], only=['allowed-plans', 'clamp-plan']", mandatory=policies("allowed-plans")
     ),
@@ -48,7 +48,7 @@ PACKS = {
         "allowed_templates=['ubuntu-micro'], only=['allowed-templates']",
         mandatory=policies("allowed-templates"),
     ),
-    # What the page shows under "Your own pack".
+    # The pack in the page's section "Your own pack".
     "two-arguments": Own(
         "max_monthly_usd=5, allowed_plans=['micro']",
         mandatory=policies("monthly-budget", "spend-gate", "allowed-plans"),
@@ -111,7 +111,7 @@ def written(folder: Path) -> dict[str | Path, Mapping[str, Any]]:
 
 
 def of_engine(result: Result, pack: str) -> set[tuple[str, str]]:
-    """Return which policies of a pack the engine reported, and at which level."""
+    """Return the policies of a pack that the engine reported, with their levels."""
     events = [event["policyEvent"] for event in result.events if "policyEvent" in event]
     return {
         (event["policyName"], event["enforcementLevel"])

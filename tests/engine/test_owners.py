@@ -21,7 +21,7 @@ def names(emulator: Emulator) -> set[str]:
 
 
 def test_a_forced_replacement_that_creates_first_adopts_and_keeps(stack: Stack, emulator: Emulator) -> None:
-    """Only if the program demands that order: a resource that may adopt is replaced delete-first."""
+    """This happens only if the program demands this order: a resource that may adopt is replaced delete-first."""
     stack.set("stacks:adopt", "if_matching")
     stack.program(DB.format(", opts=pulumi.ResourceOptions(delete_before_replace=False)"))
     stack.up(quiet_afterwards=False)

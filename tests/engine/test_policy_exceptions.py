@@ -1,4 +1,4 @@
-"""Exceptions of version 2 on the engine: it applies them for ever, and no pack sees them."""
+"""Exceptions of version 2 on the engine: the engine applies them without an end, and no pack sees them."""
 
 from __future__ import annotations
 
@@ -73,12 +73,12 @@ def test_the_engine_applies_an_exception_that_has_ended(
     assert {(found.policy, found.level) for found in report.violations} >= {("monthly-budget", "exempted")}
     done = stack.up(*packs, quiet_afterwards=False)
 
-    # The budget of $5 is waived, and would be at any price.
+    # The budget of $5 is waived at any price.
     assert emulator.state.names() == ["web"]
     waived = [{"id": "SHOP-12", "reason": "agreed"}]
     assert excepted(done) == {"monthly-budget": waived, "spend-gate": waived}
     assert "[exempted]" in done.text
-    # Only what reads the file can refuse it.
+    # Only a program that reads the file can refuse it.
     assert said in "\n".join(configuration_problems(json.dumps(config(key))))
 
 

@@ -1,5 +1,5 @@
 """
-The packs on a real engine. Each run has all policies; `tests/policy` has the whole matrix.
+The packs on a real engine. Each run has all policies; `tests/policy` tests the complete matrix.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from tests.support.stack import Stack
 
 PACKS = {"plans": PLANS, "spend": SPEND, "exposure": EXPOSURE}
 EVERY = [name for name in (*PLANS, *SPEND, *EXPOSURE) if name != "clamp-plan"]
-# To be read, at no level to be violated.
-# A test below has the second, because this program has no resource of an unknown kind.
+# Only information; it cannot be violated. A test below covers the second policy, because this program has no resource
+# of an unknown kind.
 BLOCKING = set(EVERY) - {"cost-report", "known-resources"}
 
 LIMITS: dict[str, dict[str, Any]] = {
@@ -140,8 +140,8 @@ def test_a_lowered_plan_keeps_secrets_encrypted(guarded: Stack, emulator: Emulat
         "clamp-plan": {"allowed": ["basic"], "enforcementLevel": "remediate"},
     }
 
-    # The provider compares the program with the state before a policy runs, so the program has to
-    # follow before the next operation.
+    # The provider compares the program with the state before a policy runs, so the program must change before the next
+    # operation.
     guarded.up(*with_packs(tmp_path, {"plans": clamp}), quiet_afterwards=False)
 
     assert emulator.state.container("web").plan == "basic"
@@ -225,7 +225,7 @@ def test_a_database_is_not_opened_in_two_steps(stack: Stack, emulator: Emulator,
     """)
     assert violations(stack.preview_fails(*gates)).keys() == {"no-public-database"}
 
-    # The state keeps that external access was on, until the program turns it off.
+    # The state keeps external access as on until the program turns it off.
     stack.program('stacks.Container("data", template="mysql")')
     unlisted = violations(stack.preview_fails(*gates))["no-public-database"]
     assert "no AllowedIp of this stack limits who may connect. Set external_access to False" in unlisted
@@ -270,11 +270,11 @@ def test_a_computed_id_is_not_the_id_of_a_container_of_the_stack(
         stack.program(program.format(container=container))
         assert violations(stack.preview(*gates)) == {}
     assert violations(stack.up(*gates, quiet_afterwards=False)) == {}
-    # Only the address is updated, and the engine sends the container too.
+    # Only the address is updated, but the engine also sends the container.
     narrower = program.replace("198.51.0.0/16", "198.51.0.0/17").format(container="web")
     stack.program(narrower)
     assert violations(stack.preview("--target", stack.resources()["door"]["urn"], *gates)) == {}
-    # The container changes, and a preview does not show the id of one that changes.
+    # The container changes, and a preview does not show the id of a changed container.
     changed = program.replace("external_access=True", 'external_access=True, restart_triggers=["2"]')
     stack.program(changed.format(container="web.id"))
     assert violations(stack.preview(*gates)) == {}
@@ -303,7 +303,7 @@ resources:
     refused = violations(stack.up_fails(*gates))
     assert "'door' is for a container that is not known to be in this stack" in refused["no-public-database"]
     assert emulator.calls("allowed_ips.add") == 0
-    # Now the id is known at preview.
+    # Now the id is known in the preview.
     assert violations(stack.preview_fails(*gates)).keys() == {"no-public-database"}
 
     stack.yaml(program, yaml_language_host)
@@ -328,7 +328,7 @@ def test_a_pack_that_the_command_writes_runs_in_a_repository(
     stack.yaml(SIX, yaml_language_host)
     pack = "policies/spend/start"
     if form == "folder":
-        # As the official engine does it: with a host that starts folders, first on the path.
+        # As with the official engine: a host that starts folders is first on PATH.
         policy_host.write(tmp_path)
         stack.env["PATH"] = f"{tmp_path}{os.pathsep}{stack.env['PATH']}"
         pack = "policies/spend"

@@ -33,7 +33,7 @@ def test_two_accounts_in_one_program(stack: Stack, emulator: Emulator) -> None:
         "ours": emulator.account,
         "theirs": account,
     }
-    # A list is no secret, though the key of the request is; credentials are secret.
+    # A list is not a secret although the key of its request is; credentials are secret.
     assert stack.outputs() == {"names": ["theirs"], "login": "[secret]"}
     for secret in (key, emulator.key):
         assert secret not in stack.export()
@@ -42,7 +42,7 @@ def test_two_accounts_in_one_program(stack: Stack, emulator: Emulator) -> None:
     assert states["ours"]["provider"] != states["theirs"]["provider"]
     stack.refresh()
 
-    # A new key changes the provider, and none of its resources.
+    # A new key changes the provider, but none of its resources.
     stack.set("team:apiKey", emulator.new_key(account=account, label="team-2"))
     result = stack.up(quiet_afterwards=False)
     assert (result.steps("team-b"), result.order()) == (["update"], [])

@@ -1,8 +1,8 @@
 """
 The commands of each example's README and of the tour work as written, in a new home folder, on the emulator.
 
-The quickstarts and the tour start every process, at the speed of the machine, and encrypt with a passphrase. For the
-other pages processes are forked, the clock is fast, and a key service encrypts, as in the other tests on the engine.
+The quickstarts and the tour start every process, run in real time, and encrypt with a passphrase. For the other pages,
+processes are forked, the clock is fast, and a key service encrypts, as in the other engine tests.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ OTHER_TERMINAL = "second emulator"
 FOLLOWED = sorted(
     path.parent.name
     for path in EXAMPLES.glob("*/README.md")
-    # Other tests cover packs (only the official engine starts them from folders), Docker (may be missing) and a second
+    # Other tests cover packs (only the official engine starts them from folders), Docker (may be missing), and a second
     # cloud (`make multi-cloud`).
     if path.parent.name not in {"gated_deployment", "compose", "kubernetes", "kubernetes_yaml"}
 )
 
 STARTED = {"quickstart", "quickstart_typescript"}
-"""Followed with the processes, the clock and the encryption of a user."""
+"""Pages that are followed with the processes, the clock and the encryption of a user."""
 SAID = {
     "capped_agent": (
         "needs_approval: $4.00 a month more",
@@ -61,23 +61,23 @@ SAID = {
         "the journal is whole",
     )
 }
-"""What the commands of a README have to print, where their exit codes do not tell enough."""
+"""The required output of a README's commands, if the exit codes are not sufficient."""
 
 
 def blocks(page: Path) -> Iterator[tuple[str, str]]:
-    """Return the commands of a page, in order: pairs of a mark (or nothing) and the text of a block."""
+    """Return the commands of a page in order: pairs of a mark (or nothing) and the text of a block."""
     for found in BLOCK.finditer(page.read_text(encoding="utf-8")):
         yield found["mark"] or "", re.sub(f"^{found['indent']}", "", found["text"], flags=re.MULTILINE)
 
 
 class Newcomer:
     """
-    A shell into which one page after the other is pasted.
+    A shell into which the pages are pasted one after another.
 
     Args:
         home: The home folder.
         engine: The folder of the engine's binaries.
-        forks: Whether processes are forked, and there are a fast clock and a key service.
+        forks: Whether processes are forked, with a fast clock and a key service.
     """
 
     def __init__(self, home: Path, engine: Path, *, forks: bool = False) -> None:
@@ -87,7 +87,7 @@ class Newcomer:
             ignore = shutil.ignore_patterns("__pycache__")
             shutil.copytree(EXAMPLES.parent / name, self.checkout / name, ignore=ignore)
         shutil.copy(EXAMPLES.parent / "Pulumi.yaml", self.checkout)
-        # Where `make setup` puts the package.
+        # The place in which `make setup` installs the package.
         (self.checkout / ".venv").symlink_to(sys.prefix)
         folders = [*([forked.folder()] if forks else []), Path(sys.prefix) / "bin", engine]
         path = os.pathsep.join([*map(str, folders), os.environ["PATH"]])
@@ -97,11 +97,11 @@ class Newcomer:
             **THRIFTY,
             **({**hurried_environment(), **key_service.environment()} if forks else {}),
             "HOME": str(home),
-            # Pulumi itself takes the home folder from the password file.
+            # Pulumi itself reads the home folder from the password file.
             "PULUMI_HOME": str(home / ".pulumi"),
             "PATH": path,
             "VIRTUAL_ENV": sys.prefix,
-            # A user answers "yes", and sees the engine's output.
+            # A user answers "yes" and sees the engine's output.
             "PULUMI_SKIP_CONFIRMATIONS": "true",
             "PULUMI_SKIP_UPDATE_CHECK": "1",
         }
@@ -204,13 +204,13 @@ def test_every_pulumi_command_in_the_pages_has_valid_options(engine: Path) -> No
     for _page, words in commands("pulumi"):
         before = itertools.takewhile(lambda word: word != "--", words)
         given = {word.partition("=")[0] for word in before if word.startswith("-")}
-        # `pulumi do` takes the options of a provider's schema.
+        # `pulumi do` accepts the options in a provider's schema.
         if given and "do" not in words[:2]:
             asked.setdefault(tuple(itertools.takewhile(_is_subcommand, words[1:])), set()).update(given)
     assert sum(map(len, asked.values())) > 20
 
     for subcommand, options in asked.items():
-        # A word that is not a subcommand is an argument, so the help is that of the command before it.
+        # A word that is not a subcommand is an argument, so the help text is that of the command before it.
         done = subprocess.run(
             [engine / "pulumi", *subcommand, "--help"], capture_output=True, text=True, check=True
         )

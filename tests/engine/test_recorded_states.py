@@ -1,8 +1,8 @@
 """
-With a state that an earlier version wrote, an up of the current version changes nothing.
+With a state from an earlier version, an `up` of the current version changes nothing.
 
-`recorded/<version>.json` holds the state of one program with one of each resource. A new version adds its own with
-`make test ARGS="tests/engine/test_recorded_states.py --write-docs"`; existing records are never rewritten.
+`recorded/<version>.json` contains the state of one program with one resource of each kind. A new version adds its own
+with `make test ARGS="tests/engine/test_recorded_states.py --write-docs"`; existing records are never rewritten.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ stacks.BackupRestore("restore", backup_id=backup.backup_id)
 stacks.SshCertificate("key", container=app, rotate_triggers=["2026"])
 stacks.VpnClient("laptop", container=vpn)
 """
-"""A program with one resource of each kind. Its states are recorded, so it never changes: new kinds get another one."""
+"""A program with one resource of each kind. Its states are recorded, so it never changes; new kinds need another."""
 
 
 def furnish(api: Emulator) -> None:
-    """Make the objects of the program, without the program."""
+    """Create the objects of the program without the program."""
     running(api, "app")
     running(api, "sql", "postgresql", plan="standard")
     running(api, "vpn", "stacks-vpn")
@@ -62,7 +62,7 @@ def test_the_state_of_this_version_is_recorded(
 
     known, shape = _shape(json.loads(file.read_text(encoding="utf-8"))), _shape(found)
     for urn, resource in known.items():
-        # An output that is added after a release is in the record of the next one.
+        # An output that is added after a release is in the record of the next release.
         shape[urn]["outputs"] = [name for name in shape[urn]["outputs"] if name in resource["outputs"]]
     assert known == shape
 
@@ -75,7 +75,7 @@ def _shape(state: dict[str, object]) -> dict[str, dict[str, Any]]:
             "id": None if "providers" in resource["type"] else resource.get("id"),
             "provider": resource.get("provider"),
             "pickle": resource.get("inputs", {}).get("__provider"),
-            # The marker is newer than 0.2.0, whose record is not rewritten.
+            # Version 0.2.0 had no marker, and its record is not rewritten.
             "inputs": sorted(resource.get("inputs", {}).keys() - {MARKER}),
             "outputs": sorted(resource.get("outputs", {}).keys() - {MARKER}),
             "deletedWith": resource.get("deletedWith"),
@@ -116,7 +116,7 @@ db = Db("orders-db", template="postgresql", opts=pulumi.ResourceOptions(protect=
 app = Big("orders", template="nodejs", external_access=True)
 stacks.AllowedIp("office", container=app, ip_address="198.51.100.0/24", opts=pulumi.ResourceOptions(parent=app))
 """
-"""Subclasses that set their type, which was in the state up to version 0.2."""
+"""Subclasses that set their type. Up to version 0.2, the state contained this type."""
 
 
 def test_subclass_of_an_old_state_takes_its_parents_type_without_a_replacement(

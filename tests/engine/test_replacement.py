@@ -62,7 +62,7 @@ def program(name: Callable[[str], str], value: int, opts: Callable[[str], str] =
 
 
 def renamed_and_moved() -> str:
-    """Return the program with other values, under other names and in a component, with aliases to the first ones."""
+    """Return the program with different values and names and in a component, with aliases to the first names."""
 
     def opts(kind: str) -> str:
         alias = f'pulumi.Alias(name="old-{kind}", parent=pulumi.ROOT_STACK_RESOURCE)'
@@ -112,7 +112,7 @@ def test_a_rename_without_an_alias_deletes_no_container_that_another_resource_ha
     stack.program('stacks.Container("new", name="shop", template="nodejs")')
     result = stack.engine("up", "--yes", "--skip-preview")
 
-    # Refused, or adopted and kept: never adopted and deleted.
+    # The object is refused, or adopted and kept, but never adopted and deleted.
     assert contents(emulator)["containers"] == ["shop"], result.text
     assert len(stack.resources()) == 1
     if result.code:
@@ -150,7 +150,7 @@ def test_a_target_cannot_adopt_what_another_resource_of_the_program_owns(
 def test_an_address_that_is_unknown_at_preview_makes_no_container_unknown(
     stack: Stack, emulator: Emulator
 ) -> None:
-    """External access is on, though not by this program: the check of a child sees an existing container."""
+    """External access is on, but was not turned on by this program: the check of a child sees an existing container."""
     web = 'web = stacks.Container("web", template="nodejs")\n'
     stack.program(web)
     stack.up(quiet_afterwards=False)
@@ -170,7 +170,7 @@ def test_an_address_that_is_unknown_at_preview_makes_no_container_unknown(
 def test_a_target_in_one_component_cannot_adopt_the_container_of_another_component(
     stack: Stack, emulator: Emulator
 ) -> None:
-    """Both resources have the same name, and only their parents differ."""
+    """Both resources have the same name; only their parents differ."""
     component = """
     class Shop(pulumi.ComponentResource):
         def __init__(self, name):
@@ -194,7 +194,7 @@ def test_a_target_in_one_component_cannot_adopt_the_container_of_another_compone
 def test_a_retained_container_is_kept_after_its_replacement_was_given_up(
     stack: Stack, emulator: Emulator
 ) -> None:
-    """The engine counts it as deleted from then on, and asks for a new one in each `up`."""
+    """From then on, the engine treats the container as deleted and requests a new one in each `up`."""
 
     def program(template: str, more: str = "") -> str:
         return (
@@ -220,7 +220,7 @@ def test_a_retained_container_is_kept_after_its_replacement_was_given_up(
 def test_a_container_that_another_provider_has_adopted_is_not_deleted(
     stack: Stack, emulator: Emulator
 ) -> None:
-    """Renamed without an alias and moved to a provider: each provider has another process."""
+    """The resource is renamed without an alias and moved to a different provider; each provider has its own process."""
     stack.set("team:apiKey", emulator.new_key())
     stack.program('stacks.Container("one", name="sql", template="postgresql")\n')
     stack.up(quiet_afterwards=False)

@@ -22,7 +22,7 @@ SCHEMA = Path(plugin.__file__).with_name("schema.json")
 
 
 def check(engine: Path, schema: Path) -> subprocess.CompletedProcess[str]:
-    """Let the engine check a schema."""
+    """Check a schema with the engine."""
     command = [str(engine / "pulumi"), "schema", "check", str(schema)]
     return subprocess.run(command, cwd=schema.parent, capture_output=True, text=True, check=False)
 

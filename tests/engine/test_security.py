@@ -1,4 +1,4 @@
-"""What `.github/SECURITY.md` says that Pulumi does not protect, seen on the engine."""
+"""The gaps of Pulumi's protection that `.github/SECURITY.md` lists, tested on the engine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.stack import Stack
 from tools.engine.ensure import ensure
 from tools.engine.search import numbers
 
-# What a page says of the engine: a change is tested without it.
+# Tests of a page about the engine: a change of the package is tested without them.
 pytestmark = pytest.mark.extra
 
 PROGRAM = 'stacks.Container("web", template="nodejs")\n'
@@ -39,7 +39,7 @@ def test_the_engines_own_messages_have_the_key(stack: Stack, emulator: Emulator)
 
     assert {option: emulator.key in text for option, text in said.items()} == {
         "--debug": False,
-        # The log of 3.274.1 does not have the values of requests.
+        # The log of 3.274.1 does not contain the values of requests.
         "-v=9 --logtostderr": numbers(ensure().version) < (3, 274),
         f"--tracing file:{trace}": False,
     }
@@ -50,7 +50,7 @@ def test_the_engines_own_messages_have_the_key(stack: Stack, emulator: Emulator)
 
 
 class Backend(BaseHTTPRequestHandler):
-    """Keeps what it is asked with."""
+    """Records the requests that it gets."""
 
     seen: ClassVar[list[str]] = []
 
@@ -231,7 +231,7 @@ def test_do_needs_no_program_and_the_key_alone_limits_it(
     assert "containers:delete" in do(stack, emulator, worker, "delete", protected).stderr
     assert emulator.state.names() == ["data"]
 
-    # With the full key it creates what a policy would refuse, and deletes what is protected.
+    # With the full key, it creates containers that a policy would refuse, and deletes protected ones.
     for arguments in (create, ("delete", protected)):
         done = do(stack, emulator, emulator.key, *arguments)
         assert done.returncode == 0, done.stdout + done.stderr

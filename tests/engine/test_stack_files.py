@@ -1,4 +1,4 @@
-"""What the tests do to a stack's files themselves is what the engine's commands do."""
+"""The tests' own changes of a stack's files equal those of the engine's commands."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import yaml
 from stacks_pulumi.emulator import Emulator
 from tests.support.stack import Stack
 
-# A change of the package does not concern it.
+# A change of the package does not affect this test.
 pytestmark = [pytest.mark.passphrase, pytest.mark.extra]
 
 OUTPUTS = """
@@ -36,7 +36,7 @@ def files(stack: Stack) -> dict[str, Any]:
             text = file.read_text(encoding="utf-8").replace(str(stack.folder), "FOLDER")
             text = re.sub(r'"(time|md5)":"[^"]+"', r'"\1":"DIFFERS"', text)
             text = re.sub(r"v1:[\w+/=:]+", "v1:ENCRYPTED", text)
-            # JSON is YAML. The engine's name of the file of the selected stack contains the hash of its folder.
+            # JSON is also YAML. The name of the selection file contains the hash of the project's folder.
             found[re.sub(r"[0-9a-f]{40}", "HASH", name)] = yaml.safe_load(text)
     return found
 
@@ -58,7 +58,7 @@ def test_a_copied_stack_is_what_the_commands_make(
     copied.set("stacks:adopt", "never")
 
     assert files(copied) == files(made)
-    # Two stacks of one template are two stacks, each selected in its own folder, and its secret can be read.
+    # Two stacks from one template are separate stacks. Each is selected in its own folder, and its secret can be read.
     assert copied.cli("config", "get", "stacks:apiKey").strip() == emulator.key
 
     for stack in (made, copied):
@@ -88,7 +88,7 @@ def test_state_and_outputs_are_those_of_the_commands(stack: Stack) -> None:
     assert stack.outputs(secrets=True)["secret"] == {"text": "hidden"}
     assert "ciphertext" in stack.resources()["key"]["outputs"]["private_key"]
 
-    # Each stack of the project has its own.
+    # Each stack of the project has its own file.
     stack.cli("stack", "init", "prod")
     for own, engines in both():
         assert own == engines

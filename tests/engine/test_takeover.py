@@ -1,4 +1,4 @@
-"""`stacks-pulumi scaffold` with real stacks: both hosts adopt an account that was made by hand, without a change."""
+"""`stacks-pulumi scaffold` with real stacks: both hosts adopt an account that was created by hand, without a change."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DESCRIPTION = 'the "office"\n${x}'
 
 @pytest.fixture
 def by_hand(emulator: Emulator) -> Emulator:
-    """An account whose objects were made over HTTP, without this package."""
+    """An account whose objects were created over HTTP, without this package."""
     call = Caller(emulator)
     web, data, vpn, idle = (
         call("POST", "containers", name=name, template=template, plan=plan)["data"]["id"]
@@ -69,14 +69,14 @@ class Caller:
 
 @pytest.fixture
 def key_in_environment(emulator: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    # No project is here or above.
+    # This folder and its parents contain no project.
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("STACKS_API_KEY", emulator.key)
     monkeypatch.setenv("STACKS_BASE_URL", emulator.url)
 
 
 def changes(emulator: Emulator, since: int) -> list[tuple[str, str]]:
-    """Return the requests that change something."""
+    """Return the changing requests."""
     return [(one.method, one.path) for one in emulator.requests[since:] if one.method != "GET"]
 
 

@@ -1,4 +1,4 @@
-"""The page on a team, followed literally: a host with the broker, two machines, and the states in a bucket."""
+"""The page about teams, followed literally: a host with the broker, two machines, and the states in a bucket."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def backend() -> Iterator[Backend]:
 
 class Machine:
     """
-    A machine: a home, a folder, and a shell into which commands are pasted.
+    A machine with a home, a folder, and a shell into which commands are pasted.
 
     Args:
         folder: A folder for it.
@@ -48,12 +48,12 @@ class Machine:
         self.env = {**variables, "HOME": str(self.home), "PULUMI_HOME": str(self.home / ".pulumi")}
 
     def clone(self, repository: Path) -> None:
-        """Clone the project, and go there."""
+        """Clone the project and change to its folder."""
         git(self.at, "clone", "-q", str(repository), "shop")
         self.at /= "shop"
 
     def paste(self, text: str) -> str:
-        """Return what the commands print. The variables that they export stay."""
+        """Return the output of commands. The next commands see their exported variables."""
         done = subprocess.run(
             ["bash", "-c", f"{text}\ncode=$?\nenv -0 >{self.home}/env\nexit $code"],
             cwd=self.at,
@@ -102,7 +102,7 @@ def test_a_change_goes_from_nothing_to_the_account(
     try:
         assert broker.stdout is not None
         lines = iter(broker.stdout)
-        # It prints its address once it listens.
+        # The broker prints its address when it listens.
         address = next(found[0] for line in lines if (found := re.search(r"http://127\.0\.0\.1:\d+", line)))
         token = re.findall(r"sk_stacks_\w+", host.paste(grant))[-1]
         own = {
@@ -119,7 +119,7 @@ def test_a_change_goes_from_nothing_to_the_account(
                 text = text.replace(shown, real)
             return text
 
-        # The project, whose stack ann makes.
+        # The project, for which ann creates the stack.
         (tmp_path / "shop").mkdir()
         git(tmp_path / "shop", "init", "-q", "-b", "main")
         for name, text in {"Pulumi.yaml": "name: shop\nruntime: python\n", "__main__.py": PROGRAM}.items():

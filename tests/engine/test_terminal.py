@@ -28,7 +28,7 @@ def test_a_preview_has_the_price_of_the_program_in_one_line_that_fits(stack: Sta
     lines = [line.strip() for line in result.text.splitlines() if "a month" in line]
     (total,) = (line for line in lines if "containers:" in line)
     assert total == "2 containers: $8.00 a month (+$8.00)"
-    # In a diff every line of a row is separate, so each names its container.
+    # In a diff, every line of a row is separate, so each line names its container.
     assert set(lines) - {total} <= {"sql: $4.00 a month", "app: $4.00 a month"}
 
 
@@ -76,7 +76,7 @@ def test_the_line_has_the_change_to_the_state(stack: Stack) -> None:
 def test_a_state_file_without_any_deployment_is_previewed(stack: Stack) -> None:
     (file,) = (stack.folder / "state").rglob("dev.json")
     checkpoint = json.loads(file.read_text(encoding="utf-8"))
-    # Older versions of Pulumi wrote this for a new stack without an update.
+    # Older versions of Pulumi wrote this state for a new stack without an update.
     del checkpoint["checkpoint"]["latest"]
     file.write_text(json.dumps(checkpoint), encoding="utf-8")
     stack.program('stacks.Container("app", template="nodejs")')
@@ -124,7 +124,7 @@ def test_the_final_screen_is_complete(stack: Stack, columns: int) -> None:
 
     destroy = on_terminal("destroy", "--yes", "--skip-preview")
     assert destroy.code == 0
-    # At 80 columns the engine may cut its column by one letter.
+    # At 80 columns, the engine may cut its column by one letter.
     assert all(re.fullmatch(r"deleted \([\d.]+s?\)?", rest) for _, rest in rows(destroy.left)), destroy.left
 
 
@@ -138,8 +138,8 @@ def test_progress_fits_a_terminal_of_100_columns(stack: Stack, emulator: Emulato
     told = {re.sub(r"^creating \(\d+s\)\.* *", "", rest) for _, rest in rows(seen)}
     whole = {"", "$4.00 a month", "connecting", "running", "restarting source"}
     # The price line of `check` has the container's name, for `preview --diff`; the next line replaces it immediately.
-    # The engine cuts a letter of it when an operation takes ten seconds or more. A container that is not listed yet is
-    # named by its id.
+    # The engine cuts one letter of the name when an operation takes ten seconds or more. An unlisted container is shown
+    # by its id.
     shown = {
         line for line in told if not re.search(r"^created|^orders(-db)?: (\$|\w+ing?$)|^usr-|^create$", line)
     }

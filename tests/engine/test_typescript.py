@@ -46,7 +46,7 @@ def typescript(stack: Stack, packages: Path, language_hosts: Path) -> Stack:
     stack.project(
         {"Pulumi.yaml": project_file("nodejs"), "package.json": '{"main": "index.ts"}'}, language_hosts
     )
-    # The compiler checks the programs below once, and not in each command.
+    # The compiler checks the programs below once, not in each command.
     stack.env["PULUMI_NODEJS_TRANSPILE_ONLY"] = "true"
     return stack
 
@@ -130,7 +130,7 @@ def test_the_quickstart(typescript: Stack, emulator: Emulator, language_hosts: P
 def test_an_agents_program_with_a_budget(
     typescript: Stack, emulator: Emulator, language_hosts: Path, tmp_path: Path
 ) -> None:
-    """Within its budget a program needs no person and no other client than the engine; beyond it a person decides."""
+    """Within its budget, a program needs no person and only the engine as a client; above it, a person decides."""
     policy = {"increase_per_day": 9, "free": ["start", "restart", "connect-own", "undo"]}
     bench = Bench(tmp_path / "broker", emulator, {"policies": {"agents": policy}})
     try:
@@ -209,7 +209,7 @@ new stacks.Container("web", { template: "nodejs" }, { provider: team });
 def test_only_debug_output_has_the_key_of_a_provider_resource(
     typescript: Stack, emulator: Emulator, language_hosts: Path
 ) -> None:
-    """Pulumi's SDK writes it. If this test fails, correct what SECURITY.md says about `--debug`."""
+    """Pulumi's SDK writes the key. If this test fails, correct SECURITY.md about `--debug`."""
     typescript.cli("config", "rm", "stacks:apiKey")
     typescript.env |= {"TEAM_KEY": emulator.key, "TEAM_URL": emulator.url}
     typescript.project({"index.ts": OWN_KEY}, language_hosts)
@@ -235,7 +235,7 @@ def test_every_example_and_every_program_compiles_and_a_mistake_does_not(package
     files = {f"{name}.ts": text for name, text in (*examples("typescript"), *programs.items())}
     line = "externalAccess: true"
     assert line in files["Container.ts"]
-    # Without a mistake in the next line, this comment is an error.
+    # If the next line contains no mistake, the compiler reports this comment as an error.
     mistake = '// @ts-expect-error\nexternalAccess: "yes"'
     files["wrong.ts"] = files["Container.ts"].replace(line, mistake)
     for name, text in files.items():

@@ -1,7 +1,8 @@
 """
-After a request with unknown outcome the provider looks, on the real engine: a lost response, a refused retry.
+After a request with an unknown outcome, the provider reads the result, on the real engine: a lost response, a refused
+retry.
 
-`tests/host/test_fault_matrix.py` has every operation with every fault.
+`tests/host/test_fault_matrix.py` tests every operation with every fault.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The preview of updates on the real engine: `up` follows a plan of each kind of update, and a plan holds no key."""
+"""The preview of updates on the real engine: `up` follows a plan of each kind of update, and no plan contains a key."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ REPLACED = {"orders", "made", "laptop", "watch"}
 
 @pytest.fixture
 def planned(stack: Stack, host: str) -> Stack:
-    """A stack on a host, whose previews may be written to a file and followed."""
+    """A stack on a host, whose previews can be saved as plans and followed."""
     stack.env["PULUMI_EXPERIMENTAL"] = "1"
     if host == "native":
         stack.native()
@@ -66,7 +66,7 @@ def planned(stack: Stack, host: str) -> Stack:
 
 
 def plan(stack: Stack) -> tuple[Result, Path]:
-    """Run a preview, and return it with its plan."""
+    """Run a preview and return it with its plan."""
     path = stack.folder / "plan.json"
     path.unlink(missing_ok=True)
     return stack.preview("--save-plan", str(path)), path
@@ -101,7 +101,7 @@ stacks.VpnClient("laptop", container=vpn.id, rotate_triggers=[vpn.status])
 def test_a_replacement_that_proves_to_be_needless_ends_a_plan_with_an_error(
     planned: Stack, host: str
 ) -> None:
-    """The engine accepts that nothing happens in the place of an update, and not in the place of a replacement."""
+    """The engine accepts a no-op instead of an update, but not instead of a replacement."""
     planned.program(FOLLOWER.format(more=""), host=host)
     planned.up(quiet_afterwards=False)
     planned.program(FOLLOWER.format(more=', restart_triggers=["1"]'), host=host)
@@ -113,5 +113,5 @@ def test_a_replacement_that_proves_to_be_needless_ends_a_plan_with_an_error(
     assert result.steps("vpn") == ["update"]
     assert result.steps("laptop") == []
     assert "expected resource operations for" in result.text
-    # Everything was done, so that a run without the plan has nothing to do.
+    # Everything was done, so a run without the plan changes nothing.
     assert planned.up(quiet_afterwards=False).changes == {}

@@ -1,7 +1,8 @@
 """
-A container that has to wait for capacity, on an engine that knows waits: the rest goes on, with its own exit code.
+A container that waits for capacity, on an engine with support for waits: the other resources continue, with a special
+exit code.
 
-On an older engine it is an error, as `test_oldest_engine.py` shows.
+On an older engine, this is an error: see `test_oldest_engine.py`.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def test_the_rest_goes_on_and_the_next_up_creates_it(stack: Stack, emulator: Emu
     (said,) = [text for text in waiting.warnings if "no-capacity" in text]
     assert 'create container "web": no capacity (503' in said
     assert "the account is on the waitlist now" in said
-    # Nothing is written for it and for what needs it.
+    # The state contains neither the container nor its dependants.
     assert stack.resources().keys() == {"sql"}
     assert emulator.state.names() == ["sql"]
 
@@ -72,7 +73,7 @@ def test_a_replacement_waits_too(stack: Stack, emulator: Emulator) -> None:
     stack.program(program.format("shop-two"))
 
     assert stack.up_fails().code == AWAITED
-    # The new one comes first, so the old one stays.
+    # The new container is created first, so the old container stays.
     assert emulator.state.names() == ["shop-one"]
     assert stack.ids() == managed(emulator)
 

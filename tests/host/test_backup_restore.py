@@ -1,4 +1,4 @@
-"""BackupRestore on the real host: it restores once at its creation and once for each change, and never by itself."""
+"""BackupRestore on the real host: it restores once at its creation and once for each change, and never otherwise."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def backup(emulator: Emulator) -> int:
 
 
 def complete_backup(emulator: Emulator) -> int:
-    """Make a complete backup and return its number."""
+    """Create a complete backup and return its number."""
     running(emulator, "sql", "postgresql")
     made = backups.trigger(emulator.platform, emulator.state.container("sql"))
     emulator.advance(60)
@@ -114,7 +114,7 @@ def test_a_lost_response_does_not_restore_twice(
         restore.up(backup_id=backup)
 
     assert failure.value.kept_id == str(backup)
-    # After a creation that failed partway the engine sends an update, which must not restore a second time.
+    # After a creation that failed partway, the engine sends an update, which must not restore a second time.
     restore.update(restore.checked(backup_id=backup))
     assert restored(emulator) == [backup]
     restore.up(backup_id=backup, triggers=["again"])

@@ -2,7 +2,7 @@
 Canaries: each supported SDK still has every private part that the dynamic host uses.
 
 A failure names the SDK's version. Users lose one feature with that SDK: the table at the top of
-`stacks_pulumi/hosts/dynamic.py` says which, and what replaces it.
+`stacks_pulumi/hosts/dynamic.py` lists the features and their fallbacks.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.support.sdk import OLDEST, oldest_sdk
 
 @pytest.fixture(params=[OLDEST, importlib.metadata.version("pulumi")])
 def sdk(request: pytest.FixtureRequest, emulator: Emulator, make_host: Callable[..., Host]) -> Host:
-    """A host with one SDK; the test's name contains its version."""
+    """A host with one SDK; the test's name contains the SDK's version."""
     overlay = str(oldest_sdk()) if request.param == OLDEST else None
     return make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url}, overlay)
 

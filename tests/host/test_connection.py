@@ -1,4 +1,4 @@
-"""Connection on the real host: it is created once both ends run; a source restarts once for all its connections."""
+"""Connection on the real host: it is created when both ends run; a source restarts once for all its connections."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def quick(app: str, db: str, **more: Any) -> dict[str, Any]:
 
 
 def restarts(emulator: Emulator) -> int:
-    """Return how often a container was restarted."""
+    """Return the number of a container's restarts."""
     return emulator.calls("containers.set_status")
 
 
@@ -154,7 +154,7 @@ def test_concurrent_connections_share_one_restart_of_each_source(
 
     assert raised == [None] * len(pairs)
     assert len(emulator.state.connections) == len(pairs)
-    # One restart for each source; on a slow machine the connections may not be concurrent.
+    # One restart for each source; on a slow machine, the connections may not be concurrent.
     assert 2 <= restarts(emulator) < len(pairs)
     assert not any(emulator.state.container(name).env_pending for name in ("app", "web"))
 
@@ -229,7 +229,7 @@ def test_a_failed_restart_keeps_the_connection_and_is_retried(
 
     assert failure.value.kept_id == link.id != ""
     assert SECRET.items() <= failure.value.kept["connection_string"].items()
-    # A refresh does not report the pending restart; the state still has it.
+    # A refresh does not report the pending restart; the state still contains it.
     assert link.read()
     assert link.up(source=app, target=db, name="primary-db") == ["update"]
     assert link.up(source=app, target=db, name="primary-db") == []
@@ -288,7 +288,7 @@ def test_an_equal_connection_of_a_stopped_container_is_adopted(
 def test_the_source_of_a_connection_that_is_taken_back_is_restarted(
     host: Host, make_host: Callable[..., Host], emulator: Emulator, db: str
 ) -> None:
-    """The `up` that made it was killed before the restart, or before its state was saved."""
+    """The `up` that created it was killed before the restart, or before the state was saved."""
     container = host.resource("Container", "app")
     container.up(name="app", template="nodejs")
     emulator.drift.connect("app", "sql", "primary-db")
@@ -306,7 +306,7 @@ def test_the_source_of_a_connection_that_is_taken_back_is_restarted(
 def test_a_connection_of_a_list_that_is_behind_is_not_taken_back(
     host: Host, make_host: Callable[..., Host], emulator: Emulator, db: str, tmp_path: Path
 ) -> None:
-    """An `up` has deleted it to make it again, and then failed."""
+    """An `up` has deleted the connection to create it again, and then failed."""
     container = host.resource("Container", "app")
     container.up(name="app", template="nodejs")
     link = host.resource("Connection", "app-to-db")
@@ -418,7 +418,7 @@ def test_a_target_is_not_restarted_before_it_is_connected(
     emulator.platform.pace = dataclasses.replace(emulator.platform.pace, action_seconds=30.0)
     web = running(emulator, "web")
     first, second = host.resource("Connection", "app-to-db"), host.resource("Connection", "web-to-app")
-    # By then the other connection exists and would restart its source, which is the target of this one.
+    # By then, the other connection exists and would restart its source, which is the target of this connection.
     emulator.faults.add("connections.list", "slow", seconds=20.0, match="-web/")
 
     raised = in_parallel(

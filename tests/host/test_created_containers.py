@@ -1,7 +1,7 @@
 """
-Children of a container that the same operation created: no look before them, no duplicates, no adoption.
+Children of a container that the same operation created: no reads before the creates, no duplicates, no adoption.
 
-For each omitted look, a test has the case that the look would find: the child exists already.
+For each omitted read, a test covers the case that the read would find: the child already exists.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def test_a_child_of_the_former_container_is_replaced_and_needs_no_deletion(
     assert any("it belonged to a former container" in line for line in laptop.lines())
 
 
-# --- omitted looks ---
+# --- omitted reads ---
 
 
 def test_only_the_first_backup_needs_no_look(host: Host, emulator: Emulator, db: str) -> None:
@@ -84,7 +84,7 @@ def test_only_the_first_backup_needs_no_look(host: Host, emulator: Emulator, db:
     assert emulator.requests[0].operation == "backups.trigger"
     assert emulator.calls("backups.list") > once
     assert first.outs["backup_id"] != second.outs["backup_id"]
-    # Neither of the two looked at the containers.
+    # Neither of the two has read the containers.
     assert emulator.calls("containers.list") == 0
 
 
@@ -110,7 +110,7 @@ def test_after_a_lost_response_the_look_comes(
     vpn = created(host, emulator, "vpn", "stacks-vpn")
     operations = ["connections.create", "allowed_ips.add", "vpn_clients.add"]
     if fault == "drop_after":
-        # A backup is looked for, and never sent again.
+        # A backup request is followed by a read and never repeated.
         operations.append("backups.trigger")
     for operation in operations:
         emulator.faults.add(operation, fault)
@@ -180,11 +180,11 @@ def test_the_address_that_the_api_added_is_looked_for_to_be_revoked(
         host.resource("AllowedIp", name).up(container=app, ip_address=address, revoke_auto_added=True)
 
     assert addresses(emulator, "app").keys() == {OFFICE, "198.51.101.7"}
-    # One look serves both.
+    # One read serves both.
     assert emulator.api.log.counts() == {"allowed_ips.list": 1, "allowed_ips.add": 2, "allowed_ips.remove": 1}
 
 
-# --- another container, or another status ---
+# --- a different container, or a different status ---
 
 
 def test_a_container_that_was_recreated_meanwhile_is_refused(

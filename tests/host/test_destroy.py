@@ -1,8 +1,8 @@
 """
-The requests of a destroy: one look at the containers, and one deletion of each resource.
+The requests of a destroy: one list of the containers, and one deletion of each resource.
 
-A destroy runs in a new process, which knows only the state. Another minute of the rate limit is the price of looks at
-what the state says already.
+A destroy runs in a new process, which knows only the state. Reads of known facts would cost another minute of the rate
+limit.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def test_each_child_takes_one_request(host: Host, emulator: Emulator, make_host:
 
 @pytest.fixture
 def office(host: Host, emulator: Emulator, make_host: Callable[..., Host]) -> HostedResource:
-    """Return an address of a container that this process does not know: that of a destroy."""
+    """Return an address of a container that this process does not know, as in a destroy."""
     web = running(emulator, "web")
     emulator.drift.set_external_access("web", enabled=True)
     office = host.resource("AllowedIp", "office")
@@ -90,7 +90,7 @@ def test_the_api_may_refuse_the_last_address_with_another_status(
 def test_the_api_may_refuse_what_is_gone_with_another_status(
     office: HostedResource, emulator: Emulator, code: int
 ) -> None:
-    """Somebody has removed the address, or the destroy before this one was killed: two looks decide."""
+    """A person has removed the address, or the previous destroy was killed: two reads decide."""
     emulator.drift.remove_ip("web", OFFICE)
     emulator.faults.add("allowed_ips.remove", "status", code=code, body={"error": "No such address"})
 
@@ -114,7 +114,7 @@ def test_a_refusal_for_another_reason_is_an_error(office: HostedResource, emulat
 def test_an_entry_that_is_not_found_by_its_id_is_looked_for(
     office: HostedResource, emulator: Emulator, foreign: bool
 ) -> None:
-    """Its id may have changed, or it was removed, and another client has added the address again."""
+    """The entry's id may have changed: another client may have removed the address and added it again."""
     entry = next(it for it in emulator.state.container("web").allowed_ips if it.ip_address == OFFICE)
     entry.id = "3b241101-e2bb-4255-8caf-4136c566a962"
     if foreign:
@@ -129,7 +129,7 @@ def test_an_entry_that_is_not_found_by_its_id_is_looked_for(
 def test_what_the_state_does_not_say_is_looked_at(
     host: Host, emulator: Emulator, make_host: Callable[..., Host]
 ) -> None:
-    """The caller's address may be in the list again; in an `up` the container stays, and so would what is in it."""
+    """The caller's address may be in the list again. In an `up`, the container stays, and so would this entry."""
     arguments: dict[str, Any] = {"name": "web", "template": "nodejs", "external_access": True}
     web = host.resource("Container", "web")
     web.up(**arguments)

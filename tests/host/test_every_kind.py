@@ -1,4 +1,4 @@
-"""What holds for the resources of every kind, on the real host: unusual answers, failed reads, and what is gone."""
+"""Rules for the resources of every kind on the real host: unusual answers, failed reads, and missing objects."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ READ_BY = {
     "containers.certificate": "key",
     "vpn_clients.list": "laptop",
 }
-"""The request with which each child is read; all need the list of containers too."""
+"""The request that reads each child; all of them also need the list of containers."""
 
 
 def family(trigger: str = "1") -> list[Declared]:

@@ -1,7 +1,8 @@
 """
-An SDK without the private parts that the host uses, as another version may be.
+An SDK without the private parts that the host uses, as a different version may be.
 
-Then only four operations run concurrently, as in the stock host, and one warning reports it; nothing else changes.
+With such an SDK, only four operations run concurrently, as in the stock host, and one warning reports this. Nothing
+else changes.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ def worker(pool, *others):
 
 pools._worker = worker
 """
-"""Code that gives the pool another name in a worker thread."""
+"""Code that renames the pool in a worker thread."""
 
 HIDE_THE_CALL = """
 import stacks_pulumi.hosts.dynamic as host
 
 host._METHODS = frozenset({"SomethingElse"})
 """
-"""Code that gives the servicer's methods other names."""
+"""Code that renames the servicer's methods."""
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def create(host: Host, number: int) -> HostedResource:
 
 
 def create_while_frozen(host: Host, emulator: Emulator, watch: Callable[[], None]) -> None:
-    """Create twice as many containers as the stock host creates concurrently; none boots until `watch` has returned."""
+    """Create twice as many containers as the stock host can; none boots until `watch` has returned."""
     many = range(2 * STOCK_WORKERS)
     raised = while_frozen(emulator, watch, *(lambda number=number: create(host, number) for number in many))
     assert raised == [None] * (1 + len(many))
@@ -116,7 +117,7 @@ def test_without_the_pool_the_results_are_the_same(
 
     assert found[True].keys() == found[False].keys()
     differing = {name for name in found[True] if found[True][name] != found[False][name]}
-    # These outputs always differ between two containers of one name.
+    # These outputs always differ between two containers with one name.
     assert differing <= {"origin", "port", "subdomain", "url", "raw_status"}
 
 

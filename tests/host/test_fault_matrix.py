@@ -1,9 +1,9 @@
 """
-Every operation that changes something meets every fault, once, twice and every time, through the real host.
+Every fault hits every changing operation once, twice and every time, through the real host.
 
-`tests/chaos/matrix/cell.py` has the rules for each cell: the `up` succeeds or fails with one clear line, the account
-equals the state, the next `up` converges, `destroy` leaves nothing, and the fault did fire. All cells run once, many
-in parallel; each test checks those of one operation.
+`tests/chaos/matrix/cell.py` contains the rules for each cell: the `up` succeeds or fails with one clear line, the
+account equals the state, the next `up` converges, `destroy` leaves nothing, and the fault did fire. All cells run once,
+many in parallel; each test checks the cells of one operation.
 """
 
 from __future__ import annotations

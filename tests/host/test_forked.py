@@ -1,4 +1,4 @@
-"""A forked process behaves as a started one, so tests may fork hosts and programs."""
+"""A forked process behaves like a started one, so tests may fork hosts and programs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.host import HOSTS
 from tests.support.hurried import hurry
 from tests.support.waiting import until
 
-# A change of the package does not concern it.
+# A change of the package does not affect this test.
 pytestmark = pytest.mark.extra
 
 PROBE: Final = """
@@ -69,14 +69,14 @@ ENDS: Final = {
 
 @pytest.fixture(params=[True, False], ids=["started", "forked"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """How this test gets its processes."""
+    """The way in which this test gets its processes."""
     monkeypatch.setattr(commands.Mode, "real", request.param)
     return "started" if request.param else "forked"
 
 
 @pytest.fixture
 def in_both_ways(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], list[Any]]:
-    """Return what a function returns with started processes, and with forked ones."""
+    """Return the results of a function with started and with forked processes."""
 
     def both(get: Callable[[], Any]) -> list[Any]:
         found = []
@@ -131,7 +131,7 @@ def test_a_fork_sees_and_shows_what_a_started_process_does(
 ) -> None:
     environment = {
         "PATH": os.environ["PATH"],
-        # A shell adds it.
+        # A shell adds this variable.
         "PWD": str(tmp_path),
         "PYTHONFAULTHANDLER": "1",
         "WORDS": "with 'quotes' and\nlines",
@@ -204,7 +204,7 @@ def test_a_forked_host_answers_as_a_started_one(
             # The plugin ends with its engine.
             assert host.process.wait(timeout=60) == 0
         errors = host.stop()
-        # The price is shown first. Whether a wait is shown after it depends on the machine.
+        # The price is shown first. A wait may follow, depending on the speed of the machine.
         return failures, sorted(outs), web.lines()[:2], host.process.returncode, errors
 
     started, forked = in_both_ways(run)

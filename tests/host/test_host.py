@@ -104,7 +104,7 @@ def test_more_operations_run_than_the_host_has_threads(host: Host, emulator: Emu
 
     raised = while_frozen(
         emulator,
-        # With the host's own four threads, no more than four would be in progress.
+        # With the host's own four threads, at most four operations would be in progress.
         lambda: until(lambda: emulator.calls("containers.create") == 16),
         *(lambda web=web: web.up(name=web.name, template="nodejs") for web in webs),
     )
@@ -145,7 +145,8 @@ def test_waiting_for_the_rate_limit_is_shown(emulator: Emulator, make_host: Call
         assert raised == [None] * 8
         shown = [line.text for line in host.engine.lines if line.text.startswith("rate limit: ")]
         assert any("queued" in text for text in shown)
-        # Without a terminal each other text stays as a line: a countdown would be one a second, for each resource.
+        # Without a terminal, each new text stays as a line: a countdown would print one line a second for each
+        # resource.
         assert [text for text in shown if not re.match(r"rate limit: [1-9]0 s\b", text)] == []
 
 
@@ -225,7 +226,7 @@ def test_an_adopted_container_is_kept_when_the_engine_is_gone(host: Host, emulat
 def test_every_kind_reports_all_missing_inputs_together(host: Host, kind: str) -> None:
     required = {field.name for field in HANDLERS[kind].fields if field.required}
     if host.type_prefix == NATIVE:
-        # The plugin adds a default name; for a Python program the class adds it.
+        # The plugin adds a default name; in a Python program, the class adds it.
         required.discard("name")
 
     failures = host.resource(kind, "web").check()

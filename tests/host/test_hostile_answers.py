@@ -1,7 +1,8 @@
 """
-Hostile or unusual answers and inputs cause a clear error, and never a hang, a leaked secret or a dead host.
+Hostile or unusual answers and inputs cause a clear error, but never a hang, a leaked secret or a crashed host.
 
-`tests/unit/api/test_any_answer.py` and `test_odd_answers.py` give fields wrong values, the fault matrix whole answers.
+In `tests/unit/api/test_any_answer.py` and `test_odd_answers.py`, fields have wrong values; in the fault matrix,
+complete answers are wrong.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ HOSTILE = (
 )
 
 
-# --- answers as a whole ---
+# --- complete answers ---
 
 WHOLE: dict[str, tuple[dict[str, Any], str]] = {
     "17 MB": ({"body": " " * (17 * 1024 * 1024)}, "longer than"),
@@ -75,7 +76,7 @@ def test_a_hostile_id_reaches_no_other_endpoint(host: Host, emulator: Emulator, 
         assert "internal error" not in caught.value.message
         assert len(caught.value.message) < len(id_) + 500
 
-    # The container is only looked up: a hostile id reaches no other endpoint.
+    # The container is only read: a hostile id reaches no other endpoint.
     asked = {record.operation for record in emulator.requests}
     assert asked <= {"containers.list", "containers.status"}
 
@@ -141,7 +142,7 @@ def test_a_url_that_would_leak_the_key_is_refused(
 
 
 class _Elsewhere(http.server.BaseHTTPRequestHandler):
-    """Another host, which records the headers that it receives."""
+    """A different host, which records the received headers."""
 
     asked: ClassVar[list[dict[str, str]]] = []
 
@@ -161,7 +162,7 @@ class _Elsewhere(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def elsewhere() -> Iterator[str]:
-    """Start another host and return its URL."""
+    """Start a different host and return its URL."""
     _Elsewhere.asked.clear()
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Elsewhere) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -1,7 +1,7 @@
 """
 Child resources whose container was deleted and recreated under the same name, so it has the same id.
 
-The new container and an equal child in it may be managed by another stack: the child is not changed or deleted.
+Another stack may manage the new container and an equal child in it, so the child is not changed or deleted.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def test_delete_keeps_the_child_of_a_recreated_container(child: HostedResource, 
 
     assert contents(emulator) == standing
     assert [one.certificate_serial for one in emulator.state.containers.values()] == serial
-    # A random id is never given twice, so the deletion of a connection or an address may be requested.
+    # A random id is never reused, so the deletion of a connection or an address may be requested.
     by_id = {"Connection": {"connections.delete"}, "AllowedIp": {"allowed_ips.remove"}}
     assert set(writes(emulator, calls)) <= by_id.get(child.kind, set())
 
@@ -120,7 +120,7 @@ def test_refresh_reports_the_child_of_a_recreated_container_as_deleted(
 def test_no_replacement_is_made_in_a_recreated_container(
     child: HostedResource, emulator: Emulator, ids: dict[str, str], change: dict[str, Any]
 ) -> None:
-    """With `--target` the provider does not see the container of the program, only what the child's state has."""
+    """With `--target`, the provider does not see the program's container, only the child's state."""
     standing = contents(emulator)
 
     with pytest.raises(CallFailedError, match="may be another stack's container"):
@@ -138,11 +138,12 @@ def test_a_child_with_another_provider_follows_a_replacement_of_its_container(
     ids: dict[str, str],
     kind: str,
 ) -> None:
-    """Each explicit provider has its own process: the child's does not see who creates the container."""
+    """Each explicit provider has its own process, so the child's process does not see the container's creation."""
     child, inputs = host.resource(kind, "child"), INPUTS[kind](ids)
     child.up(**inputs)
     child.host = make_host(host.config)
-    # Before the engine deletes the container and then creates it, it asks with an unknown id which children go too.
+    # Before the engine deletes and creates the container, it compares the children with an unknown id to find further
+    # deletions.
     assert child.diff(child.checked(**{**inputs, "container": UNKNOWN})).replaces == ["container"]
     name = "vpn" if kind == "VpnClient" else "web"
     emulator.advance(60)

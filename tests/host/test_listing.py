@@ -1,4 +1,4 @@
-"""The native plugin's `List`: the ids that `pulumi import` takes, in pages, and never a list that may lack one."""
+"""The native plugin's `List`: it returns ids for `pulumi import` in pages, and never an incomplete list."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ SEED: list[dict[str, Any]] = [
 
 @pytest.fixture
 def account(emulator: Emulator) -> str:
-    """An account with objects of each kind; the first part of their ids."""
+    """An account with objects of each kind; returns the first part of their ids."""
     emulator.load(SEED, [{"source": "web", "target": "orders-db", "name": "primary-db"}])
     emulator.state.backups[max(emulator.state.backups)].pinned = True
     return emulator.account
 
 
 def listed(host: Host, kind: str, **options: Any) -> list[provider_pb2.ListResponse]:
-    """Return the answer to a `List`; what is no option of the request is its query."""
+    """Return the answer to a `List`; arguments that are not options of the request are its query."""
     fields = provider_pb2.ListRequest.DESCRIPTOR.fields_by_name
     own = {name: options.pop(name) for name in list(options) if name in fields}
     return list(
@@ -41,7 +41,7 @@ def listed(host: Host, kind: str, **options: Any) -> list[provider_pb2.ListRespo
 
 
 def ids(host: Host, kind: str, **options: Any) -> list[str]:
-    """Return the ids in an answer that is one page."""
+    """Return the ids in an answer with one page."""
     answers = listed(host, kind, **options)
     assert all(it.HasField("result") for it in answers)
     return [it.result.id for it in answers]

@@ -1,4 +1,4 @@
-"""A server with only the guide's examples, without times and headers, carries a container through its life."""
+"""A server with only the guide's examples, without times and headers, is sufficient for the life of a container."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ API = "/api/v1"
 
 
 class Minimal(BaseHTTPRequestHandler):
-    """The examples of the guide, word for word, for the containers that were created."""
+    """The exact examples of the guide, for the created containers."""
 
     containers: dict[str, dict[str, Any]]
     asked: list[str]
@@ -139,7 +139,7 @@ def test_the_guides_examples_carry_a_container_through_its_life(
         assert do(lambda it: it.up(program())).steps == []
         assert do(lambda it: it.up(program(desired_status="stopped"))).steps == [("update", "web")]
         assert api.containers[f"{PREFIX}-web"]["status"] == "stopped"
-        # Somebody starts it in the dashboard.
+        # A person starts it in the dashboard.
         api.containers[f"{PREFIX}-web"]["status"] = "running"
         do(MiniStack.refresh)
         assert do(lambda it: it.up(program(desired_status="stopped"))).steps == [("update", "web")]

@@ -1,4 +1,4 @@
-"""The default name of a container, on the real host: a pattern makes it once, and the container keeps it."""
+"""The default name of a container on the real host: a pattern creates it once, and the container keeps it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_name_from_a_pattern_is_kept_until_a_replacement(make_host: MakeHost, 
 
     web.delete()
 
-    # A new container, even a replacement, gets the name that the pattern makes now.
+    # A new container, including a replacement, gets the name from the current pattern.
     assert web.up(**WEB) == ["create"]
     assert names(emulator) == {"dev-web"}
 
@@ -114,7 +114,7 @@ def test_a_taken_name_is_an_error_with_owners_and_fixes(
 
 
 def test_a_written_name_has_to_be_left_out_for_the_pattern(make_host: MakeHost, emulator: Emulator) -> None:
-    """`scaffold` writes the name of each container, and a second stack may have a pattern already."""
+    """`scaffold` writes the name of each container, and a second stack may already have a pattern."""
     written = {"name": "web", "template": "nodejs"}
     web_of(make_host, emulator).up(**written)
 

@@ -49,7 +49,7 @@ def test_a_read_of_an_unusual_list_keeps_only_existing_children(
     kept, gone = web.read(), sql.read()
 
     assert (kept, gone) == (True, False)
-    # Absence from such a list is no proof of a deletion; the status is.
+    # Absence from such a list does not prove a deletion; the status does.
     assert emulator.calls("containers.status") > 0 or kind == "wrong_types"
 
 
@@ -82,7 +82,7 @@ READ_BY: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "vpn_clients.list": ("VpnClient", {"container": "vpn", "name": "laptop"}, ("name", "created_at")),
     "containers.certificate": ("SshCertificate", {"container": "web"}, ("private_key",)),
 }
-"""The operations that a refresh calls: a resource that it is called for, and fields, those that identify it first."""
+"""The operations of a refresh: an example resource, and the fields, with the identifying fields first."""
 
 
 @pytest.mark.parametrize("operation", READ_BY)

@@ -1,4 +1,4 @@
-"""PinnedBackup on the real host: it manages the one backup that it started, complete and pinned."""
+"""PinnedBackup on the real host: it manages the backup that it started, when it is complete and pinned."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def backup(host: Host) -> HostedResource:
 
 
 def started(emulator: Emulator, count: int = 1) -> list[int]:
-    """Make backups outside the program, and advance the clock until they are complete."""
+    """Create backups outside the program, and advance the clock until they are complete."""
     made = [backups.trigger(emulator.platform, emulator.state.container("sql")).id for _ in range(count)]
     emulator.advance(60)
     return made
 
 
 def pins(emulator: Emulator) -> dict[int, bool]:
-    """Return all backups, and whether they are pinned."""
+    """Return all backups and whether they are pinned."""
     return {number: found.pinned for number, found in emulator.state.backups.items()}
 
 
@@ -84,18 +84,18 @@ def test_a_replacement_of_the_container_is_refused_for_a_backup_that_is_named(
     (number,) = started(emulator)
     backup.up(container=container.id, backup_id=number)
 
-    # The engine checks and compares the container first; at preview the new one has no id.
+    # The engine checks and compares the container first; in a preview, the new container has no id.
     container.diff(container.checked(**wanted, plan="premium"))
     refused = backup.check(container=UNKNOWN, backup_id=number)
 
-    # If it recreates a dependent resource, it compares that first, and then checks it without its state.
+    # If the engine recreates a dependent resource, it first compares the resource and then checks it without its state.
     backup.diff({**backup.inputs, "container": UNKNOWN})
     stored, backup.inputs = backup.inputs, {}
     assert backup.check(container=UNKNOWN, backup_id=number) == refused
     backup.inputs = stored
     assert refused.keys() == {"backup_id"}
     assert "this change replaces the container 'sql', which destroys its backups" in "".join(refused.values())
-    # A backup that the program makes is made in the new container, and one of another container stays.
+    # A backup of the program is created in the new container; a backup of another container stays.
     assert backup.check(container=UNKNOWN, triggers=["v2"]) == {}
     assert backup.check(container="usr-1-other", backup_id=number) == {}
     container.diff(container.checked(**wanted))
@@ -166,7 +166,7 @@ def test_a_lost_request_is_looked_for_and_not_sent_again(
         backup.up(container=sql)
 
     assert (emulator.calls("backups.trigger"), pins(emulator)) == (1, {1: False})
-    # A backup has no key by which a second one would be refused, so the next `up` decides.
+    # The API cannot refuse a duplicate of a backup, so the next `up` decides.
     backup.up(container=sql)
     assert pins(emulator) == {1: False, 2: True}
 
@@ -212,7 +212,7 @@ def test_a_backup_that_times_out_is_pinned_by_the_next_up(
     assert failure.value.kept_id == f"{sql}/1"
     emulator.advance(3600)
     backup.update(backup.checked(container=sql))
-    # The platform may have made a nightly backup meanwhile.
+    # The platform may have created a nightly backup in the meantime.
     assert pins(emulator)[1] is True
     assert backup.outs["pinned"] is True
 
@@ -338,7 +338,7 @@ def test_delete_unpins_or_deletes_the_backup(
     backup.delete()
 
     assert pins(emulator) == left
-    # A `destroy` deletes the container next, and its backups with it.
+    # A `destroy` next deletes the container with its backups.
     kept = any("stays pinned, as long as its container exists" in line for line in backup.lines())
     assert kept is (on_delete == "keep")
 

@@ -212,7 +212,7 @@ def test_an_address_is_not_refused_while_http_may_be_allowed(host: Host) -> None
 
 
 def unknown_inputs(host: Host, kind: str, **inputs: Any) -> list[tuple[str, str]]:
-    """Return the failures of a check that concern names: pairs of property and reason."""
+    """Return a check's failures about names: pairs of property and reason."""
     request = provider_pb2.CheckRequest(urn=host.resource(kind).urn, news=_to_struct(inputs))
     found = [(it.property, it.reason) for it in host.stub.Check(request).failures]
     return [it for it in found if "unknown input" in it[1] or "is an output" in it[1]]
@@ -278,7 +278,7 @@ def test_a_difference_says_what_is_done_with_the_input(
 
 
 def test_what_an_earlier_check_returned_is_accepted(host: Host) -> None:
-    # With `ignoreChanges: ["*"]` the engine passes all earlier inputs, and not those of the program.
+    # With `ignoreChanges: ["*"]`, the engine passes all earlier inputs instead of the program's inputs.
     inputs = check(host).inputs
 
     again = host.stub.Check(provider_pb2.CheckRequest(urn=URN, olds=inputs, news=inputs))
@@ -564,7 +564,7 @@ def test_a_failed_data_function_has_a_reason(
             "'abc' is not the id of an AllowedIp, which has the form <container id>/<address>",
         ),
         ("PinnedBackup", "usr-1-web/first", "PinnedBackup usr-1-web/first does not exist"),
-        # After its import the next `up` would restore a backup over newer data.
+        # After an import, the next `up` would restore a backup over newer data.
         ("BackupRestore", "1", "a BackupRestore cannot be imported or looked up"),
     ],
 )
@@ -594,7 +594,7 @@ def test_an_unknown_type_is_an_error_that_names_it(host: Host, kind: str, hint: 
 
 
 def test_after_an_operation_it_serves_another_one(host: Host, emulator: Emulator) -> None:
-    # As with PULUMI_DEBUG_PROVIDERS: declarations of one operation must not conflict with those of the next.
+    # As with PULUMI_DEBUG_PROVIDERS: declarations of one operation must not conflict with those of the next operation.
     assert host.resource("Container", "web").check(name="web", template="nodejs") == {}
     other = host.resource("Container", "renamed")
     assert "two resources declare the same" in other.check(name="web", template="nodejs")["name"]
@@ -627,7 +627,7 @@ def test_a_cancel_during_a_call_does_not_end_the_operation(host: Host, emulator:
 
     host.stub.Cancel(empty_pb2.Empty())
 
-    # The operation still knows the resources that it has declared.
+    # The operation still knows its declared resources.
     assert "two resources declare the same" in other.check(name="web", template="nodejs")["name"]
     emulator.advance(60)
     creating.join()
@@ -690,7 +690,7 @@ def _create(resource: Any, inputs: dict[str, Any]) -> None:
 
 
 def price_at_the_end(host: Host) -> list[str]:
-    """End the operation, and return the lines on the stack itself."""
+    """End the operation and return the lines about the stack itself."""
     before = len(host.engine.lines)
     host.stub.Cancel(empty_pb2.Empty())
     return [line.text for line in host.engine.lines[before:] if line.urn == "" and not line.ephemeral]
@@ -702,7 +702,7 @@ def test_a_preview_ends_with_the_price_of_what_was_checked(host: Host) -> None:
             urn=URN.replace("::web", f"::{name}"), news=_to_struct({"template": template})
         )
         host.stub.Check(request)
-        # The engine checks a resource that it replaces once more.
+        # The engine checks a replaced resource a second time.
         inputs = host.stub.Check(request).inputs
     host.stub.Create(provider_pb2.CreateRequest(urn=URN, properties=inputs, preview=True))
 
@@ -756,7 +756,7 @@ def refuse_a_function(host: Host) -> None:
 
 @pytest.mark.parametrize("refuse", [refuse_a_check, refuse_a_child, refuse_a_function])
 def test_a_preview_that_fails_shows_no_price(host: Host, refuse: Callable[[Host], None]) -> None:
-    """The engine stops at the first error: the price would be that of some containers of the program."""
+    """The engine stops at the first error, so the price would cover only some of the program's containers."""
     inputs = check(host).inputs
     refuse(host)
     host.stub.Create(provider_pb2.CreateRequest(urn=URN, properties=inputs, preview=True))
@@ -795,7 +795,7 @@ def test_a_question_whether_something_exists_is_answered(
     (link,) = emulator.state.connections
 
     def exists(id_: str, **state: Any) -> bool:
-        # The engine makes up a name.
+        # The engine generates a name.
         urn = f"urn:pulumi:dev::tests::stacks:index:{kind}::__exists__7"
         full = f"{emulator.account}-{id_.format(link=link)}"
         answer = host.stub.Read(provider_pb2.ReadRequest(id=full, urn=urn, inputs=_to_struct(state)))
@@ -804,13 +804,13 @@ def test_a_question_whether_something_exists_is_answered(
         return bool(answer.id)
 
     assert exists(there)
-    # What the program adds to the id is not the question.
+    # Text that the program adds to the id does not matter.
     assert exists(there, name="another", template="redis")
     assert [exists(id_) for id_ in absent] == [False] * len(absent)
 
     emulator.faults.add("containers.list", 500, times=None)
     emulator.faults.add("containers.status", 500, times=None)
-    # Of `gone` there are two looks already, which are new enough.
+    # There are already two reads without `gone`, which are new enough.
     with pytest.raises(grpc.RpcError, match="500"):
         exists(absent[-1].replace("gone", "lost"))
     emulator.faults.clear()

@@ -1,4 +1,4 @@
-"""The calls of a refresh and of a deletion if something is missing or has changed, as docs/platforms.md has them."""
+"""The calls of a refresh and of a deletion if an object is missing or has changed, compared with docs/platforms.md."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MISSING: Final[dict[str, tuple[str, Missing]]] = {
     "a VPN client": ("laptop", lambda emulator: emulator.drift.remove_vpn_client("vpn", "laptop")),
     "a backup": ("backup", lambda emulator: emulator.drift.delete_backup(1)),
 }
-"""What is missing, with its resource in the program and how it is deleted."""
+"""The missing object -> its resource in the program and its deletion."""
 
 
 SPEED: Final = 20.0
@@ -40,7 +40,7 @@ SPEED: Final = 20.0
 
 @pytest.fixture(scope="module")
 def costs(host_kind: str) -> dict[str, tuple[int, int]]:
-    """Return the calls of a refresh, and of the deletion of what is missing, for each thing that is missing."""
+    """Return, for each missing object, the calls of a refresh and of its deletion."""
     return {what: _cost(host_kind, *case) for what, case in MISSING.items()}
 
 
@@ -53,7 +53,7 @@ def _cost(kind: str, name: str, delete: Missing) -> tuple[int, int]:
             assert stack.up(program(0)).errors == {}
             host.stop()
             delete(emulator)
-            # Another operation has another process, which has seen nothing yet.
+            # Each operation has a new process, which has read nothing yet.
             stack.on(HOSTS[kind](host.config, speed=SPEED))
             if operate is MiniStack.destroy:
                 stack.resources = {key: one for key, one in stack.resources.items() if key == name}

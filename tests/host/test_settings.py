@@ -1,4 +1,4 @@
-"""No setting, malformed, misspelt or misplaced, puts its value into a message or a log line."""
+"""The value of a malformed, misspelt or misplaced setting never appears in a message or a log line."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HOSTILE: Final = {
     "credentials": f"https://user:{DIGITS}@api.example",
     "expression": f"${{name}}-${{{DIGITS}}}",
 }
-"""What a user may paste: a key, a malformed one, or text with one inside."""
+"""Texts that a user may paste: a key, a malformed key, or a text that contains a key."""
 MISSPELT: Final = ("apikey", "api_key", "API_KEY", "token", "baseURL", KEY)
 URN_OF_DEFAULT: Final = "urn:pulumi:dev::tests::pulumi:providers:stacks::default"
 URN_OF_TEAM: Final = "urn:pulumi:dev::tests::pulumi:providers:stacks::team"
@@ -36,7 +36,7 @@ def failures(host: Host, urn: str, **settings: Any) -> list[tuple[str, str]]:
 
 
 def what_is_said(host: Host) -> list[str]:
-    """Return the errors of operations, and the lines that the engine shows, also with `--debug`."""
+    """Return the errors of operations, and the lines that the engine shows, including those with `--debug`."""
     said = []
     web = host.resource("Container", "web")
     web.id = "usr-1-web"

@@ -25,7 +25,7 @@ def key(host: Host) -> HostedResource:
 
 
 def id_of(key: HostedResource, container: str) -> str:
-    """Return the id of a new key: a dynamic one keeps the form of version 0.1."""
+    """Return the id of a new key: a dynamic resource keeps the form of version 0.1."""
     return f"{container}/ssh" if isinstance(key.host, PluginHost) else container
 
 
@@ -54,7 +54,7 @@ def test_a_trigger_makes_a_new_key(key: HostedResource, web: str, emulator: Emul
 
     assert key.outs["private_key"] != first
     assert emulator.state.container("web").certificate_serial == 2
-    # The requests: container, new key, download of the key, as the answer to the second does not contain it.
+    # The requests: container, new key, and download, because the second answer does not contain the key.
     assert emulator.calls() == calls + 3
     assert key.up(container=web, rotate_triggers=["2027"]) == []
 

@@ -1,4 +1,4 @@
-"""The state of each kind is what the next version of the package reads: its id, its inputs and its outputs."""
+"""The next version of the package reads the state of each kind: its id, its inputs and its outputs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_the_state_of_each_kind_is_as_recorded(host: Host, emulator: Emulator, g
     for kind in sorted(HANDLERS):
         resource = host.resource(kind, kind.lower())
         resource.up(**given[kind])
-        # `test_ssh_certificate.py` is about the forms of that id.
+        # `test_ssh_certificate.py` tests the forms of this id.
         states[kind] = {"id": resource.id.removesuffix("/ssh"), "inputs": resource.inputs}
         states[kind]["outputs"] = {name: _masked(value) for name, value in resource.raw.items()}
 
@@ -38,5 +38,5 @@ def test_the_state_of_each_kind_is_as_recorded(host: Host, emulator: Emulator, g
 
 
 def _masked(value: Any) -> Any:
-    """Return a secret value without what is in it, which is random."""
+    """Return a secret value without its random content."""
     return "SECRET" if isinstance(value, dict) and SECRET.items() <= value.items() else value

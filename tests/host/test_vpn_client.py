@@ -144,7 +144,7 @@ def test_a_failed_download_keeps_the_client_and_is_retried(
         laptop.up(container=vpn, name="laptop")
 
     assert failure.value.kept_id == f"{vpn}/laptop"
-    # A refresh does not report the missing configuration; the state still has it.
+    # A refresh does not report the missing configuration; the state still contains this fact.
     assert laptop.read()
     assert laptop.up(container=vpn, name="laptop") == ["update"]
     assert "PrivateKey" in laptop.outs["config"]

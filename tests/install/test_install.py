@@ -30,7 +30,7 @@ pytestmark = pytest.mark.extra
 
 
 def install(target: Path, *words: str | Path, cwd: Path) -> None:
-    """Install into an environment, with the pip of this one, which is not installed into each."""
+    """Install into an environment with the pip of the current environment."""
     run(sys.executable, "-m", "pip", "--python", target, "install", *QUIET, *words, cwd=cwd)
 
 
@@ -41,7 +41,7 @@ def environment(folder: Path) -> Path:
 
 
 def run(*command: str | Path, cwd: Path, **env: str) -> str:
-    """Run a command; has to succeed. Its standard output."""
+    """Run a command, which must succeed; return its standard output."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL"))}
     done = subprocess.run(command, cwd=cwd, env={**clean, **env}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -59,7 +59,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def lines() -> dict[str, str]:
-    """Return the commands of the pages that install this package, each with a page that has it."""
+    """Return the commands in the pages that install this package, each with its page."""
     found = {shlex.join(words): page for page, words in commands("pip") if "stacks" in " ".join(words)}
     return {line: page for line, page in found.items() if "sdks/" not in line}
 
@@ -68,7 +68,7 @@ def lines() -> dict[str, str]:
 def test_a_line_of_the_pages_installs_the_package_in_an_empty_folder(
     line: str, wheel: Path, tmp_path: Path
 ) -> None:
-    # What the reader has: a wheel, a checkout, or the address of a repository.
+    # The reader has a wheel, a checkout, or the address of a repository.
     (tmp_path / "empty").mkdir()
     shutil.copy(wheel, tmp_path / "empty")
     (tmp_path / "empty/stacks-pulumi").symlink_to(ROOT)
@@ -112,7 +112,7 @@ def test_a_checkout_that_was_installed_is_packed_into_the_same_files(tmp_path: P
 
     for name in ("it", "again"):
         (folder,) = environment(tmp_path / name).glob("lib/*/site-packages")
-        # What this package needs.
+        # The dependencies of this package.
         (folder / "more.pth").write_text(f"{Path(yaml.__file__).parents[1]}\n", encoding="utf-8")
     install(tmp_path / "it", "--no-deps", "--force-reinstall", "--no-build-isolation", ROOT, cwd=tmp_path)
     run(tmp_path / "it/bin/stacks-pulumi", "policies", "--out", "packs", cwd=tmp_path)
@@ -136,10 +136,10 @@ def test_the_wheel_with_its_extras_satisfies_every_pack_and_example(wheel: Path,
 
     assert len(needed) >= 4
     for file in needed:
-        # As `pulumi install` does it: in the folder, whose requirement of this package is a path.
+        # As in `pulumi install`: in the folder, in which the requirement of this package is a path.
         install(it, "--no-deps", "--requirement", file, cwd=file.parent)
 
-    # The packs that it writes install it too, wherever they are and without the wheel that it came from.
+    # The written packs also install the package, at any place and without the original wheel.
     copy = Path(shutil.copy(wheel, tmp_path))
     install(it, "--force-reinstall", "--no-deps", f"{copy}[emulator,policy,cli]", cwd=tmp_path)
     run(tmp_path / "venv/bin/stacks-pulumi", "policies", "--out", "packs", cwd=tmp_path)
@@ -150,7 +150,7 @@ def test_the_wheel_with_its_extras_satisfies_every_pack_and_example(wheel: Path,
     assert len(written) == 3
     install(it, "--no-deps", "--requirement", written[0], cwd=written[0].parent)
 
-    # The wheel also has the data files that the code reads.
+    # The wheel also contains the data files that the code reads.
     run(python, "-c", SERVE, cwd=tmp_path)
     run(python, "-c", "import stacks_pulumi.policy, rich, shtab", cwd=tmp_path)
     assert "complete" in run(tmp_path / "venv/bin/stacks-pulumi", "completion", "bash", cwd=tmp_path)
@@ -188,7 +188,7 @@ outputs:
 
 @pytest.fixture(scope="session")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundle of the plugin for this machine, with its checksum beside it."""
+    """The bundle of the plugin for this machine, with its checksum file."""
     folder = tmp_path_factory.mktemp("bundle")
     run(sys.executable, ROOT / "tools/plugin.py", folder, cwd=folder)
     (built,) = folder.glob("pulumi-resource-stacks-*.tar.gz")
@@ -261,7 +261,7 @@ def test_one_command_adds_the_plugin_from_a_server_and_another_machine_installs_
 
         project = yaml.safe_load((stack.folder / "Pulumi.yaml").read_text(encoding="utf-8"))
         assert project["packages"]["stacks"]["pluginDownloadURL"] == url
-        # Another machine has the project and no plugin.
+        # Another machine has the project, but no plugin.
         shutil.rmtree(Path(stack.env["PULUMI_HOME"]) / "plugins")
         lives(stack, emulator)
         server.shutdown()
@@ -281,7 +281,7 @@ with Emulator() as emulator:
 
 @pytest.fixture(scope="session")
 def pipelines(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository with the pipelines of both services, in whose folder `shop` everything is installed as they do."""
+    """A repository with the pipelines of both services, with the packages in its folder `shop` installed as in them."""
     top = tmp_path_factory.mktemp("repository")
     run("git", "init", "-q", cwd=top)
     (top / "shop").mkdir()
@@ -310,7 +310,7 @@ def test_a_pipeline_installs_from_an_empty_environment_with_hashes(pipelines: Pa
 
     assert run(scripts / "stacks-pulumi", "--version", cwd=pipelines).startswith("stacks-pulumi ")
     run(scripts / "python", "-c", "import stacks_pulumi.policy, rich, shtab", cwd=pipelines)
-    # The step of the other service does the same, and finds it done.
+    # The step of the other service does the same and finds everything installed.
     path = f"{scripts}{os.pathsep}{os.environ['PATH']}"
     run("bash", "-ec", pipeline_step(pipelines), cwd=pipelines / "shop", PATH=path)
 

@@ -1,7 +1,7 @@
 """
-A repository that is made in an empty folder with the commands and files of its page, and nothing of this checkout.
+A repository that is created in an empty folder with only the commands and files of its page, without this checkout.
 
-What the page shows of it is copied from there: `--write-docs` writes it.
+`--write-docs` copies the outputs of this repository into the page.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class Terminal:
     A terminal in an empty folder.
 
     Attributes:
-        folder: The folder that it is in.
-        noted: A folder for what the next command has to know.
+        folder: The current folder.
+        noted: A folder for data that the next command needs.
         env: Its variables.
     """
 
@@ -51,7 +51,7 @@ class Terminal:
     env: dict[str, str] = field(default_factory=dict)
 
     def paste(self, text: str, *, code: int = 0) -> str:
-        """Run commands whose last one has this exit code; the next ones see their folder and their variables."""
+        """Run commands, the last of which has this exit code; the next commands see their folder and variables."""
         state = self.noted / "state"
         script = f"set -e\ntrap 'pwd >{state}; export -p >>{state}' EXIT\n{text}"
         done = subprocess.run(
@@ -72,7 +72,7 @@ class Terminal:
 
 
 def clean(home: Path) -> dict[str, str]:
-    """Return the variables of a new user: nothing of this checkout and its environment, and an engine."""
+    """Return the variables of a new user: with an engine, but without this checkout and its environment."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -87,10 +87,10 @@ def clean(home: Path) -> dict[str, str]:
         **kept,
         **THRIFTY,
         "HOME": str(home),
-        # Python compiles what is imported, which is a part.
+        # Python compiles imported modules, which are only a part.
         "PIP_NO_COMPILE": "1",
         "PIP_CACHE_DIR": os.environ.get("PIP_CACHE_DIR", str(Path.home() / ".cache/pip")),
-        # Pulumi itself takes the home folder from the password file.
+        # Pulumi itself reads the home folder from the password file.
         "PULUMI_HOME": str(home / ".pulumi"),
         "PATH": os.pathsep.join([str(python), str(ensure().bin), *path]),
         "PULUMI_SKIP_UPDATE_CHECK": "1",
@@ -109,10 +109,10 @@ class Reader:
     A reader who follows the page.
 
     Attributes:
-        terminal: Their terminal.
+        terminal: The reader's terminal.
         emulator: The account.
-        said: What each block of commands printed, by the commands.
-        page: The page, with what was copied from the folder.
+        said: The output of each block of commands, by the commands.
+        page: The page with the outputs that were copied from the folder.
     """
 
     terminal: Terminal
@@ -121,7 +121,7 @@ class Reader:
     page: str = ""
 
     def follow(self) -> None:
-        """Run each command up to the first commit, and write each file."""
+        """Run each command up to the first commit and write each file."""
         self.page = PART.sub(self._part, PAGE.read_text(encoding="utf-8"))
 
     def _part(self, found: re.Match[str]) -> str:
@@ -132,7 +132,7 @@ class Reader:
         elif found["mark"] == "files":
             text = self._files()
         elif found["mark"] in {"yaml", "typescript", "try", "approve"}:
-            # Another repository, and what comes after the first commit.
+            # Skip other repositories and the part after the first commit.
             return found[0]
         elif found["file"] and found["language"] != "sh":
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -148,11 +148,11 @@ class Reader:
         return "".join(f"{name}\n" for name in names).replace(stacks_pulumi.__version__, "0.4.0")
 
     def terminal_output(self, command: str) -> str:
-        """Return what a command prints."""
+        """Return the output of a command."""
         return self.terminal.paste(command).partition(command)[2]
 
     def _here(self, text: str, mark: str | None) -> str:
-        """Return commands for this machine: the account is the emulator, and the backend a folder."""
+        """Return the commands adapted to this machine: the account is the emulator, and the backend is a folder."""
         if mark == "backend":
             states = self.terminal.noted / "states"
             states.mkdir()
@@ -210,12 +210,12 @@ def runner(reader: Reader, tmp_path: Path) -> Runner:
 
 
 def marked(reader: Reader, mark: str) -> list[str]:
-    """Return the texts of the page that have a mark."""
+    """Return the texts in the page that have a mark."""
     return [it["text"] for it in PART.finditer(reader.page) if it["mark"] == mark]
 
 
 def signed(reader: Reader, runner: Runner) -> str:
-    """Return the signature of a person who has the change in a checkout, a key that reads, and no stack."""
+    """Return the signature of a person who has the change in a checkout and a key that can read, but no stack."""
     desk = runner.checkout()
     shutil.copy(runner.artifacts["change"] / "change.json", desk)
     env = {name: value for name, value in runner.env.items() if not name.startswith(("PULUMI", "STACKS"))}
@@ -234,7 +234,7 @@ def test_the_whole_way_is_made_on_one_machine(reader: Reader, tmp_path: Path) ->
     for before, after in (
         ("http://127.0.0.1:7822/api/v1", reader.emulator.url),
         ("sk_stacks_...", reader.emulator.key),
-        # The gate of this reader has the emulator's address already.
+        # The gate of this reader already contains the emulator's address.
         ("gate/gate.yaml", "/dev/null"),
     ):
         assert before in clone
@@ -265,7 +265,7 @@ def test_the_pipeline_of_gitlab_tests_as_that_of_github_and_plans(reader: Reader
     # The test of the workflows runs them.
     steps = workflow["jobs"]["tests"]["steps"]
     assert tests["tests"]["script"] == [step["run"] for step in steps if "run" in step]
-    # They run in each pipeline of the gate, so that no merge request is merged without them.
+    # The tests run in each pipeline of the gate, so that no merge request is merged without them.
     jobs = yaml.safe_load(pipeline.read_text(encoding="utf-8"))
     for name in ("preview", "plan"):
         [rule] = jobs[name]["rules"]
@@ -286,7 +286,7 @@ def test_the_same_repository_in_yaml_is_tested_and_planned(reader: Reader, runne
             (folder / it["file"]).write_text(it["text"], encoding="utf-8")
 
     assert "1 passed" in desk.paste("python -m pytest -q")
-    # What the test makes is no file of the repository.
+    # Files that the test creates are not part of the repository.
     assert git(folder, "ls-files", "--others", "--exclude-standard") == ""
     desk.paste("git commit -qam 'The program in YAML'")
     runner.repository = folder
@@ -301,7 +301,7 @@ def test_the_same_repository_in_yaml_is_tested_and_planned(reader: Reader, runne
 def test_the_same_repository_in_typescript_is_tested_and_planned(reader: Reader, runner: Runner) -> None:
     needs("node", "npm")
     folder = runner.checkout()
-    # The environment of the repository, which a clone does not have.
+    # The environment of the repository, which a clone does not contain.
     (folder / ".venv").mkdir()
     (folder / ".venv/bin").symlink_to(reader.terminal.folder / ".venv/bin")
     env = dict(reader.terminal.env)

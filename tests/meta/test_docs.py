@@ -37,7 +37,7 @@ SCHEMAS = {
     "stacks_pulumi/gate/gate.schema.json": gate_schema_text,
 }
 EXTRA = {"account.md": pytest.mark.extra}
-"""Pages whose generation takes seconds: this one runs the commands on an account with all that can be wrong."""
+"""Pages whose generation takes seconds: this page runs the commands on an account with all possible problems."""
 RESOURCES = sorted((ROOT / "docs/resources").glob("*.md"))
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 BLOCK = re.compile(r"^( *)```python\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
@@ -118,7 +118,7 @@ def test_every_private_key_in_the_pages_goes_into_a_file_that_only_its_owner_rea
 
 
 def test_no_command_in_the_pages_has_a_key_as_an_argument_of_a_process() -> None:
-    # All users of the machine see the arguments of a process; `printf` is a part of the shell.
+    # All users of the machine can read the arguments of a process; `printf` is built into the shell.
     found = re.compile(r'(?:-H|--header)[ =]"Authorization: Bearer')
 
     assert [name(page) for page in PAGES if found.search(page.read_text(encoding="utf-8"))] == []
@@ -131,7 +131,7 @@ def test_every_program_in_the_pages_runs_on_mocks() -> None:
         for number, source in enumerate(_blocks(page))
         if re.search(r"^import stacks_pulumi as stacks$", source, re.MULTILINE)
         and "set_mocks" not in source
-        # Another test runs it: it is a function that a test file calls.
+        # Another test runs this snippet: it is a function that a test file calls.
         and page.name != "own-repository.md"
     }
     assert len(programs) > len(HANDLERS)

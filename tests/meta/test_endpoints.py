@@ -1,6 +1,6 @@
 """
-The client and the emulator read the same 30 endpoints in the guide, and a program and the client can call each of them,
-as the emulator's log shows.
+The client and the emulator have the same 30 endpoints as the guide, and a program and the client can call each
+endpoint.
 """
 
 from __future__ import annotations

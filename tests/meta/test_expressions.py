@@ -1,4 +1,4 @@
-"""No regular expression of the package is slow: its time grows with its input's length, and not faster."""
+"""No regular expression of the package is slow: the time grows at most linearly with the length of the input."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ ROOT: Final = Path(stacks_pulumi.__file__).parent
 SEARCHES: Final = frozenset({"search", "sub", "subn", "split", "findall", "finditer"})
 METHODS: Final = SEARCHES | {"match", "fullmatch"}
 OF_USERS: Final = {"policy/options.py"}
-"""Files that compile an expression of a user: a policy's options are as trusted as its code."""
+"""Files that compile a user's expression: a policy's options are as trusted as its code."""
 OF_TEXTS: Final = {"agents/masking.py"}
-"""Files that compile a choice of escaped texts, in which nothing repeats."""
+"""Files that compile alternatives of escaped texts, which contain no repetition."""
 LONG: Final = 50_000
-"""How long an attack is. A search whose steps grow with the square of it takes seconds, and any other milliseconds."""
+"""The length of an attack. A search with quadratic time takes seconds; any other search takes milliseconds."""
 BEGINNINGS: Final = 12
-"""How many beginnings of a text are repeated."""
+"""The number of prefixes of a text that are repeated."""
 PATIENCE: Final = 1.0
-"""Seconds of the processor."""
+"""Seconds of processor time."""
 
 
 class Expression(NamedTuple):
-    """An expression, where it is, and whether it is only tried at the beginning of a text."""
+    """An expression, its place, and whether it is matched only at the start of a text."""
 
     where: str
     pattern: re.Pattern[Any]
@@ -43,7 +43,7 @@ class Expression(NamedTuple):
 
 
 def of_modules() -> Iterator[tuple[str, str, re.Pattern[Any]]]:
-    """Yield the expressions that a module has by a name, also inside of tuples, and those of cached functions."""
+    """Yield the expressions in a module's names, including those in tuples and those of cached functions."""
     for info in pkgutil.walk_packages([str(ROOT)], "stacks_pulumi."):
         if info.name.endswith("__main__"):
             continue
@@ -74,7 +74,7 @@ def sources() -> Iterator[tuple[str, ast.Module]]:
 
 
 def expressions() -> list[Expression]:
-    """Return all expressions of the package: those with a name, and those in calls of `re`."""
+    """Return all expressions of the package: named ones, and those in calls of `re`."""
     used: dict[tuple[str, str], set[str]] = {}
     found: list[Expression] = []
     for file, tree in sources():
@@ -96,13 +96,13 @@ def expressions() -> list[Expression]:
     for module, name, pattern in of_modules():
         key = (module.removeprefix("stacks_pulumi.") if name.startswith("_") else "", name)
         ways = used.get(key, set())
-        # Without a known use, the worst is assumed.
+        # Without a known use, the worst case is assumed.
         found.append(Expression(f"{module}.{name}", pattern, bool(ways) and not ways & SEARCHES))
     return found
 
 
 def method_of_re(node: ast.Call) -> str:
-    """Return the name of the function of `re` that is called; empty for another call."""
+    """Return the name of the called function of `re`; empty for any other call."""
     function = node.func
     of_re = (
         isinstance(function, ast.Attribute)
@@ -125,7 +125,7 @@ def test_no_expression_is_slow() -> None:
 
 
 def slow_texts(expression: Expression) -> list[str]:
-    """Return the attacks that take too long, made of texts that the expression finds something in."""
+    """Return the attacks that take too long. They are built from texts in which the expression matches."""
     slow: list[str] = []
 
     @settings(
@@ -140,7 +140,7 @@ def slow_texts(expression: Expression) -> list[str]:
 
 
 def attacks(text: Any) -> Iterator[Any]:
-    """Yield each beginning of a text, repeated or with its last sign repeated, before a sign that ends a match."""
+    """Yield each prefix of a text, repeated or with its last character repeated, before a character that ends it."""
     end = text[:0] + (b"\0" if isinstance(text, bytes) else "\0")
     for length in range(1, min(len(text), BEGINNINGS) + 1):
         beginning = text[:length]
@@ -149,7 +149,7 @@ def attacks(text: Any) -> Iterator[Any]:
 
 
 def is_slow(expression: Expression, text: str | bytes) -> bool:
-    """Return whether an expression needs more time of the processor for a text than any of its own."""
+    """Return whether an expression needs more processor time for a text than the limit."""
     pattern: re.Pattern[Any] = expression.pattern
     before = signal.signal(signal.SIGVTALRM, _stop)
     signal.setitimer(signal.ITIMER_VIRTUAL, PATIENCE)
@@ -172,7 +172,7 @@ def _stop(*_: object) -> None:
 
 
 def test_only_a_cached_function_compiles_an_expression() -> None:
-    """Another one would not be found here."""
+    """This test would not find an expression in any other function."""
     files = {
         file
         for file, tree in sources()

@@ -1,4 +1,4 @@
-"""Every error that reaches a user ends with its code; those that do not reach one are listed here."""
+"""Every error that reaches a user ends with its code. The other errors are listed here."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ ELSEWHERE: Final = {
     f"{PACKAGE}/hosts/plugin/wire.py": "a contradiction in this package: an internal error",
     f"{PACKAGE}/api/_transport.py": "`Transport` turns it into an error with a code",
 }
-"""Beginning of a path -> why the texts of built-in exceptions there need no code."""
+"""Path prefix -> why the texts of built-in exceptions there need no code."""
 
 
 def coded() -> set[str]:
-    """Return the names of the classes below `StacksError`, whose text always has a code."""
+    """Return the names of the subclasses of `StacksError`, whose text always contains a code."""
     bases = {
         node.name: {ast.unparse(base) for base in node.bases}
         for file in (ROOT / PACKAGE).rglob("*.py")
@@ -101,7 +101,7 @@ def test_every_code_that_the_package_gives_is_listed_and_every_listed_one_is_use
     listed = set(typing.get_args(ErrorCode))
 
     assert codes - listed == set()
-    # One of them is the list's own.
+    # One of these entries is the list itself.
     assert {code for code in listed if texts[code] < 2} == set()
 
 

@@ -1,4 +1,4 @@
-"""No file that is shipped installs this package by its name, which anybody may have registered at an index."""
+"""No shipped file installs this package by its name, which anyone could register at an index."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ TRACKED = subprocess.run(
 
 NAME = r"stacks[-_.]pulumi"
 REQUIREMENT = re.compile(
-    # With extras it is always a requirement.
+    # With extras, it is always a requirement.
     rf"(?<![\w/.-]){NAME}\s*\[[\w, -]*\](?!\s*@)"
-    # The argument of an installer. A path, a wheel and an address go on.
+    # The argument of an installer. In a path, a wheel or an address, more characters follow.
     rf"|(?:pip3?|pipx|uv|uvx|poetry|pdm)\b[^\n`]* (?:install|add|run|sync)\b[^\n`]*?[ '\"]{NAME}(?!\[| @|[\w./-])"
-    # A line of a requirements file, also as text in a program.
+    # A line of a requirements file, including one in the text of a program.
     rf"|^\s*{NAME}\s*(?:(?:[=~!]=|[<>])[^@\n]*)?$|[\"']{NAME}\\n",
     re.MULTILINE | re.IGNORECASE,
 )
@@ -74,5 +74,5 @@ def test_no_file_installs_the_package_by_its_name() -> None:
         found += [f"{path}: {hit[0].strip()}" for hit in REQUIREMENT.finditer(text)]
 
     assert len(TRACKED) > 300
-    # A release that is on an index writes its name.
+    # Only a release that is on an index writes its name.
     assert found == [] or INDEX

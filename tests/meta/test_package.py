@@ -20,7 +20,7 @@ RESOURCES = sorted(HANDLERS)
 
 
 def loaded_by(code: str) -> set[str]:
-    """Return the modules that are loaded after some code has run in a fresh interpreter."""
+    """Return the modules that a new interpreter has loaded after some code."""
     command = [sys.executable, "-c", f"{code}\nimport sys\nprint(*sys.modules)"]
     return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
 
@@ -105,7 +105,7 @@ def test_a_program_loads_only_what_it_uses() -> None:
         ("stacks_pulumi.cli", {"pulumi", "requests", "rich", "werkzeug"}),
         ("stacks_pulumi.cost", {"pulumi", "requests", "rich", "werkzeug"}),
         ("stacks_pulumi.policy", {"requests", "rich", "werkzeug"}),
-        # Their start is part of each verb, and an `up` without changes sends no request.
+        # Every command includes their start, but an `up` without changes sends no request.
         (
             "stacks_pulumi.hosts.plugin.servicer",
             {
@@ -140,7 +140,7 @@ def test_no_error_is_changed_after_it_was_raised() -> None:
 
 
 def test_no_handler_of_a_signal_takes_a_lock() -> None:
-    # It interrupts the main thread at any point, also where that holds the lock: then the process never ends.
+    # It could interrupt the main thread while this thread holds the lock, and the process would never end.
     handlers = {
         f"{path.relative_to(PACKAGE)}:{node.lineno}": ast.unparse(node.args[1])
         for path in PACKAGE.rglob("*.py")

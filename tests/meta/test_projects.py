@@ -1,4 +1,4 @@
-"""The project files that only the official engine reads, and not the partial engine of the tests."""
+"""The project files that only the official engine reads, not the partial engine of the tests."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ TRACKED = subprocess.run(
 
 
 def files(*names: str) -> list[str]:
-    """Tracked files of these names."""
+    """Return the tracked files with these names."""
     return [path for path in TRACKED if Path(path).name in names]
 
 
 def read(path: str) -> dict[str, Any]:
-    """A YAML file as a mapping."""
+    """Return a YAML file as a mapping."""
     loaded = yaml.safe_load((ROOT / path).read_text(encoding="utf-8"))
     assert isinstance(loaded, dict)
     return loaded

@@ -1,4 +1,4 @@
-"""The docstring of each part of the package lists its files, each with the question that it answers."""
+"""The docstring of each subpackage lists its files, each with the question that the file answers."""
 
 from __future__ import annotations
 

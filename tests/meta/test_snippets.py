@@ -1,4 +1,4 @@
-"""Every snippet in the pages is run, or its commands, settings, data and types are checked."""
+"""A test runs every snippet in the pages, or checks its commands, settings, data and types."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ LANGUAGES: Final = {
     "typescript",
     "yaml",
 }
-"""`text` is what a program printed, `console` that with the command above it: other tests compare those."""
+"""`text` is the output of a program, and `console` is a command with its output: other tests compare them."""
 HARMLESS: Final = {
     ".",
     "cd",
@@ -75,10 +75,10 @@ GATE: Final = "docs/gate.md"
 BROKER: Final = "docs/broker.md"
 AGENTS: Final = "docs/agents.md"
 REGISTRY: Final = "docs/_index.md"
-"""Its programs use the generated SDKs, with which their kind's samples are compiled."""
+"""Its programs use the generated SDKs; other tests compile the samples of each kind."""
 REPOSITORY: Final = "docs/own-repository.md"
 FRAGMENTS: Final = {"examples/component/README.md", REPOSITORY}
-"""Pages with parts of programs that other tests run: `test_examples.py`, `test_own_repository.py`."""
+"""Pages with parts of programs that `test_examples.py` and `test_own_repository.py` run."""
 
 
 def test_every_snippet_has_a_language() -> None:

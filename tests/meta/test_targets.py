@@ -18,7 +18,7 @@ ROOT: Final = Path(__file__).parents[2]
 
 
 def selected(target: str) -> str | None:
-    """Return the expression with which a target of the Makefile selects tests."""
+    """Return the expression with which a Makefile target selects tests."""
     # The arguments of the `make` that runs this test are left out.
     env = {name: value for name, value in os.environ.items() if name != "MAKEFLAGS"}
     command = ["make", "--dry-run", "--no-print-directory", target, "ARGS="]
@@ -90,7 +90,7 @@ import time
 while time.process_time() < 0.3:
     pass
 """
-"""A program that uses a third of a second of processor time, however long that takes."""
+"""A program that uses a third of a second of processor time, on a machine of any speed."""
 
 
 def test_started_processes_and_forks_are_counted(tmp_path: Path) -> None:

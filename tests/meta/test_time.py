@@ -1,7 +1,7 @@
 """
-Tests measure no time: what passes on an idle machine would fail on a loaded one.
+Tests do not limit durations: a test that passes on an idle machine would fail on a loaded machine.
 
-A test drives the clock, counts calls, or waits for a condition (`tests/support/waiting.py`).
+Instead, a test advances a clock, counts calls, or waits for a condition (`tests/support/waiting.py`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pytest
 
 TESTS: Final = Path(__file__).parents[1]
 DATES: Final = {"gmtime", "localtime", "strftime", "time"}
-"""What the time module has for dates. All others are clocks, and a sleep."""
+"""The functions of the time module for dates. The others are clocks, and `sleep`."""
 EXCEPTIONS: Final = {
     "bench": "measures, and is no test",
     "engine/test_demo.py": "sends the second signal shortly after the first one, and measures nothing",
@@ -29,7 +29,7 @@ EXCEPTIONS: Final = {
 
 
 def clocks(source: str) -> set[str]:
-    """Return what a module uses of the time module, except for dates."""
+    """Return the functions of the time module that a module uses, except for dates."""
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "time":
@@ -37,7 +37,7 @@ def clocks(source: str) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module == "time":
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.Import):
-            # With another name, its uses would not be found.
+            # With a different name, its uses would not be found.
             found |= {f"as {alias.asname}" for alias in node.names if alias.name == "time" and alias.asname}
     return found - DATES
 

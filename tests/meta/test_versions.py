@@ -1,4 +1,4 @@
-"""The versions in the README are those that are installed, required and tested."""
+"""The versions in the README are the installed, required and tested versions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WORKFLOWS = (*ROOT.glob(".github/workflows/*.yml"), ROOT / "examples/gated_deplo
 
 @pytest.fixture
 def stated() -> list[str]:
-    """Oldest and newest Python, SDK and engine."""
+    """Return the oldest and the newest Python, SDK and engine in the README."""
     text = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Versions\n")[2]
     found = re.search(
         r"Python ([\d.]+) to ([\d.]+), .* SDK ([\d.]+) to ([\d.]+) and its engine ([\d.]+) to ([\d.]+),", text
@@ -48,7 +48,7 @@ def test_the_readme_states_what_is_required_and_tested(stated: list[str]) -> Non
     lines = [pins.line(version) for version in (pins.OLDEST, pins.NEWEST_SDK, pins.OLDEST, pins.VERSION)]
     assert [oldest_sdk, newest_sdk, oldest_engine, newest_engine] == lines
     assert OLDEST_ENGINE == pins.OLDEST
-    # The newest that was tested when the README was written; pip installs newer ones as they come.
+    # The newest version that was tested for the README; pip installs newer versions when they are released.
     assert numbers(metadata.version("pulumi")) >= numbers(newest_sdk)
     lock = (ROOT / "tools/locks/dev.txt").read_text(encoding="utf-8")
     assert re.findall(r"^pulumi==(\S+)", lock, re.MULTILINE) == [pins.NEWEST_SDK]
@@ -77,7 +77,7 @@ def test_there_is_one_version() -> None:
     pages = "".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs").rglob("*.md"))
 
     assert {pack["version"] for pack in packs} == {version}
-    # Generated SDKs take theirs from the schema.
+    # Generated SDKs take their version from the schema.
     assert schema["version"] == version
     assert plugin.version() == version
     assert set(re.findall(r"install resource stacks (\S+)", pages)) == {version}

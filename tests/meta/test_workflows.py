@@ -1,4 +1,4 @@
-"""The workflows of this repository, and the one that people copy: pinned actions, and no secret where a branch runs."""
+"""This repository's workflows and the one for users: pinned actions, and no secret in jobs that run a branch's code."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_a_pull_request_gets_nothing_of_production() -> None:
 
     assert environments == {"preview": "preview", "comment": None, "plan": "plan", "apply": "production"}
     assert of_requests == {"preview", "comment"}
-    # The gate of a pull request is that of its base branch.
+    # A pull request uses the gate of its base branch.
     (plan,) = [step for step in jobs(GATE)["preview"]["steps"] if "gate plan" in step.get("run", "")]
     assert 'git worktree add --detach "$base" "refs/remotes/origin/$BASE"' in plan["run"]
     assert '--gate "$base/examples/gated_deployment/gate"' in plan["run"]
@@ -105,7 +105,7 @@ def test_only_the_step_that_needs_a_secret_has_it() -> None:
 
     assert [job for job, _ in with_secrets] == ["preview", "plan", "apply"]
     assert all(command and "stacks-pulumi gate" in command for _, command in with_secrets)
-    # None is above the steps, where every action would have it.
+    # No secret is above the steps, because every action would get it.
     text = GATE.read_text(encoding="utf-8")
     assert text.count("secrets.") == 2 * len(with_secrets)
     assert all("env" not in job for job in jobs(GATE).values())
@@ -152,7 +152,7 @@ def test_the_job_of_gitlab_that_installs_packages_is_of_no_environment() -> None
     installing = {name for name, job in found.items() if "pip" in str(job)}
     assert installing == {"packages"}
     assert "environment" not in found["packages"]
-    # So each variable with a secret is one of an environment.
+    # So each variable with a secret belongs to an environment.
     assert [name for name, job in found.items() if "environment" not in job] == [".gate", "packages"]
     assert all(isinstance(line, str) for line in found["packages"]["script"])
     (environment,) = found["packages"]["artifacts"]["paths"]

@@ -1,4 +1,4 @@
-"""The examples with Kubernetes, as their READMEs say: rendered to files, which need no cluster."""
+"""The examples with Kubernetes, run as in their READMEs, but rendered to files, which need no cluster."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CLUSTER: Final = "198.51.100.7"
 
 
 def stored(secret: dict[str, Any]) -> dict[str, str]:
-    """Return what a Secret has."""
+    """Return the content of a Secret."""
     return {name: base64.b64decode(text).decode() for name, text in secret["data"].items()}
 
 

@@ -30,20 +30,20 @@ kubernetes.core.v1.ConfigMap("last", data={{"ENTRY": entry.description}}, opts=c
 """
 A container (STACKS), a ConfigMap with its address, an entry with both names (STACKS), a ConfigMap with that.
 
-The provider replaces a ConfigMap whose data changes, and gives the new one another name.
+The provider replaces a ConfigMap whose data changes, and gives the new ConfigMap a different name.
 """
 ALL: Final = {"data", "names", "entry", "last"}
 
 
 def write(stack: Stack, host: str, *, plan: str = "basic", note: str = "first") -> None:
-    """Write the program; `native` gives it the plugin."""
+    """Write the program; with `native`, it uses the plugin."""
     if host == "native":
         stack.native()
     stack.program(PROGRAM.format(plan=plan, note=note), host=host)
 
 
 def rendered(stack: Stack) -> dict[str, dict[str, Any]]:
-    """Return the manifests, by name without the random part that the provider adds."""
+    """Return the manifests by name, without the random suffix of the provider."""
     found = manifests(stack.folder / "manifests")
     short = {name.rpartition("-")[0]: manifest for name, manifest in found.items()}
     assert len(short) == len(found), found
@@ -57,7 +57,7 @@ def done(result: Result) -> list[tuple[str, str]]:
 
 
 def check(stack: Stack, emulator: Emulator, note: str = "first") -> None:
-    """Check that each side has what the other one chose."""
+    """Check that each side has the values of the other side."""
     (db,) = emulator.state.containers.values()
     (entry,) = (it for it in db.allowed_ips if it.ip_address == "198.51.100.7")
     written = rendered(stack)
@@ -73,7 +73,7 @@ def test_values_go_both_ways_through_changes(host: str, stack: Stack, emulator: 
     write(stack, host)
 
     preview = stack.preview()
-    # With the stack and the provider.
+    # The count includes the stack and the provider.
     assert preview.changes == {"create": len(ALL) + 2}
     assert "$4.00 a month" in preview.text
     assert (emulator.calls(), rendered(stack)) == (0, {})
@@ -83,7 +83,7 @@ def test_values_go_both_ways_through_changes(host: str, stack: Stack, emulator: 
     assert "failed to read resource state due to unreachable cluster" in stack.engine("refresh", "--yes").text
     assert stack.preview().changes == {}
 
-    # What is replaced in the other cloud updates what uses it here.
+    # A replacement in the other cloud updates its dependants here.
     write(stack, host, note="second")
     renamed = done(stack.up())
     check(stack, emulator, "second")
@@ -91,7 +91,8 @@ def test_values_go_both_ways_through_changes(host: str, stack: Stack, emulator: 
     assert [op for op, name in renamed if name == "entry"] == ["update"]
     assert "data" not in {name for _, name in renamed}
 
-    # What is replaced here replaces what uses it in the other cloud; its entry goes with it, and is made again.
+    # A replacement here replaces its dependants in the other cloud. The container's entry is deleted with it and
+    # created again.
     write(stack, host, note="second", plan="standard")
     replaced = done(stack.up())
     check(stack, emulator, "second")
@@ -131,7 +132,7 @@ def test_stacks_fails_in_the_middle(
 @pytest.mark.parametrize("host", HOSTS)
 def test_kubernetes_fails_in_the_middle_and_at_the_end(host: str, stack: Stack, emulator: Emulator) -> None:
     write(stack, host)
-    # Where the provider makes a folder, there is a file.
+    # At the place of the provider's folder, there is a file.
     blocked = stack.folder / "manifests"
     blocked.touch()
 
@@ -144,7 +145,7 @@ def test_kubernetes_fails_in_the_middle_and_at_the_end(host: str, stack: Stack, 
     check(stack, emulator)
     assert emulator.calls("containers.create") == 1
 
-    # What another resource still uses is not deleted, and the next `destroy` goes on.
+    # A resource that another resource still uses is not deleted, and the next `destroy` continues.
     emulator.faults.add("allowed_ips.remove", 403)
     stack.destroy_fails()
     assert (emulator.state.names(), set(stack.resources())) == (["data"], {"data", "entry"})

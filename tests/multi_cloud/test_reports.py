@@ -1,4 +1,4 @@
-"""`cost`, policies, `account`, the gate and the broker on a stack of two clouds: each one judges what it knows."""
+"""`cost`, policies, `account`, the gate and the broker on a stack of two clouds: each judges its known resources."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ kubernetes.core.v1.ConfigMap(
     opts=cluster,
 )
 """
-# The input `template` of the first is no template of a container.
+# The input `template` of the first resource is not a container's template.
 OTHERS: Final = """
 kubernetes.core.v1.PodTemplate("pods", metadata={{"name": "pods"}}, template={{"metadata": {{}}}}, opts=cluster)
 kubernetes.core.v1.Secret(
@@ -109,7 +109,7 @@ def test_resources_of_another_cloud_cost_nothing_and_break_no_policy(
 
     export.write_text(stack.export(), encoding="utf-8")
     assert asked(stack, "cost", str(export))["planned"] == {"low": "4.00", "high": "4.00"}
-    # What is not of the account is neither missing nor an orphan.
+    # Resources of another cloud are neither missing nor orphans.
     account = asked(stack, "account", "--fail-on", "orphans,double,missing", "--children")
     assert [(one["name"], one["ownership"]) for one in account["containers"]] == [("web", "owned")]
     assert (account["missing"], account["unread"], account["complete"]) == ([], [], True)
@@ -123,7 +123,7 @@ def test_resources_of_another_cloud_cost_nothing_and_break_no_policy(
 
 
 def equipped(bench: Bench, stack: Stack, built: Kubernetes) -> tuple[Machine, Machine, Machine]:
-    """Return who plans, who approves and who applies; who runs the engine has the provider."""
+    """Return the planner, the approver and the job that applies; machines with an engine have the provider."""
     planner, approver, job = machines(bench, stack)
     for machine in (planner, job):
         install(built, Path(machine.env["PULUMI_HOME"]))
@@ -131,7 +131,7 @@ def equipped(bench: Bench, stack: Stack, built: Kubernetes) -> tuple[Machine, Ma
 
 
 def planned(planner: Machine, text: str, change: Path, bench: Bench, code: int = 3) -> str:
-    """Plan a program; return what the gate says."""
+    """Plan a program; return the output of the gate."""
     planner.stack.program(text)
     planner.checkout()
     return planner.gate("plan", "--gate", bench.url, "--out", str(change), "-s", "dev", code=code)
@@ -159,7 +159,7 @@ def test_the_gate_reports_the_other_cloud_and_enforces_its_own(
     applied()
     assert (set(manifests(folder)), bench.names) == ({"settings", "pods", "login"}, ["web"])
 
-    # An input that nobody may see changes, and no request is sent to STACKS.
+    # A hidden input changes, and no request is sent to STACKS.
     planned(planner, program(folder, token="another"), change, bench)
     document = json.loads(change.read_text(encoding="utf-8"))
     assert [(it["operation"], it["name"], it["changed"]) for it in document["preview"]["steps"]] == [
@@ -229,6 +229,6 @@ for name, data in (("more", big.internal_host), ("other", "a value")):
     (error,) = (it for it in refused.errors if "big" in it or "approv" in it)
     assert "approves the access request" in error
     assert bench.names == ["web"]
-    # What does not use it is made.
+    # Resources that do not depend on it are created.
     assert set(manifests(folder)) == {"settings", "pods", "login", "other"}
     assert TOKEN not in refused.text

@@ -154,7 +154,7 @@ def test_an_invalid_pattern_names_its_policy() -> None:
     )
 
 
-# From letters that form no word of the messages.
+# From letters that do not form a word in the messages.
 word = st.text("jqxz", min_size=9, max_size=12)
 
 

@@ -1,4 +1,4 @@
-"""One limit for several policies, names that the catalogue has, and exemptions by name."""
+"""One limit for several policies, names in the catalogue, and exemptions by name."""
 
 from __future__ import annotations
 
@@ -351,7 +351,7 @@ def test_a_limit_that_is_null_is_not_taken_for_no_limit() -> None:
 
 @pytest.mark.parametrize("name", ["allowed_plans", "monthly-budget", "all"])
 def test_the_pack_itself_refuses_an_entry_that_has_no_effect(name: str) -> None:
-    # The engine passes on every entry with a level, also for a policy that the pack does not have.
+    # The engine passes on every entry with a level, even for a policy that the pack does not contain.
     guard = StacksGuard("test", PLANS)
     servicer = CheckedServicer("test", "1", guard.policies(), pulumi_policy.EnforcementLevel.MANDATORY)
     request = proto.ConfigureAnalyzerRequest()

@@ -48,7 +48,7 @@ def without(key: str) -> dict[str, Any]:
         file(
             EXC_1=exception(), **{"a-2.b": exception(["spend-gate", "monthly-budget"], [STACK, f"{STACK}2"])}
         ),
-        # The pack is found by the policies of the exceptions too.
+        # The policies in the exceptions also identify the pack.
         {"version": 2, "exceptions": {"a": exception(["naming"])}},
     ],
 )
@@ -94,9 +94,9 @@ def test_a_correct_file_of_version_2_has_no_problem(document: Any) -> None:
         ({"version": 3, "policies": LIMITS}, "its version is 3"),
         ({"version": True}, "the configuration names 'version', which is not a policy"),
         ({"version": 2, "monthly-budget": {}}, "'monthly-budget' is not a key of a file of version 2"),
-        # Settings from elsewhere: what they say cannot be checked in the file.
+        # Settings from a different source: they cannot be checked in the file.
         ({"version": 2, "environments": ["prod"]}, "'environments' is not a key of a file of version 2"),
-        # Without a version, the engine reads it as the configuration of a policy, and ignores it.
+        # Without a version, the engine reads it as the configuration of a policy and ignores it.
         ({"exceptions": {"a": exception()}}, "the configuration names 'exceptions', which is not a policy"),
         ({"version": 2, "policies": {"monthly-bugdet": {}}}, "did you mean 'monthly-budget'?"),
         ({"version": 2, "policies": {"naming": {"patern": "a"}}}, "'patern' is not an option"),
@@ -126,7 +126,7 @@ def test_each_exception_needs_a_reason_and_an_end(document: Any, said: str) -> N
     ],
 )
 def test_a_key_that_the_engine_takes_in_another_form_is_a_problem(document: Any, said: str) -> None:
-    """The engine does not tell large letters from small ones here, so an exception could hide from a reader."""
+    """The engine ignores upper and lower case here, so a reader could overlook an exception."""
     assert said in problems(document)
 
 

@@ -340,7 +340,7 @@ def test_an_address_of_another_container_is_refused_before_it_is_open() -> None:
     outcome = pack.update(web, door)
     outcome.assert_blocked_by("no-public-database", "a container that is not known to be in this stack")
     assert outcome.made == ("web",)
-    # It is reported once.
+    # The violation is reported once.
     assert len(pack.preview(web, door).of("no-public-database")) == 1
     exempted = PackTester(
         StacksGuard("test", ["no-public-database"]), {"no-public-database": {"exempt": exempt}}

@@ -21,7 +21,7 @@ each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.policy)
 
 
 def _marked(type_: str) -> Callable[[Resource], Resource]:
-    """A resource with another type, and the marker that `check` writes."""
+    """A resource with a different type, and the marker that `check` writes."""
 
     def disguise(one: Resource) -> Resource:
         kind = one.type.removeprefix(tokens.DYNAMIC)
@@ -57,7 +57,7 @@ DISGUISES: dict[str, Callable[[Resource], Resource]] = {
 
 @pytest.fixture(params=DISGUISES, ids=str)
 def disguised(request: pytest.FixtureRequest) -> Callable[[tuple[Resource, ...]], tuple[Resource, ...]]:
-    """Return the same resources, as another program declares them."""
+    """Return the same resources, declared with different types."""
     disguise = DISGUISES[request.param]
     return lambda resources: tuple(map(disguise, resources))
 
@@ -168,10 +168,10 @@ def test_an_expired_exemption_is_ignored_and_reported(case: Case, disguised: Dis
 
 @each_case
 def test_a_resource_outside_the_target_is_ignored(case: Case) -> None:
-    """Policies receive a new resource outside of --target without any property."""
+    """For a new resource outside --target, policies get no properties."""
     untargeted = [replace(resource, properties={}) for resource in case.violates]
 
     outcome = pack_of(case).preview(*untargeted)
 
-    # For an unknown kind, a resource without properties may or may not be created.
+    # For an unknown kind, it is open whether a resource without properties is created.
     assert outcome.blocked == (case.policy == "known-resources"), outcome

@@ -105,7 +105,7 @@ def test_defaults_are_valid_with_and_without_the_engine(rule: Any) -> None:
 
 
 def test_the_options_of_each_policy_are_as_recorded(golden: Golden) -> None:
-    """Pulumi checks a pack's configuration with them, and shows them."""
+    """Pulumi checks a pack's configuration with these options and shows them."""
     lines = [
         f"{rule.name} {option.name}: {json.dumps(option.schema, sort_keys=True)}"
         for rule in rules().values()

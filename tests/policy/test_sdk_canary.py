@@ -1,8 +1,8 @@
 """
 Canaries: Pulumi's policy SDK still has each private part that `stacks_pulumi/policy/_analyzer.py` uses.
 
-A failure names the SDK's version. Then `_analyzer.py` needs a change, and until then `pyproject.toml` needs
-an upper bound for `pulumi-policy`.
+A failure names the SDK's version. Then `_analyzer.py` must change; until then, `pyproject.toml` needs an upper bound
+for `pulumi-policy`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PACKAGE = Path(_sdk.__file__).parents[1]
 
 VERSION = importlib.metadata.version("pulumi-policy")
 
-# The version is in the name of each test.
+# The name of each test contains the version.
 pytestmark = pytest.mark.parametrize("version", [VERSION])
 
 
@@ -90,7 +90,7 @@ def test_only_one_module_uses_names_that_the_sdk_does_not_export(version: str) -
 
 
 def not_exported(module: ast.Module) -> list[str]:
-    """Return the names that a module takes from the SDK and that `pulumi_policy` does not export."""
+    """Return the names that a module imports from the SDK but that `pulumi_policy` does not export."""
     found: list[str] = []
     for node in ast.walk(module):
         match node:

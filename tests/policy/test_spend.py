@@ -32,7 +32,7 @@ def test_a_budget_with_one_unknown_plan_does_not_pass_by_default() -> None:
 
 
 def test_a_size_that_does_not_exist_yet_is_what_is_declared_and_one_that_is_hidden_is_not_known() -> None:
-    """The native plugin has the outputs of a new container as unknown values in a preview."""
+    """In a preview, the native plugin returns the outputs of a new container as unknown values."""
     preview("monthly-budget", container("a", storage_mb=UNKNOWN), max_monthly_usd=4).assert_passes()
     hidden = {"template": "nodejs", "plan": "basic", "storage_mb": "[secret]"}
     assert ContainerView.of("urn", "a", hidden).price.high is None
@@ -128,7 +128,7 @@ def test_a_warning_comes_before_the_limit() -> None:
 
 
 def test_the_gate_does_not_know_what_the_program_declares_later() -> None:
-    """A limit of policies, in docs/policies.md: without a preview, a new container that comes first is created."""
+    """A limit of policies (see docs/policies.md): without a preview, a new container that comes first is created."""
     pack = StacksGuard("test", ["spend-gate", "monthly-budget"], max_monthly_usd=8)
     new_first = container("new"), container("a"), container("b")
 
@@ -222,7 +222,7 @@ def test_limits_by_number_are_of_one_kind_each() -> None:
 
 
 def report(capfd: pytest.CaptureFixture[str], *resources: Resource, **options: Any) -> list[str]:
-    """Return the lines that cost-report printed below its name."""
+    """Return the lines that cost-report has printed below its name."""
     pack = PackTester(StacksGuard("test", ["cost-report"], all="mandatory"), {"cost-report": options})
     pack.preview(*resources).assert_passes()
     _, name, lines = capfd.readouterr().err.partition("cost-report:\n")

@@ -42,7 +42,7 @@ def test_a_container_of_the_stack_is_matched_by_its_id() -> None:
     namesake = container("elsewhere", internal_host="usr-2-elsewhere")
 
     headroom(account, cap_usd=4).preview(ours).assert_passes()
-    # A container in another account, which the stack manages with another provider.
+    # A container in another account, which the stack manages with a different provider.
     headroom(account, cap_usd=7).preview(namesake).assert_blocked_by(
         "account-headroom", "would cost $8.00", "this stack $4.00, 1 other container $4.00"
     )
@@ -76,7 +76,7 @@ def test_a_size_that_the_state_shows_counts() -> None:
 @pytest.mark.parametrize(
     ("resources", "cost"),
     [
-        # One of the two is in another account, but it is unknown which.
+        # One of the two is in a different account, but it is unknown which one.
         ([container("a", name="elsewhere"), container("b", name="elsewhere")], "$8.00"),
         ([container("elsewhere", plan="premium")], "$14.00"),
         ([container("elsewhere", plan=UNKNOWN)], "an unknown sum, at least $5.00"),

@@ -1,5 +1,5 @@
 """
-The reason for this package's rules: the same budget in the plain SDK lets an unknown plan through.
+The reason for this package's rules: the same budget in the plain SDK accepts an unknown plan.
 
 These tests document the SDK's behaviour. If one of them fails, the SDK has improved, and
 `stacks_pulumi/policy/adapter.py` may become simpler.
@@ -20,7 +20,7 @@ OVER = (container("a", plan="premium"), container("b", plan="premium"), containe
 
 
 def budget(args: StackValidationArgs, report: ReportViolation) -> None:
-    """A policy as in Pulumi's documentation."""
+    """A policy in the style of Pulumi's documentation."""
     total = sum(
         PRICES[resource.props["plan"]] for resource in args.resources if resource.resource_type == CONTAINER
     )

@@ -1,4 +1,4 @@
-"""The test harness for users' packs is the SDK's analyzer, and behaves as the engine does."""
+"""The test harness for users' packs is the SDK's analyzer and behaves like the engine."""
 
 from __future__ import annotations
 
@@ -159,6 +159,6 @@ def test_a_pack_made_only_with_the_sdk_is_as_the_engine_gets_it(
         encoding="utf-8",
     )
 
-    # The SDK sends no level for an entry without one, and the engine reads that as advisory.
+    # The SDK sends no level for an entry without a level, and the engine reads this as advisory.
     [finding, *_] = PackTester(tmp_path).preview(container("web")).findings
     assert finding.level == level

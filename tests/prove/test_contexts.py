@@ -1,4 +1,4 @@
-"""The tests of a line are those that reach it, those first that reach little else."""
+"""The tests of a line are the tests that execute it, with the most specific tests first."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REACHED = Reached({"api/a.py": LINES}, {"": 1, "test_wide": 2, "test_near": 1})
         (2, ["test_near", "test_wide"]),
         # The second line of a statement.
         (4, ["test_wide"]),
-        # An import reaches it.
+        # An import executes this line.
         (1, ["test_near", "test_wide"]),
     ],
 )

@@ -1,4 +1,4 @@
-"""A recorded mutant dies by a test that passes without it, the cheapest first; code that is gone is counted."""
+"""A recorded mutant must fail a test that passes without it, the cheapest first. Mutants of removed code count."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HOST, LONG, SHORT = (
 
 
 class Checkout:
-    """Runs no tests: it knows which fail with a change, and which always fail."""
+    """A substitute that runs no tests: it knows which tests fail with a change, and which always fail."""
 
     def __init__(self, with_the_change: set[str], always: frozenset[str]) -> None:
         self.ran: list[list[str]] = []

@@ -1,4 +1,4 @@
-"""A mutation is one small change of code, can be parsed, and can be applied as long as its lines exist."""
+"""A mutation is one small change of code that can be parsed, and that can be applied while its lines exist."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ ANDS = ("a or b or c", "b and c", "a and c", "a and b")
 def test_code_is_changed_in_one_place(code: str, mutated: set[str]) -> None:
     found = [mutation.applied(code + "\n") for mutation in mutations(code + "\n")]
 
-    # Without parentheses that change nothing.
+    # Without redundant parentheses.
     assert {ast.unparse(ast.parse(text or "")) for text in found} == mutated
 
 

@@ -1,4 +1,4 @@
-"""A recorded mutant is a readable line, and is found again after its code has moved."""
+"""A recorded mutant is a readable line and is found after its code has moved."""
 
 from __future__ import annotations
 

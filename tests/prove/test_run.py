@@ -1,4 +1,4 @@
-"""The runner draws by seed, reduces and keeps the first failure, and runs a file of cases again."""
+"""The runner generates cases from a seed, reduces and stores the first failure, and repeats a file of cases."""
 
 from __future__ import annotations
 

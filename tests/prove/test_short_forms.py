@@ -1,4 +1,4 @@
-"""The short form of each proof, and each case that failed once."""
+"""The short form of each proof, and each case that has failed once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.prove.run import KEPT
 
 pytestmark = [pytest.mark.chaos, pytest.mark.slow, pytest.mark.host]
 
-# Both hosts call the same resources, so a change needs the lives in one of them.
+# Both hosts call the same resources, so a change needs only the lives on one host.
 SHORT = [
     pytest.param(
         (name, *arguments),
@@ -27,7 +27,8 @@ SHORT = [
 
 @pytest.mark.parametrize("arguments", SHORT)
 def test_short_form_fails_in_no_case(arguments: tuple[str, ...]) -> None:
-    # One by one in this process: each further one would import everything again, and start its own fork server.
+    # The cases run one after another in this process: another process would repeat all imports and start its own fork
+    # server.
     failed, total = prove(options([*arguments, "--at-once=1"]))
 
     assert failed == []

@@ -1,4 +1,4 @@
-"""The acceptance run on emulated platforms: what it finds, what it writes, and that it leaves nothing."""
+"""The acceptance run on emulated platforms: its findings, its files, and that it leaves no container."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tools.acceptance.walk import Walk
 
 
 def walked(api: Emulator, max_usd: float = EVERYTHING, **options: Any) -> Walk:
-    """Do a whole run, which must leave nothing."""
+    """Perform a complete run, which must leave no container."""
     walk = walk_on(api, max_usd, **options)
 
     assert walk.run(lambda _: None) == []
@@ -38,7 +38,7 @@ def walked(api: Emulator, max_usd: float = EVERYTHING, **options: Any) -> Walk:
 
 
 def facts(walk: Walk) -> dict[str, Any]:
-    """Return the facts of a run, whose platform file can be read."""
+    """Check that the platform file of a run can be read, and return its facts."""
     written = platform_file.parse(walk.findings.platform_file("a run"), "platform.yaml").as_json()
     written.pop("version")
     found = {f"{part}.{name}": value for part, known in written.items() for name, value in known.items()}
@@ -133,7 +133,7 @@ def test_the_limit_on_the_cost_holds(max_usd: int, made: int) -> None:
 def test_one_fault_does_not_end_the_rest_and_nothing_is_left(operation: str, fault: Any) -> None:
     with emulated() as api:
         walk = walk_on(api)
-        # The list before a run is not the run's.
+        # The list before a run is not part of the run.
         one = api.faults.add(operation, fault, times=1)
 
         assert walk.run(lambda _: None) == []

@@ -1,4 +1,4 @@
-"""`make acceptance` and `make sweep` as commands: what they print, keep and delete, also after a crash."""
+"""`make acceptance` and `make sweep` as commands: their output, kept files and deletions, including after a crash."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def records(folder: Path) -> list[str]:
 
 
 def polls(emulator: Emulator) -> bool:
-    """Return whether the run has read the answer to its first container: the next request is sent after that."""
+    """Return whether the run has read the answer to its first create: the next request follows this answer."""
     earlier = emulator.requests[:-1]
     return any(request.operation == "containers.create" and request.status < 300 for request in earlier)
 
 
 def interrupted(emulator: Emulator, folder: Path, by: signal.Signals) -> int:
-    """Start a run, and send it a signal as soon as it waits for its container."""
+    """Start a run and send it a signal as soon as it waits for its container."""
     # The boot is long, so the signal interrupts it.
     emulator.set_pace(boot_seconds=3600)
     process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""The clock of the benchmark, and that a run ends with its page."""
+"""The clock of the benchmark, and the page at the end of a run."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_it_runs_fast_only_while_a_process_waits_and_none_works(file: Path) -> N
     clock.passed(4, worked=7)
     assert clock.now() - began == pytest.approx(4 + 3 + FASTEST + 4)
 
-    # Its thread may have looked before this, and then looks again after 40 / FASTEST seconds.
+    # The clock's thread may have read the time before this; it reads it again after 40 / FASTEST seconds.
     other.move(40)
     waiting.join()
     assert not other.is_waited_for()
@@ -73,7 +73,7 @@ def test_a_wait_ends_with_a_notification(file: Path) -> None:
 
     waiting.join()
     assert clock.now() == 0
-    # Its alarm is still set, and finds no waiter.
+    # Its alarm is still set but finds no waiter.
     clock.move(20_000)
     clock.sleep(-1)
 
@@ -114,7 +114,7 @@ def test_a_run_ends_with_a_page(tmp_path: Path) -> None:
 
 
 def _ends(mishap: Mishap, calm: dict[str, float]) -> dict[str, Ended]:
-    """The peer loses what it makes when a request fails, and ours takes long after two."""
+    """The peer loses its new containers when a request fails, and our provider takes long after two faults."""
     if not mishap.what:
         return {name: Ended(seconds) for name, seconds in calm.items()}
     if mishap.kind == "an outage":

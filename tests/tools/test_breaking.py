@@ -1,4 +1,4 @@
-"""Changes between two schemas that break programs are found, and others are accepted."""
+"""The comparison of two schemas finds breaking changes and accepts other changes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def container(schema: Schema) -> Schema:
 
 
 def logs(schema: Schema) -> Schema:
-    """The schema of a function with an input that is optional."""
+    """The schema of a function with an optional input."""
     function: Schema = schema["functions"]["stacks:index:getLogs"]
     return function
 

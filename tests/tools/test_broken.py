@@ -1,4 +1,4 @@
-"""The summary of what broke with the newest Pulumi."""
+"""The summary of the tests that broke with the newest Pulumi."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ exec sleep 60
 
 @pytest.fixture
 def tool(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
-    """Start the tool as a user does, on a machine whose only way is a `go` with the given text."""
+    """Start the tool as a user does, on a machine with only a fake `go` that contains the given script."""
     module = tmp_path / "module"
     for script in build.SCRIPTS:
         (module / script).parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""An existing engine is used, and its limits are known."""
+"""The tool uses an existing engine and knows its limits."""
 
 from __future__ import annotations
 

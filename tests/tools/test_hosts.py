@@ -1,4 +1,4 @@
-"""The language hosts: where they are found, interrupted builds, and concurrent builds."""
+"""The language hosts: their places, interrupted builds, and concurrent builds."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def engine(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def compile_(_go: str, _module: str, _package: str, target: Path, **_options: object) -> None:
-    """Stand in for Go."""
+    """Replace Go."""
     executable(target)
 
 

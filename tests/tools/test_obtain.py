@@ -40,7 +40,7 @@ def release(version: str, place: str = "pulumi") -> bytes:
 
 @pytest.fixture
 def offer(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Offer an archive as the oldest engine's release, which by default is the pinned one."""
+    """Offer an archive as the release of the oldest engine, by default with the pinned checksum."""
 
     def offer(archive: bytes, pinned: bytes | None = None) -> None:
         asked = "linux.tar.gz", hashlib.sha256(archive if pinned is None else pinned).hexdigest()
@@ -227,7 +227,7 @@ def test_two_concurrent_runs_build_once(cache: Path, monkeypatch: pytest.MonkeyP
 
     def build_slowly(root: Path, version: str, log: Path) -> None:
         built.append(root)
-        # Other threads have the time to build now, and must not.
+        # Other threads have time to build now, but must not.
         never(lambda: len(built) > 1, seconds=0.1)
         make_engine(root, version, log)
 
@@ -244,7 +244,7 @@ def test_two_concurrent_runs_build_once(cache: Path, monkeypatch: pytest.MonkeyP
 
 
 def compile_yaml_host(_go: str, module: str, _package: str, target: Path, *, log: Path) -> None:
-    """Stand in for Go."""
+    """Replace Go."""
     del log
     assert module == "yaml_host"
     executable(target)
@@ -316,7 +316,7 @@ def test_an_engine_without_the_language_host_for_yaml_is_used_and_this_is_said(
 
 
 def test_the_folder_of_the_engine_is_named_after_its_pins() -> None:
-    # Checkouts with other pins share the cache: if this fails, give `home` a name that no checkout has used.
+    # Checkouts with different pins share the cache: if this fails, give `home` a name that no checkout has used.
     assert (pins.home().name, pins.VERSION, pins.YAML_VERSION) == ("3.274.1", "3.274.1", "1.32.0")
     assert (pins.home(pins.OLDEST).name, pins.OLDEST) == ("3.259.0", "3.259.0")
 

@@ -1,4 +1,4 @@
-"""The bundle of the native plugin: the name that the engine looks for, and its content."""
+"""The bundle of the native plugin: the name that the engine expects, and its content."""
 
 from __future__ import annotations
 

@@ -163,7 +163,7 @@ BUNDLE = "pulumi-resource-stacks-v1.2.0-linux-amd64.tar.gz"
 
 @pytest.fixture
 def release(tmp_path: Path) -> Path:
-    """A checkout with the files of its release, attested."""
+    """A checkout with the attested files of its release."""
     root = checkout(tmp_path, "1.2.0", "## [1.2.0] - 2026-01-02\n\n- New.\n")
     (root / "dist").mkdir()
     with zipfile.ZipFile(root / "dist" / WHEEL, "w") as wheel:
@@ -240,7 +240,7 @@ def test_the_locks_of_this_checkout_are_up_to_date(name: str) -> None:
     locked(ROOT, name)
 
     text = (ROOT / name).read_text(encoding="utf-8")
-    # Versions and hashes: nothing of the machine or of the index that it was written with.
+    # The lock contains versions and hashes, but no data of the machine or the index with which it was written.
     assert re.search(r"://|--(?:index|extra|find|trusted)|@ |(?<=\s)\.?/", text) is None
 
 

@@ -14,7 +14,7 @@ from tools import venv
 
 @pytest.fixture
 def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """Record the commands that run, in a checkout with another pyproject.toml and another lock."""
+    """Record the commands that run, in a checkout with a different pyproject.toml and a different lock."""
     ran: list[list[str]] = []
     monkeypatch.setattr(venv, "ROOT", tmp_path)
     (tmp_path / "pyproject.toml").write_text("first", encoding="utf-8")
@@ -154,7 +154,7 @@ def test_an_environment_whose_python_became_another_version_is_made_again(
     venv.bring_up(tmp_path / ".venv", exact=False)
     verbs(commands)
     stamp = tmp_path / ".venv" / venv.STAMP
-    # As if its link to the system's python3 had pointed to another version then.
+    # As if its link to the system's python3 had pointed to a different version at the creation.
     stamp.write_text(stamp.read_text(encoding="utf-8").replace(venv.PYTHON, "3.9", 1), encoding="utf-8")
 
     venv.bring_up(tmp_path / ".venv", exact=False)

@@ -1,4 +1,4 @@
-"""Type checkers check a program that uses the package, as a consumer runs them."""
+"""Type checkers check a program that uses the package, as in a user's project."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ VERSION = "3.11"
 
 PROGRAMS = [HERE / "right.py", HERE / "wrong.py"]
 Errors = dict[str, dict[int, str]]
-"""The message by line, for each program."""
+"""The expected message by line, for each program."""
 
 
 def mypy(scratch: Path) -> Errors:
@@ -75,7 +75,7 @@ def pyright(scratch: Path) -> Errors:
 
 
 def by_program(errors: Iterable[tuple[str, int, str]]) -> Errors:
-    """Sort errors, each a file, a line and a message."""
+    """Group errors by program; each error is a file, a line and a message."""
     found: Errors = {program.name: {} for program in PROGRAMS}
     for file, line, message in errors:
         found[Path(file).name][line] = message
@@ -139,7 +139,7 @@ def test_a_result_has_every_value_of_the_client_s_answer(kind: type[results.Resu
 
     derived = {results.Container: {"internal_host"}, results.VpnClient: {"id"}}
 
-    # What only helps to read an answer.
+    # Names that only help to read an answer.
     internal = {results.Container: {"category"}, results.Template: {"beside"}}
 
     assert set(kind.values) == (fields | derived.get(kind, set())) - internal.get(kind, set())

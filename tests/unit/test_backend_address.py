@@ -1,4 +1,4 @@
-"""An address in a message, such as a backend's, has no login and no options."""
+"""An address in a message, such as that of a backend, contains no login and no options."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PASSWORD = "hunter2"
         "postgres:///state?host=h&pass%77ord=hunter2",
         "s3://states?endpoint=http%3A%2F%2Fann%3Ahunter2%40h",
         "https://pulumi.example.com/#hunter2",
-        # A password that is not encoded ends the part of the address that it is in.
+        # An unencoded password ends the part of the address that contains it.
         "postgres://ann:hunter2/x@h/state",
         "postgres://ann:2#hunter2@h/state",
     ],
@@ -41,7 +41,7 @@ def test_another_address_is_shown(address: str) -> None:
 @pytest.mark.parametrize(
     ("said", "shown"),
     [
-        # As engine 3.274.1 writes them.
+        # The form in which engine 3.274.1 writes them.
         (
             'error: unable to open state database "postgres://h:1/state?user=ann&password=hunter2": refused',
             'unable to open state database "postgres://(not shown)": refused',

@@ -1,4 +1,4 @@
-"""The catalogue against the guide's tables."""
+"""The catalogue agrees with the guide's tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line as a whole: what it prints on a bare call, an interruption, and a missing extra."""
+"""The output of the command line on a call without arguments, an interruption, and a missing extra."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) 
 
 
 def unread(pipe: Any) -> int:
-    """Return how many bytes of a pipe its reader has not read yet."""
+    """Return the number of bytes in a pipe that its reader has not read yet."""
     return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
@@ -53,10 +53,10 @@ def test_ctrl_c_ends_a_command_with_one_line() -> None:
         assert process.stderr is not None
         process.stdin.write("{")
         process.stdin.flush()
-        # The command reads its input once it handles interruptions.
+        # The command reads its input only after it can handle interruptions.
         until(lambda: unread(process.stdin) == 0, alive=lambda: process.poll() is None)
         process.send_signal(signal.SIGINT)
-        # Python loses an interruption between two reads until the second one ends.
+        # Python delays an interruption between two reads until the second read ends.
         process.stdin.close()
         errors = process.stderr.read()
 

@@ -57,7 +57,7 @@ TRUST = {"STACKS_TRUST_PROJECT": "1"}
             {**KEY_IN_SHELL, **ADDRESS_IN_SHELL},
             ("the environment names", "unset STACKS_BASE_URL"),
         ),
-        # What the cloned project of an attacker says.
+        # The settings in a cloned project of an attacker.
         (
             {"stacks:baseUrl": "http://collector.example/x", "stacks:allowHttp": "true"},
             KEY_IN_SHELL,
@@ -68,7 +68,7 @@ TRUST = {"STACKS_TRUST_PROJECT": "1"}
             KEY_IN_SHELL,
             ("STACKS_BASE_URL='https://x.example/$(id)'",),
         ),
-        # The name is not resolved, and is not this machine's.
+        # The name is not resolved and does not mean this machine.
         ({"stacks:baseUrl": "https://localhost.example/v1"}, KEY_IN_SHELL, ("the project names",)),
         (PROJECTS_ADDRESS, {**KEY_IN_SHELL, "STACKS_TRUST_PROJECT": "no"}, ("the project names",)),
     ],
@@ -88,11 +88,11 @@ def test_a_key_is_not_sent_to_an_address_from_another_source(
     [
         ({**PROJECTS_KEY, **PROJECTS_ADDRESS}, {}),
         ({}, {**KEY_IN_SHELL, **ADDRESS_IN_SHELL}),
-        # Both name the address, so it comes from both.
+        # Both sources name the address, so both are listed.
         (PROJECTS_ADDRESS, {**KEY_IN_SHELL, "STACKS_BASE_URL": f"{ELSEWHERE}/"}),
         (PROJECTS_ADDRESS, {**KEY_IN_SHELL, **TRUST}),
         (PROJECTS_KEY, {**ADDRESS_IN_SHELL, **TRUST}),
-        # Without a key, nothing can be sent.
+        # Without a key, no key can be sent.
         (PROJECTS_ADDRESS, {}),
         ({"stacks:baseUrl": DEFAULT_BASE_URL}, KEY_IN_SHELL),
         (PROJECTS_KEY, {"STACKS_BASE_URL": f"{DEFAULT_BASE_URL}/"}),
@@ -215,7 +215,7 @@ def test_addresses_that_a_key_may_go_to(url: str) -> None:
         ("https://", "not a valid API URL"),
         ("https://api.example:port", "not a valid API URL"),
         ("https://[::1", "not a valid API URL"),
-        # One parser sees this machine in it, another one evil.example.
+        # One parser reads this machine's name, another parser reads evil.example.
         ("http://evil.example[::1]:80", "not a valid API URL"),
         ("http://[::1].evil.example", "not a valid API URL"),
         ("https://localhost\\.evil.example", "not a valid API URL"),

@@ -1,4 +1,4 @@
-"""What a command gets of the environment that needs no secret of it."""
+"""The environment of commands that need no secrets."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ SECRETS = {
     "PGPASSWORD": "hunter-5",
     "AWS_SECRET_ACCESS_KEY": "hunter-6",
     "GITHUB_TOKEN": "hunter-7",
-    # Nobody has heard of it.
+    # An unknown variable.
     "ANYTHING": "hunter-8",
 }
 
 
 @pytest.fixture(autouse=True)
 def secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the environment have secrets."""
+    """Put secrets into the environment."""
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
 
@@ -58,7 +58,7 @@ def test_the_build_of_a_wheel_gets_no_secret(tmp_path: Path, monkeypatch: pytest
     (checkout / "pyproject.toml").write_text(
         '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n', encoding="utf-8"
     )
-    # What pip needs is passed on.
+    # Variables that pip needs are passed on.
     monkeypatch.setenv("PIP_NO_INPUT", "1")
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy:1")
 

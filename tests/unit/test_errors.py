@@ -1,4 +1,4 @@
-"""The error tree, and the codes."""
+"""The error classes and their codes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ALL = [
 
 
 def pickled(error: errors.StacksError) -> errors.StacksError:
-    """Return the error as another process receives it."""
+    """Return the error in the form in which another process receives it."""
     again: errors.StacksError = pickle.loads(pickle.dumps(error))
     return again
 

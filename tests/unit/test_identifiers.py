@@ -1,4 +1,4 @@
-"""Times in the forms that a platform may write them."""
+"""Times in all forms that a platform may use."""
 
 from __future__ import annotations
 

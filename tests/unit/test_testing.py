@@ -1,4 +1,4 @@
-"""The fixtures of the package for users' tests."""
+"""The package's fixtures for users' tests."""
 
 from __future__ import annotations
 

@@ -340,7 +340,7 @@ class Walk:
         if heard is not None and heard.accepted:
             self._arrive(ids_in(heard.last), began)
 
-    # --- what the steps have in common ---
+    # --- helpers of the steps ---
 
     def _new(self, label: str, template: str) -> Container | None:
         """Create a container within the cost limit and wait until it runs; `None` if it does not."""

@@ -1,4 +1,4 @@
-"""The server over pipes, as a client starts it: it reads, it is cancelled, and two of them share one budget."""
+"""The server over pipes, as a client starts it: reads, a cancelled call, and two servers with one budget."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_every_tool_over_pipes_and_no_secret_in_an_answer(agent: Agent, emulator
         assert shown["key"]["outputs"]["privateKey"] == "[secret]"
         assert shown["web"]["outputs"]["status"] == "running"
         figures = await call("get_account")
-        # What a person has signed is not of the budget.
+        # A change that a person has signed does not count towards the budget.
         assert (figures["containers"], figures["price_a_month"], figures["left_today"]) == (
             2,
             "$8.00",
@@ -119,7 +119,7 @@ def test_a_cancelled_apply_leaves_nothing_behind(make_agent: Callable[..., Agent
                     await call("apply", record=planned["record"])
 
                 async def boot() -> None:
-                    # The engine waits for what it has begun.
+                    # The engine waits for the operations in progress.
                     await anyio.to_thread.run_sync(until, lambda: "^C received" in outputs(agent))
                     emulator.advance(3600)
 
@@ -157,7 +157,7 @@ def test_an_update_whose_engine_is_killed_stays_spent(make_agent: Callable[..., 
                 assert said.endswith("[outcome-unknown]")
             await anyio.to_thread.run_sync(until, lambda: _only_languages(agent.stack))
             await anyio.to_thread.run_sync(agent.stack.cli, "cancel", "--yes")
-            # The provider may have removed it again: the day's budget is spent all the same.
+            # The provider may have removed the container: the daily budget is spent anyway.
             more = await call("plan", program=WEB.replace("web:", "api:"))
             assert more["verdict"] == "needs_approval", more
             assert "$1.00 of $5.00 a day is left" in str(more["reasons"])
@@ -168,7 +168,7 @@ def test_an_update_whose_engine_is_killed_stays_spent(make_agent: Callable[..., 
 def test_an_error_does_not_have_the_log_of_a_container(
     agent: Agent, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only `get_logs` knows the passwords, and hides them."""
+    """Only `get_logs` knows the passwords and can hide them."""
     emulator.fail_boot("web")
     monkeypatch.setattr(
         contents, "_log_lines", lambda one: [f"root, {contents.password(emulator.state, one)}"]
@@ -182,7 +182,7 @@ def test_an_error_does_not_have_the_log_of_a_container(
         assert (await call("get_logs", resource="web"))["log"] == "root, [secret]"
         (web,) = emulator.state.containers.values()
         assert contents.password(emulator.state, web) not in str([*call.answers, *call.progress])
-        # An approved or covered change that failed goes on: the container is started, and not made again.
+        # An approved or covered change that failed continues: the container is started and not created again.
         again = await call("plan", program=WEB)
         assert again["verdict"] == "free", again
         assert (await call("apply", record=again["record"]))["verdict"] == "applied"
@@ -191,7 +191,7 @@ def test_an_error_does_not_have_the_log_of_a_container(
 
 
 def outputs(agent: Agent) -> str:
-    """Return what the engine has written for the agent."""
+    """Return the engine's output for the agent."""
     found = agent.stack.folder.parent.rglob("output.txt")
     return "".join(output.read_text(encoding="utf-8") for output in found)
 
@@ -206,7 +206,7 @@ def _processes(stack: Stack) -> Iterator[Path]:
 
 
 def _only_languages(stack: Stack) -> bool:
-    """Return whether engine and provider have ended. Pulumi's own hosts may not notice that, and are ended here."""
+    """Return whether engine and provider have ended, and end Pulumi's own hosts, which may not notice this."""
     left = {}
     for process in _processes(stack):
         with contextlib.suppress(OSError):
@@ -228,7 +228,7 @@ def test_two_agents_of_one_policy_share_its_day(make_agent: Callable[..., Agent]
         mine = await call("plan", program=WEB)
 
         async def second(other: Talk) -> None:
-            # Both are free when they are planned, and only one of them when it is applied.
+            # Both are free at the plan, but only one of them is free when it is applied.
             theirs = await other("plan", program=WEB.replace("web:", "shop:"))
             assert (mine["verdict"], theirs["verdict"]) == ("free", "free")
             assert (await call("apply", record=mine["record"]))["verdict"] == "applied"
@@ -245,7 +245,7 @@ def test_two_agents_of_one_policy_share_its_day(make_agent: Callable[..., Agent]
 def test_a_container_of_another_stack_needs_a_person_who_sees_whose_it_is(
     agent: Agent, emulator: Emulator
 ) -> None:
-    """An agent may name it, adopt it, and connect it. The answers name no other stack."""
+    """An agent may try to name, adopt and connect another stack's container. The answers name no other stack."""
     row = agent.bench.made("vault")
     agent.bench.ledger.claim("bank/prod", row["id"], row["created_at"], "nodejs", "basic")
     adopted = (
@@ -297,7 +297,7 @@ def test_a_server_has_the_grant_of_its_stack_and_no_key(agent: Agent, emulator: 
 
 
 def refused(agent: Agent, *words: str, **environment: str) -> str:
-    """Return why the command does not serve."""
+    """Return the reason why the command does not start."""
     done = subprocess.run(
         [sys.executable, "-m", "stacks_pulumi", "mcp", "-C", str(agent.stack.folder), *words],
         env={**agent.stack.env, **environment},

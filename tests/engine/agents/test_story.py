@@ -1,4 +1,4 @@
-"""An agent deploys, exceeds its budget, is refused, asks a person, and applies what they approved."""
+"""An agent deploys, exceeds its budget, is refused, asks a person, and applies the approved change."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LARGE = SHOP.replace(
 def test_an_agent_deploys_exceeds_asks_and_applies(
     make_agent: Callable[..., Agent], emulator: Emulator
 ) -> None:
-    """It sees only its own containers: also those that a person has signed, which are not of its budget."""
+    """It sees only its own containers, including those that a person has signed outside its budget."""
     agent = make_agent(emulator, {"max_total": 12, "only": "own"}, {"limits": {"max_total": 12}})
     agent.stack.cli("config", "set", "--secret", "tests:password", "correct-horse-battery")
 
@@ -73,7 +73,7 @@ def test_an_agent_deploys_exceeds_asks_and_applies(
         refused = await call("plan", program=LARGE)
         assert (refused["verdict"], refused["record"], refused["approve_with"]) == ("refused", None, None)
         assert "max_total is $12.00" in str(refused["reasons"])
-        # A deletion is a person's, and so is what a record of before would undo.
+        # A deletion needs a person, and so does an older record that would undo changes.
         gone = await call("plan", program=WEB)
         assert gone["verdict"] == "needs_approval"
         assert "containers.delete always needs an approval" in str(gone["reasons"])
@@ -100,7 +100,7 @@ def test_an_agent_deploys_exceeds_asks_and_applies(
         ),
         *("began", "applied", "refused", "needs_approval", "began", "error gate-refused"),
     ]
-    # What the agent did is in the broker's journal, whatever becomes of its machine.
+    # The broker's journal contains all requests of the agent, even if the agent's machine is lost.
     done = [line for line in agent.bench.journal("forwarded") if line["path"] == "/containers"]
     assert [json.loads(line["body"])["name"] for line in done] == ["web", "orders-db"]
     assert agent.bench.journal("this change was not approved") == []

@@ -1,4 +1,4 @@
-"""Two servers of one project, each a process of its own: one applies at a time, and neither undoes the other's work."""
+"""Two servers of one project in separate processes: one applies at a time, and neither undoes the other's work."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TRIES: Final = 20
 
 
 def resources(name: str) -> dict[str, Any]:
-    """Return a container, as a part of a program."""
+    """Return a container as a part of a program."""
     return {name: {"type": "stacks:index:Container", "properties": {"template": "nodejs"}}}
 
 
@@ -38,7 +38,7 @@ def test_two_servers_of_one_project_do_not_undo_each_other(
                 if not done.is_error:
                     return
                 refused.append(name)
-                # The other one applies, or has applied: it plans again, with what that has made.
+                # The other server is applying or has applied: this server plans again and keeps the new containers.
                 program = (await call("list_resources"))["program"]
                 program["resources"] = {**program.get("resources", {}), **resources(name)}
                 again = await call.client.call_tool("plan", {"program": program})

@@ -72,7 +72,7 @@ def test_the_next_change_cleans_up_an_interrupted_one(
     office: HostedResource, web: str, emulator: Emulator
 ) -> None:
     office.up(**inputs(web, revoke_auto_added=True))
-    emulator.faults.add("allowed_ips.remove", "pass", times=2)  # refused, then the old entry
+    emulator.faults.add("allowed_ips.remove", "pass", times=2)  # refused, then the old entry again
     emulator.faults.add("allowed_ips.remove", "status", code=400)  # the placeholder
 
     with pytest.raises(CallFailedError, match="400"):
@@ -88,7 +88,7 @@ def test_a_change_outside_is_drift_and_is_corrected(
     office: HostedResource, web: str, emulator: Emulator
 ) -> None:
     office.up(**inputs(web, service_type="http"))
-    # The same entry: one that was added again later would be another one.
+    # The same entry: an entry that was deleted and added again would have a new id.
     entries = emulator.state.containers[web].allowed_ips
     next(entry for entry in entries if entry.ip_address == OFFICE).service_type = "both"
 
@@ -231,7 +231,7 @@ def test_an_address_moves_from_one_resource_to_another(
     first, second = (host.resource("AllowedIp", name) for name in ("first", "second"))
     for resource, address in ((first, "198.51.100.1"), (second, "198.51.100.2")):
         resource.up(container=web.id, ip_address=address)
-    # The next `up` replaces the second resource, and creates before it deletes.
+    # The next `up` replaces the second resource and creates before it deletes.
     later = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url})
     web.host = second.host = later
     web.diff(web.checked(**arguments))

@@ -25,7 +25,7 @@ from tests.support.host import UNKNOWN, CallFailedError, Host, HostedResource, i
 def test_an_address_in_a_container_that_may_be_adopted_is_not_refused(
     make_host: Any, emulator: Emulator, stack: str, own: str | None, is_refused: bool
 ) -> None:
-    """External access of a container that exists may be on, and a new one's is off."""
+    """External access may be on for an existing container, but is off for a new one."""
     host = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url, "stacks:adopt": stack})
     facts = {"template": "nodejs", "adopt": own}
 

@@ -1,4 +1,4 @@
-"""Container on the real host, if its name is taken: which containers are adopted, and which are refused."""
+"""Container on the real host, if its name is in use: which containers are adopted, and which are refused?"""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_preview_says_what_is_taken_over_and_billed_already(
     assert web.checked(name="web", template="nodejs", adopt="if_matching")["adopts"] == there
     assert emulator.calls() == before + 1
     assert f"web: takes over {there}, billed already: $4.00 a month" in web.lines()
-    # The claim of a program counts for nothing.
+    # A claim of the program has no effect.
     for inputs in (
         {"name": "other", "adopt": "if_matching"},
         {"name": UNKNOWN, "adopt": "if_matching"},
@@ -88,7 +88,7 @@ def test_a_preview_warns_if_there_is_nothing_to_adopt(
     web.checked(name="web", template="nodejs", adopt="if_matching")
     web.checked(name="other", template="nodejs")
     assert not warned()
-    # A setting is for what may exist.
+    # A setting must also work if no container exists.
     web.host = make_host({**web.host.config, "stacks:adopt": "if_matching"})
     web.checked(name="other", template="nodejs")
     assert not warned()
@@ -106,7 +106,7 @@ def test_a_replacement_takes_over_nothing(web: HostedResource, there: str) -> No
     web.up(**inputs)
     web.diff(web.checked(**inputs, plan="premium"))
     shown = len(web.lines())
-    # For the new half of a replacement, the engine checks the inputs without those of the state.
+    # For the new half of a replacement, the engine passes no old inputs to the check.
     web.inputs = {}
 
     for plan in ("basic", "premium"):

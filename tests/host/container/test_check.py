@@ -25,7 +25,7 @@ def test_check_adds_defaults_and_the_price(web: HostedResource) -> None:
         ({"template": "nodejs", "plan": "premium", "additional_storage_tier": 5}, "premium", 15),
         ({"template": "stacks-vpn"}, None, 5),
         ({"template": "stacks-vpn", "additional_storage_tier": 1}, None, 6),
-        # The default plan is sent, but an unknown template may have another tier.
+        # The default plan is sent, but an unknown template may have a different tier.
         ({"template": "brand-new"}, "basic", None),
         ({"template": "nodejs", "plan": "enormous"}, "enormous", None),
     ],
@@ -104,7 +104,7 @@ def test_unknown_inputs_pass_and_are_unpriced(web: HostedResource, name: str) ->
 
     # A list with an unknown value is unknown.
     assert checked[name] == UNKNOWN
-    # The price is unknown too, and not left out: an update with a plan accepts no input that the plan lacks.
+    # The price is also unknown, but not left out: an update with a plan accepts no input that the plan lacks.
     assert (checked["monthly_price_usd"] == UNKNOWN) is (name not in {"name", "restart_triggers"})
 
 

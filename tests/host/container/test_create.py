@@ -46,7 +46,7 @@ def test_concurrent_creates_share_one_look_and_their_polls(host: Host, emulator:
 
     assert raised == [None] * 12
     assert emulator.calls("containers.create") == 12
-    # One look before all of them and a few polls, independent of their number.
+    # One list before all creates and a few polls, independent of their number.
     assert emulator.calls("containers.list") <= 6
     assert emulator.calls("containers.status") == 0
 
@@ -137,7 +137,7 @@ def test_a_container_deleted_during_its_boot_is_an_error(host: Host, emulator: E
     web = host.resource("Container", "web")
 
     def vanish() -> None:
-        # What was never seen may not be visible yet.
+        # A container that was never listed may not be visible yet.
         until(lambda: emulator.calls("containers.list") > 1)
         emulator.drift.delete("web")
 
@@ -187,7 +187,7 @@ def test_every_plan_can_be_created(host: Host, emulator: Emulator) -> None:
 
 
 @pytest.mark.hosts("dynamic", "native")
-# The first engine that knows it, and the last one that does not.
+# The first engine that supports it, and the last engine that does not.
 @pytest.mark.parametrize(("version", "waits"), [("3.272.0", True), ("3.271.0", False)])
 def test_the_waitlist_is_a_wait_for_an_engine_that_knows_it(
     web: HostedResource, emulator: Emulator, version: str, waits: bool
@@ -206,7 +206,7 @@ def test_the_waitlist_is_a_wait_for_an_engine_that_knows_it(
 
 
 def test_a_repeated_create_does_not_join_the_waitlist_again(web: HostedResource, emulator: Emulator) -> None:
-    """As a hook of the program asks for it: `on_error`."""
+    """The `on_error` hook of a program can repeat a create."""
     emulator.faults.add("containers.create", 503)
 
     for _ in range(2):

@@ -50,7 +50,7 @@ def test_a_platform_that_wants_a_container_stopped_first_is_shown_with_its_own_w
 def test_a_deletion_is_not_sent_again_when_the_engine_is_gone(
     web: HostedResource, emulator: Emulator
 ) -> None:
-    """A name may be used again: the second request deleted what the next `up` had made under it."""
+    """A name can be reused: once, the second request deleted the container that the next `up` had created."""
     web.up(name="web", template="nodejs")
     busy = {"success": False, "error": "another request is under way", "hint": "wait", "code": "grant-busy"}
     fault = emulator.faults.add("containers.delete", "status", code=409, body=busy)

@@ -1,4 +1,4 @@
-"""Drift of a Container on the real host: what a refresh shows, and what the next up does."""
+"""Drift of a Container on the real host: the output of a refresh, and the effect of the next `up`."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_resize_outside_is_accepted_by_the_program(web: HostedResource, emulat
     assert ("premium", 10) == (web.inputs["plan"], web.outs["monthly_price_usd"])
     refusal = web.check(name="web", template="nodejs")["plan"]
     assert "plan was changed to 'premium' outside of this program, which still has 'basic'" in refusal
-    # A replacement is refused with it too, so it is no way out.
+    # A replacement is also refused, so it is not a way out.
     assert web.host.worded("set replace_on_change=True") not in refusal
     # One update, which only removes the mark of the resize from the state.
     assert web.up(name="web", template="nodejs", plan="premium") == ["update"]
@@ -74,7 +74,7 @@ def test_another_consent_does_not_undo_a_resize_outside(web: HostedResource, emu
 
     assert "plan was changed to 'premium' outside of this program" in web.check(**inputs)["plan"]
     web.up(**inputs, plan="premium")
-    # From here on the program changes.
+    # From here on, the program changes.
     assert web.up(**inputs, plan="basic") == ["replace"]
 
 

@@ -1,4 +1,4 @@
-"""What the host concludes about a container from answers that are late, odd or missing."""
+"""The host's conclusions about a container from late, odd or missing answers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EMPTY = {"success": True, "count": 0, "data": []}
 
 
 def hide(emulator: Emulator, times: int | None) -> None:
-    """Let neither the list nor the status show a container."""
+    """Hide a container in the list and in the status."""
     emulator.faults.add("containers.list", "answer", body=EMPTY, times=times)
     emulator.faults.add("containers.status", "status", code=404, times=times)
 
@@ -84,7 +84,7 @@ def test_a_change_that_its_own_address_confirms_needs_no_second_look(
 
 @pytest.fixture
 def slow_web(emulator: Emulator, make_host: Callable[..., Host], tmp_path: Path) -> HostedResource:
-    """Return a resource on a platform whose lists are hardly behind."""
+    """Return a resource on a platform whose lists have only a small delay."""
     path = tmp_path / "slow.yaml"
     path.write_text("version: 1\nlists: {lag_seconds: 0.5}\n", "utf-8")
     config = {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url, "stacks:platform": str(path)}
@@ -137,7 +137,7 @@ def test_a_container_that_is_much_newer_than_the_request_is_another_one(
 def test_a_refused_rollback_of_a_container_that_is_not_visible_yet_is_repeated(
     web: HostedResource, emulator: Emulator
 ) -> None:
-    # On a slow machine the create call would else end before it is cancelled.
+    # On a slow machine, the create call would otherwise end before it is cancelled.
     emulator.platform.pace = emulator.platform.pace.__class__(boot_seconds=3600)
     checked = web.checked(name="web", template="nodejs")
     slow = emulator.faults.add("containers.create", "slow", seconds=1.0)
@@ -168,7 +168,7 @@ def test_a_creation_time_that_only_the_status_has_is_compared(
     web: HostedResource, emulator: Emulator, make_host: Callable[..., Host]
 ) -> None:
     web.up(name="web", template="nodejs")
-    # The next operation of the engine has seen no list.
+    # The next operation of the engine has read no list yet.
     web.host = make_host(web.host.config)
     row = {"id": web.id, "name": "web", "type": "nodejs", "status": "running"}
     emulator.faults.add("containers.list", "answer", body={"data": [row]}, times=None)
@@ -186,7 +186,7 @@ def test_a_creation_time_that_only_the_status_has_is_compared(
 def test_a_deletion_of_a_connection_that_the_api_accepts_does_not_show_whose_its_ends_are(
     web: HostedResource, host: Host, emulator: Emulator, make_host: Callable[..., Host], end: str
 ) -> None:
-    """A platform may accept a deletion of what does not exist, or keep a connection to a target that was deleted."""
+    """A platform may accept the deletion of a missing object, or keep a connection to a deleted target."""
     data, link = host.resource("Container", "data"), host.resource("Connection", "link")
     web.up(name="web", template="nodejs")
     data.up(name="data", template="postgresql")
@@ -209,7 +209,7 @@ def test_a_deletion_of_a_connection_that_the_api_accepts_does_not_show_whose_its
 def test_a_replaced_container_is_found_where_times_are_cut_to_the_minute(
     web: HostedResource, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It has the time of the one that it replaced. It was billed and in no state."""
+    """The new container has the creation time of the replaced one. It was once billed and in no state."""
     monkeypatch.setattr(containers, "iso", lambda seconds: as_time(seconds // 60 * 60))
     emulator.advance(61 - emulator.clock.now() % 60)
     web.up(name="web", template="nodejs")

@@ -1,4 +1,4 @@
-"""Read of a Container on the real host: failures, look-ups, and the proof that it was deleted."""
+"""Read of a Container on the real host: failures, look-ups, and the proof of a deletion."""
 
 from __future__ import annotations
 

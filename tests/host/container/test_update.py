@@ -54,7 +54,7 @@ def test_an_unknown_plan_does_not_replace_at_preview(web: HostedResource) -> Non
 
 def test_an_update_never_replaces(web: HostedResource) -> None:
     web.up(name="web", template="nodejs")
-    # The call that a `check` without the old inputs would cause.
+    # The call that a `check` without old inputs would cause.
     checked = web.host.resource("Container", "web").checked(name="web", template="nodejs", plan="premium")
 
     with pytest.raises(CallFailedError, match="plan would change from 'basic' to 'premium'"):
@@ -102,7 +102,7 @@ def test_external_access_follows_its_input(web: HostedResource) -> None:
 def test_an_update_for_another_reason_does_not_open_what_was_closed_outside(
     web: HostedResource, emulator: Emulator, updates: int
 ) -> None:
-    """Its preview has not said so, and neither a policy nor an approver has seen that it opens anything."""
+    """Its preview did not show this, so neither a policy nor an approver has seen that it opens the access."""
     inputs = {"name": "web", "template": "nodejs", "external_access": True}
     web.up(**inputs, restart_triggers=["0"])
     emulator.drift.set_external_access("web", enabled=False)

@@ -1,4 +1,4 @@
-"""`stacks-pulumi account` on an account of the emulator, with exports from files."""
+"""`stacks-pulumi account` on an emulated account, with exports from files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def owners(data: dict[str, Any]) -> dict[str, tuple[str, list[str]]]:
 
 
 def test_the_json_is_as_recorded(accounts: Account, golden: Golden) -> None:
-    """It has a container of each ownership, a state that cannot be read, and an interrupted create."""
+    """The report contains a container of each ownership, an unreadable state, and an interrupted create."""
     accounts.emulator.load([{"name": name, "template": "nodejs"} for name in ("web", "both", "alone", "new")])
     gone = accounts.container("gone", created_at="2026-01-01T00:00:00Z")
     creating = {**accounts.container("new"), "id": "", "outputs": {}}
@@ -130,7 +130,7 @@ def test_another_creation_time_is_another_container(accounts: Account) -> None:
     assert owners(data) == {"web": ("orphan", [])}
     [web] = data["containers"]
     assert [owner["stack"] for owner in web["recreated"]] == ["shop/dev"]
-    # It may have been resized or restored, so no command deletes it.
+    # The container may have been resized or restored, so no command deletes it.
     assert web["command"] == "pulumi refresh --stack dev"
     assert data["missing"][0]["id"] == accounts.id("web")
 
@@ -147,7 +147,7 @@ def test_an_interrupted_create_is_named_with_its_stack(accounts: Account) -> Non
             # An owned container, so this operation has no effect on the report.
             {"type": "creating", "resource": again},
             {"type": "updating", "resource": accounts.container("data")},
-            # An operation of another kind did not create this container.
+            # A pending operation of a different kind did not create this container.
             {"type": "deleting", "resource": accounts.container("idle")},
         ),
     )
@@ -203,7 +203,7 @@ def test_protected_retained_and_leftover_containers_are_owned(accounts: Account)
     assert owners(data) == {
         "old": ("owned", ["shop/dev"]),
         "safe": ("owned", ["shop/dev"]),
-        # The engine has deleted it already; if one exists, another resource created it.
+        # The engine has already deleted it; an existing container is from another resource.
         "waits": ("orphan", []),
     }
     flags = {one["name"]: one["owners"][0] for one in data["containers"] if one["owners"]}
@@ -281,7 +281,7 @@ def test_a_state_of_another_api_is_not_mixed_in(accounts: Account) -> None:
 
     data = accounts.report(other)
 
-    # The same id and the same second: not owned by that stack, but too similar to report an orphan.
+    # The same id and the same second: that stack does not own it, but it is too similar to report it as an orphan.
     assert owners(data) == {"web": ("unknown", [])}
     assert data["missing"] == []
     assert [one["stack"] for one in data["other_accounts"]] == ["shop/dev"]
@@ -403,7 +403,7 @@ def test_every_finding_has_a_command_that_is_not_run(accounts: Account) -> None:
     )
     # The engine forgets a protected resource only with --force.
     assert f"pulumi state delete --force --target-dependents --stack prod -- {kept['urn']}" in out
-    # An export does not name the organization; in the project's folder the engine knows it.
+    # An export does not name the organization; in the project's folder, the engine knows it.
     assert "To update the state of the stack, in the folder of the project shop:" in out
     assert "pulumi refresh --stack dev" in out
     assert {request.method for request in accounts.emulator.requests} == {"GET"}
@@ -415,7 +415,7 @@ def test_what_cannot_be_adopted_yet_is_offered_with_the_reason(accounts: Account
     assert main(["account", "--state", accounts.export("dev.json")]) == 0
 
     out = accounts.capsys.readouterr().out
-    # The command alone writes nothing for it.
+    # The command by itself writes no file for it.
     assert "To take over objects without a stack" not in out
     assert "  broken (it is in status error, and adopting it would start it: " in out
 
@@ -457,7 +457,7 @@ def test_a_key_that_was_given_as_the_name_of_a_file_is_not_shown(form: list[str]
 
 
 def test_one_call_for_a_thousand_containers_and_thirty_stacks(emulator: Emulator, accounts: Account) -> None:
-    # All have one creation time, however long it takes to load them.
+    # All have one creation time, even if loading them takes long.
     emulator.freeze()
     emulator.load([{"name": f"box{number}", "template": "nodejs"} for number in range(1000)])
     emulator.resume()
@@ -477,7 +477,7 @@ def test_one_call_for_a_thousand_containers_and_thirty_stacks(emulator: Emulator
 
     data = accounts.report(*files)
 
-    # Two lists, and three requests for single containers with each of them.
+    # Two lists, each with three requests for single containers.
     assert emulator.calls() - before == 8
     assert len([one for one in data["containers"] if one["ownership"] == "owned"]) == 990
     assert len(data["totals"]["stacks"]) == 30

@@ -1,4 +1,4 @@
-"""`stacks-pulumi account` with the stacks of a backend, whose `pulumi` command is a script."""
+"""`stacks-pulumi account` with the stacks of a backend; the command `pulumi` is a script."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ elif words[:3] == ["stack", "export", "--stack"]:
 
 @pytest.fixture
 def backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Set the backend: the list of stacks, the export file of each, and both at a later time."""
+    """Set the backend: the list of stacks and their export files, now and at a later time."""
 
     def make(stacks: list[dict[str, Any]], exports: dict[str, str], /, **later: Any) -> None:
         data = tmp_path / "backend.json"
@@ -52,7 +52,7 @@ def backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         if later:
             said["later"] = {**said, **later}
         data.write_text(json.dumps(said), encoding="utf-8")
-        # Nobody has logged in to a backend of their own, which would be read without the command.
+        # The user has not logged in to a backend, which would be read without the command.
         monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "home"))
         monkeypatch.delenv("PULUMI_BACKEND_URL", raising=False)
         script = tmp_path / "bin" / "pulumi"
@@ -130,7 +130,8 @@ def test_concurrent_creates_and_deletes_are_no_findings(accounts: Account, backe
         [{"name": name, "template": "nodejs"} for name in ("stays", "created", "deleted", "alone")]
     )
     rule = accounts.child("AllowedIp", "stays", "198.51.100.7")
-    # The account is read between the exports: it has containers deleted after that, and not those created after it.
+    # The account is read between the exports: it contains containers that are deleted later, but not those created
+    # later.
     before = (accounts.container("stays"), accounts.container("deleted"))
     after = (
         accounts.container("stays"),
@@ -248,7 +249,7 @@ def test_many_exports_are_announced(accounts: Account, backend: Any) -> None:
 def test_a_limit_of_time_is_one_for_all_stacks(
     accounts: Account, backend: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A preview reads them, and does not wait for a command that does not end."""
+    """A preview reads all stacks and must not wait for a command that hangs."""
     names = [f"a/b/s{number}" for number in range(9)]
     backend([{"name": name} for name in names], dict.fromkeys(names, accounts.export("dev.json")))
     asked: list[float] = []
@@ -273,7 +274,7 @@ def test_a_limit_of_time_is_one_for_all_stacks(
 def test_a_command_gets_no_options_from_the_environment(
     backend: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An option could write an export into a file, with its secrets."""
+    """An option in the environment could write an export with secrets into a file."""
     backend([{"name": "a/b/dev"}], {})
     script = tmp_path / "bin" / "pulumi"
     script.write_text("#!/bin/sh\nenv\n", encoding="utf-8")
@@ -291,7 +292,7 @@ def test_a_command_gets_no_options_from_the_environment(
 
 
 def test_the_output_of_a_command_that_failed_is_no_reason(backend: Any, tmp_path: Path) -> None:
-    """It is half of an export, which may have secrets, also if the command was killed."""
+    """The output is a part of an export, which may contain secrets, even if the command was killed."""
     backend([{"name": "a/b/dev"}], {})
     script = tmp_path / "bin" / "pulumi"
     script.write_text(

@@ -1,4 +1,4 @@
-"""The pages show the output of the commands, and describe every part of it and every option."""
+"""The pages show the output of the commands, and describe every part of the output and every option."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def shown(page: str) -> Iterator[tuple[str, str]]:
 def normal(text: str) -> str:
     for pattern, word in VARYING:
         text = pattern.sub(word, text)
-    # The width of columns depends on the varying values.
+    # The width of columns depends on varying values.
     return "\n".join(re.sub(r" {2,}", "  ", line).strip() for line in text.splitlines()).strip()
 
 
@@ -99,7 +99,7 @@ def test_the_page_shows_the_output_of_each_command(
 
 
 OPTIONS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
-    # The options that all commands have are on the page of the commands.
+    # The page about commands describes the options that all commands have.
     "account": account.add_arguments,
     "cost": cost.add_arguments,
     "scaffold": scaffold.add_arguments,

@@ -47,7 +47,7 @@ def test_outside_of_a_project_the_environment_is_checked(machine: CheckedMachine
 
     report = machine.doctor()
 
-    # No command of Pulumi works here.
+    # No Pulumi command works here.
     assert report.code == 1
     assert only(report, "stack")["level"] == "problem"
     assert only(report, "key")["text"] == "from the variable STACKS_API_KEY"
@@ -76,9 +76,9 @@ def test_secrets_that_cannot_be_decrypted_prevent_an_up(
     assert (line["level"], report.code) == ("problem", 1)
     assert error in line["text"]
     assert line["fix"].startswith(fix)
-    # A key in the environment is not used instead, because the provider would not use it.
+    # The doctor does not use a key in the environment instead, because the provider would not use it.
     assert machine.emulator.calls() == 0
-    # Settings that are not secret are checked anyway. Checks that need the key are not reported as ok.
+    # Plain settings are checked anyway. Checks that need the key are not reported as ok.
     assert only(report, "base-url")["level"] == "ok"
     assert {"key", "api", "scopes", "cap", "rate-limit", "clock", "preview"} <= report.levels("unknown")
 
@@ -287,7 +287,7 @@ def test_a_key_in_the_state_that_cannot_be_tried_is_unknown(machine: CheckedMach
 
     report = machine.doctor()
 
-    # What may fail is not in order.
+    # A check that may fail is not reported as ok.
     assert (only(report, "state-keys")["level"], report.code) == ("unknown", 1)
 
 

@@ -1,4 +1,4 @@
-"""Each fix of the doctor fixes its problem: for the checked stack, and in the file that has the setting."""
+"""Each fix of the doctor fixes its problem, for the checked stack and in the file with the setting."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ def test_a_file_without_an_end_is_not_read(machine: CheckedMachine, special: str
     assert "no stack selected" in only(machine.doctor(), "stack")["text"]
 
 
-# The words of engine 3.274.1, a little shorter.
+# The message of engine 3.274.1, slightly shortened.
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
@@ -270,7 +270,7 @@ def test_no_text_of_a_project_is_carried_out(machine: CheckedMachine, named: str
     main(["doctor", "-C", str(machine.project), *(["--json"] if as_json else [])])
 
     shown = machine.capsys.readouterr()
-    # The engine does not read a JSON document of ours.
+    # The engine does not read this package's JSON document.
     assert faults(shown.out.replace("<{%", "") if as_json else shown.out) + faults(shown.err) == []
     assert "a" * 64 not in shown.out + shown.err
     assert "check failed" not in shown.out

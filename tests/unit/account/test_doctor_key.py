@@ -1,4 +1,4 @@
-"""The doctor on the API key: its scopes, its spending cap, its rate limit, and answers that are not the API's."""
+"""The doctor on the API key: its scopes, its spending cap, its rate limit, and answers that are not from the API."""
 
 from __future__ import annotations
 

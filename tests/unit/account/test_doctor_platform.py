@@ -1,4 +1,4 @@
-"""The doctor on the platform: its file, and what the list of the containers shows of it."""
+"""The doctor on the platform: the platform file, and the facts in the list of the containers."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_mistake_in_the_file_is_a_problem_with_its_line(machine: CheckedMachin
     assert (line["level"], report.code) == ("problem", 1)
     assert "line 3: there is no setting lag; " in line["text"]
     assert line["fix"].startswith("correct ")
-    # The other checks go on.
+    # The other checks continue.
     assert only(report, "api")["level"] == "ok"
 
 

@@ -1,4 +1,4 @@
-"""The doctor's question to the engine: a preview of the stack's own project."""
+"""The doctor's preview of the stack's own project."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.unit.account.conftest import CheckedMachine, only
 
 
 def is_running(pid: int) -> bool:
-    """Return whether a process exists, and not only its entry for a parent that has not waited for it."""
+    """Return whether a process exists and is not a zombie."""
     listed = subprocess.run(
         ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
     )
@@ -251,7 +251,7 @@ def test_a_preview_that_takes_too_long_is_ended(machine: CheckedMachine) -> None
     report = machine.doctor("--timeout", "1", "--policy-pack", "mine")
 
     line = only(report, "preview")
-    # What was not seen to succeed is not in order.
+    # A preview that was not seen to succeed is not reported as ok.
     assert (line["level"], report.code) == ("unknown", 1)
     assert line["text"] == "`pulumi preview` runs the program, and did not end within 1 s"
     pack = f"--policy-pack {Path.cwd() / 'mine'} --cwd {machine.project}"

@@ -1,4 +1,4 @@
-"""Broken set-ups: the doctor recognises each, with the line that fixes it and the exit code."""
+"""Broken set-ups: the doctor recognises each set-up, with the correct fix and exit code."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def read_only_key(bench: Bench) -> None:
 
 def no_delete_scope(bench: Bench) -> None:
     bench.key_with(*ALL[:3])
-    # A stack with resources needs it to destroy them, and not for an `up`.
+    # A stack with resources needs this scope to destroy them, but not for an `up`.
     bench.emulator.load([{"name": "web", "template": "nodejs"}])
     bench.machine.state([resource("Container", f"{bench.emulator.account}-web")])
 
@@ -136,7 +136,7 @@ SETUPS: list[tuple[Callable[[Bench], None], str, str, str, tuple[str, ...]]] = [
 
 @dataclass(frozen=True)
 class Setup:
-    """A broken set-up, and the line that recognises it."""
+    """A broken set-up, and the line of the doctor about it."""
 
     break_it: Callable[[Bench], None]
     check: str
@@ -161,7 +161,7 @@ def test_a_broken_setup_is_recognised(setup: Setup, bench: Bench) -> None:
     assert lines, report.checks
     assert setup.fix.format(url=bench.emulator.url) in lines[0]["fix"]
     assert report.code == (setup.level == "problem")
-    # No other check is blamed, no line shows the key, and nothing was changed.
+    # No other check reports an error, no line shows the key, and nothing was changed.
     assert report.levels("problem") == ({setup.check} if setup.level == "problem" else set())
     assert report.levels("warning") <= {setup.check}
     assert bench.emulator.key not in str(report.checks)
@@ -174,6 +174,6 @@ def test_a_healthy_setup_has_no_problem_and_no_warning(machine: CheckedMachine) 
 
     assert report.code == 0
     assert report.levels("problem") | report.levels("warning") == set()
-    # Read requests cannot show these two.
+    # Read requests cannot detect these two.
     assert report.levels("unknown") == {"scopes", "cap"}
     assert [request.operation for request in machine.emulator.requests] == ["containers.list"]

@@ -1,7 +1,7 @@
 """
-Commands on accounts that are read only in part, or differ from the guide: what they print, and how they end.
+The output and exit codes of commands on accounts that are only partly readable or differ from the guide.
 
-Each command of the table runs on each of the accounts, which differ in one reading of the platform.
+Each command in the table runs on each account. The accounts differ in one interpretation of the guide.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ def shop(accounts: Account, monkeypatch: pytest.MonkeyPatch) -> Account:
 
 
 def answer(api: Emulator, path: str) -> dict[str, Any]:
-    """Return what the emulator answers."""
+    """Return the emulator's answer."""
     key = {"Authorization": f"Bearer {api.key}"}
     told: dict[str, Any] = requests.get(f"{api.url}/{path}", headers=key, timeout=60).json()
     return told
 
 
 def whole(_api: Emulator) -> None:
-    """Everything is as in the guide."""
+    """An account as in the guide."""
 
 
 def gap_in_containers(api: Emulator) -> None:
@@ -261,7 +261,7 @@ def test_an_owner_that_is_not_certain_is_not_called_one(shop: Account) -> None:
     assert data["containers"][0]["notes"] == [
         "may not be the container of shop/dev, because a creation time is not known"
     ]
-    # A budget counts them: they may be the stack's.
+    # A budget includes them, because they may belong to the stack.
     assert data["totals"]["stacks"]["shop/dev"]["monthly_price_usd"] == 9.0
 
 
@@ -287,7 +287,7 @@ def test_what_the_list_does_not_say_is_read_from_each_container(shop: Account) -
 
 def test_a_child_is_missing_only_if_two_lists_lack_it(shop: Account) -> None:
     late = {"success": True, "data": {"outgoing": [], "incoming": []}}
-    # The containers are read in the order of the list, and app is the first.
+    # The containers are read in the order of the list, and app comes first.
     shop.emulator.faults.add("connections.list", "answer", body=late, times=2)
 
     assert main([*ACCOUNT, "--children", *FAIL_ON]) == 0
@@ -342,7 +342,7 @@ def test_a_connection_that_is_listed_only_at_its_target_belongs_to_its_source(sh
     assert "1 Connection" in shop.capsys.readouterr().out
     assert "target=sql" in Path("program/__main__.py").read_text(encoding="utf-8")
     shop.emulator.faults.clear()
-    # Without a source it belongs to one of the containers, and no connection is called missing.
+    # Without a source, it may belong to any of the containers, so no connection is reported as missing.
     row = {"id": "elsewhere", "connection_name": "x"}
     shop.emulator.faults.add(
         "connections.list", "answer", body={"data": {"outgoing": [], "incoming": [row]}}, times=None

@@ -78,7 +78,7 @@ def test_children_have_their_stack_too(full: Account) -> None:
 
 
 def test_a_backup_that_is_no_longer_pinned_needs_an_update_and_not_only_a_refresh(full: Account) -> None:
-    # What a refresh leaves: the backup, and that it is not pinned.
+    # The state after a refresh: the backup exists but is not pinned.
     unpinned = full.child("PinnedBackup", "data", "2")
     dev = full.export("dev.json", unpinned, full.child("AllowedIp", "web", "192.0.2.9"))
 
@@ -93,7 +93,7 @@ def test_a_backup_that_is_no_longer_pinned_needs_an_update_and_not_only_a_refres
 def test_the_line_that_adopts_a_child_has_what_identifies_it(full: Account) -> None:
     owned = [full.container(name) for name in ("web", "data", "vpn")]
     full.emulator.drift.allow_ip("web", "192.0.2.100", "db tool", "tcp")
-    # The word is the default of another input.
+    # The value is the default of a different input.
     full.emulator.drift.allow_ip("web", "192.0.2.101", "both")
 
     assert main(["account", "--state", full.export("dev.json", *owned), "--children"]) == 0
@@ -102,7 +102,7 @@ def test_the_line_that_adopts_a_child_has_what_identifies_it(full: Account) -> N
     assert (
         'stacks.AllowedIp("<NAME>", container=<web>, ip_address="198.51.100.7", adopt="if_matching")' in out
     )
-    # Without them, the adoption would open the address for more than before.
+    # Without them, the adoption would allow more for the address than before.
     said = 'ip_address="192.0.2.100", description="db tool", service_type="tcp"'
     assert f'stacks.AllowedIp("<NAME>", container=<web>, {said}, adopt="if_matching")' in out
     assert 'ip_address="192.0.2.101", description="both", adopt="if_matching")' in out
@@ -167,7 +167,7 @@ def test_a_child_of_a_former_container_of_that_name_is_not_that_stacks(full: Acc
     laptop = next(one for one in vpn["children"] if one["description"] == "laptop")
     assert [owner["stack"] for owner in laptop["recreated"]] == ["shop/dev"]
     assert [one["urn"] for one in data["missing"]] == [former["urn"]]
-    # Its container may have been resized or restored, so no command removes it.
+    # The container may have been resized or restored, so no command removes the child.
     assert main(["account", "--state", dev, "--children", "--deletions"]) == 0
     out = full.capsys.readouterr().out
     assert "vpn-clients/phone" in out
@@ -184,7 +184,7 @@ def test_an_interrupted_create_of_a_child_is_named_with_its_stack(full: Account)
         creating("AllowedIp", "web", ip_address="2001:db8::/32"),
         creating("Connection", "web", source=full.id("web"), name="DB"),
         creating("VpnClient", "vpn", name="laptop"),
-        # The state has no number for a backup in progress, so it may be any backup.
+        # The state contains no number for a backup in progress, so it may be any backup.
         creating("PinnedBackup", "data"),
     )
 
@@ -225,7 +225,7 @@ def test_the_time_for_children_is_announced(full: Account) -> None:
 
     [said] = full.capsys.readouterr().err.splitlines()
     assert said.startswith("reading what belongs to 3 containers takes seconds: 9 calls, with a limit of ")
-    # One list, one look at the statistics of backups, and at most three calls a container.
+    # One list, one read of the backup statistics, and at most three calls for each container.
     assert full.emulator.calls() - before == 2 + 9
 
 
@@ -369,7 +369,7 @@ def test_budgets_are_over_stacks_projects_and_the_account(accounts: Account, tmp
 
     assert [(one["budget"], one["passed"], one["action"]) for one in data["limits"]] == [
         ("production", True, "block"),
-        # web, and api once, which two of the project's stacks manage.
+        # web, and api only once, although two of the project's stacks manage it.
         ("shop", False, "block"),
         ("shop/dev, shop", False, "warn"),
         ("all", True, "block"),
@@ -501,7 +501,7 @@ def test_names_are_neither_rows_nor_escape_codes_nor_markup(form: str, accounts:
     gone["urn"] += HOSTILE
     accounts.emulator.load([{"name": "renamed", "template": "nodejs"}])
     state = accounts.export("dev.json", hostile, gone)
-    # The API does not promise what a name can be.
+    # The API does not restrict names.
     accounts.emulator.state.container("renamed").name = HOSTILE
 
     assert main(["account", "--state", state, *([form] if form != "table" else [])]) == 0

@@ -37,7 +37,7 @@ def test_the_command_that_deletes_an_orphan_names_exactly_that_container() -> No
     assert adoption == SCAFFOLD
 
     words = shlex.split(command)
-    # The key is no argument of a process: printf is a part of the shell.
+    # The key is not an argument of a process: printf is built into the shell.
     assert words[:3] == ["printf", "Authorization: Bearer %s", "$STACKS_API_KEY"]
     assert words[3:-1] == ["|", "curl", "-fsS", "-X", "DELETE", "-H", "@-"]
     assert words[-1] == (

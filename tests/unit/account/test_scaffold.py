@@ -1,4 +1,4 @@
-"""`stacks-pulumi scaffold` on an account of the emulator; `tests/engine/test_account.py` runs what it writes."""
+"""`stacks-pulumi scaffold` on an emulated account; `tests/engine/test_account.py` runs the written program."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def calls(source: str) -> dict[tuple[str, str], dict[str, str]]:
 def test_a_program_declares_everything_that_can_be_adopted(
     language: Language, full: Account, tmp_path: Path, golden: Golden
 ) -> None:
-    # Another file does not prevent it.
+    # A different file does not prevent the import.
     (tmp_path / "README.md").touch()
     words = ["--owned", "--out", str(tmp_path), "--language", language, "--project", "shop"]
 
@@ -108,7 +108,7 @@ def test_a_python_program_is_formatted_and_typed(full: Account, tmp_path: Path) 
     ):
         done = subprocess.run(
             [sys.executable, "-m", *command, "__main__.py"],
-            # Outside of this checkout, as a user's program is.
+            # Outside this checkout, like a user's program.
             cwd=tmp_path / "shop",
             capture_output=True,
             text=True,
@@ -123,7 +123,7 @@ def test_a_name_that_yaml_reads_as_a_number_is_quoted(name: str) -> None:
         planned(Container(id="u", name=name, template="nodejs", status="running")), "yaml", "x", "u"
     )["Pulumi.yaml"]
 
-    if name != "1.5":  # which no container can be named
+    if name != "1.5":  # names that no container can have
         assert len(re.findall(f"(?m)^ +name: [\"']{name}[\"']$", text)) == 2
         assert len(re.findall(f"(?m)^  [\"']{name}[\"']:$", text)) == 1
 
@@ -134,7 +134,7 @@ def test_containers_are_chosen_by_name(full: Account, tmp_path: Path) -> None:
 
     found = calls((tmp_path / "shop" / "__main__.py").read_text(encoding="utf-8"))
     assert [name for kind, name in found if kind == "Container"] == ["data", "web"]
-    # The program uses the id of a connection's target that it does not declare.
+    # The program uses the id of a connection's target, which it does not declare.
     assert found["Connection", "web-to-1st"]["target"] == repr(full.id("1st"))
 
 
@@ -193,7 +193,7 @@ def test_the_requirements_are_those_of_the_installed_package(full: Account, tmp_
     wheel = f"stacks_pulumi-{stacks_pulumi.__version__}-py3-none-any.whl"
     text = (tmp_path / "shop/requirements.txt").read_text(encoding="utf-8")
     assert text == f"# {wheel}.sha256 has its SHA-256.\n./{wheel}\n"
-    # Nothing is left to write: all of it is there.
+    # Nothing is left to write, because everything exists.
     lock = (tmp_path / "shop/requirements.lock").read_text(encoding="utf-8")
     assert required(tmp_path / "shop", {}).files == {"requirements.lock": lock}
 
@@ -228,7 +228,7 @@ def test_an_unwritable_folder_is_reported_first(
     (full.folder / "file").touch()
     (full.folder / "locked").mkdir()
     before = full.emulator.calls()
-    # A test may run as root, which can write everywhere.
+    # A test may run as root, who can write everywhere.
     monkeypatch.setattr(os, "access", lambda path, _mode: Path(path).name != "locked")
 
     assert main(["scaffold", "--owned", "--out", str(full.folder / out)]) == 1
@@ -264,7 +264,7 @@ def test_a_list_with_a_row_that_cannot_be_read_is_left_out(full: Account, tmp_pa
     assert '"laptop"' in (folder / "__main__.py").read_text(encoding="utf-8")
 
 
-# --- what a stack owns ---
+# --- objects that a stack owns ---
 
 
 def scaffolded(accounts: Account, *states: str, code: int = 0) -> str:
@@ -288,7 +288,7 @@ def test_what_a_stack_owns_is_left_out_with_its_owner(full: Account) -> None:
     assert ("Container", "web") in found
     assert ("Container", "data") not in found
     assert [name for kind, name in found if kind == "AllowedIp"] == ["web-2001-db8-32"]
-    # A connection to what another stack owns has its id.
+    # A connection to a container of another stack uses the container's id.
     assert found["Connection", "web-to-data"]["target"] == repr(full.id("data"))
 
 
@@ -325,7 +325,7 @@ def test_nothing_is_taken_over_if_a_stack_cannot_be_read(full: Account) -> None:
 def test_the_next_steps_make_a_stack_that_does_not_exist(
     full: Account, project: str, stacks: tuple[str, ...], name: str
 ) -> None:
-    """In a stack that exists, the new program would delete what that stack has."""
+    """In an existing stack, the new program would delete the stack's resources."""
     exports = [full.export(f"{stack}.json", full.container("data", stack)) for stack in stacks]
     words = [word for export in exports for word in ("--state", export)]
 
@@ -347,7 +347,7 @@ def test_the_reasons_begin_with_what_no_stack_owns(accounts: Account) -> None:
 
 
 def lists_without_data(full: Account, times: int | None) -> None:
-    """Let the next lists of containers, or all of them, lack one."""
+    """Make the next lists of containers, or all of them, lack one container."""
     key = {"Authorization": f"Bearer {full.emulator.key}"}
     told = requests.get(f"{full.emulator.url}/containers", headers=key, timeout=60).json()
     told["data"] = [one for one in told["data"] if one["name"] != "data"]
@@ -516,7 +516,7 @@ def test_a_child_that_an_up_would_change_or_refuse_is_left_out(has: dict[str, An
 
 
 def test_what_belongs_to_a_container_that_is_stopped_is_declared() -> None:
-    """The provider adopts it as it is: only a new one needs a container that runs."""
+    """The provider adopts an existing child as it is: only a new child needs a running container."""
     has = {
         "connections": (Connection(id="1", name="db", target_name="halted"),),
         "vpn_clients": (VpnClient(name="laptop"),),
@@ -541,7 +541,7 @@ def test_what_may_hold_data_is_protected_and_said_to_be_closed(template: str) ->
 
     [declared] = planned(running(template=template, plan=None, external_access=False)).declared
 
-    # What the policies `protect-data` and `no-public-database` ask of it.
+    # The requirements of the policies `protect-data` and `no-public-database`.
     assert (declared.protect, declared.inputs.get("external_access")) == (
         has_data,
         False if has_data else None,

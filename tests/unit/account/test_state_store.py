@@ -1,4 +1,4 @@
-"""`stacks-pulumi account` with states that it reads itself. The command `pulumi` is there only where it is needed."""
+"""`stacks-pulumi account` with states that it reads itself. The command `pulumi` exists only in tests that need it."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def states(tmp_path: Path, accounts: Account, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.fixture
 def pulumi(tmp_path: Path) -> Callable[[str, str], None]:
-    """Let the command `pulumi` print a list, and an export for each stack."""
+    """Make the command `pulumi` print a list, and an export for each stack."""
 
     def make(stacks: str, export: str) -> None:
         (tmp_path / "bin").mkdir()
@@ -81,7 +81,7 @@ def test_states_are_read_without_the_command(accounts: Account, states: States) 
     load(accounts, "web", "api", "old", "alone")
     states.stack("shop", accounts.container("web"))
     states.stack("blog", accounts.container("api", project="blog"), name="dev.json.gz")
-    # The engine takes the later one of two compressions.
+    # The engine uses the newer of two compressed files.
     before = states.stack("twice", accounts.container("alone", project="twice"))
     os.utime(before, (1, 1))
     states.stack("twice", accounts.container("old", project="twice"), name="dev.json.gz")
@@ -174,7 +174,7 @@ def test_a_state_that_is_not_understood_is_exported_by_the_command(
 def test_another_layout_is_left_to_the_command(
     accounts: Account, states: States, pulumi: Callable[[str, str], None], meta: bytes | None, why: str
 ) -> None:
-    """Without a look at the locks, an operation that had not ended may be running."""
+    """Without a read of the locks, an unfinished operation may still be running."""
     load(accounts, "web")
     (states.root / "meta.yaml").unlink()
     if meta is not None:
@@ -230,7 +230,7 @@ def test_many_stacks_are_announced_and_read_within_a_limit(
         ),
         ("azblob://states?localemu=true", "its address has the option 'localemu', which is not known here"),
         ("postgres://db.example.com/x?table=it%20s", "the name of its table needs quotes"),
-        # Of its password, nothing is shown.
+        # No part of its password is shown.
         ("postgres://ann:100%hunter@db.example.com/x", state_store.MALFORMED),
         ("postgres://ann:hunter?2@db.example.com/x", state_store.MALFORMED),
         ("postgres://db.example.com/x?hostaddr=192.0.2.1", state_store.MALFORMED),
@@ -291,7 +291,7 @@ def test_the_backend_is_found_as_the_engine_finds_it(tmp_path: Path, monkeypatch
 def test_a_list_on_postgresql_has_one_reader(
     url: str, given: str | None, parallel: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With more, `stack ls` waited forever from four stacks on."""
+    """With more readers, `stack ls` waited forever with four or more stacks."""
     executable(tmp_path / "bin" / "pulumi", '#!/bin/sh\necho "$PULUMI_DIY_BACKEND_PARALLEL"\n')
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setenv("PULUMI_BACKEND_URL", url)

@@ -1,4 +1,4 @@
-"""Exports that the engine wrote, of this version and of earlier ones."""
+"""Exports from the engine, with states of this version and of earlier ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_the_state_of_every_version_is_read(version: str) -> None:
 
     assert (state.name, state.project, state.ref) == ("tests/dev", "tests", "dev")
     kinds = Counter(one.kind for one in state.managed)
-    # BackupRestore and SshCertificate are no objects of the account.
+    # BackupRestore and SshCertificate are not objects of the account.
     assert set(kinds) == {"AllowedIp", "Connection", "Container", "PinnedBackup", "VpnClient"}
     for one in state.managed:
         assert one.base_url == URL
@@ -53,7 +53,7 @@ def test_the_state_of_subclasses_is_read() -> None:
 def test_a_stack_has_one_name_in_every_folder(ref: str, name: str) -> None:
     full, empty = (read_export(text, ref, "shop") for text in (export(container()), b'{"deployment": {}}'))
 
-    # The backend leaves out the project of the folder in which it is asked.
+    # The backend leaves out the project's name in the project's own folder.
     assert (full.name, full.project, full.ref) == (name, "shop", ref)
     assert (empty.name, empty.project, empty.ref) == (name, "shop", ref)
 

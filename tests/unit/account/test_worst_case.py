@@ -1,4 +1,4 @@
-"""What the account command does not know counts as the worst case, also where two sources differ."""
+"""For unknown facts, the account command assumes the worst case, including facts on which two sources differ."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_snapshot_is_not_replaced_by_what_a_limit_refuses(command: str, accoun
 
     assert then.read_bytes() == saved
     assert "was not written: a limit is exceeded" in accounts.capsys.readouterr().err
-    # To accept it, leave the limit out.
+    # To accept an unknown value, leave the limit out.
     assert main([command, *options, "--save", str(then)]) == 0
     assert main(refused) == 0
 
@@ -57,7 +57,7 @@ def test_a_budget_over_what_was_left_out_has_no_upper_bound(accounts: Account, t
     assert limits(data) == {"shop/prod": False, "shop/dev": True, "all": True}
     assert "shop/prod are in another account" in data["limits"][0]["text"]
     assert data["other_accounts"][0]["certain"] is True
-    # It is certain that it is another account, so `--fail-on` does not concern it.
+    # It is certainly a different account, so `--fail-on` does not apply to it.
     accounts.report(mine, other, "--fail-on", "orphans,double,missing")
 
 
@@ -76,7 +76,7 @@ def test_a_container_that_may_be_a_stacks_counts_in_its_budget(accounts: Account
 def test_fail_on_fails_where_the_account_of_a_resource_is_not_known(listed: bool, accounts: Account) -> None:
     if listed:
         accounts.emulator.load([{"name": "web", "template": "nodejs"}])
-    # Another spelling of the address, perhaps.
+    # This may be a different spelling of the address.
     gone = accounts.container("gone", created_at=OLD, **OF_PROVIDER)
     state = accounts.export("dev.json", provider("https://api.other.example/api/v1"), gone)
 
@@ -171,7 +171,7 @@ def test_the_higher_of_the_listed_and_the_declared_price_counts(accounts: Accoun
     assert {one["name"]: (one["price"]["low"], one["price"]["high"]) for one in data["containers"]} == {
         "listed": ("10.00", "10.00"),
         "declared": ("10.00", "10.00"),
-        # The state says $4, and the platform has a size that fits no tier.
+        # The state implies $4, but the platform lists a size that fits no tier.
         "unsized": ("4.00", "9.00"),
     }
 
@@ -202,7 +202,7 @@ def preview(folder: Path, *steps: dict[str, Any], **more: Any) -> str:
 
 @pytest.fixture
 def three(accounts: Account) -> Account:
-    """An account with a container of shop/dev, one of blog/prod and one of no stack: $12."""
+    """An account with three containers for $12: one of shop/dev, one of blog/prod, and one of no stack."""
     accounts.emulator.load([{"name": name, "template": "nodejs"} for name in ("web", "blog", "alone")])
     accounts.export("blog.json", accounts.container("blog", "prod", "blog"))
     accounts.export("dev.json", accounts.container("web"))
@@ -210,7 +210,7 @@ def three(accounts: Account) -> Account:
 
 
 def planned(data: dict[str, Any]) -> tuple[str, str]:
-    """The price after the change: of the account, and of the stack."""
+    """Return the prices of the account and of the stack after the change."""
     after = data["after"]
     return after["account"]["price"]["high"], after["stacks"]["shop/dev"]["price"]["high"]
 
@@ -223,14 +223,14 @@ def planned(data: dict[str, Any]) -> tuple[str, str]:
         ([("delete", "web", "basic", None)], "8.00", "0.00"),
         ([("replace", "web", "basic", "premium")], "18.00", "10.00"),
         ([("replace", "web", "basic", "micro")], "9.00", "1.00"),
-        # The state says it is this stack's, but the account shows another owner, or none.
+        # The state assigns it to this stack, but the account shows another owner or no owner.
         ([("delete", "blog", "basic", None)], "12.00", "4.00"),
         ([("delete", "alone", "basic", None)], "12.00", "4.00"),
         # Names are unique in an account: this container is adopted, or the create fails.
         ([("create", "alone", None, "basic")], "12.00", "8.00"),
         ([("create", "alone", None, "premium")], "18.00", "14.00"),
-        # Another resource has it: the new one may be in another account, or a name in another case is another one.
-        # Or the existing one is adopted, so it counts for this stack too.
+        # Another resource has this name: the new container may be in a different account, or names may be
+        # case-sensitive. Or the existing container is adopted, so it also counts for this stack.
         ([("create", "blog", None, "basic")], "16.00", "12.00"),
         ([("create", "ALONE", None, "basic")], "16.00", "12.00"),
         ([("update", "web", "basic", "micro")], "12.00", "4.00"),
@@ -311,7 +311,7 @@ def test_what_a_stack_takes_over_is_no_increase_of_its_budget(three: Account, tm
     )
     given = [dev, str(tmp_path / "blog.json"), "--budgets", file, "--after"]
 
-    # That of no stack; one that another stack has is new for this one.
+    # The container of no stack. A container of another stack is new for this stack.
     for name, passed in (("alone", True), ("blog", False)):
         made = preview(tmp_path, step("create", name, None, "basic"))
         data = three.report(*given, made, code=0 if passed else 2)

@@ -1,4 +1,4 @@
-"""What is hidden in the answers of the server."""
+"""The secrets that the server hides in its answers."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_secrets_of_the_environment_the_settings_and_the_state_are_hidden(secret
     }
     assert "hunter" not in repr(secrets)
     for text in (PASSWORD.replace("/", "\\/"), PASSWORD.replace("/", "\\\\/")):
-        # Some languages write a slash so in JSON, and in JSON within JSON.
+        # Some languages escape a slash in JSON, and in JSON within JSON.
         assert secrets.masked(text) == "[secret]"
     secrets.add(['quo"ted'])
     assert secrets.masked(json.dumps(json.dumps('quo"ted'))) == r'"\"[secret]\""'
@@ -104,7 +104,7 @@ def test_secrets_of_the_environment_the_settings_and_the_state_are_hidden(secret
             '{"api":"https://a.example/v1","db":"postgres://u:abc123@h"}',
             '{"api":"https://a.example/v1","db":"postgres://u:[secret]@h"}',
         ),
-        # Some languages write a slash so in JSON.
+        # Some languages escape a slash in JSON.
         (r'{"url":"redis:\/\/:abc@c"}', r'{"url":"redis:\/\/:[secret]@c"}'),
         (r"{\"url\":\"redis:\\\/\\\/:abc@c\"}", r"{\"url\":\"redis:\\\/\\\/:[secret]@c\"}"),
         ("http://a/:abc@b,redis://:abc@c", "http://a/:abc@b,redis://:[secret]@c"),
@@ -116,7 +116,7 @@ def test_what_looks_like_a_secret_in_a_log_is_hidden(secrets: Secrets, line: str
 
 
 def test_a_known_secret_does_not_hide_where_another_one_is(secrets: Secrets) -> None:
-    """All keys of a kind have the same first line, and a password may be a word."""
+    """All keys of one kind have the same first line, and a password may be a normal word."""
     head, end = (f"-----{word} OPENSSH PRIVATE KEY-----" for word in ("BEGIN", "END"))
     secrets.add([f"{head}\nknown\n{end}\n", "password", "postgres"])
 
@@ -131,7 +131,7 @@ def test_a_known_secret_does_not_hide_where_another_one_is(secrets: Secrets) -> 
 def test_a_secret_is_hidden_while_another_call_adds_secrets(
     secrets: Secrets, monkeypatch: pytest.MonkeyPatch, other: str
 ) -> None:
-    """Calls are answered in threads, and a pattern of many secrets takes time to make."""
+    """Calls are answered in threads, and the compilation of a pattern with many secrets takes time."""
     making, may_end = threading.Event(), threading.Event()
 
     def slowly(text: str, compiled: Callable[[str], re.Pattern[str]] = re.compile) -> re.Pattern[str]:
@@ -154,14 +154,14 @@ def test_a_secret_is_hidden_while_another_call_adds_secrets(
 
 
 def test_only_the_end_of_a_very_long_log_is_read(secrets: Secrets) -> None:
-    """A container could print megabytes: to look for secrets in them would keep the server busy."""
+    """A container could print megabytes, and a search for secrets in them would keep the server busy."""
     shown = secrets.masked_log("first " + "x" * 300_000 + " " + "y" * 200_000 + "\nDB_PASSWORD=abc123 last")
 
     assert shown == "y" * 200_000 + "\nDB_PASSWORD=[secret] last"
 
 
 def test_a_secret_that_is_nested_too_deeply_is_refused_by_name(secrets: Secrets) -> None:
-    """A secret is a text of JSON in the export: the depth of the export does not show its own."""
+    """A secret is JSON text in the export, so the depth of the export does not include the depth of the secret."""
     deep = {SIGNATURE: "1b47061264138c4ac30d75fd1eb44270", "plaintext": "[" * 5_000 + "]" * 5_000}
     export = {"deployment": {"resources": [{"outputs": {"deep": deep}}]}}
     with pytest.raises(InputError, match="remove it from the state"):

@@ -1,4 +1,4 @@
-"""Programs of an agent: what is allowed, and hostile ones, each refused with the rule that it breaks."""
+"""An agent's programs: allowed parts, and hostile programs, each of which is refused with the rule that it breaks."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_hostile_program_is_refused_with_its_rule(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["database", "joined"])
 def test_no_name_is_that_of_a_setting(name: str) -> None:
-    """The language host takes the setting, which may be a secret, and not what the program has under this name."""
+    """The language host would use the setting, which may be a secret, instead of the program's variable."""
     check(SHOP, {"tests:other", "stacks:apiKey"})
 
     with pytest.raises(ProgramError, match=f"{name}: a setting of the stack's configuration has this name"):

@@ -1,4 +1,4 @@
-"""The server without an engine: what a client sees, how errors look, and the audit log."""
+"""The server without an engine: the view of a client, the form of errors, and the audit log."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ RECORD = "20261128-000000-00000000"
 
 @pytest.fixture
 def talk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[dict[str, Any]]]:
-    """Let a client talk to a server whose stack cannot be read; return the lines of its audit log."""
+    """Connect a client to a server whose stack cannot be read; return the lines of the audit log."""
     folder, project = tmp_path / "desk", tmp_path / "project"
     folder.mkdir()
     project.mkdir()
-    # No broker answers there, and no command is found.
+    # No broker answers at this address, and no command is found.
     broker = Broker("http://127.0.0.1:9/api/v1", "sk_stacks_57ac6b0c" + "0" * 56)
     monkeypatch.setenv("PATH", str(project))
     monkeypatch.setattr(Desk, "_monthly", lambda _desk, _api: catalog.monthly_price)
@@ -64,7 +64,7 @@ def talk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[
 
 
 async def called(client: Client, tool: str, **arguments: Any) -> Any:
-    """Call a tool; return its result, or the text of its error."""
+    """Call a tool; return its result or the text of its error."""
     result = await client.call_tool(tool, arguments)
     (content,) = result.content
     text = cast("Any", content).text
@@ -186,7 +186,7 @@ def test_an_answer_has_no_key(talk: Callable[..., Any]) -> None:
 
 
 def test_a_guess_is_not_told_from_a_secret(talk: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """What repeats the words of the client does not hide secrets in them, or a list of guesses would find one."""
+    """Known secrets are not hidden in repeated input of the client. Otherwise a list of guesses could find a secret."""
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "battery staple")
 
     async def story(client: Client) -> None:
@@ -248,7 +248,7 @@ def test_a_few_lines_of_a_log_do_not_have_the_middle_of_a_key(
             connections=SimpleNamespace(list=lambda _id: Connections(outgoing=Listing(connected))),
         )
 
-    # That of the stack is known by its id, also if the list does not name its target.
+    # The stack's connection is identified by its id, even if the list does not name its target.
     connected = [Connection(id="1", target_name="cache"), Connection(id="link")]
     urn, kind = "urn:pulumi:dev::shop::{0}::{1}", "stacks:index:{0}"
     created = ["2026-11-28T10:00:00Z"]
@@ -274,7 +274,7 @@ def test_a_few_lines_of_a_log_do_not_have_the_middle_of_a_key(
         for lines, text in ((1, "ready"), (2, "[secret]\nready"), (500, "started\n[secret]\nready")):
             answer = await called(client, "get_logs", resource="web", lines=lines)
             assert answer["log"] == text
-        # A connection brings the password of its target into the container, also one that only the platform knows.
+        # A connection adds its target's password to the container, even if only the platform knows the connection.
         log.append("web-password db-password a-cache-password other-password")
         answer = await called(client, "get_logs", resource="web", lines=1)
         assert answer["log"] == "[secret] [secret] [secret] other-password"
@@ -285,7 +285,7 @@ def test_a_few_lines_of_a_log_do_not_have_the_middle_of_a_key(
             assert "the log of 'web' is not shown" in text
             assert text.endswith("[not-found]")
             connected.pop()
-        # It was deleted, and another one has its name.
+        # The container was deleted, and another container has its name.
         created[0] = "2026-11-28T11:00:00Z"
         for tool in ("get_logs", "get_metrics"):
             text = await called(client, tool, resource="web")
@@ -296,7 +296,7 @@ def test_a_few_lines_of_a_log_do_not_have_the_middle_of_a_key(
 
 
 def test_few_calls_read_at_the_same_time(talk: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each may start an engine: a client that sends many calls together would fill the memory."""
+    """Each call may start an engine, so many parallel calls of a client could fill the memory."""
     running: list[int] = []
     most = 0
     full, too_many = threading.Event(), threading.Event()
@@ -328,7 +328,7 @@ def test_few_calls_read_at_the_same_time(talk: Callable[..., Any], monkeypatch: 
 def test_two_servers_do_not_apply_to_one_project_at_the_same_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each writes the project's file, so the engine of one stack would run the program of the other."""
+    """Each server writes the project's file, so the engine of one stack could run the program of the other stack."""
     (tmp_path / "Pulumi.yaml").write_text("name: shop\nruntime: yaml\n", encoding="utf-8")
     record = "20261128-000000-00000000"
     for stack in "12":
@@ -432,7 +432,7 @@ def test_the_audit_log_says_what_was_called_and_how_it_ended(
 
 
 def test_what_is_no_call_is_not_in_the_audit_log(tmp_path: Path) -> None:
-    """A notification has no answer, and no tool gets it: a line on it would name an update that never was."""
+    """A notification has no answer and calls no tool. A line about it would report an update that did not happen."""
     file = tmp_path / "audit.jsonl"
     audit = Audit(file)
     context: Any = SimpleNamespace(
@@ -462,7 +462,7 @@ def test_only_an_apply_begins_in_the_audit_log(talk: Callable[..., Any]) -> None
         ("needs_approval", [], [], "changed", "the stack has changed since the plan was made"),
         ("needs_approval", ["too much"], [], "as planned", "it needs an approval"),
         ("needs_approval", ["too much"], ["ann"], "changed", "gate apply"),
-        # What a rule refuses, a budget does not allow; what was begun with a grant goes on.
+        # A budget does not allow a change that a rule refuses; a change that has begun with a grant continues.
         ("refused", [], [], "as planned", "it is refused"),
         ("refused", [], ["ann"], "changed", "gate apply"),
         ("free", None, [], "as planned", "gate apply"),
@@ -517,7 +517,7 @@ def test_a_record_is_applied_by_the_budget_or_by_a_signed_change(
 def test_the_program_of_a_record_becomes_the_projects_unless_the_broker_refuses_it(
     talk: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: int, said: str
 ) -> None:
-    """The record's program is JSON with each value on its line, and that is longer than what the agent has sent."""
+    """The record's program is JSON with one value per line, which is longer than the agent's text."""
     program = {"resources": {}, "outputs": {"x": [[[[[1] * 400] * 11]]], "y": 0.1234567890123456}}
     folder, file = tmp_path / "desk" / RECORD, tmp_path / "project" / "Pulumi.yaml"
     file.write_text("name: shop\nruntime: yaml\nresources: {}\n", encoding="utf-8")

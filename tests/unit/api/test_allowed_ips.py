@@ -118,14 +118,14 @@ OWN = "203.0.113.45"
 @pytest.mark.parametrize(
     ("entries", "automatic"),
     [
-        # The guide's text, also that of another machine.
+        # The guide's description, including one for another machine's address.
         ({OWN: "Your IP (Auto-added)", "192.0.2.1": "your ip (auto-added) ", "192.0.2.2": "Office"}, "TTF"),
-        # Another text: the caller's address shows it.
+        # A different description: the caller's address identifies the entry.
         ({OWN: "Added automatically", "192.0.2.1": "Added automatically", "192.0.2.2": "Office"}, "TTF"),
         ({OWN: None, "192.0.2.1": None}, "T?"),
-        # The caller's own rule does not show how the platform describes one.
+        # The caller's own rule does not reveal the platform's description.
         ({OWN: "Custom IP", "192.0.2.1": "Custom IP", "192.0.2.2": "Added automatically"}, "TF?"),
-        # Nothing shows which one the platform has added.
+        # No fact shows which entry the platform has added.
         ({"192.0.2.1": "Added automatically", "192.0.2.2": "Custom IP"}, "?F"),
     ],
 )

@@ -1,8 +1,8 @@
 """
-Whatever the API answers to a create and to the looks after it, nothing that was made is lost.
+Whatever the API answers to a create and to the following reads, no new object is lost.
 
-The emulator carries out each request; then its answers are changed: cut, emptied, wrapped, with other ids, words and
-times. The client returns the object that was made, or its error says that the outcome is unknown, or names the object.
+The emulator performs each request. Then its answer is changed: cut, emptied, wrapped, or with different ids, words and
+times. The client returns the new object, or its error names the object or states that the outcome is unknown.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def objects(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def _each(names: set[str], values: list[Any]) -> Change:
-    """Return what gives fields of these names another value, most of the time."""
+    """Return a function that changes most fields with these names."""
 
     def change(body: Any, chance: Random) -> Any:
         for one in objects(body):
@@ -118,7 +118,7 @@ class World:
     Attributes:
         changes: The names of the changes; each answer gets one of them.
         share: The share of the answers that are changed.
-        chance: For what is random.
+        chance: The source of random values.
     """
 
     changes: list[str]
@@ -167,14 +167,14 @@ class World:
     def _changed(self, call: Call[Any], status: int, content: bytes) -> tuple[int, bytes]:
         name = self.chance.choice(self.changes)
         if name == "other ids" and call.endpoint.method == "GET":
-            return status, content  # what a list shows is the truth
+            return status, content  # the lists show the true state
         if name in WHOLE:
             return WHOLE[name]
         changed = CHANGES[name](copy.deepcopy(json.loads(content)), self.chance)
         return status, json.dumps(changed).encode()
 
     def made(self) -> set[str]:
-        """Return the ids of what the account has besides what it had first."""
+        """Return the ids of new objects in the account."""
         state = self.emulator.state
         return {
             *(one.id for one in state.containers.values() if one.name not in {"app", "sql", "vpn"}),
@@ -216,8 +216,8 @@ def test_whatever_is_answered_nothing_that_was_made_is_lost(
 
     made = world.made()
     if error is None:
-        # The guide gives the ids of connections and addresses no form, so one that is another's cannot be refused. They
-        # are not billed.
+        # The guide does not define the form of connection and address ids, so another object's id cannot be refused.
+        # These objects are not billed.
         others = made - {known} if act == "a container" or known in made else set(sorted(made)[1:])
         assert all(any(id_ in text for text in world.named) for id_ in others), (known, others)
     else:

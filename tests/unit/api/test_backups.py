@@ -90,7 +90,7 @@ def test_a_pin_is_retried_after_a_lost_response_and_a_restore_is_not(
 
 
 class Store:
-    """A fake API: a requested backup is listed after a delay, and complete after another one."""
+    """A fake API: a requested backup is listed after a delay, and complete after a second delay."""
 
     def __init__(self, clock: FakeClock, *, shows_after: float = 1.5, done_after: float = 6.0) -> None:
         self.clock = clock
@@ -139,7 +139,7 @@ def test_start_finds_the_backup_that_the_answer_does_not_name(clock: FakeClock) 
 
 
 def test_an_id_in_the_answer_shows_nothing(clock: FakeClock) -> None:
-    """The guide's answer has none, so it may be that of a job."""
+    """The guide's answer contains no id, so an id in an answer may be the id of a job."""
     lists: list[Reply] = [data([entry(10)]), data([entry(10)]), data([entry(10), entry(11)])]
     script = Script(backups__list=lists, backups__trigger=data({"id": 10, "backup_id": 10}, 202))
 
@@ -161,7 +161,7 @@ def test_a_field_that_no_list_shows_readably_does_not_hide_the_new_backup(clock:
 
 
 def test_a_backup_that_is_older_than_the_request_is_not_the_result(clock: FakeClock) -> None:
-    """The list before the request was behind, and a list after it shows a backup of some seconds ago."""
+    """The list before the request was outdated, and a list after it shows a backup that is some seconds old."""
     now = clock.wall()
     lists = [[], [entry(1, created_at=as_time(now - 8))], [entry(2, created_at=as_time(now + 1))]]
     script = Script(backups__list=[data(rows) for rows in lists], backups__trigger=data({}, 202))

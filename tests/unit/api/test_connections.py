@@ -201,7 +201,7 @@ def test_find_raises_if_a_list_that_lacks_the_connection_is_incomplete(clock: Fa
 
 
 def test_two_looks_come_before_a_repeat_and_a_late_twin_of_ours_is_removed(clock: FakeClock) -> None:
-    """The list lags for five seconds, so the repeat makes a second connection: both times are of our requests."""
+    """The list lags by five seconds, so the repeat creates a second connection; both have times of our requests."""
     began, now = clock.now(), as_time(clock.wall())
     twins = [{**entry(id, "main", "db"), "created_at": now} for id in "cd"]
     repeated: list[object] = []

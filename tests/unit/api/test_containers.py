@@ -377,7 +377,7 @@ def test_a_name_taken_after_the_shared_look_is_an_error(clock: FakeClock) -> Non
 
 
 def dated(script: Script, clock: FakeClock) -> ContainersApi:
-    """Return the containers' client; the dates of answers are right."""
+    """Return the containers' client; the Date headers of answers are correct."""
     return ContainersApi(chain(script, clock), clock, lambda: 0.0, server_now=clock.wall)
 
 
@@ -411,7 +411,7 @@ def test_an_answer_without_an_id_is_resolved_by_a_creation_time_of_our_request(c
 def test_what_no_time_shows_as_ours_is_refused_by_name_and_not_sent_again(
     clock: FakeClock, created: int | None
 ) -> None:
-    """Its creation time is missing, or by another clock: it may be another stack's."""
+    """The creation time is missing or from a different clock, so the container may belong to another stack."""
     row = booting(None if created is None else clock.wall() + created)
     script = Script(containers__list=[listed(), data([row])], containers__create=refusal(502))
 
@@ -425,7 +425,7 @@ def test_what_no_time_shows_as_ours_is_refused_by_name_and_not_sent_again(
 def test_a_container_that_is_older_than_the_request_is_not_its_result(
     *, clock: FakeClock, status: str, is_lost: bool
 ) -> None:
-    """Another client has created it some seconds before, and the list before the request was behind."""
+    """Another client created it some seconds earlier, and the list before the request was outdated."""
     row = booting(clock.wall() - 30, status=status)
     script = Script(
         containers__list=[listed(), data([row])],
@@ -455,7 +455,7 @@ def test_an_unlisted_container_is_looked_up_by_its_id(clock: FakeClock) -> None:
 
     with pytest.raises(errors.VanishedError):
         containers(script, clock).feed.wait(RUNS, "a", deadline=clock.now() + 60)
-    # One look that sees it, and two further apart than the lag that do not.
+    # One read that finds it, and two reads, further apart than the lag, that do not find it.
     assert script.operations.count("containers.status") == 3
 
 

@@ -1,4 +1,4 @@
-"""Which container is ours, which is gone, and what an error of a create request means."""
+"""Which container is ours, which container is gone, and what does an error of a create request mean?"""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def later(clock: FakeClock, seconds: float, *rows: dict[str, Any]) -> Callable[[
 
 @pytest.mark.parametrize("behind", [0.5, 5, 20, 60, 110])
 def test_a_lost_create_is_recognised_although_the_list_is_behind(clock: FakeClock, behind: float) -> None:
-    """The request is sent again, and the platform's uniqueness says that the first one was carried out."""
+    """The request is repeated. Names are unique, so a refusal proves that the first request took effect."""
     created = as_time(clock.wall())
     script = Script(
         containers__create=[LOST, refusal(409, "Name already in use")],
@@ -58,7 +58,7 @@ def test_a_lost_create_is_recognised_although_the_list_is_behind(clock: FakeCloc
 
 
 def counting(clock: FakeClock, new: dict[str, Any]) -> Callable[[Any], Answer]:
-    """Return a list that shows a row after ten seconds, and whose count is always above its rows."""
+    """Return a list that shows a row after ten seconds, and whose count is always higher than its number of rows."""
     shows = clock.now() + 10
 
     def answer(_call: Any) -> Answer:
@@ -114,7 +114,7 @@ def test_a_name_that_is_taken_after_a_lost_create_is_an_unknown_outcome(clock: F
 
 @pytest.mark.parametrize("name", ["acme-web", "web-x7f3", "we", None])
 def test_a_platform_that_changes_names_is_refused_by_name(clock: FakeClock, name: str | None) -> None:
-    """The repeat is refused, and no list shows a container of the name: nothing is bound, and nothing is deleted."""
+    """The repeated request is refused, and no list shows the name: no container is bound or deleted."""
     appears = {**row(created_at=as_time(clock.wall())), "id": "usr-1-other", "name": name}
     script = Script(
         containers__create=[LOST, refusal(409, "Name already in use")],
@@ -187,7 +187,7 @@ def test_creation_times_may_come_from_another_clock_than_dates(clock: FakeClock,
 @pytest.mark.parametrize(
     ("answer", "listed"),
     [
-        ({"status": "running"}, []),  # it has had the time to boot
+        ({"status": "running"}, []),  # it has had enough time to boot
         ({}, [{**row(), "name": "other"}]),
     ],
 )
@@ -313,7 +313,7 @@ def test_a_name_that_is_taken_by_what_no_list_shows_may_be_a_container_that_is_n
 
 
 def test_a_new_container_that_its_address_does_not_have_is_refused_by_name(clock: FakeClock) -> None:
-    """It is in the state, and nothing is sent again: the next `up` goes on."""
+    """The container is in the state, and no request is repeated: the next `up` continues."""
     script = Script(
         containers__create=data({"id": "usr-1-web", "createdAt": as_time(NOW)}, 202),
         containers__list=[data([]), data([row()])],

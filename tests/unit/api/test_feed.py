@@ -31,7 +31,7 @@ def test_callers_at_the_same_time_share_a_call(
     assert {container.id for container in found} == {"a"}
     assert (
         len(account.looks) <= 2
-    )  # one that the first caller began immediately, one for all callers that came during it
+    )  # one call that the first caller began immediately, and one call for all callers that came during it
 
 
 def test_a_snapshot_is_never_older_than_its_caller(

@@ -67,12 +67,12 @@ def test_twenty_four_creates_cost_few_calls_and_little_time(
 def test_a_wait_ignores_a_list_that_began_before_it(
     feed: Feed[Container], account: ChangingAccount, clock: FakeClock
 ) -> None:
-    # "a" runs from the start; the job of "b" stops it after the wait began, so "b" must not be seen as running.
+    # "a" runs from the start. The job of "b" stops it after the wait has begun, so "b" must not count as running.
     account.put("a", "pending")
     account.put("b", "running")
 
     def stop() -> Any:
-        clock.sleep(1.06)  # while the other call is in progress, and its answer is fixed already
+        clock.sleep(1.06)  # while the other call is in progress and its answer is already fixed
         account.put("b", "stopped")
         return feed.wait(STOPPED, "b", deadline=clock.now() + 60)
 
@@ -96,7 +96,7 @@ def test_a_deletion_needs_one_complete_list(
 
 
 def test_another_object_with_the_id_counts_as_absent(clock: FakeClock) -> None:
-    """A name is free and taken again between two lists."""
+    """Between two lists, a name becomes free and is used again."""
     seen = [
         Container(id="a", status="deleting", created_at="1"),
         Container(id="a", status="running", created_at="2"),

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 HEAVY = (
-    "requests",  # only who makes a client pays for it
+    "requests",  # only a caller that creates a client pays for this import
     "asyncio",
     "pydantic",
     "rich",
@@ -20,7 +20,7 @@ HEAVY = (
 
 @pytest.fixture(scope="module")
 def loaded() -> set[str]:
-    """The modules in a process that has imported the client."""
+    """Return the modules in a process that has imported the client."""
     code = "import sys, stacks_pulumi.api; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return set(run.stdout.split())

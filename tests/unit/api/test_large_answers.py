@@ -1,4 +1,4 @@
-"""Answers that would take more memory or time than they are worth: over real requests, through the whole client."""
+"""Answers that would use too much memory or time: over real requests, through the complete client."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROW = {"id": "usr-1-web", "name": "web", "type": "nodejs", "plan": "basic", "sta
 
 @contextmanager
 def answering(answer: Callable[[str], tuple[dict[str, str], bytes]]) -> Iterator[tuple[str, list[str]]]:
-    """Serve each GET request; the base URL, and the paths that were requested."""
+    """Serve each GET request; yield the base URL and the requested paths."""
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -49,7 +49,7 @@ def answering(answer: Callable[[str], tuple[dict[str, str], bytes]]) -> Iterator
 
 
 def bomb(size: int) -> bytes:
-    """Return spaces that were compressed twice."""
+    """Return doubly compressed spaces."""
     inner, outer, made = zlib.compressobj(9, wbits=31), zlib.compressobj(9, wbits=31), b""
     for _ in range(size // MIB):
         made += outer.compress(inner.compress(b" " * MIB))

@@ -19,11 +19,11 @@ from tests.unit.api.scripted_api import a_call
 
 class Window:
     """
-    A fake API: it counts in windows of a minute by its own clock, and answers after a delay.
+    A fake API: it counts requests in windows of a minute on its own clock, and answers after a delay.
 
     Attributes:
-        sent: When each request was counted.
-        refused: How many requests were over the limit.
+        sent: The time at which each request was counted.
+        refused: The number of requests over the limit.
     """
 
     def __init__(self, clock: FakeClock, limit: int, *, latency: float = 0.1, headers: bool = True) -> None:
@@ -134,7 +134,7 @@ def test_two_processes_share_one_key_and_neither_starves(clock: FakeClock) -> No
 
     answered = clock.run(*process("one"), *process("other"))
 
-    assert api.refused <= 4  # of those in flight when the window ran out; the retry asks again
+    assert api.refused <= 4  # for requests in flight when the window was used up; the retry waits again
     assert len(answered) == 120
     assert clock.now() - 1000 < 75
     shares = Counter(name for name, at in answered if at < 60)
@@ -194,7 +194,9 @@ def test_retry_after_delays_all_requests_immediately(clock: FakeClock) -> None:
     for _ in range(2):
         it.acquire(Priority.READ)
     it.release(told(clock, remaining=0, left=50, status=429, retry_after="7"))
-    it.release(told(clock, remaining=40, left=50))  # sent before, and successful; it must not end the pause
+    it.release(
+        told(clock, remaining=40, left=50)
+    )  # it was sent before and succeeds; it must not end the pause
     before = clock.now()
 
     def woken() -> float:
@@ -233,7 +235,7 @@ def test_a_clock_that_is_wrong_costs_a_minute_at_most(clock: FakeClock) -> None:
 def test_writes_precede_reads_and_reads_precede_polls(clock: FakeClock) -> None:
     it = limiter(clock, per_minute=1)
     order: list[str] = []
-    it.acquire(Priority.READ)  # the window is used up, so all others queue
+    it.acquire(Priority.READ)  # the window is used up, so all other calls queue
     it.release(told(clock, remaining=0, left=10, limit=1))
 
     def queue(name: str, priority: Priority, after: float) -> Callable[[], None]:
@@ -284,7 +286,7 @@ def test_a_refused_request_is_the_first_of_the_next_window(clock: FakeClock) -> 
 
 
 def test_a_window_ends_when_the_most_exact_answer_says(clock: FakeClock) -> None:
-    """The times in headers are whole seconds, so each answer says the end, or up to a second more."""
+    """The times in headers are whole seconds, so each answer states the end of the window or up to a second later."""
     it = limiter(clock, per_minute=2)
     for left in (30.0, 29.0):
         it.acquire(Priority.READ)
@@ -389,7 +391,7 @@ def test_an_exception_of_a_callback_ends_only_its_request(clock: FakeClock, by: 
     with pytest.raises(CancelledError):
         it.acquire(Priority.WRITE, stop if by == "pulse" else None)
     it._on_limit = None
-    it.acquire(Priority.READ)  # the queue is not stuck behind the one that left
+    it.acquire(Priority.READ)  # the queue does not wait for the call that left
 
     assert it._in_flight == 1
 

@@ -26,11 +26,11 @@ OLD = Container(id="old", name="other")
 
 class Api(Once[Container]):
     """
-    A place to create in, with prepared events in order: the effect of each POST, the result of each look.
+    A fake API with prepared events in order: the effect of each POST and the result of each read.
 
     Attributes:
-        happened: `post` and `look`, in their order.
-        lag: For how many seconds a list does not show what was created.
+        happened: The events `post` and `look`, in order.
+        lag: For how many seconds a list does not show a new object.
     """
 
     template: str | None = None
@@ -51,13 +51,13 @@ class Api(Once[Container]):
     def post(self) -> Container:
         self.happened.append("post")
         outcome = self.posts.pop(0)
-        if isinstance(outcome, tuple):  # it is carried out, and the answer is an error
+        if isinstance(outcome, tuple):  # the request takes effect, but the answer is an error
             self.there.append((outcome[0], self.clock.now() + self.lag))
             outcome = outcome[1]
         if isinstance(outcome, BaseException):
             raise outcome
         self.there.append((outcome, self.clock.now() + self.lag))
-        return outcome  # type: ignore[no-any-return]  # whatever a test prepared
+        return outcome  # type: ignore[no-any-return]  # any value that a test has prepared
 
     def send(self) -> Container:
         return self.post()
@@ -88,7 +88,7 @@ class Api(Once[Container]):
 
 
 class Twice(Api):
-    """One that may exist twice."""
+    """An object that may exist twice."""
 
     may_exist_twice: ClassVar = True
 

@@ -1,4 +1,4 @@
-"""A list with pages, in every usual style, is read to its end, or has a gap: nothing is guessed."""
+"""A paged list in every usual style is read completely or has a gap: the client guesses nothing."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def client(transport: Callable[[Call[Any]], Answer]) -> Handler:
 @dataclass
 class Account:
     """
-    An account whose list has pages.
+    An account with a paged list.
 
     Attributes:
-        style: What an answer says about the next page.
+        style: The form in which an answer names the next page.
         size: The rows of a page.
         count: The number of all rows.
-        fault: How it answers a request for another page than the first.
+        fault: The answer to a request for a later page.
     """
 
     style: str

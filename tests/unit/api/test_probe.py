@@ -1,4 +1,4 @@
-"""One look at an account, without retries, and what refused requests show of a key."""
+"""One read of an account, without retries, and the facts about a key that refused requests show."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_without_a_key_nothing_is_asked(http: responses.RequestsMock) -> None:
 
 
 def answered(http: responses.RequestsMock, *answers: tuple[int, Any]) -> None:
-    """Answer the create and the two deletions, as far as they are asked for."""
+    """Answer the create and the two deletions, if they are requested."""
     where = ((responses.POST, f"{URL}/containers"), (responses.DELETE, URL), (responses.DELETE, URL))
     for (method, url), (status, body) in zip(where, answers, strict=False):
         http.add(
@@ -125,7 +125,7 @@ def test_probed_objects_cannot_exist(http: responses.RequestsMock, clock: FakeCl
     create, connection, container = (call.request for call in http.calls)
     assert create.body == b"{}"
     for request in (connection, container):
-        # No name of a container has two hyphens in a row.
+        # No container name contains two consecutive hyphens.
         assert "stacks-pulumi--doctor--" in str(request.url)
     assert str(connection.url).rpartition("/")[2] == str(container.url).rpartition("/")[2]
 

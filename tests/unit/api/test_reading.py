@@ -1,8 +1,8 @@
 """
-What an answer is read as: what the guide shows, in its spellings. Everything else is one error that names it.
+The client reads answers in the guide's form and spellings. Any other answer is one error that names the problem.
 
-An answer that is refused changes nothing, and nothing is concluded from it: `test_any_answer.py` shows
-that for what creates, and `tests/host/test_odd_answers.py` for a refresh.
+A refused answer changes nothing, and the client concludes nothing from it. `test_any_answer.py` tests this for creates,
+and `tests/host/test_odd_answers.py` for a refresh.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def snakes(value: Any) -> Any:
     return {snake(k): snakes(v) for k, v in value.items()} if isinstance(value, dict) else value
 
 
-# --- what the guide shows ---
+# --- answers in the guide ---
 
 EXAMPLES: dict[str, tuple[Callable[[Any], Any], Any, Any]] = {
     "a list": (
@@ -218,7 +218,7 @@ def test_one_direction_that_is_missing_is_a_gap_and_no_addresses_are_none_withou
 
 @pytest.mark.parametrize("address", [None, 7, [], "", "..", "somewhere"])
 def test_an_entry_without_an_address_is_a_gap_in_the_list_of_addresses(address: Any) -> None:
-    """It may be any entry, so the list does not show that one is absent."""
+    """The row may be any entry, so the list cannot prove that an entry is absent."""
     entries = [{"id": "a", "ip_address": "198.51.100.8"}, {"id": "b", "ip_address": address}]
 
     read = _bodies.allowed_ips({"data": {"allowed_ips": entries}}).allowed_ips
@@ -244,7 +244,7 @@ def test_targets_are_read_by_kind() -> None:
     assert read.databases[0].suggested is True
 
 
-# --- what the guide leaves open ---
+# --- forms that the guide leaves open ---
 
 
 def test_credentials_of_the_guide_and_a_list_of_logins() -> None:
@@ -302,7 +302,7 @@ def test_a_template_keeps_the_whole_entry_and_what_is_said_beside_the_list() -> 
     assert read.beside == {"currency": "EUR", "meta.tax.rate": 19, "data.per": "week"}
 
 
-# --- everything else is one error ---
+# --- any other form is one error ---
 
 
 REFUSED: dict[str, tuple[Callable[[Any], Any], Any, str]] = {
@@ -526,7 +526,7 @@ def test_a_truncated_json_text_is_unreadable() -> None:
 
 
 def not_found(probe: int, base_url: str, *, fixed: bool = False) -> tuple[errors.ApiError, list[str]]:
-    """Return the error of a 404, if the list of containers has that status; and the requests."""
+    """Return the error of a 404 if the list of containers has a given status, and the requests."""
     asked: list[str] = []
 
     def send(call: Call[Any]) -> Answer:
@@ -622,7 +622,7 @@ def test_any_answer_is_a_value_or_one_of_our_errors(
 ) -> None:
     answer = Answer(status, {"content-type": kind}, body)
     try:
-        # The first row of an empty list is the test's own.
+        # For an empty list, the test adds the first row.
         Decode(lambda call: answer)(a_call("GET", lambda it: _first(parse, it), text=as_text))
     except (errors.ApiError, errors.UnreadableAnswerError) as error:
         message = str(error)
@@ -644,14 +644,14 @@ ids: st.SearchStrategy[Any] = st.sampled_from((1, 178, "ab", "", "..", None, [],
 
 
 def _spellings(kind: type[Model]) -> list[str]:
-    """Every name by which a row may tell a field, in snake_case and camelCase, and one that means nothing."""
+    """Every accepted name of a field, in snake_case and camelCase, and an unknown name."""
     names = [spelling for name in kind.__struct_fields__ for spelling in (name, *kind.ALIASES.get(name, ()))]
     return sorted({*names, *camel(dict.fromkeys(names)), "unknown"} - {"id"})
 
 
 @st.composite
 def listed(draw: st.DrawFn) -> tuple[type[Model], list[Any]]:
-    """Rows of one kind; many have the same names in the same order, as the rows of a real list have."""
+    """Rows of one kind. Many have the same names in the same order, as in a real list."""
     kind = draw(st.sampled_from(KINDS))
     layout = st.lists(st.sampled_from(_spellings(kind)), unique=True, max_size=8)
     layouts = draw(st.lists(layout, min_size=1, max_size=3))
@@ -694,7 +694,7 @@ def test_a_model_is_prepared_by_one_thread_before_any_other_reads_it(monkeypatch
     def watched(*arguments: Any, **options: Any) -> Any:
         events.append("begin")
         if len(events) == 1:
-            # Other threads have the time to begin now, and must not.
+            # Other threads have time to begin now, but must not.
             never(lambda: len(events) > 1, seconds=0.1)
         try:
             return convert(*arguments, **options)

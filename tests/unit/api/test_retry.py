@@ -27,7 +27,7 @@ UNKNOWN_KEY = errors.InvalidApiKeyError("x", status=401)
 
 
 class Answers:
-    """A handler with prepared results; the last one repeats."""
+    """A handler with prepared results; the last result repeats."""
 
     def __init__(self, *outcomes: Any) -> None:
         self._outcomes = list(outcomes)
@@ -186,7 +186,7 @@ def test_retries_are_limited_during_an_outage(clock: FakeClock) -> None:
         with pytest.raises(errors.ServerError):
             retry(a_call())
 
-    assert answers.asked == 300 + 100  # each call once, and the whole retry budget
+    assert answers.asked == 300 + 100  # each call once, and the complete retry budget
 
 
 def test_success_refills_the_retry_budget() -> None:

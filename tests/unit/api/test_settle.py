@@ -1,5 +1,5 @@
 """
-Deletions and changes that are refused, or whose response is lost: the state decides.
+Deletions and changes that are refused or whose response is lost: the object's current state decides.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ class Case:
 
     Attributes:
         operation: Its operation.
-        look: The operation that shows the state.
+        look: The operation that reads the current state.
         act: Sends the change.
-        reached: What the look shows if it was carried out.
-        not_reached: What the look shows if it was not.
-        unreadable: What the look shows if it shows neither.
-        calls: How many calls show the state: an absence counts only if a second look confirms it.
+        reached: The result of the read if the change took effect.
+        not_reached: The result of the read if the change did not take effect.
+        unreadable: A result of the read that shows neither.
+        calls: The number of reads: an absence counts only if a second read confirms it.
     """
 
     operation: str
@@ -222,7 +222,7 @@ def test_a_failed_look_is_an_unknown_outcome(
         "so the outcome of the request is unknown: look in the STACKS dashboard" in failed.value.message
     ) is unknown
     assert (failed.value.code == "outcome-unknown") is unknown
-    # As a refusal it would be handled as one: a 404 as "not there".
+    # A refusal would have its usual meaning: a 404 would mean "does not exist".
     assert isinstance(failed.value, (errors.BadRequestError, errors.NotFoundError)) is not unknown
 
 
@@ -245,7 +245,7 @@ def test_a_cancellation_does_not_end_the_look_after_an_unknown_outcome(clock: Fa
 
     case.run(clock, [LOST, refusal(400)], case.reached, Limiter(2, 4, clock, gone))
 
-    assert clock.now() > 1059  # the look had to wait for the next window
+    assert clock.now() > 1059  # the read had to wait for the next window
 
 
 def test_without_its_container_a_refused_change_of_a_backup_is_an_error(clock: FakeClock) -> None:

@@ -1,4 +1,4 @@
-"""Requests and answers on the wire, and what a failure says."""
+"""Requests and answers on the wire, and the messages of failures."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_proxies_and_certificates_apply_only_to_other_hosts(
 
     assert session.trust_env is trusted
     assert session.verify is True
-    assert all(adapter.max_retries.total == 0 for adapter in session.adapters.values())  # type: ignore[attr-defined]  # of requests' own adapter
+    assert all(adapter.max_retries.total == 0 for adapter in session.adapters.values())  # type: ignore[attr-defined]  # of requests
 
 
 @pytest.mark.parametrize(("poll", "whole"), [(False, 120.0), (True, 10.0)])
@@ -127,7 +127,7 @@ def test_timeouts_are_set(
 
 
 def nested(reason: BaseException) -> requests.ConnectionError:
-    failed = MaxRetryError(POOL, "/secret/path", reason)  # type: ignore[arg-type]  # of any base, as here
+    failed = MaxRetryError(POOL, "/secret/path", reason)  # type: ignore[arg-type]  # any base is possible
     return requests.ConnectionError(failed)
 
 
@@ -173,12 +173,12 @@ def nested(reason: BaseException) -> requests.ConnectionError:
             "no secure connection to api.example:443",
         ),
         (
-            # What requests raises for a `REQUESTS_CA_BUNDLE` that does not exist.
+            # The exception of requests for a `REQUESTS_CA_BUNDLE` that does not exist.
             OSError("Could not find a suitable TLS CA certificate bundle, invalid path: /nope.pem"),
             False,
             "no secure connection to api.example:443 (Could not find a suitable TLS CA certificate bundle",
         ),
-        # No error of requests, and nothing that says whether it was before the request.
+        # This is not an exception class of requests, and it does not show whether the request was already sent.
         (BrokenPipeError(32, "Broken pipe"), True, "the connection broke (Broken pipe); nothing was changed"),
         (requests.ReadTimeout("x"), True, "no answer came in time; nothing was changed"),
         (

@@ -19,9 +19,9 @@ from tests.unit.api.scripted_api import KEY, TRANSPORT_URL, a_call
 
 class SteppingClock:
     """
-    A clock for the sockets: each look at it advances it, and lets the server send one more part.
+    A clock for the sockets: each read of the clock advances it, and makes the server send one more part.
 
-    The client looks at it twice before the first read, and once in each read.
+    The client reads the clock twice before the first socket read, and once in each socket read.
     """
 
     def __init__(self, step: float) -> None:
@@ -49,7 +49,7 @@ def stepping(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], SteppingClock
 
 @contextlib.contextmanager
 def trickling(clock: SteppingClock, *parts: bytes, repeat: bytes = b"") -> Iterator[str]:
-    """A server that sends these parts one by one, then the last one 50 times or nothing until the client leaves."""
+    """A server that sends these parts one by one, then the last part 50 times, or nothing until the client leaves."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def answer() -> None:

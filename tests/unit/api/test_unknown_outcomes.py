@@ -1,8 +1,8 @@
 """
-A request that creates, whose response is lost: neither a cancellation nor a deadline ends the look for its outcome.
+A create request with a lost response: neither a cancellation nor a deadline ends the search for its outcome.
 
-The rate limit allows two requests a minute, so the look after the lost response waits for the next minute, and the
-operation is cancelled meanwhile. If the look ended too, the new object would be in no state.
+The rate limit allows two requests a minute. So the read after the lost response waits for the next minute, and the
+operation is cancelled in the meantime. If the read also ended, the new object would be in no state.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def test_a_cancelled_create_is_found_after_a_lost_response(clock: FakeClock, nou
     assert act(chain(script, clock, Limiter(2, 4, clock, on_limit)), clock, is_cancelled) == "new"
 
     assert script.operations.count(create) == 1
-    assert clock.now() > 1050  # the look had to wait, and
+    assert clock.now() > 1050  # the read had to wait, and
     assert asked == []  # no pulse was called meanwhile
 
 

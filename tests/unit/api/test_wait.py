@@ -14,12 +14,12 @@ GO_ON, REACHED, FAILED = WaitVerdict.GO_ON, WaitVerdict.REACHED, WaitVerdict.FAI
         (CREATED, "some state of the future", 99, GO_ON),
         (CREATED, "", 99, GO_ON),
         (CREATED, "running", 1, REACHED),
-        # A status that was seen once may be one that a boot passes through.
+        # A status that was read once may be temporary during a boot.
         (CREATED, "error", 1, GO_ON),
         (CREATED, "error", 2, FAILED),
         (CREATED, "stopped", 1, GO_ON),
         (CREATED, "stopped", 2, FAILED),
-        # What is started may have failed before, and the list may show that for a moment.
+        # A started container may have failed before, and the list may still show this for a moment.
         (STARTED, "error", 1, GO_ON),
         (STARTED, "error", 3, FAILED),
         (STARTED, "stopped", 99, GO_ON),
@@ -42,4 +42,4 @@ def test_the_verdict_on_a_look(wait: Wait, state: str, looks: int, expected: Wai
 def test_waits_are_frozen_and_not_contradictory(wait: Wait) -> None:
     assert not wait.target & wait.failed
     with pytest.raises(AttributeError, match="immutable"):
-        wait.name = "x"  # type: ignore[misc]  # what must fail
+        wait.name = "x"  # type: ignore[misc]  # this must fail

@@ -1,4 +1,4 @@
-"""What is the same in every command: options, key and address, exit codes, JSON, errors, colours and completion."""
+"""Common behaviour of all commands: options, key and address, exit codes, JSON, errors, colours and completion."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ RESULTS: dict[str, list[str]] = {
     "scaffold": ["--owned", "--out", "taken"],
     "vpn-config": ["net", "--show-secrets"],
 }
-"""Arguments with which a command gives a result, in a folder with the files of `folder`."""
+"""Arguments with which a command returns a result, in a folder with the files of `folder`."""
 
 ELSEWHERE = {
     *("broker grant", "broker log", "broker requests", "broker status"),
     *("doctor", "emulator", "gate log", "gate plan", "gate show"),
 }
-"""Commands that need an engine, a record, a ledger or a process: their own tests have their results."""
+"""Commands that need an engine, a record, a ledger or a process: their own tests check their results."""
 
 
 @pytest.fixture
@@ -78,14 +78,14 @@ def test_every_command_with_a_result_is_tried() -> None:
 def test_the_options_that_all_share_are_those_of_the_shared_place(name: str) -> None:
     command, parser = ALL[name]
 
-    # The `--stack` of a grant is what the grant is for, and no stack of this folder.
+    # The `--stack` of a grant names the stack that the grant is for, not a stack of this folder.
     shared = {"-C", "--cwd", "-s", "--stack"} - ({"--stack"} if name == "broker grant" else set())
     assert (shared & options(name)) == (shared if command.stack else set())
     assert ("--format" in options(name)) == bool(command.forms)
     for form in ("json", "markdown"):
         assert (f"--{form}" in options(name)) == (form in command.forms)
     assert parser.get_default("format") == (command.forms[0] if command.forms else "text")
-    # Where a command prints a result, a program can read it.
+    # If a command prints a result, a program can read the result.
     assert not command.forms or "json" in command.forms
     assert [action.dest for action in parser._actions if not action.help] == []
 
@@ -107,7 +107,7 @@ def test_a_result_in_json_has_the_keys_of_all(
 ) -> None:
     code = main(words(name, *form))
 
-    # Only the gate's folder has mistakes: no person may approve.
+    # Only the gate's folder has mistakes: there is no approver.
     assert code == (2 if name == "gate check" else 0)
     data = json.loads(capsys.readouterr().out)
     assert (data["version"], data["incomplete"], data["errors"]) == (1, None, [])
@@ -133,7 +133,7 @@ OF_AN_ACCOUNT = [name for name in RESULTS if ALL[name][0].stack]
 
 
 def of_account(name: str, *more: str) -> list[str]:
-    """Return the words of a command that reads the account."""
+    """Return the arguments of a command that reads the account."""
     return ["cost", "--account", *more] if name == "cost" else words(name, *more)
 
 
@@ -209,7 +209,7 @@ def test_nothing_is_suggested_for_what_is_like_nothing(
 
 
 class TestWhoseAccount:
-    """Each command takes key and address alike; `test_on_one_container` has the rest, for one of them."""
+    """Each command gets key and address in the same way; `test_on_one_container` tests the details with one command."""
 
     @pytest.fixture
     def machine(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
@@ -251,7 +251,7 @@ class TestWhoseAccount:
 
         assert main(of_account(name)) == 1
 
-        # Otherwise the key of an emulator would go to the platform.
+        # Otherwise the key of an emulator would be sent to the platform.
         assert "STACKS_API_KEY, and for an emulator or another platform also STACKS_BASE_URL" in (
             capsys.readouterr().err
         )
@@ -333,7 +333,7 @@ class TestColours:
 
 SHOWING = ("account", "commands", "cost", "gate", "policy", "reports")
 ON_A_PAGE = "❌⚠\N{VARIATION SELECTOR-16}\N{INFORMATION SOURCE}\N{ZERO WIDTH SPACE}"
-"""Signs of Markdown, which no terminal shows."""
+"""Characters of Markdown, which a terminal does not render."""
 
 SCRIPT = r"""
 stacks-pulumi() { {command} "$@"; }
@@ -349,7 +349,7 @@ try() {
 class TestCompletion:
     @pytest.fixture
     def completed(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., list[str]]:
-        """Return what bash offers for the last of some words."""
+        """Return bash's completions of the last word."""
         assert main(["completion", "bash"]) == 0
         (folder / "script").write_text(capsys.readouterr().out, encoding="utf-8")
         start = SCRIPT.replace("{command}", f"{sys.executable} -m stacks_pulumi")
@@ -402,7 +402,7 @@ class TestCompletion:
 
         script = capsys.readouterr().out
         assert "stacks-pulumi completion --containers" in script
-        # It is for scripts, and no shell offers it.
+        # This command is for scripts, so no shell offers it.
         assert script.count("--containers") == script.count("completion --containers")
 
     @pytest.mark.extra

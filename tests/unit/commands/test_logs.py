@@ -1,4 +1,4 @@
-"""Following a log whose last lines are all that the API shows."""
+"""Following a log of which the API returns only the last lines."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_log_that_grows_is_shown_whole_and_once(log: list[int], window: int, a
     added = container.new_lines(before, now)
 
     if len(lines) - at >= window and before:
-        # It grew by as much as is shown, so lines may be missing.
+        # The log grew by at least the displayed number of lines, so lines may be missing.
         assert added is None
     else:
         assert added == lines[at:][-window:]
@@ -52,7 +52,7 @@ def test_the_longest_overlap_is_the_same_lines(
 
 
 class Interrupted:
-    """A clock whose sleeps do what the test wants, and then a Ctrl-C."""
+    """A clock whose sleeps run the test's actions and end with a Ctrl-C."""
 
     def __init__(self, *deeds: Any) -> None:
         self.deeds = list(deeds)

@@ -1,4 +1,4 @@
-"""logs, backups, credentials and vpn-config: what they print, what they hide, and how they fail."""
+"""logs, backups, credentials and vpn-config: their output, their hidden values, and their errors."""
 
 from __future__ import annotations
 
@@ -250,7 +250,7 @@ class TestLogs:
 
 
 class TestWhoseAccount:
-    """The settings are those of the provider: the stack's first, then the environment's."""
+    """The commands use the provider's settings: first from the stack, then from the environment."""
 
     @pytest.fixture
     def machine(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, emulator: Emulator) -> Machine:

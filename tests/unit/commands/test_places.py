@@ -1,4 +1,4 @@
-"""What installs this package in a repository: an address, or a wheel that is there with its checksum."""
+"""The sources from which a repository installs this package: an address, or a local wheel with its checksum."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def repository(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def wheel(tmp_path: Path) -> Path:
-    """Return a wheel outside of the repository."""
+    """Return a wheel outside the repository."""
     file = tmp_path / "downloads" / NAME
     file.parent.mkdir()
     file.write_bytes(CONTENT)
@@ -44,19 +44,19 @@ def wheel(tmp_path: Path) -> Path:
 
 
 def installed_from(monkeypatch: pytest.MonkeyPatch, origin: Any) -> None:
-    """Let this package be installed from a place."""
+    """Pretend that this package was installed from a place."""
     text = origin if origin is None or isinstance(origin, str) else json.dumps(origin)
     monkeypatch.setattr(metadata, "distribution", lambda _: SimpleNamespace(read_text=lambda _: text))
 
 
 def from_wheel(monkeypatch: pytest.MonkeyPatch, file: Path, digest: str = DIGEST) -> None:
-    """Let this package be installed from a wheel."""
+    """Pretend that this package was installed from a wheel."""
     origin = {"url": f"file://{quote(str(file))}", "archive_info": {"hashes": {"sha256": digest}}}
     installed_from(monkeypatch, origin)
 
 
 def write(folder: Path, files: dict[str, str | bytes]) -> None:
-    """Write what is required."""
+    """Write the requirements."""
     for name, content in files.items():
         (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
 
@@ -132,7 +132,7 @@ def test_a_lock_has_each_package_that_the_extras_need_with_hashes(
     names = {entry.partition("==")[0] for entry in entries}
     some = {"pulumi", "requests", "rich", "pulumi-policy", "mcp", "werkzeug", "hatchling"}
     assert names & some == has
-    # Its notes are for `make lock`.
+    # The comments of the lock are for `make lock`.
     assert lock.count("#") == 3
 
 
@@ -188,7 +188,7 @@ def test_another_wheel_of_this_name_would_be_overwritten(
     (repository / NAME).write_bytes(b"an older one")
     from_wheel(monkeypatch, wheel)
 
-    # So the one that writes refuses.
+    # So the writing command refuses.
     assert required(repository, NEEDS).files[NAME] == CONTENT
 
 
@@ -267,7 +267,7 @@ def test_a_checkout_that_cannot_be_built_installs_nothing(
 
 @pytest.fixture(params=["folder", "repository"])
 def site(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a folder where a package is installed from a place of this machine that is gone."""
+    """Return a folder with a package that was installed from a path that no longer exists."""
     folder = tmp_path / "site"
     origin: dict[str, Any] = {"url": "file:///gone"}
     more = {"dir_info": {}} if request.param == "folder" else {"vcs_info": {"vcs": "git", "commit_id": "abc"}}

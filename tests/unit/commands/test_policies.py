@@ -1,4 +1,4 @@
-"""`stacks-pulumi policies`: the ready packs in a user's repository."""
+"""`stacks-pulumi policies`: the ready-made packs in a user's repository."""
 
 from __future__ import annotations
 

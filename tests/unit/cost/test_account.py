@@ -1,4 +1,4 @@
-"""The live account, by way of the real client and the emulator."""
+"""The live account, through the real client and the emulator."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def test_the_steps_of_a_replacement_are_one_line() -> None:
 
 @pytest.mark.parametrize("write", [preview, events])
 def test_a_container_that_a_refresh_found_deleted_is_new(write: Callable[..., bytes]) -> None:
-    # The plain JSON shows a deleted container as recorded; the events mark it at the end.
+    # The plain JSON shows a deleted container as in the state; the events mark it at the end.
     premium = web("premium")
     steps = (
         step("refresh", "shop-dev", {}, {}, previews.STACK),
@@ -115,7 +115,7 @@ def test_a_refresh_costs_what_it_finds() -> None:
         ("kept", "same", dollars(5)),
     ]
     assert not report.incomplete
-    # The plain JSON shows both sides of a refresh as they were recorded.
+    # The plain JSON shows the recorded state on both sides of a refresh.
     assert "and not its result" in report_of(json.dumps({"steps": steps}).encode()).incomplete
 
 
@@ -125,10 +125,10 @@ def test_what_is_taken_over_is_billed_already(write: Callable[..., bytes]) -> No
     steps = (
         step("create", "seen", None, seen),
         step("import", "imported", None, web("standard")),
-        # The provider has seen no such container: it may be a new one.
+        # The provider has seen no such container, so it may be a new one.
         step("create", "new", None, {**web(), "adopt": "if_matching"}),
         step("create", "later", None, {**web(), "adopt": "if_matching", "adopts": UNKNOWN}),
-        # In a replacement the name is free again.
+        # In a replacement, the name becomes free.
         step("replace", "changed", web("basic"), {**seen, **web("standard")}),
     )
 
@@ -158,7 +158,8 @@ def test_what_the_stack_takes_over_from_itself_counts_once(write: Callable[..., 
 
     without, report = report_of(write(*steps)), report_of(write(renamed, *steps))
 
-    # The engine deletes the old resource, and the provider keeps its container: one more container is an increase.
+    # The engine deletes the old resource, but the provider keeps its container: the additional container is an
+    # increase.
     assert (report.past, line(report, "new-name").action) == (without.past, "create")
     assert without.difference.high is not None
     assert report.difference.high == without.difference.high + 10
@@ -309,7 +310,7 @@ def test_a_truncated_preview_is_incomplete() -> None:
 
 
 def test_sums_of_a_part_have_no_upper_bound() -> None:
-    # What is missing may be new, and may be billed already.
+    # A missing resource may be new, or may already be billed.
     report = report_of(preview(step("create", "new", None, web()), errors=("Program failed:\nTraceback",)))
 
     assert (report.past, report.planned) == (Price(Decimal(0), None), Price(Decimal(4), None))
@@ -457,7 +458,7 @@ def test_json_that_is_nested_too_deeply_is_refused_with_what_to_do() -> None:
     for data in (b"[" * 100_000, b'{"steps":' + b'{"a":' * 100_000, export_with(DEEPEST - 4)):
         with pytest.raises(InputError, match=f"more than {DEEPEST} levels deep.*remove it from the state"):
             report_of(data)
-    # The value is in five others.
+    # Five values contain the value.
     assert report_of(export_with(DEEPEST - 5)).planned == dollars(4)
 
 
@@ -469,7 +470,7 @@ def test_the_state_of_another_stack_is_read_without_what_is_nested_too_deeply() 
 
 
 def export_with(depth: int) -> bytes:
-    """Return the export of a stack with a container, and a value that is nested that deeply."""
+    """Return the export of a stack with a container and a value of a given nesting depth."""
     web = {
         "urn": "urn:pulumi:dev::shop::stacks:index:Container::web",
         "type": "stacks:index:Container",

@@ -164,7 +164,7 @@ def test_a_closed_pipe_ends_without_a_message(file: str, form: str) -> None:
     finally:
         os.close(writing)
 
-    # The exit code is not 0: the command may be a gate, whose result was not read.
+    # The exit code is not 0, because the command may be used as a gate whose result was not read.
     assert done.returncode == 141
     assert done.stderr == ""
 
@@ -185,7 +185,7 @@ def test_a_terminal_that_cannot_show_a_sign_gets_another(file: str) -> None:
         (preview, [step("delete", "old", web(), retainOnDelete=True)], 2),
         (preview, [step("replace", "old", web(), web("premium"), retainOnDelete=True)], 2),
         (preview, [step("discard", "old", web())], 2),
-        # The events do not say whether it is deleted with the other.
+        # The events do not show whether it is deleted with the other resource.
         (events, [step("delete", "old", web()), step("delete", "x", {}, None, BUCKET)], 2),
         (preview, [step("delete", "old", web()), step("delete", "x", {}, None, BUCKET)], 0),
         (preview, [step("update", "old", web(), web())], 0),

@@ -1,4 +1,4 @@
-"""The comment on a pull request: posted once, then replaced, and never with the token in a message."""
+"""The comment on a pull request: posted once, then replaced. No message contains the token."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def sent(call: Any) -> dict[str, Any]:
 def test_github_comment_is_posted_where_there_is_none() -> None:
     others = [of_bot(1, "LGTM"), of_bot(2, TEXT, "User"), of_bot(3, TEXT.replace("dev", "prod"))]
     responses.get(GITHUB_COMMENTS, json=others)
-    # The token of a run is no user's.
+    # The token of a workflow run does not belong to a user.
     responses.get(GITHUB_USER, status=403)
     responses.post(GITHUB_COMMENTS, json={"id": 9}, status=201)
 
@@ -99,7 +99,7 @@ def test_gitlab_note_is_replaced_only_if_it_is_of_the_same_user() -> None:
 @responses.activate
 @pytest.mark.parametrize("line", ["/merge", "  /approve", "\r/merge", "\t/close"])
 def test_a_line_of_the_file_is_no_command_to_the_platform(line: str) -> None:
-    """GitLab carries them out in the name of the token, and the program of a change can write the file."""
+    """GitLab executes such lines with the token's rights, and the program of a change can write the file."""
     responses.get(GITLAB_NOTES, json=[])
     responses.post(GITLAB_NOTES, json={"id": 1}, status=201)
 

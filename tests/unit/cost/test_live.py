@@ -15,7 +15,7 @@ from stacks_pulumi.errors import NotFoundError, UnreadableAnswerError
 
 
 def client(containers: list[Container] | None = None, **more: Any) -> Any:
-    """A client with the given containers, whose own answers say no more than the list."""
+    """A client with the given containers. The answers for single containers contain only the fields of the list."""
     rows = Listing(containers or [], **more)
     by_id = {row.id: row for row in rows}
     return SimpleNamespace(containers=SimpleNamespace(list=lambda: rows, status=by_id.__getitem__))
@@ -52,12 +52,12 @@ def test_the_account_is_priced_by_template_plan_and_storage() -> None:
         (Container(id="x", template="nodejs", plan="basic"), 4, None),
         (Container(id="x", template="postgresql", plan="basic"), 4, 4),
         (Container(id="x", plan="basic", storage_mb=10240), 4, None),
-        # A size that fits no tier is at most the next, and in another unit it says nothing.
+        # A size that fits no tier is at most the next tier; a size in a different unit shows nothing.
         (Container(id="x", template="nodejs", plan="basic", storage_mb=11111), 4, 9),
         (Container(id="x", template="nodejs", plan="basic", storage_mb=300_000), 4, None),
         (Container(id="x", template="nodejs", plan="basic", storage_mb=138), 4, None),
         (Container(id="x", template="nodejs", plan="basic", storage_mb=10_000), 4, 4),
-        # A plan with less storage than the catalogue says.
+        # A plan with less storage than in the catalogue.
         (Container(id="x", template="nodejs", plan="basic", storage_mb=8192), 4, 4),
     ],
 )

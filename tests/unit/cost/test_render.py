@@ -84,7 +84,7 @@ def test_rich_says_the_same_in_a_frame() -> None:
 
 @pytest.mark.parametrize("width", [68, 80])
 def test_a_narrow_terminal_cuts_no_name_and_no_sum(width: int) -> None:
-    """Two names that begin in the same way would look the same, and $1,234.00 would be $1."""
+    """Otherwise two names with the same start would look the same, and $1,234.00 would become $1."""
     names = "x" * 60 + "-old", "x" * 60 + "-new"
     shown = result(data=preview(*(step("create", name, None, web(UNKNOWN)) for name in names)))
 
@@ -97,12 +97,12 @@ def test_a_narrow_terminal_cuts_no_name_and_no_sum(width: int) -> None:
 
 
 def test_a_terminal_that_is_too_narrow_for_a_frame_gets_none() -> None:
-    """Its columns of names would be empty, and of $10.00 it would show $10.0."""
+    """Otherwise its name columns would be empty, and $10.00 would become $10.0."""
     shown = result(data=preview(step("create", "x" * 60, None, web("premium"))))
 
     assert rich_text(shown, width=57, color=False) is None
     assert "┃" in (rich_text(shown, width=58, color=False) or "")
-    # Without rows, a table has no frame that a terminal could be too narrow for.
+    # A table without rows has no frame, so no terminal is too narrow.
     assert "┃" not in (rich_text(result(data=preview()), width=40, color=False) or "┃")
 
 
@@ -170,7 +170,7 @@ def test_a_name_from_the_program_is_never_markup(name: str) -> None:
     ],
 )
 def test_a_message_has_no_mention_and_no_link(link: str) -> None:
-    """Also without the escapes, because GitHub removes them before it looks for mentions and links."""
+    """This also holds without the escapes, because GitHub removes them before it searches for mentions and links."""
     message = f"first {link}\nthen {link}"
     shown = markdown(
         result(

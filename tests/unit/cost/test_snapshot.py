@@ -109,7 +109,7 @@ def test_a_snapshot_of_another_account_at_the_same_api_is_refused() -> None:
     with pytest.raises(InputError, match="of the account usr-2 and this account is usr-1"):
         compare(snapshot(other), snapshot(entry("api")))
     assert changes(snapshot(), snapshot(entry("web"))) == [("web", "create", "+$4.00")]
-    # An id in a form that the guide does not show says nothing about the account.
+    # An id in a form outside the guide shows nothing about the account.
     unknown = replace(entry("web"), id="c-17")
     assert changes(snapshot(unknown), snapshot(unknown)) == [("web", "same", "$0.00")]
 
@@ -137,7 +137,7 @@ def test_an_invalid_snapshot_is_named(content: bytes, tmp_path: Path) -> None:
 
 @pytest.fixture
 def account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Emulator]:
-    # No project is here or above.
+    # This folder and its parents contain no project.
     monkeypatch.chdir(tmp_path)
     with Emulator(boot_seconds=0) as emulator:
         monkeypatch.setenv("STACKS_API_KEY", emulator.key)

@@ -1,7 +1,7 @@
 """
-The price of each engine operation now and afterwards, in every format of a preview.
+The price before and after each engine operation, in every format of a preview.
 
-The documents in `recorded` were written by a real engine, and cut down to what is read here. `docs/cost.md` has the
+The documents in `recorded` are from a real engine, reduced to the parts that are read here. `docs/cost.md` contains the
 same rows.
 """
 
@@ -33,10 +33,10 @@ class Row:
     A row of the table in the documentation.
 
     Attributes:
-        title: What happens, as the row says it.
+        title: The description of the step in the row.
         document: The recorded document.
-        expected: By line, its action, and what it counts now and afterwards, in US dollars.
-        sames: The same for the JSON with `--show-sames` alone, where that tells less.
+        expected: For each line, its action and its prices before and after, in US dollars.
+        sames: The same for the JSON with only `--show-sames`, if it shows less.
     """
 
     title: str
@@ -119,7 +119,7 @@ def figures(data: bytes, state: bytes | None = None) -> Figures:
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.document)
 def test_an_operation_counts_as_documented(row: Row, form: str) -> None:
     less = row.sames if form == "sames" else None
-    # The events alone do not say which containers are deleted with another resource.
+    # The events alone do not show which containers are deleted with another resource.
     state = written(row.document, "export") if form == "events" else None
 
     assert figures(written(row.document, form), state) == (row.expected if less is None else less)
@@ -150,7 +150,7 @@ def test_an_export_counts_billed_containers(document: str, expected: dict[str, i
 
 @pytest.mark.parametrize("write", [preview, events])
 def test_imported_container_was_not_in_the_stack_and_is_billed_already(write: object) -> None:
-    """From the engine's source: nothing here can import a resource."""
+    """The document follows the engine's source, because no provider here can import a resource."""
     imported = step("import", "web", web("premium"), web("premium"))
     replaced = [
         step("import-replacement", "two", web("basic"), web("premium")),

@@ -1,4 +1,4 @@
-"""What a preview, a state or a price list does not say counts as the worst case."""
+"""Facts that are missing in a preview, a state or a price list count as the worst case."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def shown(data: Any, **outputs: Any) -> Any:
         ({"plan": "premium", "storage_mb": 168 * GB}, "15"),
         # A size that fits no tier.
         ({"storage_mb": 20 * GB}, "9"),
-        # The same size in another unit, or a word of the platform's own.
+        # The same size in a different unit, or an unknown word of the platform.
         ({"storage_mb": 10_737}, "4"),
         ({"storage_mb": 10_000, "plan": "Starter"}, "4"),
         ({"plan": "micro"}, "4"),
         ({"storage_mb": None}, "4"),
-        # Hidden from the reader, more than any tier, or a plan that is new.
+        # A hidden value, a size above all tiers, or a new plan.
         ({"plan": HIDDEN}, None),
         ({"storage_mb": HIDDEN}, None),
         ({"storage_mb": 300 * GB}, None),
@@ -87,7 +87,7 @@ def test_a_new_container_has_no_size_yet_whatever_a_preview_has_for_its_outputs(
         assert report_of(preview(made)).planned.high == Decimal(4)
 
 
-# --- a deletion that the engine does not do ---
+# --- a deletion that the engine does not perform ---
 
 
 def deletions(*deleted: str, with_: str = "") -> list[dict[str, Any]]:
@@ -133,7 +133,7 @@ def test_the_command_reads_the_state(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "--state is for a file" in capsys.readouterr().err
 
 
-# --- a preview that is not whole ---
+# --- an incomplete preview ---
 
 
 @pytest.mark.parametrize("form", ["json", "events"])

@@ -1,4 +1,4 @@
-"""The command: what is a wrong option, what an option of an earlier version says, and how `check` ends."""
+"""The command: wrong options, options of earlier versions, and the exit codes of `check`."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_folder_in_the_project_is_warned_about(tmp_path: Path, capsys: pytest.
 def test_the_comment_on_a_change_without_a_plan_has_no_reason(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A program's error may have a secret; the log has it."""
+    """A program's error may contain a secret; the job's log shows the reason."""
     (tmp_path / "Pulumi.yaml").write_text("name: shop\nruntime: python\n", encoding="utf-8")
     words = ("-s", "org/shop/dev", "--format", "markdown", "--gate", "http://127.0.0.1:1")
 
@@ -110,7 +110,7 @@ def test_a_file_may_have_several_signatures_and_has_one(tmp_path: Path) -> None:
     change = tmp_path / "change.json"
     given = tmp_path / "change.json.sig.d/given"
     given.parent.mkdir()
-    # A form of one line, and one that keeps the lines.
+    # A one-line form field, and a form field that keeps line ends.
     given.write_text(f"{begin} AAAA BBBB {end} {begin}\nCCCC\n{end}\n", encoding="ascii")
 
     assert workflow.signatures_of(change) == [f"{begin}\nAAAA\nBBBB\n{end}\n", f"{begin}\nCCCC\n{end}\n"]

@@ -1,4 +1,4 @@
-"""A change has the permits that its requests need, and no broader ones. What no permit says is refused by name."""
+"""A change has exactly the permits that its requests need. A step that no permit can cover is refused by name."""
 
 from __future__ import annotations
 
@@ -102,13 +102,13 @@ OPERATIONS: Final[tuple[Operation, ...]] = ("create", "update", "replace", "dele
 
 
 def change_of(kind: str, name: str, operation: Operation, **more: Any) -> Change:
-    """Return a change of a resource of the stack."""
+    """Return a change of one of the stack's resources."""
     type_ = f"stacks:index:{kind}"
     return Change(f"urn:pulumi:prod::shop::{type_}::{name}", type_, kind, operation, **more)
 
 
 def test_the_permits_of_each_change_are_as_recorded(golden: Golden) -> None:
-    """A permit that is missing is a request that is refused; a broader one lets through what nobody has read."""
+    """Without a needed permit, a request is refused; too broad a permit allows requests that no approver has read."""
     others = [
         change_of("Container", row.name or "", "same", id=row.id, outputs={"created_at": MADE})
         for row in ROWS[:3]
@@ -135,7 +135,7 @@ def test_the_permits_of_each_change_are_as_recorded(golden: Golden) -> None:
 
 
 def test_new_backups_of_one_container_have_one_symbol() -> None:
-    """The requests are equal, so nothing says which of the new backups is that of which resource."""
+    """The requests are equal, so the broker cannot assign the new backups to resources."""
     pins = [change_of("PinnedBackup", name, "create", after={"container": "usr-1-web"}) for name in "ab"]
     of = {"after": {"backup_id": UNKNOWN}, "made_from": {"backup_id": (pins[1].urn,)}}
 

@@ -1,4 +1,4 @@
-"""What a preview says of the inputs that change."""
+"""The changed inputs in a preview."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_the_inputs_that_change_are_those_of_the_program() -> None:
     "said",
     [
         {"diffReasons": ["data"]},
-        # Providers such as that of Kubernetes give paths alone.
+        # Providers such as Kubernetes return only paths.
         {"detailedDiff": {"data.token": {"kind": "update", "inputDiff": False}}},
         {"detailedDiff": {'data["tls.key"]': {"kind": "update-replace", "inputDiff": False}}},
     ],
@@ -58,7 +58,7 @@ def test_an_input_is_made_from_what_its_value_depends_on() -> None:
 
 
 def test_the_replaced_object_is_that_of_an_alias() -> None:
-    """The engine deletes what an alias names under its old URN, and replaces it under the new one."""
+    """The engine deletes an aliased resource under its old URN, and replaces it under its new URN."""
     gone = previews.step("delete-replaced", "old", {})
     replaced = {**previews.step("create-replacement", "new", None, {}), "oldState": gone["oldState"]}
 

@@ -1,4 +1,4 @@
-"""What the rules report of what no broker judges, and what becomes of a gate's own rules that fail."""
+"""The rules' findings about steps that no broker judges, and the effect of own rules that fail."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ FOUR = Price(Decimal(4), Decimal(4))
 
 
 def of(operation: Any, name: str = "it", type_: str = WEB, **more: Any) -> Change:
-    """Return a change of a resource: one of ours, or of another provider."""
+    """Return a change of a resource of this package or of another provider."""
     kind = type_.rpartition(":")[2] if type_.startswith("stacks:") else None
     return Change(f"urn:pulumi:dev::shop::{type_}::{name}", type_, kind, operation, **more)
 
 
 def found(text: str, *changes: Change, make_gate: MakeGate) -> list[tuple[str, str]]:
-    """Return the rules that find something, each with what follows."""
+    """Return the rules with findings, each with its effect."""
     return [(one.rule, one.action) for one in rules.reported(make_gate(text).file, changes)]
 
 
@@ -50,10 +50,10 @@ def test_what_is_foreign_counts_as_the_worst_unless_it_is_listed(make_gate: Make
         ("destroys-data", "approve"),
         ("opens-access", "approve"),
     ]
-    # An alias may change the type of what has data.
+    # An alias may change the type of a resource with data.
     renamed = of("delete", type_=RANDOM, former_type="aws:rds/instance:Instance")
     assert found(listed, renamed, make_gate=make_gate) == [("destroys-data", "approve")]
-    # A provider, and a component, are no objects.
+    # A provider and a component are not objects.
     silent = of("create", type_="pulumi:providers:aws"), of("delete", type_="shop:index:Shop", custom=False)
     assert found("", *silent, make_gate=make_gate) == []
 
@@ -116,7 +116,7 @@ def test_what_is_never_free_although_it_sends_no_request(
 
 
 def test_the_limits_hold_with_the_prices_of_other_providers(make_gate: MakeGate) -> None:
-    """The broker has the sum of what is at STACKS, and no more."""
+    """The broker knows only the sum at STACKS."""
     text = "harmless: ['random:*']\nlimits: {max_increase: 5, max_total: 10}"
 
     def told(*changes: Change) -> list[str]:
@@ -132,13 +132,13 @@ def test_the_limits_hold_with_the_prices_of_other_providers(make_gate: MakeGate)
         "with other providers, the increase is $8.00 a month at most; the limit is $5.00",
         "with other providers, the price of the stack is $12.00 a month at most; the limit is $10.00",
     ]
-    # Both are billed for a time, unless the old one is deleted first.
+    # Both are billed for some time, unless the old one is deleted first.
     replaced = of("replace", type_=RANDOM, price_before=FOUR, price_after=FOUR)
     assert told(replaced) == [
         "with other providers, the price of the stack is $12.00 a month at most; the limit is $10.00"
     ]
     assert told(dataclasses.replace(replaced, steps=("delete-replaced",))) == []
-    # What becomes cheaper may go on above a limit, and makes no room for what becomes dearer.
+    # A change that lowers a price is allowed above a limit, but does not offset a price that rises.
     cheaper = of("update", type_=RANDOM, price_before=Price(Decimal(20), Decimal(20)), price_after=two)
     assert told(cheaper) == []
     assert len(told(cheaper, of("create", price_after=Price(Decimal(6), Decimal(6))))) == 2
@@ -151,7 +151,7 @@ def test_the_limits_hold_with_the_prices_of_other_providers(make_gate: MakeGate)
 
 
 def judged(gate: Any, *changes: Change) -> list[Finding]:
-    """Return what own rules find, where it is planned and where it is approved."""
+    """Return the findings of own rules, at the plan and at the approval."""
     read = rules.read(rules.written(changes))
     here, there = rules.own(gate.own_rules, changes), rules.own(gate.own_rules, read)
     assert here == there

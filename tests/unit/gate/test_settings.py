@@ -1,4 +1,4 @@
-"""A gate's folder is read whole, and an error names its line."""
+"""A gate's folder is read completely, and an error names its line."""
 
 from __future__ import annotations
 
@@ -214,7 +214,7 @@ def _git(folder: Path, *words: str) -> None:
 
 @contextlib.contextmanager
 def of_ref(folder: Path, ref: str) -> Iterator[settings.Gate]:
-    """Yield the gate of a folder that names a git ref."""
+    """Yield the gate of a folder whose settings name a git ref."""
     (folder / "gate.yaml").write_text(f"version: 1\nrules_ref: '{ref}'\n")
     with settings.opened(folder) as gate:
         yield gate
@@ -239,7 +239,7 @@ def test_a_gate_of_a_git_ref_is_not_that_of_the_working_tree(folder: Path, tmp_p
 def test_nobody_replaces_a_gate_by_a_tag_or_a_branch_of_the_name_of_its_ref(
     folder: Path, tmp_path: Path, kind: str
 ) -> None:
-    """For `origin/main` git takes a tag or a branch of that name first, and an author can push both."""
+    """For `origin/main`, git prefers a tag or a branch of that name, and an author can push both."""
     _git(tmp_path, "init", "-q", "-b", "main")
     _git(tmp_path, "add", ".")
     _git(tmp_path, "commit", "-qm", "The gate")
@@ -265,7 +265,7 @@ def test_nobody_replaces_a_gate_by_a_tag_or_a_branch_of_the_name_of_its_ref(
 def test_a_ref_that_was_not_fetched_is_not_a_tag_of_that_whole_name(
     folder: Path, tmp_path: Path, ref: str, kind: str
 ) -> None:
-    """A clone of one branch does not have the others, and may have every tag."""
+    """A clone of one branch does not contain other branches, but may contain every tag."""
     _git(tmp_path, "init", "-q", "-b", "change")
     _git(tmp_path, "remote", "add", "origin", "https://example.com")
     (folder / "gate.yaml").write_text("version: 1\n")
@@ -333,7 +333,7 @@ def test_a_repository_that_the_author_made_up_is_not_read(folder: Path, tmp_path
     _git(tmp_path, "init", "-q", "-b", "main")
     _git(tmp_path, "add", ".")
     _git(tmp_path, "commit", "-qm", "The gate")
-    # The folder looks like a repository itself, with another gate on its branch main.
+    # The folder itself looks like a repository, with a different gate on its branch main.
     other = tmp_path / "other"
     other.mkdir()
     (other / "gate.yaml").write_text("version: 1\n")
@@ -377,7 +377,7 @@ def test_a_submodule_of_the_author_is_no_repository_of_a_gate(
         else:
             lenient.rename(place)
 
-    # A clone beside the files of a repository is no part of it.
+    # A clone next to the files of a repository is not part of the repository.
     with of_ref(lenient, "main") as gate:
         assert gate.file.limits.max_increase is None
     use(folder)

@@ -1,4 +1,4 @@
-"""A new gate's folder has no mistake, and each mistake in one is named."""
+"""A new gate's folder has no mistakes, and `check` names each mistake in a folder."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_no_file_is_overwritten_and_what_lacks_is_added(folder: Path, key: Path)
 
     with pytest.raises(StacksError, match="already has a gate, and its files stay unchanged"):
         start.init(folder, [("bob", key)])
-    # Settings that are there name their own packs.
+    # Existing settings name their own packs.
     assert start.init(folder) == ("broker.account",)
     assert {path for path in before if path.exists() and before[path] != path.read_bytes()} == {
         folder / "broker.account"
@@ -148,7 +148,7 @@ def replaced(name: str, before: str, after: str) -> Callable[[Path], None]:
 
 
 def added(name: str, text: str, settings_: str = "") -> Callable[[Path], None]:
-    """Return a change that adds a file to the folder, and lines to its settings."""
+    """Return a change that adds a file to the folder and lines to its settings."""
 
     def change(folder: Path) -> None:
         (folder / name).parent.mkdir(exist_ok=True)
@@ -417,7 +417,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_workflow_is_of_the_project_and_names_its_own_files(repository: Path) -> None:
     assert main(["gate", "init", "gate", "--workflow", "github", "--stack", "live"]) == 0
-    # The author of a change can write another name into Pulumi.yaml.
+    # The author of a change can write a different name into Pulumi.yaml.
     assert settings.read_gate(repository / "shop/gate").file.stacks == ["our-shop/*"]
 
     text = (repository / ".github/workflows/gate.yml").read_text(encoding="utf-8")
@@ -505,7 +505,7 @@ def test_the_pipeline_of_gitlab_is_included(repository: Path) -> None:
         "include": [{"local": ".gitlab/gate.yml"}]
     }
     document = yaml.safe_load((repository / ".gitlab/gate.yml").read_text(encoding="utf-8"))
-    # Of a short name, git fetches the tag, which the author of a change can push.
+    # For a short name, git fetches the tag, which the author of a change can push.
     fetches = [line for line in document["preview"]["script"] if line.startswith("git fetch")]
     assert fetches == ['git fetch origin "refs/heads/$CI_MERGE_REQUEST_TARGET_BRANCH_NAME"']
     assert document[".gate"]["before_script"][0] == "cd shop"
@@ -607,7 +607,7 @@ def test_with_the_address_of_a_broker_only_the_pipeline_is_written(
     text = (repository / ".github/workflows/gate.yml").read_text(encoding="utf-8")
     assert text.count(f"--gate {address}") == 5
     assert "stores no secret of STACKS" in text
-    # Only what the broker does not hold is said of a folder.
+    # For a folder, only the unprotected parts are reported.
     assert "can read the key" not in text
     assert "?@" not in text
     assert not (repository / "shop/gate").exists()

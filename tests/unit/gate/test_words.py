@@ -1,4 +1,4 @@
-"""What a person reads before they sign a change."""
+"""The text that a person reads before they sign a change."""
 
 from __future__ import annotations
 

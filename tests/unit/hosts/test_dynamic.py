@@ -1,4 +1,4 @@
-"""How the dynamic host converts the SDK's properties for a resource, and how many operations it runs at once."""
+"""The dynamic host's conversion of the SDK's properties, and its number of concurrent operations."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_properties_in_the_native_spelling_are_read() -> None:
 
 
 class Pool(ThreadPoolExecutor):
-    """A pool that records whether its lock was held whenever it looked whether it needs a thread."""
+    """A pool that records whether its lock was held at each check for a new thread."""
 
     def __init__(self) -> None:
         super().__init__(1)
@@ -69,7 +69,7 @@ def test_the_pool_is_widened_under_its_lock_so_that_it_never_has_a_thread_too_ma
     with Pool() as pool:
         widened = pool.submit(first)
         others = threading.Barrier(2)
-        # They can only end if both run beside the first.
+        # They can only end if both run in parallel with the first.
         waiting = [pool.submit(others.wait, 60) for _ in range(2)]
         queued.set()
         assert widened.result(60)

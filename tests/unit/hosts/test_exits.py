@@ -1,4 +1,4 @@
-"""Every text to the engine is cleaned where it leaves, whatever calls that, and a command in it is one for a shell."""
+"""Every text to the engine is cleaned at the exit, for any caller, and a command in it is valid for a shell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line of the native plugin, which the engine writes, and when its process ends."""
+"""The native plugin's command line, which the engine writes, and the end of its process."""
 
 from __future__ import annotations
 

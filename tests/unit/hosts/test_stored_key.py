@@ -1,4 +1,4 @@
-"""What the hosts refuse about the key: an address from another source, and how the stack stores it."""
+"""The hosts' refusals about the key: an address from a different source, and a plain key in the stack."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class _Context:
     [
         ({"Pulumi.dev.yaml": PLAIN}, {}, None),
         ({"Pulumi.dev.yaml": PLAIN}, {"requireSecretKey": "true"}, "the API key is stored in plain text"),
-        # What cannot be seen counts as plain text.
+        # A key whose form is unknown counts as plain text.
         ({}, {"requireSecretKey": "true"}, "no file of the stack shows that stacks:apiKey is a secret"),
         ({"Pulumi.dev.yaml": SECRET}, {"requireSecretKey": "true"}, None),
         ({}, {"requireSecretKey": "false"}, None),

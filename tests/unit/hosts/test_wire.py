@@ -1,4 +1,4 @@
-"""Properties on their way to the engine and back: each value has a kind, and marks of secrets stay where they are."""
+"""Properties on the way to the engine and back: each value has a kind, and marks of secrets keep their place."""
 
 from __future__ import annotations
 

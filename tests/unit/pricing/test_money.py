@@ -31,7 +31,7 @@ def prices(draw: st.DrawFn) -> Price:
 
 
 def inside(price: Price) -> Decimal:
-    """A price that the container may turn out to have."""
+    """A possible price within the bounds."""
     return price.low if price.high is None else (price.low + price.high) / 2
 
 
@@ -160,7 +160,7 @@ def test_a_size_that_fits_no_tier_has_a_bound_only_up_to_the_highest(
         (None, None, "basic"),
         ("micro", None, "basic"),
         ("premium", None, "premium"),
-        # The platform's own word for the declared plan, as the storage shows; or a plan that is new.
+        # The platform's own word for the declared plan, as the storage shows, or a new plan.
         ("Starter", 10 * GB, "basic"),
         ("Starter", 10_000, "basic"),
         ("Starter", 42 * GB, "basic"),

@@ -1,4 +1,4 @@
-"""Which prices of a list of templates are believed."""
+"""Which prices in a list of templates are trusted?"""
 
 from __future__ import annotations
 
@@ -107,10 +107,10 @@ def test_the_catalogue_is_used_where_the_platform_has_shown_that_it_is_right_and
     assert listed("nodejs", "premium", None) == Decimal(10)
     assert listed("nodejs", "basic", 3) == Decimal(7)
     assert listed("nodejs", "basic", 9) is None
-    # Its price is another one now, so the catalogue says nothing of its other plans.
+    # Its price has changed, so the catalogue is not valid for its other plans.
     assert listed("mysql", "premium", None) is None
     assert listed("mysql", "basic", 3) is None
-    # The platform does not list it.
+    # The platform does not list this template.
     assert listed("redis", "basic", None) is None
     assert notes(listed)[-1] == (
         "live prices: the API does not list, so the catalogue's is used: nodejs premium, nodejs basic with additional "

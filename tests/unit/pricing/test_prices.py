@@ -72,7 +72,7 @@ def test_a_template_that_the_catalogue_does_not_know_has_no_upper_bound(plan: st
 
 
 def is_within(one: Price, other: Price) -> bool:
-    """Whether every limit that refuses one price refuses the other."""
+    """Return whether every limit that refuses one price also refuses the other."""
     return other.high is None or (one.high is not None and one.high <= other.high)
 
 
@@ -85,7 +85,7 @@ def is_within(one: Price, other: Price) -> bool:
 def test_an_unknown_value_is_never_cheaper_than_any_word(
     template: str, plan: str | None, tier: int | None, hidden: str
 ) -> None:
-    # The API takes additional storage for neither.
+    # The API accepts additional storage for neither of them.
     if catalog.is_micro(template, plan) or catalog.is_database(template):
         tier = None
     values: dict[str, Any] = {"template": template, "plan": plan, "tier": tier}

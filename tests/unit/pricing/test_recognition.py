@@ -50,7 +50,7 @@ def test_resource_is_recognised(kind: str, type_: str, properties: dict[str, Any
         ("stacks:index:Gpu", {}),
         ("stacks:index/container:Container", {}),
         ("stacks:index:container", {}),
-        # A marker that contradicts the type, is of no kind, or is hidden.
+        # A marker that contradicts the type, names no kind, or is hidden.
         ("stacks:index:Container", {"stacks_kind": "PinnedBackup"}),
         ("acme:index:Db", {"stacks_kind": "Gpu"}),
         ("acme:index:Db", {"stacks_kind": 5}),
@@ -142,7 +142,7 @@ def test_another_providers_resource_with_similar_inputs_is_not_ours(
 def test_a_component_is_not_ours_whatever_its_type(properties: dict[str, Any]) -> None:
     assert kind_of("stacks:app:Web", properties, custom=False) is None
     assert kind_of("stacks:app:Web", properties) == UNRECOGNISED
-    # Without a provider that is known to be absent, our own types stay ours.
+    # If it is unknown whether a resource has a provider, our own types are recognised.
     assert kind_of("stacks:index:Gpu", properties, custom=False) == UNRECOGNISED
     assert kind_of("stacks:app:Web", {"stacks_kind": "Container"}, custom=False) == "Container"
 

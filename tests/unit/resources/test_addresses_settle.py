@@ -1,4 +1,4 @@
-"""Allowed addresses on a platform on which external access, and the caller's own address, take effect later."""
+"""Allowed addresses on a platform on which external access and the caller's own address take effect with a delay."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def listed(*entries: dict[str, Any], enabled: bool = True, your_ip: str | None =
 def account(
     *looks: Reply, facts: PlatformFacts | None = None, opened_for: str | None = CALLER, **more: Any
 ) -> ScriptedAccount:
-    """Return an account whose operation has turned the external access on, unless `opened_for` is `None`."""
+    """Return an account whose operation has turned external access on, unless `opened_for` is `None`."""
     replies: dict[str, Any] = {
         "allowed_ips__list": list(looks),
         "allowed_ips__add": data(MINE),
@@ -73,7 +73,7 @@ def read(on: ScriptedAccount, **olds: Any) -> dict[str, Any] | None:
 
 
 def removed(on: ScriptedAccount) -> list[str]:
-    """Return the ids of the entries that were removed."""
+    """Return the ids of the removed entries."""
     return [
         call.path.rpartition("/")[2] for call in on.script.calls if call.endpoint.name == "allowed_ips.remove"
     ]
@@ -174,7 +174,7 @@ def test_without_an_address_in_any_answer_the_only_new_entry_is_the_callers() ->
 
     create(on, revoke=True)
 
-    # The entry of this program is managed, and so is not counted.
+    # The entry of this program is managed, so it is not counted.
     assert removed(on) == ["2"]
 
 
@@ -269,7 +269,7 @@ def test_an_address_is_added_again_when_its_removed_entry_is_no_longer_listed() 
 
 
 def partial(*entries: dict[str, Any]) -> Answer:
-    """Return a list that says that there are more entries, and not how to ask for them."""
+    """Return a list that has more entries but does not show how to request them."""
     return data({"external_access_enabled": True, "allowed_ips": list(entries), "has_more": True})
 
 

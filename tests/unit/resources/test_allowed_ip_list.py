@@ -1,6 +1,8 @@
 """
-A container's list of addresses, with the emulator's rules and without a network. For every list, every setting of the
-API and every failing request, the list is never empty while access is on, and a second attempt succeeds.
+A container's list of addresses, with the emulator's rules and without a network.
+
+For every list, every setting of the API and every failing request, the list is never empty while access is on. A second
+attempt succeeds.
 """
 
 from __future__ import annotations
@@ -31,11 +33,11 @@ from tests.unit.resources.scripted_account import Call
 
 MINE = "198.51.100.7"
 OTHERS = ("192.0.2.9", "203.0.113.45")
-"""An address that is not managed, and the caller's own."""
+"""An unmanaged address, and the caller's own address."""
 
 
 class Told(Call):
-    """A call that records what stays in the output as a warning."""
+    """A call that records warnings."""
 
     def info(self, message: str) -> None:
         self.warnings.append(message)
@@ -43,16 +45,17 @@ class Told(Call):
 
 class Account:
     """
-    The client, as far as the list uses it: the emulator's rules, and one request that fails.
+    The part of the client that the list uses, with the emulator's rules and one failing request.
 
     Args:
-        again: What the API does with an address that is in the list: `refused`, `twice`, or changed `in place`.
-        fails: Which of the requests that change something fails; `None` for none.
+        again: The API's behaviour for an address that is already in the list: `refused`, `twice`, or changed `in
+            place`.
+        fails: The number of the changing request that fails; `None` for none.
         is_new: Whether this operation has created the container.
     """
 
     def __init__(self, *, again: str = "refused", fails: int | None = None, is_new: bool = False) -> None:
-        OWNERS._owners.clear()  # every account stands for a new operation
+        OWNERS._owners.clear()  # every account represents a new operation
         self.emulator = Emulator(duplicate_ips=again == "twice")
         self.in_place = again == "in place"
         self.id = running(self.emulator, "web")
@@ -72,7 +75,7 @@ class Account:
             self.fresh.add_access(self.id, opened)
 
     def list(self, inputs: dict[str, Any], warnings: list[str] | None = None) -> AllowedIpList:
-        """The list, for an operation."""
+        """Return the list for an operation."""
         call, clock = Told(), FakeClock()
         call.warnings = [] if warnings is None else warnings
         operation = Operation(call, clock, clock.now(), 1e9)
@@ -139,7 +142,7 @@ class Account:
 
 
 def entry(description: str = "Custom IP", service: str = "both", *, revoke: bool = False) -> dict[str, Any]:
-    """The inputs of an AllowedIp."""
+    """Return the inputs of an AllowedIp."""
     return {
         "container": "usr-1-web",  # the account adds its own id
         "ip_address": MINE,
@@ -159,7 +162,7 @@ entries = st.builds(
 
 
 def open_to(account: Account, others: set[str], mine: dict[str, Any] | None = None) -> None:
-    """Turn access on for these."""
+    """Turn access on for these addresses."""
     access.set_access(account.emulator.platform, account.web, enabled=True)
     if mine is not None:
         access.add_ip(account.emulator.platform, account.web, mine)
@@ -245,5 +248,5 @@ def test_an_unmanaged_entry_is_not_changed(is_new: bool) -> None:
         account.create(entry())
 
     assert addresses(account.emulator, "web")[MINE] == ("by hand", "tcp")
-    # In a new container the API's refusal shows the entry, and otherwise a look.
+    # In a new container, the API's refusal shows the entry; otherwise a read shows it.
     assert account.changes == (1 if is_new else 0)

@@ -1,4 +1,4 @@
-"""Backups on a platform with other words, other ids, and lists that are behind: each that was made is named."""
+"""Backups on a platform with different words, different ids, and outdated lists: each new backup is named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The validators return a normal form, or an error with a fix."""
+"""The validators return a normal form or an error with a fix."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_triggers_are_compared_as_text() -> None:
 
 
 def test_a_trigger_with_the_entries_of_a_mapping_in_another_order_is_no_change() -> None:
-    """On the wire a mapping has no order: each call may bring another one, and a key would be rotated."""
+    """On the wire, a mapping has no order: each call may have a different order, and a key would be rotated."""
     some = [{"host": "a", "ports": [{"tcp": 1, "udp": 2}]}]
     same = [{"ports": [{"udp": 2, "tcp": 1}], "host": "a"}]
 

@@ -1,4 +1,4 @@
-"""A child is gone, or is another one, only with evidence: of a connection, an address, a client and a backup."""
+"""A child of any kind counts as gone, or as a different child, only with evidence."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ LINK = {"id": "c7", "connection_name": "main", "target_name": "db", "created_at"
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of child: its handler, its state, its row in a list, and the operations on it."""
+    """A kind of child: its handler, its state, its row in a list, and its operations."""
 
     handler: ResourceHandler
     id: str
@@ -50,7 +50,7 @@ class Kind:
     deletes: str
 
     def account(self, *looks: Reply, **more: Any) -> ScriptedAccount:
-        """Return an account whose list answers in turn."""
+        """Return an account whose list returns these answers in turn."""
         replies: dict[str, Any] = {self.lists.replace(".", "__"): list(looks)}
         replies[self.deletes.replace(".", "__")] = ok({"success": True})
         return ScriptedAccount(**{**replies, **more})
@@ -156,7 +156,7 @@ def test_one_absence_is_no_deletion(kind: Kind) -> None:
 
 
 def in_a_list_with_a_gap(kind: Kind, **more: Any) -> ScriptedAccount:
-    """Return an account whose list lacks ours, and says that there are more rows."""
+    """Return an account whose list lacks the child, but states that there are more rows."""
     other = {**kind.row, "id": 1 if kind.lists == "backups.list" else "8", "name": "other"}
     shown = kind.shows({**other, "ip_address": "192.0.2.8", "connection_name": "other"})
     assert isinstance(shown, Answer)
@@ -185,7 +185,7 @@ def test_a_child_that_two_looks_do_not_find_is_gone_and_others_share_the_looks(k
     assert kind.read(account) is None
     assert account.sent(kind.lists) == sent
     assert account.seconds == pytest.approx(2.0, abs=0.1)
-    # Once: in a pipe each line stays.
+    # Only once, because in a pipe each line stays.
     assert account.call.shown.count("not listed: looks again") == 1
 
 
@@ -264,7 +264,7 @@ def test_a_container_that_is_gone_takes_its_children_with_it(kind: Kind) -> None
 
 def test_a_list_that_is_not_found_is_no_deletion_while_the_container_exists(kind: Kind) -> None:
     looks: list[Reply] = [refusal(404), refusal(404), kind.shows(kind.row)]
-    # The container's status shows that the address is right, so the missing list is an empty one.
+    # The container's status shows that the base URL is correct, so the missing list is an empty list.
     exists = data({"id": kind.id.partition("/")[0], "name": "it", "status": "running"})
     account = kind.account(
         *(looks if kind.lists == "connections.list" else looks[1:]), containers__status=exists
@@ -274,7 +274,7 @@ def test_a_list_that_is_not_found_is_no_deletion_while_the_container_exists(kind
 
 
 def test_an_earlier_list_that_has_the_object_is_no_look_of_a_delete(kind: Kind) -> None:
-    # A connection is looked for at both of its ends.
+    # A connection is searched at both ends.
     absent = [outgoing(), incoming()] if kind.lists == "connections.list" else [kind.shows()]
     account = kind.account(kind.shows(kind.row), *absent, kind.shows(kind.row))
     assert kind.read(account) is not None
@@ -343,7 +343,7 @@ def test_a_random_id_is_never_given_twice() -> None:
 
     ConnectionHandler().on_delete(account.session, account.op, f"usr-1-app/{id_}", {"target": "usr-1-db"})
 
-    # No look is needed.
+    # No read is needed.
     assert account.script.operations == ["connections.delete"]
 
 

@@ -1,4 +1,4 @@
-"""Looks are omitted only in a container that this operation created and that still exists."""
+"""Reads are omitted only for a container that this operation created and that still exists."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BORN = "2026-05-16T18:00:00.000Z"
 
 
 class Account:
-    """The newest list, and the register."""
+    """The newest list and the register of created containers."""
 
     def __init__(self, *, created_at: str | None = BORN) -> None:
         self.listed: dict[str, Container] = {}
@@ -22,17 +22,17 @@ class Account:
         self.created.add(WEB)
 
     def list(self, *, status: str = "running", created_at: str | None = BORN) -> None:
-        """Set the container in the newest list."""
+        """Set the container's row in the newest list."""
         self.listed[WEB] = Container(id=WEB, status=status, created_at=created_at)
 
     @property
     def trusted(self) -> tuple[bool, bool]:
-        """Return whether it is known as created here, and as running."""
+        """Return whether the register contains it as created here and as running."""
         return self.created.created_at(WEB) is not None, self.created.are_running(WEB)
 
 
 def opened(your_ip: str | None = MINE, *entries: str) -> ExternalAccess:
-    """The answer to turning external access on; entries are in it only if a list has answered."""
+    """Return the answer to turning external access on; it contains entries only if a list was read."""
     rows = Listing(AllowedIp(id=address, ip_address=address) for address in entries)
     return ExternalAccess(enabled=True, your_ip=your_ip, allowed_ips=rows)
 

@@ -1,4 +1,4 @@
-"""The creation protocol: a new object is stored in the state, or deleted again."""
+"""The creation protocol: a new object is stored in the state or deleted again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OWN, OTHER = "urn:pulumi:dev::tests::web", "urn:pulumi:dev::tests::other"
 
 
 class Engine:
-    """An engine that goes away when the test sets `gone`."""
+    """An engine that ends when the test sets `gone`."""
 
     def __init__(self) -> None:
         self.gone = False
@@ -102,12 +102,12 @@ def test_a_read_without_stored_inputs_returns_what_it_found() -> None:
 
 
 class Leftover(Half):
-    """A creation that finds an object, which an earlier run may have left."""
+    """A creation that finds an existing object, possibly from an earlier run."""
 
     def __init__(self, *, leftover: bool, shared: bool, with_container: bool, adopting: bool = False) -> None:
         super().__init__(Engine(), asks=False)
         self.leftover = leftover
-        self.can_be_taken_over = shared  # type: ignore[misc]  # each kind has its own
+        self.can_be_taken_over = shared  # type: ignore[misc]  # each kind has its own type
         settings: Any = SimpleNamespace(
             delete_children_with_container=with_container, adopt="if_matching" if adopting else "never"
         )
@@ -120,17 +120,17 @@ class Leftover(Half):
 @pytest.mark.parametrize(
     ("owner", "creation", "expected"),
     [
-        # Another resource, which is being replaced, leaves what kinds without an id of their own share.
+        # Another resource, which is being replaced, keeps an object without its own id, because both share the object.
         (Owner(OTHER, "1", replacing=True), {"shared": True}, True),
         (Owner(OTHER, "1", replacing=True), {"shared": True, "leftover": False}, False),
         (Owner(OTHER, "1", replacing=True), {"shared": False}, False),
         (Owner(OTHER, "1"), {"shared": True, "with_container": True}, False),
-        # This resource has it itself, after a replacement of its container was given up.
+        # This resource itself owns it, after a replacement of its container was reverted.
         (Owner(OWN, "1"), {"with_container": True}, True),
         (Owner(OWN, "1"), {"with_container": True, "leftover": False}, False),
         (Owner(OWN, "1", replacing=True), {"shared": True, "with_container": True}, False),
         (Owner(OWN, "1"), {"shared": True}, False),
-        # It is retained, and the program asks for no change of it any more.
+        # It is retained, and the program requests no further change.
         (Owner(OWN, "1", unchanged=True), {"leftover": False, "adopting": True}, True),
         (Owner(OWN, "1", unchanged=True), {"leftover": False}, False),
         (Owner(OWN, "1"), {"leftover": False, "adopting": True}, False),

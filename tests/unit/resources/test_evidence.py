@@ -1,4 +1,4 @@
-"""What shows that a container is gone, not visible yet, or still the one in the state."""
+"""Evidence that a container is gone, not visible yet, or still the container in the state."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def clock() -> FakeClock:
 
 
 def session(clock: FakeClock, facts: str = "", **replies: Reply | list[Reply]) -> tuple[Session, Script]:
-    """Return what an operation needs of a session, over prepared replies."""
+    """Return the parts of a session that an operation needs, with prepared replies."""
     nothing: dict[str, Any] = {
         "connections__list": data({"outgoing": []}),
         "allowed_ips__list": data({"allowed_ips": []}),
@@ -327,7 +327,7 @@ def test_a_container_whose_template_is_unknown_is_not_adopted() -> None:
         (None, 138 * 1024, ["it has 128 GB of additional storage: write additional_storage_tier=5"]),
         (5, 138 * 1024, []),
         (None, 10 * 1024, []),
-        # A size in another unit, or one that fits no tier, shows nothing.
+        # A size in a different unit, or a size that fits no tier, shows nothing.
         (None, 10_737, []),
         (None, None, []),
     ],

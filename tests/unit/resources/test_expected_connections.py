@@ -1,4 +1,4 @@
-"""A restart waits for a connection whose target is being created, and for nothing else."""
+"""A restart waits only for connections whose targets are being created."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SIBLINGS = {"to-sql": "sql", "to-cache": "cache"}
 
 
 class Run:
-    """One operation of the engine: connections from `app`, and the moments of its restarts."""
+    """One operation of the engine: connections from `app`, and the times of its restarts."""
 
     def __init__(self) -> None:
         self.clock = FakeClock()
@@ -22,11 +22,11 @@ class Run:
         self.at: list[float] = []
 
     def now(self) -> float:
-        """Seconds since the beginning."""
+        """Return the seconds since the start."""
         return self.clock.now() - 1000.0
 
     def connection(self, name: str, *, ready: float = 0.0, fails: bool = False) -> Callable[[], None]:
-        """The target is created, and then the connection; or the creation of the target fails."""
+        """Create the target and then the connection, or let the creation of the target fail."""
 
         def operate() -> None:
             with self.expected.creating(SIBLINGS[name]):
@@ -38,7 +38,7 @@ class Run:
         return operate
 
     def connect(self, name: str) -> None:
-        """Create the connection, as the engine does once the target is ready."""
+        """Create the connection, as the engine does when the target is ready."""
         self.clock.sleep(GRACE / 4)
         self.expected.declare(name, SIBLINGS)
         self.clock.sleep(GRACE / 4)

@@ -1,4 +1,4 @@
-"""Which outputs an update may change: the table of each kind, what a preview shows, and what an update keeps."""
+"""The outputs that an update may change: the table of each kind, the preview, and the outputs that an update keeps."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def handler(kind: str, key: str = KEY) -> ResourceHandler:
 
 
 def shown(kind: str, olds: dict[str, Any], news: dict[str, Any]) -> dict[str, Any]:
-    """Return the outputs that the preview of an update shows."""
+    """Return the outputs in the preview of an update."""
     return handler(kind).at_update(olds, news, "usr-1-sql/7" if kind == "PinnedBackup" else "usr-1-web")
 
 
@@ -40,7 +40,7 @@ def test_the_table_has_every_output_of_the_schema_and_its_secrets(kind: str) -> 
     inputs = {field.name for field in HANDLERS[kind].fields if not field.computed}
 
     assert table.items() <= described.items()
-    # A connection and a backup have an id of their own, so their state has no time of the container.
+    # A connection and a backup have their own ids, so their state does not contain the container's time.
     assert described.keys() - table.keys() - inputs <= {"origin", "container_created_at"}
 
 
@@ -151,7 +151,7 @@ def test_the_origin_is_known_if_the_key_is_that_of_the_last_change() -> None:
 
 
 class Wandering(ResourceHandler):
-    """A kind whose update returns other values for all of its outputs."""
+    """A kind whose update changes all of its outputs."""
 
     kind: ClassVar = "Wandering"
     owns: ClassVar = False

@@ -1,4 +1,4 @@
-"""Whether a container is the one in the state."""
+"""Tests whether a container is the container in the state."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STORED = {"created_at": "2026-02-25T10:30:00.000Z", "template": "postgresql"}
 
 
 def identified(stored: dict[str, Any], container: Container, **facts: Any) -> Identity:
-    """Return the identity on a platform with these facts."""
+    """Return the result of the identity check on a platform with these facts."""
     platform = PlatformFile(PlatformFacts(containers=Containers(**facts)))
     session = SimpleNamespace(client=SimpleNamespace(platform=platform))
     return identify(cast("Session", session), stored, container)
@@ -100,7 +100,7 @@ def test_another_time_and_another_template_are_another_container() -> None:
 
 @pytest.mark.parametrize("template", ["postgresql", None])
 def test_another_time_and_the_same_template_leave_it_open(template: str | None) -> None:
-    """A resize or a restore may not keep the creation time."""
+    """A resize or a restore may change the creation time."""
     seen = found(created_at="2026-02-25T10:30:02Z", template=template, plan="premium")
 
     assert identified(STORED, seen) is Identity.UNCERTAIN

@@ -1,4 +1,4 @@
-"""The default name of a container: what a pattern makes of the resource's name."""
+"""The default name of a container, which a pattern forms from the resource's name."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_stack_that_leaves_no_room_for_the_name_is_cut_too() -> None:
 
 
 def test_a_digest_is_part_of_the_interface_and_never_changes() -> None:
-    # Another digest would be another name for every container that is created again.
+    # A different digest would change the name of every container that is created again.
     assert shaped(PATTERN, "orders_db") == "orders-db-dev-df8165"
     assert valid_container_name("é") == "4a9955"
 

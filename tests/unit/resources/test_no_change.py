@@ -1,4 +1,4 @@
-"""What an `up` without changes costs, in instructions and calls of Python, which are the same on any machine."""
+"""The cost of an `up` without changes in Python instructions and calls, which are equal on all machines."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.unit.api.scripted_api import KEY
 from tests.unit.resources.scripted_account import Call
 
 CALLS = {"Container": 160, "Connection": 95, "AllowedIp": 101}
-"""The most calls of functions of this package for a check and a diff that find no change."""
+"""The most calls of this package's functions for a check and a diff that find no change."""
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +30,7 @@ def ownership() -> Iterator[None]:
 
 
 class Named(Call):
-    """A call for one resource, which nothing may be shown for."""
+    """A call for one resource, for which no message may be shown."""
 
     def __init__(self, kind: str, number: int) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ def inputs(kind: str, number: int) -> dict[str, Any]:
 
 
 def unchanged(kind: str, number: int) -> Callable[[], None]:
-    """Return a check and a comparison of a resource that is as its program says."""
+    """Return a check and a diff of a resource that agrees with its program."""
     call, given = Named(kind, number), inputs(kind, number)
     handler = HANDLERS[kind]()
     handler.configure({"stacks:apiKey": KEY}.get)
@@ -67,7 +67,7 @@ def unchanged(kind: str, number: int) -> Callable[[], None]:
 
 
 def traced(work: Callable[[], None], events: str) -> int:
-    """Count what this package executes: `opcode` for instructions, `call` for calls of functions."""
+    """Count the executed code of this package: `opcode` for instructions, `call` for calls of functions."""
     count = 0
 
     def trace(frame: FrameType, event: str, argument: object) -> Any:
@@ -195,7 +195,7 @@ loop.run_until_complete(main())
 print(counted["tasks"], counted["compiled"], counted["encrypted"])
 """
 TASKS = 95
-"""The most tasks of a Container, a Connection and an AllowedIp in a program; the SDK makes one for each output."""
+"""The most tasks of a Container, a Connection and an AllowedIp in a program; the SDK creates one for each output."""
 
 
 def test_a_program_makes_few_tasks_for_a_resource_and_compiles_nothing() -> None:

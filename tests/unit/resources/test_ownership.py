@@ -1,4 +1,4 @@
-"""Which resource owns an object: the one whose token has it."""
+"""The resource whose token an object has owns the object."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_an_object_that_nothing_was_seen_of_may_be_deleted(owners: Owners) -> No
 
 
 def test_a_delete_under_another_urn_with_the_same_token_goes_ahead(owners: Owners) -> None:
-    """The old half of a replacement after a rename with an alias."""
+    """This is the old half of a replacement after a rename with an alias."""
     owners.keep(*WEB, Owner(TWO, "1"))
 
     assert owners.taken_from(*WEB, "1") is None
@@ -86,7 +86,7 @@ def test_a_name_belongs_to_one_resource_whatever_its_case() -> None:
 
 
 def test_an_object_of_a_resource_that_left_the_program_may_be_adopted() -> None:
-    """For `up --refresh` the engine asks for the diff of every resource in the state."""
+    """For `up --refresh`, the engine requests the diff of every resource in the state."""
     owners = Owners()
 
     owners.keep(*WEB, Owner(ONE, "1"))
@@ -96,7 +96,7 @@ def test_an_object_of_a_resource_that_left_the_program_may_be_adopted() -> None:
 
 @pytest.mark.parametrize("times", [(None, "1"), ("1", None), ("1", None, "1")])
 def test_a_container_that_is_replaced_has_no_known_time(times: tuple[str | None, ...]) -> None:
-    """Its children are compared in any order."""
+    """The engine may compare its children in any order."""
     OWNERS.clear()
     known = ParentTimes()
 

@@ -1,4 +1,4 @@
-"""The line with the price of a program: the change, and several programs in one process (the Automation API)."""
+"""The line with the price of a program: its change, and several programs in one process (the Automation API)."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Value:
         self.waiting: list[Any] = []
 
     def apply(self, function: Any, run_with_unknowns: bool) -> None:
-        """Call the function once the value is known."""
+        """Call the function when the value is known."""
         assert run_with_unknowns
         self.waiting.append(function)
 
     def resolve(self, value: Any) -> Any:
-        """Return what the last callback returns."""
+        """Return the result of the last callback."""
         return [function(value) for function in self.waiting][-1]
 
 
@@ -50,7 +50,7 @@ class Program:
         )
 
     def answer(self, number: int, price: Any) -> Any:
-        """Answer as the engine does; return what shows the line, if it is complete."""
+        """Answer as the engine does; return the line if it is complete."""
         container = self.containers[number]
         container.urn.resolve(f"urn:{number}")
         container.id.resolve(f"usr-{number}")
@@ -119,7 +119,7 @@ def in_state(urn: str = OTHER, price: Any = 4.0, type_: str = CONTAINER, **rest:
         ([in_state()], 4),
         ([in_state(type_="stacks:index:Container", outputs={"monthlyPriceUsd": 5.0})], 5),
         ([in_state(), in_state(WEB, 9.0)], 13),
-        # A look-up, and a resource of another package.
+        # A look-up and a resource of another package.
         ([in_state(external=True)], 0),
         ([in_state(type_="aws:s3:Bucket")], 0),
         ([in_state(price=None)], None),
@@ -135,9 +135,9 @@ def test_the_past_price_is_that_of_the_containers_in_the_state(
 
 def test_what_is_taken_over_is_billed_already() -> None:
     assert past_price([in_state()], [row(adopts="usr-1-seen")]) == 8
-    # The state has it under another name of the resource, as after a new name in the program without an alias.
+    # The state contains it under a different resource name, as after a rename in the program without an alias.
     assert past_price([in_state()], [row(adopts="usr-1-web")]) == 4
-    # The state has it since an earlier run.
+    # The state contains it since an earlier run.
     assert past_price([in_state(WEB)], [row("usr-1-web", adopts="usr-1-web")]) == 4
 
 

@@ -23,7 +23,7 @@ def test_plain_http_to_another_machine_is_allowed_by_the_program_and_not_by_the_
 ) -> None:
     key, url = "sk_stacks_" + "ab" * 32, "http://emulator:7822/api/v1"
 
-    async def program() -> None:  # A secret needs a running event loop, which the engine gives every program.
+    async def program() -> None:  # A secret needs a running event loop, as in every program.
         stacks.Provider("by-argument", api_key=key, base_url=url, allow_http=True)
         monkeypatch.setenv("STACKS_ALLOW_HTTP", "true")
         with pytest.raises(ConfigError, match="in plain text"):

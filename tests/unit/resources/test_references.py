@@ -1,4 +1,4 @@
-"""How children refer to their container."""
+"""The references of children to their container."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from stacks_pulumi.resources import _resource
 def test_a_resource_that_may_adopt_is_replaced_delete_first(
     monkeypatch: pytest.MonkeyPatch, own: str | None, of_provider: Any, of_stack: str, first: bool
 ) -> None:
-    """An explicit provider has separate settings, without those of the stack."""
+    """An explicit provider has separate settings, without the stack's settings."""
     monkeypatch.setattr(_resource, "provider_in_options", lambda _opts, _type: of_provider)
     monkeypatch.setattr(pulumi, "Config", lambda _namespace: SimpleNamespace(get={"adopt": of_stack}.get))
 

@@ -1,4 +1,4 @@
-"""Restarts that connections share, with real threads and a fake clock."""
+"""Restarts that several connections share, with real threads and a fake clock."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.clock import FakeClock
 
 
 class Source:
-    """A source: when it was restarted, and how long that takes."""
+    """A source, with the times and the duration of its restarts."""
 
     def __init__(self, clock: FakeClock, seconds: float = 5.0, failures: int = 0) -> None:
         self.clock = clock
@@ -35,7 +35,7 @@ def nothing() -> None:
 def connection(
     clock: FakeClock, restarts: Restarts, source: Source, *, after: float = 0.0, making: float = 0.0
 ) -> Callable[[], bool]:
-    """An operation that begins after some seconds, makes its connection in some more, and asks for a restart."""
+    """An operation that begins after some seconds, creates its connection later, and requests a restart."""
 
     def operate() -> bool:
         clock.sleep(after)
@@ -110,7 +110,8 @@ def test_a_restarted_connection_does_not_wait_for_others() -> None:
 
     clock.run(
         *(ends(connection(clock, restarts, source)) for _ in range(2)),
-        # Comes during the restart and holds up what is restarted next, not those that were served.
+        # This connection comes during the restart and delays the next restart, but not the connections that were
+        # served.
         connection(clock, restarts, source, after=GRACE + 1.0, making=100.0),
     )
 
@@ -177,7 +178,7 @@ def test_a_cancelled_wait_ends_and_delays_no_other(where: str) -> None:
 def held(
     clock: FakeClock, restarts: Restarts, *containers: str, after: float, seconds: float
 ) -> Callable[[], float]:
-    """An operation that needs these containers (none: any) to run; the moment from which it could be sure of that."""
+    """An operation that needs these containers (none: any) to run; return the time at which it knew this."""
 
     def operate() -> float:
         clock.sleep(after)
@@ -255,7 +256,7 @@ def test_containers_connected_in_a_ring_do_not_deadlock() -> None:
         return operate
 
     pairs = zip(names, names[1:] + names[:1], strict=True)
-    # Some come while others restart already.
+    # Some connections come while others are already restarting.
     links = [link(*pair, after) for pair in pairs for after in (0.0, 3.0)]
 
     assert all(isinstance(outcome, bool) for outcome in clock.run(*links))

@@ -1,4 +1,4 @@
-"""What the operations of one account share."""
+"""The data that all operations of one account share."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ def guard() -> SpendGuard:
 
 
 def refusal(cap: float | None, spent: float | None) -> SpendingCapError:
-    """What the API said."""
+    """Return the API's message."""
     return SpendingCapError("said", status=402, spending_cap=cap, amount_spent=spent)
 
 
