@@ -81,8 +81,8 @@ class AtMost(_Section, frozen=True):
     The highest number of steps of one sort in a change.
 
     Attributes:
-        limit: The highest number.
-        otherwise: The effect on a change with a higher number.
+        limit: The highest allowed number.
+        otherwise: The effect on a change above the limit.
     """
 
     limit: Count
