@@ -2,7 +2,7 @@
 Which rules judge the steps that send no request to STACKS, and which rules are a gate's own?
 
 The broker judges the requests. The planner reports the rest: resources of other providers, and resources that leave or
-enter the stack without a request. A Python file in the gate's folder can have rules about all changes:
+enter the stack without a request. A gate's folder can contain rules about all changes, in a Python file:
 
     def no_premium(changes):
         for change in changes:

@@ -84,8 +84,8 @@ BREAKING: dict[str, Callable[[Schema], Any]] = {
     "stacks:index:BackupDetails: the output pinned was removed": lambda it: it["types"][
         "stacks:index:BackupDetails"
     ]["properties"].pop("pinned"),
-    "stacks:index:BackupDetails: an enumeration became an object, or an object became an enumeration": lambda it: (
-        set_(it["types"]["stacks:index:BackupDetails"], "enum", [])
+    "stacks:index:BackupDetails: an enumeration became an object, or vice versa": lambda it: set_(
+        it["types"]["stacks:index:BackupDetails"], "enum", []
     ),
     "config: the input apiKey was removed": lambda it: it["config"]["variables"].pop("apiKey"),
     "the package for nodejs was stacks-pulumi and is other": lambda it: set_(

@@ -80,7 +80,7 @@ def _function(token: str, old: Schema, new: Schema) -> Iterator[str]:
 
 def _type(token: str, old: Schema, new: Schema) -> Iterator[str]:
     if ("enum" in old) != ("enum" in new):
-        yield f"{token}: an enumeration became an object, or an object became an enumeration"
+        yield f"{token}: an enumeration became an object, or vice versa"
     elif "enum" not in old:
         yield from _outputs(token, old, new)
     for member in without_descriptions(old.get("enum", [])):

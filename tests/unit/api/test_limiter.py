@@ -194,9 +194,7 @@ def test_retry_after_delays_all_requests_immediately(clock: FakeClock) -> None:
     for _ in range(2):
         it.acquire(Priority.READ)
     it.release(told(clock, remaining=0, left=50, status=429, retry_after="7"))
-    it.release(
-        told(clock, remaining=40, left=50)
-    )  # it was sent before and succeeds; it must not end the pause
+    it.release(told(clock, remaining=40, left=50))  # sent before the pause, which it must not end
     before = clock.now()
 
     def woken() -> float:

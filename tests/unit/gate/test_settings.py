@@ -150,12 +150,7 @@ def test_what_is_left_out_is_the_strict_choice(folder: Path) -> None:
             "a newer backup no longer exempts a deletion: write `destroys-data: approve`",
         ),
         ("free:", "project_settings: [main]\nfree:", 13, "because its code has no key: remove this setting"),
-        (
-            "free:",
-            "platform: rules.py\nfree:",
-            13,
-            "the broker reads no file about the platform: remove this setting",
-        ),
+        ("free:", "platform: rules.py\nfree:", 13, "no file about the platform: remove this setting"),
         ("limit: 3, ", "", 10, "limit is missing: it must be a whole number"),
         ("{increase_per_day: 5}", "", 13, "free is empty: write a value, or leave it out"),
         ("{increase_per_day: 5}", "5", 13, "free is '5', and must be settings (increase_per_day, code)"),
@@ -169,9 +164,9 @@ def test_what_is_left_out_is_the_strict_choice(folder: Path) -> None:
             "record_expires is '1 day', and must be a time such as 30m, 4h or 2d, at most 90 days",
         ),
         ("12h", "91d", 19, "at most 90 days"),
-        ("packs/spend", "../packs", 4, "../packs is outside of the gate's folder"),
-        ("packs/spend", "/etc", 4, "/etc is outside of the gate's folder"),
-        ("packs/spend", ".", 4, ". is outside of the gate's folder"),
+        ("packs/spend", "../packs", 4, "../packs is outside the gate's folder"),
+        ("packs/spend", "/etc", 4, "/etc is outside the gate's folder"),
+        ("packs/spend", ".", 4, ". is outside the gate's folder"),
         ("packs/spend", "packs/spent", 4, "there is no folder packs/spent"),
         ("config: spend.json", "config: packs", 4, "there is no file packs"),
         ("rules.py", "rule.py", 12, "there is no file rule.py"),
@@ -198,7 +193,7 @@ def test_a_link_that_leaves_the_folder_is_refused(folder: Path, tmp_path: Path) 
     (folder / "spend.json").unlink()
     (folder / "spend.json").symlink_to("../elsewhere.json")
 
-    with pytest.raises(ConfigError, match=r"line 4: spend\.json is outside of the gate's folder"):
+    with pytest.raises(ConfigError, match=r"line 4: spend\.json is outside the gate's folder"):
         settings.read_gate(folder)
 
 
@@ -248,10 +243,7 @@ def test_nobody_replaces_a_gate_by_a_tag_or_a_branch_of_the_name_of_its_ref(
     (folder / "gate.yaml").write_text("version: 1\n")
     _git(tmp_path, "commit", "-qam", "No rules")
     _git(tmp_path, kind, "origin/main")
-    with (
-        pytest.raises(ConfigError, match="write the full name of one of them"),
-        of_ref(folder, "origin/main"),
-    ):
+    with pytest.raises(ConfigError, match="write the full name"), of_ref(folder, "origin/main"):
         pass
 
     _git(tmp_path, "remote", "add", "origin", "https://example.com")
@@ -383,10 +375,7 @@ def test_a_submodule_of_the_author_is_no_repository_of_a_gate(
     use(folder)
     _git(tmp_path, "rm", "-rq", "--cached", folder.name)
     _git(tmp_path, "-c", "advice.addEmbeddedRepo=false", "add", folder.name)
-    with (
-        pytest.raises(ConfigError, match="The author of a change can choose its content"),
-        of_ref(folder, "main"),
-    ):
+    with pytest.raises(ConfigError, match="can choose its content"), of_ref(folder, "main"):
         pass
 
 

@@ -275,7 +275,7 @@ ONE = 'ann namespaces="stacks-pulumi-gate" '
         ),
         (
             added("x", "", "approver_limits: {bob: {ceiling: 5}}\n"),
-            ["approver_limits: bob is not in allowed_signers, which has ann"],
+            ["approver_limits: bob is not in allowed_signers, which lists ann"],
         ),
         (
             added("x", "", "stacks: [shop/prod]\napprover_limits: {ann: {stacks: ['*/dev']}}\n"),
