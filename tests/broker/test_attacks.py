@@ -661,6 +661,16 @@ def test_a_client_that_asks_too_often_waits_until_its_minute_is_over_and_no_long
     assert (answers, reader("GET", "/_broker/log").status_code) == ([200] * 4 + [429] * 7, 200)
 
 
+def test_who_sees_only_its_own_is_not_told_what_the_key_has_spent(benches: Benches) -> None:
+    bench = benches(policies={"agents": {"only": "own", "increase_per_day": 50}})
+    body = {"success": False, "error": "Spending cap reached", "amount_spent": 123.45, "spending_cap": 200}
+    bench.emulator.faults.add("containers.create", "status", code=402, body=body)
+
+    answer = bench.agent().create("web")
+
+    assert (code(answer), "123" in answer.text) == ((402, "grant-limit"), False)
+
+
 def test_who_sees_only_its_own_is_not_told_what_others_have(benches: Benches) -> None:
     """An access request contains the container's creation time, and a limit shows the containers of other stacks."""
     bench = benches(policies={"agents": {"only": "own", "increase_per_day": 50}}, account={"max_total": 12})

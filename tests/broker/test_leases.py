@@ -11,7 +11,7 @@ import requests
 
 from stacks_pulumi.broker.change import CONTAINERS, EFFECTS, variables
 from stacks_pulumi.broker.permits import Ask, meet
-from stacks_pulumi.broker.upstream import Upstream
+from stacks_pulumi.broker.upstream import Look, Upstream
 from stacks_pulumi.endpoints import ENDPOINTS
 from tests.broker.conftest import Bench, Client, literal, permit
 from tests.broker.test_changes import code
@@ -122,3 +122,51 @@ def test_a_request_is_judged_by_a_look_that_is_newer_than_another_grants_request
     assert closes("PUT", f"/containers/{web['id']}/external-access", {"enabled": False}).status_code == 403
     assert added[0].ok
     assert len(bench.emulator.state.containers[web["id"]].allowed_ips) == 2
+
+
+def test_a_look_is_as_old_as_the_oldest_list_in_it(bench: Bench) -> None:
+    web = bench.made("web")
+    upstream, (restarts, request) = bench.server.upstream, _restarts(bench, web)
+    bench.clock.freeze()
+    looks = [Look(upstream, upstream.patient()) for _ in range(2)]
+    assert looks[0].container(web["id"]) is not None
+    assert restarts(*request).status_code == 200
+
+    looks[0].access(web["id"])
+    # This one has the same list, which is still fresh.
+    assert looks[1].container(web["id"]) is not None
+
+    assert (upstream.settled(), *(look.settled for look in looks)) == (1, 0, 0)
+
+
+def test_no_look_is_older_than_a_deletion(bench: Bench) -> None:
+    """Its id is given again, so a secret of another container would be read."""
+    web, upstream = bench.made("web"), bench.server.upstream
+    removes = bench.granted(permit("containers.delete", ids={"container_id": literal(web)}))
+    bench.clock.freeze()
+    assert list(Look(upstream, upstream.patient()).containers)
+
+    assert removes("DELETE", f"/containers/{web['id']}").status_code == 200
+    assert not list(Look(upstream, upstream.patient()).containers)
+
+
+def test_an_address_may_be_added_again_after_access_was_closed(bench: Bench) -> None:
+    """The platform has cleared the list, so the earlier answer is not given again."""
+    web = bench.made("web", allowed_ips=["198.51.100.7"])
+    ids, path, body = (
+        {"container_id": literal(web)},
+        f"/containers/{web['id']}",
+        {"ip_address": "198.51.100.9"},
+    )
+    grant = bench.granted(
+        permit("allowed_ips.add", body, ids=ids),
+        *(permit("containers.external_access", {"enabled": on}, ids=ids) for on in (False, True)),
+    )
+    assert grant("POST", f"{path}/allowed-ips", body).ok
+    for on in (False, True):
+        assert grant("PUT", f"{path}/external-access", {"enabled": on}).ok
+
+    assert grant("POST", f"{path}/allowed-ips", body).ok
+    assert "198.51.100.9" in [
+        row.ip_address for row in bench.emulator.state.containers[web["id"]].allowed_ips
+    ]
