@@ -78,10 +78,12 @@ def canonical_network(address: str | None) -> str | None:
     Return an IPv4 or IPv6 address or network in the form of a resource's id; `None` if it is not one.
 
     A single address has no prefix length, IPv6 is compressed and in lower case. Host bits are removed, because an entry
-    with them allows its whole network.
+    with them allows its whole network. An address with a zone (`fe80::1%eth0`) is none: a zone has a meaning on one
+    machine only, and may be any text.
     """
+    given = (address or "").strip()
     try:
-        network = ipaddress.ip_network((address or "").strip(), strict=False)
+        network = ipaddress.ip_network("" if "%" in given else given, strict=False)
     except ValueError:
         return None
     alone = network.prefixlen == network.max_prefixlen

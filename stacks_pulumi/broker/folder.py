@@ -18,7 +18,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, BinaryIO, Final, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar
 
 import msgspec
 
@@ -31,6 +31,9 @@ from stacks_pulumi.broker.limits import Budget
 from stacks_pulumi.broker.reader import Inside, opened
 from stacks_pulumi.broker.settings import FILE, GateFile, read_file
 from stacks_pulumi.errors import ConfigError
+
+if TYPE_CHECKING:
+    from stacks_pulumi.account.budgets import BudgetFile
 
 T = TypeVar("T")
 
@@ -174,7 +177,7 @@ class Folder:
         Return the current budgets over several stacks.
 
         Raises:
-            ConfigError: A budget selects its stacks by tags, which a broker does not see.
+            ConfigError: The file says something that a broker does not enforce.
         """
         rules = self.rules
         name = self._settings(rules).budgets
@@ -311,20 +314,31 @@ def budgets_in(path: Path) -> Iterator[Budget]:
     Yield the budgets over several stacks in a file.
 
     Raises:
-        ConfigError: The file cannot be read, or a budget selects its stacks by tags, which a broker does not see.
+        ConfigError: The file cannot be read, or has what a broker does not enforce: tags, increases, `covers: all`.
     """
     from stacks_pulumi.account.budgets import read_budgets  # noqa: PLC0415  (few folders have budgets)
 
-    for budget in read_budgets(path).budgets:
-        if budget.tags:
-            raise ConfigError(
-                f"{path.name}: the budget {budget.name} selects stacks by tags, which a broker does not see: name "
-                "the stacks or projects",
-                code="invalid-setting",
-            )
+    file = read_budgets(path)
+    for problem in _not_enforced(file):
+        raise ConfigError(f"{path.name}: {problem}", code="invalid-setting")
+    for budget in file.budgets:
         most = [limit.most for limit in budget.limits if limit.measure == "total" and limit.block]
         if most:
             yield Budget(budget.title, min(most), _chooser(budget.stacks, budget.projects))
+
+
+def _not_enforced(file: BudgetFile) -> Iterator[str]:
+    """Yield what a file of budgets has that a broker does not enforce."""
+    if file.covers_all:
+        yield "a broker does not know all stacks, so it does not enforce `covers: all`: remove it"
+    for budget in file.budgets:
+        if budget.tags:
+            yield f"the budget {budget.name} selects stacks by tags, which no broker sees: name stacks or projects"
+        if any(limit.block and limit.measure != "total" for limit in budget.limits):
+            yield (
+                f"the budget {budget.name} limits an increase, and a broker enforces totals alone: write `max_total`, "
+                "and in gate.yaml `limits: {max_increase: USD}`"
+            )
 
 
 def _chooser(stacks: Sequence[str], projects: Sequence[str]) -> Any:

@@ -353,6 +353,7 @@ class Desk:
             monthly,
             tuple(limits),
             spent,
+            {one.id for one in found if not one.stack} <= {"", *(one.id for one in change.known.values())},
         )
 
     def end(self, grant: Grant) -> Reply:

@@ -833,8 +833,7 @@ def _why_not_in(
         return "its price is not known"
     if policy.templates is not None and body["template"] not in policy.templates:
         return f"the template {body['template']} is not in the policy"
-    has_plan = "plan" in body or body["template"] != catalog.VPN_TEMPLATE
-    if policy.plans is not None and has_plan and plan not in policy.plans:
+    if policy.plans is not None and body["template"] != catalog.VPN_TEMPLATE and plan not in policy.plans:
         return f"the plan {plan} is not in the policy"
     if price > left:
         most, left = as_dollars(policy.increase_per_day), max(left, Decimal(0))

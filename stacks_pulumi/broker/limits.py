@@ -78,7 +78,10 @@ def price_of(body: Mapping[str, Any], monthly: MonthlyPrice) -> Decimal | None:
     template, plan, tier = (body.get(name) for name in ("template", "plan", "additional_storage_tier"))
     if not isinstance(template, str) or not (plan is None or isinstance(plan, str)):
         return None
-    if plan is None and template != catalog.VPN_TEMPLATE:
+    if template == catalog.VPN_TEMPLATE and plan is not None:
+        # The guide has no plan for it, so a platform that takes one may bill that.
+        return None
+    if not plan and template != catalog.VPN_TEMPLATE:
         plan = catalog.DEFAULT_PLAN
     if tier is not None and type(tier) is not int:
         return None

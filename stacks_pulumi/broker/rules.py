@@ -24,6 +24,8 @@ from stacks_pulumi.pricing.money import MonthlyPrice, storage_tier
 
 OTHER_OWNER: Final = "other-owner"
 """The finding about a container of another owner or of no owner: an approver with a stack limit may not approve it."""
+NO_OWNER: Final = "no-owner"
+"""The finding that no limit of a stack counts some containers: the author of a change could leave out their own."""
 UNKNOWN_VALUES: Final = "unknown"
 """The finding about an unknown value."""
 
@@ -60,6 +62,8 @@ class Facts:
         monthly: Returns prices.
         limits: The limits on its stack and on the account.
         spent: The sum that free changes of the stack added in the last 24 hours.
+        counts_all: Whether the limits of a stack count all containers that may belong to it. The change names those
+            without an owner.
     """
 
     containers: Mapping[str, Container]
@@ -67,6 +71,7 @@ class Facts:
     monthly: MonthlyPrice
     limits: Sequence[Limit]
     spent: Decimal
+    counts_all: bool
 
 
 @dataclass(frozen=True)
@@ -122,6 +127,12 @@ def judge(change: Change, settings: GateFile, facts: Facts) -> Verdict:
     if owners:
         text = ", ".join(sorted(name or "none in the ledger" for name in owners))
         findings.append(Finding(OTHER_OWNER, "approve", 0, f"it is about containers of other owners: {text}"))
+    has_limits = settings.limits.max_total is not None or settings.budgets is not None
+    if prices and has_limits and not facts.counts_all:
+        text = (
+            "no limit of a stack counts other containers without an owner: use `stacks-pulumi broker claim`"
+        )
+        findings.append(Finding(NO_OWNER, "approve", 0, text))
     result: Literal["nothing", "free", "needs_approval", "refused"] = "needs_approval"
     if any(one.action == "refuse" for one in findings):
         result = "refused"

@@ -240,7 +240,7 @@ class GateFile(_Section, frozen=True):
             other types are treated as the worst case.
         prices: The file with the prices of other providers' resources.
         live_prices: Whether prices come from the API instead of the catalogue.
-        budgets: The file with budgets over several stacks.
+        budgets: The file with budgets over several stacks. They may have `max_total`, and no tags.
         base_url: The address of the API, if it is not the default. A stack with a different address is refused.
         key: The source of the broker's API key.
         keys: Two keys instead of one.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from urllib.parse import quote
 
+from stacks_pulumi._identifiers import canonical_network
 from stacks_pulumi.broker.change import Constraint, Permit, Secret
 from stacks_pulumi.endpoints import ENDPOINTS
 
@@ -22,7 +23,7 @@ def _id_in_words(one: Constraint) -> str:
     if one.is_ is not None:
         return quote(one.is_, safe="")
     if one.address is not None:
-        return f"[the entry of {one.address}]"
+        return f"[the entry of {canonical_network(one.address)}]"
     if one.caller:
         return "[the caller's entry]"
     if one.new_backup_of is not None:

@@ -469,9 +469,9 @@ def _judged(options: argparse.Namespace) -> Iterator[tuple[Broker, Judged]]:
     is_file = file.exists() or bool(file.suffix) or len(file.parts) > 1
     statement = workflow.statement_of(file) if is_file else None
     with client.opened(_place(options)) as broker:
-        if statement is None:
-            statement = str(broker.ask("GET", f"requests/{file}")["change"])
-        yield broker, workflow.judged(broker, statement, workflow.signatures_of(file))
+        asked = {} if statement is not None else broker.ask("GET", f"requests/{file}")
+        judged = workflow.judged(broker, statement or str(asked["change"]), workflow.signatures_of(file))
+        yield broker, judged._replace(said={**judged.said, "asked": asked})
 
 
 def _next(action: str, options: argparse.Namespace) -> str:

@@ -22,7 +22,7 @@ from stacks_pulumi._pulumi_cli import read_file, utf8
 from stacks_pulumi.account.budgets import Budget
 from stacks_pulumi.broker import signers
 from stacks_pulumi.broker.folder import ACCOUNT, account_in, budgets_in, check_modes
-from stacks_pulumi.broker.rules import OTHER_OWNER, UNKNOWN_VALUES
+from stacks_pulumi.broker.rules import NO_OWNER, OTHER_OWNER, UNKNOWN_VALUES
 from stacks_pulumi.broker.settings import BUILT_IN, FILE, read_key
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.gate import rules
@@ -31,7 +31,7 @@ from stacks_pulumi.gate.settings import Gate, GatePack
 
 _PATTERN: Final = frozenset("*?[")
 _SECRETS: Final = ("PULUMI_ACCESS_TOKEN", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
-_RULES: Final = (*BUILT_IN, UNKNOWN_VALUES, OTHER_OWNER, rules.NEVER_FREE)
+_RULES: Final = (*BUILT_IN, UNKNOWN_VALUES, OTHER_OWNER, NO_OWNER, rules.NEVER_FREE)
 _NAMED: Final = {"prices": "prices.yaml", "budgets": "budgets.yaml"}
 """Settings that name a file, with the usual name of that file. Without the setting, no program reads the file."""
 

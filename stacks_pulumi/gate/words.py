@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from stacks_pulumi._identifiers import canonical_network
 from stacks_pulumi.broker.change import EFFECTS, Change, Constraint, Known, Permit, instant
 from stacks_pulumi.broker.words import in_words
 from stacks_pulumi.errors import StacksError
@@ -32,8 +33,8 @@ _RESULTS: Final = {
     "refused": "refused",
 }
 _ORDER: Final = (
-    "each line may happen alone, in any order, or not at all, unless it names lines that come first; nothing "
-    "else may happen at STACKS"
+    "each line may happen alone, in any order, or not at all, unless it names lines that come first; what a "
+    "line makes may be removed again; nothing else may happen at STACKS"
 )
 _SIGNED: Final = (
     "a signature covers the change that `stacks-pulumi gate show` prints: the job that wrote this "
@@ -135,6 +136,8 @@ def _remarks(judged: Judged) -> Iterator[tuple[Weight, str]]:
     if change.request:
         yield "note", f"the change is the approval of the access request {change.request}"
         applied = "the request must be sent before the grant that asked for it ends"
+    if asked := said.get("asked"):
+        yield "note", f"{asked['id']} was asked for by {asked['for']!r}, with the grant {asked['grant']}"
     who = f" by {change.author!r}" if change.author else ""
     when = f"hand it in by {instant(change.ends)}; {applied}"
     yield "note", f"planned{who} for the broker {_id(change.account)}; {when}"
@@ -226,7 +229,7 @@ def _about(permit: Permit, judged: Judged) -> Iterator[str]:
     if permit.is_loose:
         yield "one of its values may be any value"
     if permit.only_address is not None:
-        yield f"only if no other address than {permit.only_address} is listed"
+        yield f"only if no other address than {canonical_network(permit.only_address)} is listed"
     if permit.after:
         yield f"after {', '.join(map(str, permit.after))}"
     yield from _of_ids(permit.ids, judged, all_known=bool(EFFECTS[permit.endpoint].removes))
@@ -268,7 +271,7 @@ def _container(known: Known, judged: Judged, *, is_of: bool = False) -> str:
         return "not in the account now"
     price = "price not known" if row["usd"] is None else f"{usd(Decimal(row['usd']))} a month"
     words = [
-        f'"{row["name"]}"',
+        json.dumps(row["name"]),
         row["template"] or "unknown template",
         *([row["plan"]] if row["plan"] else []),
         price,

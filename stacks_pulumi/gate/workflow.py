@@ -24,7 +24,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import msgspec
 
@@ -112,7 +112,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     steps: tuple[Step, ...] = ()
     findings: tuple[Reported, ...] = ()
     violations: tuple[str, ...] = ()
-    plan: str | None = None
+    plan: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")] | None = None
     resources: str = ""
     stack: str = ""
 
@@ -124,7 +124,7 @@ class Judged(NamedTuple):
     Attributes:
         statement: The text that is signed.
         change: The content of the text.
-        said: The broker's answer about it: `verdict`, `containers`, `approvals`, `missing`.
+        said: The broker's answer about it: `verdict`, `containers`, `approvals`, `missing`; of a request `asked`.
         signatures: The signatures that it has.
     """
 

@@ -20,7 +20,7 @@ from xml.etree import ElementTree as ET
 import msgspec
 
 from stacks_pulumi.errors import clean, clean_lines
-from stacks_pulumi.reports import Column, Document, Folded, PolicyViolation, Row, Table
+from stacks_pulumi.reports import Column, Document, Folded, PolicyViolation, Row, Table, Weight
 
 MARKS: Final = {
     "create": "+",
@@ -45,6 +45,12 @@ _STYLES: Final = {
 _WEIGHTS: Final = {"error": "bold red", "warning": "yellow", "note": "dim"}
 _MANY: Final = 500
 _READABLE: Final = 8
+_SPACES: Final = re.compile("(?<= ) +")
+
+
+def _text(text: str) -> str:
+    """Return a text from outside on one line. Several spaces, which could be a line or a column, can be seen."""
+    return _SPACES.sub(lambda found: r"\x20" * len(found[0]), clean(text))
 
 
 def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[str]:
@@ -61,13 +67,13 @@ def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[
 
 def plain(document: Document) -> str:
     """Return the report in columns of plain text."""
-    lines = [document.title, *(f"error: {reason}" for reason in document.incomplete), ""]
+    lines = [_text(document.title), *(f"error: {_text(reason)}" for reason in document.incomplete), ""]
     for table in document.tables:
         if table.title:
             lines += [table.title, ""]
         if table.rows:
             lines += [*_plain_table(table), ""]
-    lines += [f"{weight}: {text}" for weight, text in document.remarks]
+    lines += [f"{weight}: {_text(text)}" for weight, text in document.remarks]
     lines += _others(document)
     for violation in document.violations:
         lines.append(f"{violation.level} policy {violation.policy} on {violation.resource}:")
@@ -97,7 +103,7 @@ def _rows(table: Table) -> list[list[str]]:
         ]
         for row in table.rows
     ]
-    return [*rows, [clean(cell) for cell in table.total]] if table.total else rows
+    return [*rows, [_text(cell) for cell in table.total]] if table.total else rows
 
 
 def _narrowest(table: Table) -> int:
@@ -113,11 +119,11 @@ def _narrowest(table: Table) -> int:
 
 def _short(text: str, widest: int | None) -> str:
     """Shorten a long text, so that it does not make every row as wide. The JSON has the full text."""
-    return clean(text if widest is None or len(text) <= widest else f"{text[: widest - 3]}...")
+    return _text(text if widest is None or len(text) <= widest else f"{text[: widest - 3]}...")
 
 
 def _others(document: Document) -> list[str]:
-    return [] if document.others is None else [f"also: {clean(text)}" for text in document.others.items]
+    return [] if document.others is None else [f"also: {_text(text)}" for text in document.others.items]
 
 
 def _indented(message: str) -> list[str]:
@@ -151,9 +157,18 @@ def rich_text(document: Document, *, width: int, color: bool) -> str | None:
         highlight=False,
         legacy_windows=False,
     )
-    console.print(Text(clean(document.title), style="bold"))
+
+    def say(weight: Weight, text: str) -> None:
+        # The lines of a long text are indented, so that none looks like a remark of its own.
+        lines = Frame.grid()
+        lines.add_column(no_wrap=True)
+        lines.add_column(overflow="fold")
+        lines.add_row(Text.assemble((weight, _WEIGHTS[weight]), ": "), Text(_text(text)))
+        console.print(lines)
+
+    console.print(Text(_text(document.title), style="bold"))
     for reason in document.incomplete:
-        console.print(Text.assemble(("error", _WEIGHTS["error"]), f": {clean(reason)}"))
+        say("error", reason)
     for table in tables:
         frame = Frame(title=Text(clean(table.title)) if table.title else None)
         for column in table.columns:
@@ -170,10 +185,10 @@ def rich_text(document: Document, *, width: int, color: bool) -> str | None:
             frame.add_row(*map(Text, shown), style=_STYLES[row.action])
         if table.total:
             frame.add_section()
-            frame.add_row(*map(Text, map(clean, table.total)), style="bold")
+            frame.add_row(*map(Text, map(_text, table.total)), style="bold")
         console.print(frame)
     for weight, text in document.remarks:
-        console.print(Text.assemble((weight, _WEIGHTS[weight]), f": {clean(text)}"))
+        say(weight, text)
     for text in _others(document):
         console.print(Text(text, style="dim"))
     for violation in document.violations:

@@ -118,8 +118,7 @@ def ip_network(value: Any) -> str:
     give access to too many clients.
     """
     given = text(value).strip()
-    # A zone (`fe80::1%eth0`) has a meaning on one machine only.
-    network = None if "%" in given else canonical_network(given)
+    network = canonical_network(given)
     if network is None:
         msg = f"{given!r} is neither an IPv4 or IPv6 address nor a network such as 198.51.100.0/24"
         raise ValueError(msg)

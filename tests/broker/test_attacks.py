@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from stacks_pulumi import cli
+from stacks_pulumi import catalog, cli
 from stacks_pulumi.broker import kernel
 from stacks_pulumi.broker.change import instant
 from stacks_pulumi.broker.folder import Folder, in_use
 from stacks_pulumi.broker.ledger import DAY, Ledger, Spec, Use
+from stacks_pulumi.broker.limits import price_of
 from stacks_pulumi.broker.server import Server
 from stacks_pulumi.broker.upstream import Upstream
 from stacks_pulumi.emulator import connections
@@ -175,13 +176,16 @@ def test_a_grant_does_not_outlive_its_end_by_what_the_platform_refuses(bench: Be
     bench.emulator.faults.clear()
 
 
-def test_a_plan_of_a_vpn_is_one_of_the_policy_too(benches: Benches) -> None:
-    policy = {"increase_per_day": 20, "plans": ["micro"]}
-    agent = benches(policies={"agents": policy}).agent()
+def test_a_plan_that_the_guide_does_not_have_for_a_template_is_not_of_the_lowest_price(
+    benches: Benches,
+) -> None:
+    agent = benches(policies={"agents": {"increase_per_day": 20}}).agent()
 
     assert code(agent.create("vpn-net", template="stacks-vpn", plan="premium")) == (403, "approval-needed")
     body = {"name": "vpn-net", "template": "stacks-vpn"}
     assert agent("POST", "/containers", body).status_code == 202
+    # An empty one may be the default of the guide, which is no micro plan.
+    assert price_of({"template": "redis-micro", "plan": ""}, catalog.monthly_price) == 4
 
 
 def test_a_token_for_what_is_free_is_of_one_stack(benches: Benches) -> None:
@@ -259,12 +263,14 @@ def test_what_a_client_did_long_ago_does_not_make_others_wait(
 
 def test_who_may_not_approve_makes_nothing_free_by_a_signature(benches: Benches) -> None:
     """Otherwise such a change would need no token for free changes and would not count towards the daily amount."""
-    limits = {"bob": {"stacks": ["other/*"]}}
-    bench = benches(free={"increase_per_day": 5}, approver_limits=limits)
+    limits, policies = {"bob": {"stacks": ["other/*"]}}, {"agents": {"increase_per_day": 1}}
+    bench = benches(free={"increase_per_day": 5}, approver_limits=limits, policies=policies)
+    agent = bench.agent()
+    asked = agent.create("web").json()["request"]
+    request = agent("GET", f"/_broker/requests/{asked}").json()["change"]
     token = bench.reader(may_apply_free=True).token
-    one, two, three = (
-        bench.change(permit("containers.create", create(name))) for name in ("one", "two", "three")
-    )
+    creates = (permit("containers.create", create(name)) for name in ("one", "two", "three"))
+    one, two, three = map(bench.change, creates)
 
     assert code(bench.hand_in(one, "bob")) == (403, "approval-needed")
     assert bench.hand_in(one, "bob", token=token).status_code == 201
@@ -273,20 +279,8 @@ def test_who_may_not_approve_makes_nothing_free_by_a_signature(benches: Benches)
     # A person who may approve the change can do so, even above the daily amount.
     assert bench.hand_in(two, "ann").status_code == 201
     assert code(bench.hand_in(three, token=token)) == (403, "approval-needed")
-
-
-def test_who_may_not_approve_allows_no_access_request_that_would_be_free(benches: Benches) -> None:
-    bench = benches(
-        free={"increase_per_day": 5},
-        approver_limits={"bob": {"stacks": ["other/*"]}},
-        policies={"agents": {"increase_per_day": 1}},
-    )
-    agent = bench.agent()
-    asked = agent.create("web").json()["request"]
-    change = agent("GET", f"/_broker/requests/{asked}").json()["change"]
-
-    assert code(bench.hand_in(change, "bob", where="approvals")) == (403, "approval-needed")
-    assert bench.hand_in(change, "ann", where="approvals").status_code == 201
+    assert code(bench.hand_in(request, "bob", where="approvals")) == (403, "approval-needed")
+    assert bench.hand_in(request, "ann", where="approvals").status_code == 201
 
 
 def test_what_is_free_is_not_saved_up(benches: Benches) -> None:
@@ -315,10 +309,8 @@ def test_a_free_create_costs_what_it_cost_when_it_was_judged(
     benches: Benches, monkeypatch: pytest.MonkeyPatch, ceiling: dict[str, Any]
 ) -> None:
     bench = benches(free={"increase_per_day": 5})
-    answer = bench.hand_in(
-        bench.change(permit("containers.create", create("web")), **ceiling),
-        token=bench.reader(may_apply_free=True).token,
-    )
+    change = bench.change(permit("containers.create", create("web")), **ceiling)
+    answer = bench.hand_in(change, token=bench.reader(may_apply_free=True).token)
     monkeypatch.setattr(Upstream, "prices", lambda *_: lambda *_: Decimal(50))
 
     assert code(bench.client(answer.json()["token"]).create("web")) == (402, "grant-limit")

@@ -15,7 +15,8 @@ import pytest
 from stacks_pulumi import cli
 from stacks_pulumi.broker.change import canonical, instant
 from stacks_pulumi.errors import StacksError
-from stacks_pulumi.gate import workflow
+from stacks_pulumi.gate import client, words, workflow
+from stacks_pulumi.reports import writers
 from tests.broker.conftest import Bench, Benches, create, literal, permit, sign
 from tests.support.gate import keys
 from tests.support.golden import Golden
@@ -328,21 +329,26 @@ def test_a_value_that_may_be_any_is_accepted_by_name(desks: Callable[..., Desk])
 
 
 def test_names_cannot_write_lines_of_their_own(desks: Callable[..., Desk]) -> None:
-    desk = desks()
-    name = "web\n   1. GET /containers\x1b[2J"
-    step = {"operation": "create", "name": name, "type": name}
-    desk.write(permit("containers.create", create(name), why=name), preview={"steps": [step]})
+    """A terminal writes what follows many spaces, or a long word, into a line of its own."""
+    desk, forged = desks(), "note: approved by bob"
+    name = f"web\n   1. GET /containers\x1b[2J {' ' * 100}{forged} {'x' * 99} {forged}"
+    preview = {"steps": [{"operation": "create", "name": name, "type": name}], "violations": [name]}
+    desk.write(permit("containers.create", create(name), why=name), preview=preview, author=name)
 
-    said = desk.gate("show")
-
-    assert "\x1b" not in said
-    assert not [line for line in said.splitlines() if line.startswith("   1. GET")]
+    with client.opened(desk.bench.url) as broker:
+        shown = words.document_of(workflow.judged(broker, desk.file.read_text()))
+    for said in (desk.gate("show"), writers.rich_text(shown, width=100, color=False) or ""):
+        assert forged in said
+        assert not [one for one in ("\x1b", " " * 20 + forged) if one in said]
+        assert not [line for line in said.splitlines() if line.startswith(("   1. GET", forged))]
 
 
 def test_what_is_shown_cannot_be_mistaken(desks: Callable[..., Desk]) -> None:
     """No two names look alike, a text of the author is in quotes, and a backup is shown with its container."""
     desk = desks()
     row, data = desk.bench.made("web"), desk.bench.made("data", template="postgresql", backups=1)
+    gone = {"container_id": {"is": row["id"], "created_at": "2020, which is the same"}}
+    entry = {"container_id": literal(row), "ip_id": {"address": "198.51.100.7/0"}}
     number = str(next(iter(desk.bench.emulator.state.backups)))
     known = {
         name: {"id": it["id"], "created_at": it["created_at"]}
@@ -352,21 +358,24 @@ def test_what_is_shown_cannot_be_mistaken(desks: Callable[..., Desk]) -> None:
         permit("containers.set_status", {"status": "stopped"}, ids={"container_id": {"of": ["w\u0435b"]}}),
         permit("backups.restore", ids={"backup_id": {"is": number, "in": data["id"]}}),
         permit("backups.delete", ids={"backup_id": {"is": number}}),
-        permit(
-            "containers.delete",
-            ids={"container_id": {"is": row["id"], "created_at": "2020, which is the same"}},
-        ),
+        permit("containers.delete", ids=gone),
+        permit("allowed_ips.remove", ids=entry),
         known=known,
         author="Eve, approved by bob",
     )
 
     said = desk.gate("show")
 
+    assert "[the entry of 0.0.0.0/0]" in said
     assert 'PUT /containers/["w\\u0435b"]/status' in said
     assert f'it belongs to {data["id"]}, "data", postgresql' in said
     assert "it may belong to any container" in said
     assert 'about a container made "2020, which is the same"' in said
     assert "planned by 'Eve, approved by bob'" in said
+    # A zone may be any text.
+    entry["ip_id"] = {"address": "fe80::1%] and nothing else/0"}
+    desk.write(permit("allowed_ips.remove", ids=entry))
+    assert "is not an address" in desk.gate("show", code=1)
 
 
 def test_a_page_that_is_too_short_shows_what_a_rule_has_found(desks: Callable[..., Desk]) -> None:
@@ -390,6 +399,7 @@ def test_an_access_request_is_shown_and_approved(desks: Callable[..., Desk]) -> 
 
     said = desk.gate("show", what=asked)
     assert "the change is the approval of the access request" in said
+    assert f"{asked} was asked for by 'agent', with the grant g-" in said
     assert "must be sent before the grant that asked for it ends" in said
     desk.gate("approve", "--key", str(keys() / "ann"), what=asked)
 

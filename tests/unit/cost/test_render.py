@@ -320,7 +320,7 @@ def test_name_cannot_forge_a_row_or_erase_one() -> None:
     for text in (plain(result), rich_text(result, width=300, color=False) or "", markdown(result)):
         assert not {"\x1b", "\r", "\u202e"} & set(text)
         assert not any(line.lstrip().startswith("Total  $0.00") for line in text.splitlines())
-    assert "web\\n   Total  $0.00\\x1b[2K\\r\\u202e" in plain(result)
+    assert "web\\n \\x20\\x20Total \\x20$0.00\\x1b[2K\\r\\u202e" in plain(result)
 
 
 @pytest.mark.parametrize("form", [plain, markdown, junit, lambda it: rich_text(it, width=900, color=False)])

@@ -158,6 +158,12 @@ def added(name: str, text: str, settings_: str = "") -> Callable[[Path], None]:
     return change
 
 
+def budgeted(text: str, settings_: str = "") -> Callable[[Path], None]:
+    """Return a change that adds budgets over several stacks."""
+    return added("budgets.yaml", f"{text}\n", f"budgets: budgets.yaml\n{settings_}")
+
+
+DEV = budgeted("budgets: [{stacks: ['shop/dev*'], max_total: 1}]", "stacks: [shop/dev, shop/prod]\n")
 ONE = 'ann namespaces="stacks-pulumi-gate" '
 
 
@@ -222,14 +228,7 @@ ONE = 'ann namespaces="stacks-pulumi-gate" '
             replaced("gate.yaml", ", max_total: 40", ""),
             ["no stack has a budget: write `limits: {max_total: USD}` or `budgets: FILE`"],
         ),
-        (
-            added(
-                "budgets.yaml",
-                "budgets: [{stacks: ['shop/dev*'], max_total: 1}]\n",
-                "budgets: budgets.yaml\nstacks: [shop/dev, shop/prod]\n",
-            ),
-            [],
-        ),
+        (DEV, []),
         (
             added("rules.py", "RULES = []\n", "own_rules: [rules.py]\ntwo_approvals: [destroys-dat]\n"),
             [
@@ -258,12 +257,12 @@ ONE = 'ann namespaces="stacks-pulumi-gate" '
         (added("x", "", "base_url: stacks.example\n"), ["base_url is not a valid API URL"]),
         (added("x", "", "base_url: http://stacks.example/api\n"), ["base_url"]),
         (added("broker.account", "none\n"), ["broker.account does not contain the 16 digits of a broker"]),
+        (budgeted("budgets: [{tags: {team: web}, max_total: 1}]"), ["selects stacks by tags"]),
         (
-            added(
-                "budgets.yaml", "budgets: [{tags: {team: web}, max_total: 1}]\n", "budgets: budgets.yaml\n"
-            ),
-            ["selects stacks by tags"],
+            budgeted("budgets: [{max_increase: 1}]"),
+            ["limits an increase, and a broker enforces totals alone"],
         ),
+        (budgeted("covers: all\nbudgets: [{max_total: 1}]"), ["does not enforce `covers: all`: remove it"]),
         (lambda folder: (folder / "ledger.sqlite").chmod(0o644), ["other users can read", "chmod 600"]),
         (
             lambda folder: added(str(folder / "key"), "x", f"key: {{file: {folder}/key}}\n")(folder),
@@ -354,11 +353,7 @@ def test_of_a_pack_that_this_python_cannot_run_the_exceptions_are_checked(folder
 
 def test_a_stack_that_no_budget_covers_is_named(folder: Path) -> None:
     replaced("gate.yaml", ", max_total: 40", "")(folder)
-    added(
-        "budgets.yaml",
-        "budgets: [{stacks: ['shop/dev*'], max_total: 1}]\n",
-        "budgets: budgets.yaml\nstacks: [shop/dev, shop/prod]\n",
-    )(folder)
+    DEV(folder)
 
     assert found(folder) == ["no budget covers shop/prod: add one, or set limits.max_total in gate.yaml"]
 
@@ -396,7 +391,7 @@ def test_a_setting_that_protects_nothing_is_a_mistake_of_the_plan_too(
 
 
 def test_two_people_may_be_asked_for_what_no_rule_of_the_settings_finds(folder: Path) -> None:
-    added("x", "", "two_approvals: [never-free, other-owner, unknown]\n")(folder)
+    added("x", "", "two_approvals: [never-free, no-owner, other-owner, unknown]\n")(folder)
 
     assert checks.of_settings(settings.read_gate(folder)) == ()
 
