@@ -181,7 +181,7 @@ def test_a_broken_link_is_an_error() -> None:
     places = Places(ROOT, ["docs/index.md"])
 
     with pytest.raises(
-        LookupError, match=r"links docs/missing\.md, which is neither a page of the site nor a file"
+        LookupError, match=r"links to docs/missing\.md, which is neither a page of the site nor a file"
     ):
         places.moved("[gone](missing.md)", "docs/index.md")
 
