@@ -139,7 +139,7 @@ def compare_instants(first: str | None, second: str | None) -> bool | None:
 def is_before(first: str | None, second: str | None) -> bool:
     """Return whether the first time is certainly earlier than the second."""
     one, other = _instant(first), _instant(second)
-    return one is not None and other is not None and one < other - _ROUNDED
+    return one is not None and other is not None and other - one > _ROUNDED
 
 
 def seconds_between(first: str | None, second: str | None) -> float | None:
@@ -179,6 +179,7 @@ def _instant(text: str | None) -> datetime.datetime | None:
             parsed = datetime.datetime.fromisoformat(f"{found[1]}{fraction}{zone}")
         else:
             parsed = email.utils.parsedate_to_datetime(text)
+        # UTC has no year 0 and no year 10000.
+        return (parsed if parsed.tzinfo is not None else parsed.replace(tzinfo=_UTC)).astimezone(_UTC)
     except (ValueError, TypeError, OverflowError, OSError, IndexError):
         return None
-    return parsed if parsed.tzinfo is not None else parsed.replace(tzinfo=_UTC)

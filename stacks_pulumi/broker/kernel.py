@@ -358,7 +358,8 @@ class Kernel:
 
     def _is_newer(self, grant: Grant, permit: Permit | None, ask: Ask) -> bool:
         """Return whether another grant has made what a request removes, or its pin, since this was granted."""
-        makes = {"VpnClient": "vpn_clients.add", "Pin": "backups.pin", "Backup": "backups.pin"}
+        makes = {"AllowedIp": "allowed_ips.add", "VpnClient": "vpn_clients.add"}
+        makes |= {"Pin": "backups.pin", "Backup": "backups.pin"}
         endpoint, since = makes.get(EFFECTS[ask.endpoint].removes), grant.at
         if endpoint is None:
             return False
@@ -368,8 +369,10 @@ class Kernel:
             since = asked[0]["at"] if asked else since
         ids = {**ask.ids}
         body = {"name": ids.pop("client_name")} if "client_name" in ids else {}
-        others = "endpoint = ? and ids = ? and body = ? and ended > ? and grant_id <> ?"
-        found = self._ledger.live(others, endpoint, text_of(ids), text_of(body), since, grant.id)
+        # An entry of an address has its own id.
+        others = "endpoint = ? and ended > ? and grant_id <> ? and (object = ? or ids = ? and body = ?)"
+        values = ids.get("ip_id"), text_of(ids), text_of(body)
+        found = self._ledger.live(others, endpoint, since, grant.id, *values)
         its = (grant.policy, grant.stack)
         return any(not one.policy or (one.policy, one.stack) != its for one in found)
 

@@ -236,20 +236,20 @@ def test_what_was_made_is_not_its_own_after_it_was_made_again_by_another(bench: 
     assert refused(grant("DELETE", f"/containers/{made}"))
 
 
-def test_an_entry_is_removed_only_by_the_address_that_it_has(bench: Bench) -> None:
+def test_an_entry_is_removed_only_by_the_address_that_it_has_and_not_if_another_grant_has_added_it_since(
+    bench: Bench,
+) -> None:
     web = bench.made("web", allowed_ips=["198.51.100.7", "198.51.100.8"])
-    grant = bench.granted(
-        permit(
-            "allowed_ips.remove",
-            ids={"container_id": literal(web), "ip_id": {"address": "198.51.100.7/32"}},
-            times=None,
-        )
-    )
-    listed = grant("GET", f"/containers/{web['id']}/allowed-ips").json()["data"]["allowed_ips"]
-    entry = {row["ip_address"]: row["id"] for row in listed}
+    path, ids = f"/containers/{web['id']}/allowed-ips", {"container_id": literal(web)}
+    body = {"ip_address": "198.51.100.7"}
+    of_address = {**ids, "ip_id": {"address": "198.51.100.7/32"}}
+    grant = bench.granted(permit("allowed_ips.remove", ids=of_address, times=None))
+    entry = {row["ip_address"]: row["id"] for row in grant("GET", path).json()["data"]["allowed_ips"]}
 
-    assert refused(grant("DELETE", f"/containers/{web['id']}/allowed-ips/{entry['198.51.100.8']}"))
-    assert grant("DELETE", f"/containers/{web['id']}/allowed-ips/{entry['198.51.100.7']}").status_code == 200
+    assert refused(grant("DELETE", f"{path}/{entry['198.51.100.8']}"))
+    assert grant("DELETE", f"{path}/{entry['198.51.100.7']}").status_code == 200
+    since = bench.granted(permit("allowed_ips.add", body, ids=ids))("POST", path, body).json()["data"]["id"]
+    assert grant("DELETE", f"{path}/{since}").status_code == 404
 
 
 def test_the_entry_of_the_caller_is_the_one_that_the_platform_added(bench: Bench) -> None:
