@@ -208,7 +208,7 @@ def test_an_id_that_shows_another_name_is_not_deleted() -> None:
 
         assert sweep.clean() == []
 
-        assert any("is named orders" in note for note in sweep.notes)
+        assert any("has the name orders" in note for note in sweep.notes)
         assert "orders" in api.state.names()
 
 

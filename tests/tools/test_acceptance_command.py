@@ -291,8 +291,8 @@ def test_a_revoked_key_ends_the_run_before_anything_is_created(
 @pytest.mark.parametrize(
     ("option", "value", "what"),
     [
-        *(("minutes", value, "number of minutes") for value in ("0", "-1", "soon", "nan")),
-        *(("usd", value, "amount of US dollars") for value in ("-1", "much", "NaN")),
+        *(("minutes", value, "a number of minutes") for value in ("0", "-1", "soon", "nan")),
+        *(("usd", value, "an amount of US dollars") for value in ("-1", "much", "NaN")),
     ],
 )
 def test_an_invalid_limit_is_refused(
@@ -301,4 +301,4 @@ def test_an_invalid_limit_is_refused(
     with pytest.raises(SystemExit):
         command("run", f"--max-{option}={value}")
 
-    assert f"{value!r} is no {what}" in capsys.readouterr().err
+    assert f"{value!r} is not {what}" in capsys.readouterr().err
