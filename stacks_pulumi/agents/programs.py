@@ -544,8 +544,8 @@ class _Evaluated:
 
     def _size_of(self, name: str, value: Any) -> int:
         if name not in self._sizes:
-            # A greater length is refused anyway, and exact numbers could become huge. The first assignment also ends a
-            # value that refers to itself.
+            # A greater length is refused anyway, and exact numbers could become huge. The first assignment also stops
+            # the recursion for a value that refers to itself.
             self._sizes[name] = _MOST_EVALUATED + 1
             self._sizes[name] = min(self.size(value), _MOST_EVALUATED + 1)
         return self._sizes[name]

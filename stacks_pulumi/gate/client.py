@@ -172,8 +172,8 @@ def opened(place: Place | None, *, may_apply_free: bool = False) -> Iterator[Bro
 
     Args:
         place: Its folder, or its address.
-        may_apply_free: Whether the token may hand in changes that need no approval, if the place is a folder. No
-            program gets this token.
+        may_apply_free: For a folder, whether the token may hand in changes that need no approval. No program gets this
+            token.
 
     Raises:
         ConfigError: No broker is named, the folder is not the folder of a broker, or the address is malformed.

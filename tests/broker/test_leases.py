@@ -21,7 +21,7 @@ _WEB = "usr-abc12345-web"
 
 
 def _about_web(endpoint: str, variable: str, others: str) -> Ask:
-    """Return a request about the container `web`: in this variable of its path, or by its name."""
+    """Return a request about the container `web`, which a path variable or the name in the body identifies."""
     names = variables(ENDPOINTS[endpoint])
     ids = {name: _WEB if name == variable else f"usr-abc12345-{others}-{name}" for name in names}
     return Ask(endpoint, ids, {"name": "web"} if endpoint == "containers.create" else {}, {})

@@ -139,7 +139,7 @@ def test_a_result_has_every_value_of_the_client_s_answer(kind: type[results.Resu
 
     derived = {results.Container: {"internal_host"}, results.VpnClient: {"id"}}
 
-    # Names that only help to read an answer.
+    # Names that the client uses only to read an answer.
     internal = {results.Container: {"category"}, results.Template: {"beside"}}
 
     assert set(kind.values) == (fields | derived.get(kind, set())) - internal.get(kind, set())
