@@ -283,7 +283,8 @@ class Kernel:
             return self._row(grant, ask, permit, look)
         why = "" if policy is None else self._why_not_free(grant, policy, ask, holdings, look)
         is_free = is_alive and policy is not None and not why
-        # A repetition says what happened; only for a time, because later it would say that it happened again.
+        # A request that is permitted once more is sent once more. Otherwise a repetition gets the earlier answer, and
+        # only for a time, because later it would say that it happened again.
         is_lasting = effect.makes or ENDPOINTS[ask.endpoint].method == "DELETE"
         since = now - (_LASTING if is_lasting else _BRIEF)
         done = [use for use in twins if use.state == "done" and use.answer is not None and use.ended > since]
@@ -380,7 +381,7 @@ class Kernel:
         """
         Refuse a request about a container or a backup that another grant may be changing at this moment.
 
-        A request whose outcome is not known may still be carried out. A create does not meet its own grant's deletion.
+        The platform may still carry out a request that had no answer. A grant waits only for its own deletions.
         """
         since = self._ledger.now() - _UNDER_WAY
         holds = (
