@@ -27,6 +27,7 @@ from stacks_pulumi.gate.change import Change
 from stacks_pulumi.gate.rules import written
 from tests.broker.conftest import create, permit
 from tests.broker.test_commands import BODY, CREATE
+from tests.support.forked import commands
 from tests.support.gate import keys, signer
 from tests.support.waiting import until
 
@@ -47,6 +48,8 @@ def folder(tmp_path: Path, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) 
     (path / "gate.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     (path / "allowed_signers").write_text(signer("ann"), encoding="utf-8")
     monkeypatch.setenv("STACKS_API_KEY", emulator.key)
+    # A server that the command starts is a fork.
+    monkeypatch.setattr(sys, "executable", str(commands.folder() / "python3"))
     return path
 
 
@@ -105,6 +108,7 @@ def test_the_command_has_a_token_and_not_the_key_and_the_server_ends_with_it(
     assert emulator.key not in (folder / "broker.log").read_text(encoding="utf-8")
 
 
+@pytest.mark.real_processes
 def test_what_a_killed_run_has_started_still_reaches_the_server(
     folder: Path, change: Path, emulator: Emulator, tmp_path: Path
 ) -> None:
@@ -148,6 +152,7 @@ def test_what_a_killed_run_has_started_still_reaches_the_server(
     assert folders.announced(folder) == {}
 
 
+@pytest.mark.real_processes
 def test_a_request_to_end_is_passed_on_to_the_command(folder: Path, change: Path) -> None:
     script = (
         "import signal, sys\n"

@@ -24,7 +24,9 @@ from tests.support.waiting import until
 pytestmark = pytest.mark.extra
 
 PROBE: Final = """
-import atexit, gc, json, os, random, signal, sys, threading
+import atexit, gc, json, os, random, signal, subprocess, sys, threading
+
+WHERE = "import os, sys; print(os.path.realpath(sys.executable))"
 
 def of(stream):
     return [
@@ -36,7 +38,7 @@ print(json.dumps({
     "arguments": sys.argv,
     "collector": gc.isenabled(),
     "environment": dict(os.environ),
-    "executable": os.path.realpath(sys.executable),
+    "executable": subprocess.check_output([sys.executable, "-c", WHERE], text=True),
     "files": os.listdir("/proc/self/fd"),
     "flags": [sys.flags.isolated, sys.flags.no_site, sys.flags.optimize, sys.flags.dev_mode],
     "folder": os.getcwd(),

@@ -6,7 +6,6 @@ import json
 import os
 import shlex
 import subprocess
-import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from stacks_pulumi.agents.server import Audit, server_of
 from stacks_pulumi.broker.ledger import Spec
 from stacks_pulumi.emulator import Emulator
 from tests.broker.conftest import Bench
+from tests.support.forked import commands
 from tests.support.gate import keys
 from tests.support.stack import Stack
 from tools.engine.ensure import ensure
@@ -74,7 +74,8 @@ class Agent:
     @contextmanager
     def environment(self) -> Iterator[None]:
         """Set the stack's environment in this process."""
-        with mock.patch.dict(os.environ, self.stack.env, clear=True):
+        gate = str(commands.folder() / "python3"), *tools._GATE[1:]
+        with mock.patch.dict(os.environ, self.stack.env, clear=True), mock.patch.object(tools, "_GATE", gate):
             yield
 
     def desk(self, *, may_apply: bool = True) -> tools.Desk:
@@ -104,7 +105,7 @@ class Agent:
     async def talking(self, story: Callable[[Talk], Awaitable[None]], *words: str) -> None:
         """Connect a client to the command `stacks-pulumi mcp`, in parallel with another client."""
         server = StdioServerParameters(
-            command=sys.executable,
+            command=str(commands.folder() / "python3"),
             args=["-m", "stacks_pulumi", "mcp", "-C", str(self.stack.folder), *words],
             env=dict(self.stack.env),
         )
@@ -113,7 +114,7 @@ class Agent:
 
     def approve(self, command: str, name: str = "ann") -> str:
         """Run the command that the agent shows, as a person would; return its output."""
-        command = command.replace("stacks-pulumi", f"{sys.executable} -m stacks_pulumi", 1)
+        # Its PATH has the command.
         words = shlex.split(command.replace("FILE", str(keys() / name)))
         done = subprocess.run(
             words,

@@ -68,11 +68,7 @@ def hurried_environment(python_path: Path | None = None) -> dict[str, str]:
     Args:
         python_path: The first entry of the module path.
     """
-    # A command of the gate itself starts packs in Python.
-    python = {"stacks_pulumi.gate.packs": {"PYTHON": str(commands.folder() / "python3")}}
-    return hurry.environment(
-        SPEED, wall=fast_wall(), python_path=python_path, constants={**PATIENT, **python}
-    )
+    return hurry.environment(SPEED, wall=fast_wall(), python_path=python_path, constants=PATIENT)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -249,8 +245,7 @@ class Stack:
     def _find_processes(self) -> None:
         """Set PATH so that the engine finds the commands that start or fork its processes."""
         before, self._commands = self._commands, str(commands.folder())
-        for name in {"PATH", "TIME_CONSTANTS"} & self.env.keys():
-            self.env[name] = self.env[name].replace(before, self._commands, 1)
+        self.env["PATH"] = self.env["PATH"].replace(before, self._commands, 1)
         project = self.folder / "Pulumi.yaml"
         text = project.read_text(encoding="utf-8").replace(json.dumps(before), json.dumps(self._commands))
         project.write_text(text, encoding="utf-8")

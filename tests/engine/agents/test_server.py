@@ -6,14 +6,14 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest import mock
 
 import anyio
 import pytest
 
+from stacks_pulumi import cli
 from stacks_pulumi.emulator import Emulator, contents
 from tests.support.agents import Agent, Talk, audited, containers
 from tests.support.clock import fast_clock
@@ -272,6 +272,20 @@ def test_a_container_of_another_stack_needs_a_person_who_sees_whose_it_is(
     assert [one.method for one in emulator.requests if one.method != "GET"] == []
 
 
+@pytest.fixture
+def refused(agent: Agent, capfd: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Return a function that returns why the command does not serve."""
+
+    def run(*words: str, **environment: str) -> str:
+        with agent.environment(), mock.patch.dict(os.environ, environment):
+            code = cli.main(["mcp", "-C", str(agent.stack.folder), *words])
+        said = capfd.readouterr()
+        assert (code, said.out) == (1, "")
+        return said.err
+
+    return run
+
+
 @pytest.mark.parametrize(
     ("project", "reason"),
     [
@@ -281,30 +295,20 @@ def test_a_container_of_another_stack_needs_a_person_who_sees_whose_it_is(
         ("name: tests\nruntime: yaml\nmain: elsewhere\n", "has `main`"),
     ],
 )
-def test_a_project_that_is_no_agents_is_refused(agent: Agent, project: str, reason: str) -> None:
+def test_a_project_that_is_no_agents_is_refused(
+    agent: Agent, refused: Callable[..., str], project: str, reason: str
+) -> None:
     (agent.stack.folder / "Pulumi.yaml").write_text(project, encoding="utf-8")
 
-    assert reason in refused(agent)
+    assert reason in refused()
 
 
-def test_a_server_has_the_grant_of_its_stack_and_no_key(agent: Agent, emulator: Emulator) -> None:
-    assert "the broker runs as this user" in refused(agent, "--strict")
+def test_a_server_has_the_grant_of_its_stack_and_no_key(
+    agent: Agent, refused: Callable[..., str], emulator: Emulator
+) -> None:
+    assert "the broker runs as this user" in refused("--strict")
     token = agent.bench.agent(stack="shop/prod").token
-    assert "is for the stack shop/prod, not for tests/dev" in refused(agent, STACKS_API_KEY=token)
-    assert "the token of a grant" in refused(agent, STACKS_API_KEY=emulator.key)
+    assert "is for the stack shop/prod, not for tests/dev" in refused(STACKS_API_KEY=token)
+    assert "the token of a grant" in refused(STACKS_API_KEY=emulator.key)
     agent.stack.cli("config", "set", "--secret", "stacks:apiKey", emulator.key)
-    assert "uses instead of the grant" in refused(agent)
-
-
-def refused(agent: Agent, *words: str, **environment: str) -> str:
-    """Return the reason why the command does not start."""
-    done = subprocess.run(
-        [sys.executable, "-m", "stacks_pulumi", "mcp", "-C", str(agent.stack.folder), *words],
-        env={**agent.stack.env, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
-    assert (done.returncode, done.stdout) == (1, "")
-    return done.stderr
+    assert "uses instead of the grant" in refused()

@@ -57,6 +57,8 @@ IMPORTED = (
     "stacks_pulumi.policy",
 )
 """Modules that hosts, programs and packs import. Modules that run with `-m` are left out: Python warns of them."""
+FOLDER = sys.argv[2]
+"""The folder of the commands that fork."""
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that a terminal or a CI job sends to all processes of the tests."""
 
@@ -204,6 +206,8 @@ def become(request: Request) -> None:
     if request.client is not None:
         # Some processes end with their starter, so they must see the starter's end.
         os.getppid = functools.partial(_parent_of, request.client)
+    # A command that this one starts with its own Python is a fork too.
+    sys.executable = str(Path(FOLDER, "python3"))
     importlib.invalidate_caches()
     if os.environ.keys() & {"COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"}:
         # In a started Python, a file in `site-packages` does this.
@@ -289,7 +293,7 @@ def main() -> None:
     gc.freeze()
     request = Server(socket.socket(fileno=int(sys.argv[1])), lifeline=0).serve()
     if request is None:
-        shutil.rmtree(sys.argv[2])
+        shutil.rmtree(FOLDER)
     else:
         signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
         try:
