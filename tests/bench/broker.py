@@ -45,10 +45,10 @@ def measure() -> Own:
 
 def _measured(bench: Bench) -> Own:
     web, names = bench.made("web"), [f"web-{number}" for number in range(_REQUESTS // 2)]
-    stop = permit(
-        "containers.set_status", {"status": "running"}, ids={"container_id": literal(web)}, times=None
+    start = permit(
+        "containers.set_status", {"status": "running"}, ids={"container_id": literal(web)}, times=_REQUESTS
     )
-    grant = bench.granted(stop, *(permit("containers.create", create(name)) for name in names), ttl=86_400)
+    grant = bench.granted(start, *(permit("containers.create", create(name)) for name in names), ttl=86_400)
     path, took = f"/containers/status/{web['id']}", _timed(bench)
 
     def every(send: Callable[[int], Any]) -> float:
