@@ -52,6 +52,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--write-durations", action="store_true", help="write the processor seconds of each file that runs"
     )
     parser.addoption(
+        "--granted",
+        action="store_true",
+        help="run the stories of the engine, each change with a grant of its preview",
+    )
+    parser.addoption(
         "--shard", type=_shard, metavar="N/ALL", help="run one of several equal parts, such as 1/3"
     )
 
@@ -68,6 +73,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """Measure the tests in each process, and record the seconds in the process that gets all reports."""
     # The items of ten thousand tests live as long as the run: see `pytest_collection_finish`.
     gc.disable()
+    if config.getoption("granted") and not hasattr(config, "workerinput"):
+        # No other run needs a broker, which takes time to import.
+        from tests.support.granted import Coverage
+
+        config.pluginmanager.register(Coverage())
     if not config.getoption("write_durations"):
         return
     config.pluginmanager.register(durations.Meter())

@@ -92,19 +92,25 @@ class Bench:
         emulator: The platform.
         settings: The settings in `gate.yaml`.
         clock: The clock of the broker.
+        key: Its key; by default that of the account's owner.
     """
 
     def __init__(
-        self, path: Path, emulator: Emulator, settings: Mapping[str, Any], clock: HurriedClock | None = None
+        self,
+        path: Path,
+        emulator: Emulator,
+        settings: Mapping[str, Any],
+        clock: HurriedClock | None = None,
+        key: str | None = None,
     ) -> None:
         self.path, self.emulator = path, emulator
         self.clock = clock or HurriedClock()
         start.init(path)
         # The pack's settings, because a gate without a pack would be a mistake.
         shutil.rmtree(path / "packs")
-        key = path / "key"
-        key.write_text(emulator.key, encoding="utf-8")
-        key.chmod(0o600)
+        file = path / "key"
+        file.write_text(key or emulator.key, encoding="utf-8")
+        file.chmod(0o600)
         (path / "allowed_signers").write_text(signer("ann") + signer("bob"), encoding="utf-8")
         self.configure({"rules": {"unpriced": "approve"}, **settings})
         self._running: tuple[Server, threading.Thread] | None = None

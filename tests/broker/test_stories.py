@@ -9,17 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-import msgspec
 import pytest
 
-from stacks_pulumi.api import StacksClient
-from stacks_pulumi.config import AccountSettings
 from stacks_pulumi.emulator import Emulator
-from stacks_pulumi.gate import permits, preview
-from tests.broker.conftest import Bench
 from tests.support import emulators
 from tests.support.accounts import addresses
-from tests.support.stack import Result, Stack
+from tests.support.granted import Brokers, GrantedStack
+from tests.support.stack import Result
 from tools.engine.ensure import ensure
 
 pytestmark = pytest.mark.engine
@@ -56,101 +52,68 @@ UPDATES: Final = {
     "client": ", store_config=False",
 }
 """For each kind, an input that can change without a replacement of the container."""
+ADOPTS: Final = """
+stacks.Container("web", template="nodejs", external_access=False, desired_status="stopped", plan="standard")
+stacks.Container("old", template="nodejs", desired_status="running", adopt="if_matching")
+"""
 
 
 emulator = emulators.for_stacks
 
 
-class Story:
-    """A stack in which each `up` has a grant for its preview, signed by ann."""
-
-    def __init__(self, bench: Bench, folder: Path, host: str) -> None:
-        self.bench, self.host = bench, host
-        self.stack = Stack(folder, ensure().bin, {})
-        self.stack.env["STACKS_BASE_URL"] = bench.url
-        self._reader = bench.reader(secrets=["certificate"]).token
-        if host == "native":
-            self.stack.native()
-
-    def planned(self, program: str) -> permits.Needed:
-        """Return the permits that the preview of a program needs."""
-        self.stack.env["STACKS_API_KEY"] = self._reader
-        self.stack.program(program, host=self.host)
-        said = self.stack.cli(*preview.OPTIONS)
-        with StacksClient.of(AccountSettings(api_key=self._reader, base_url=self.bench.url)) as client:
-            rows = client.containers.list()
-        return permits.needed(preview.read(said.encode(), None).changes, rows)
-
-    def grant(self, needed: permits.Needed) -> None:
-        """Hand in only the needed permits."""
-        parts = msgspec.to_builtins(needed._asdict())
-        change = {**self.bench.change(), **parts}
-        answer = self.bench.hand_in(change, "ann")
-        assert answer.status_code == 201, answer.text
-        self.stack.env["STACKS_API_KEY"] = answer.json()["token"]
-
-    def up(self, program: str) -> Result:
-        """Plan, sign and apply a program; no request may be refused."""
-        needed = self.planned(program)
-        self.grant(needed)
-        result = self.stack.up(quiet_afterwards=False)
-        # A request that waits for a request of another grant, such as that of the previous `up`, is not refused.
-        refused = [row for row in self.bench.journal("refused") if row["decision"] != "refused: grant-busy"]
-        assert [(row["method"], row["path"], row["body"]) for row in refused] == []
-        return result
-
-
 @pytest.mark.parametrize("host", HOSTS)
-def test_the_life_of_a_stack_of_every_kind(
-    bench: Bench, tmp_path: Path, emulator: Emulator, host: str
-) -> None:
-    story = Story(bench, tmp_path / "stack", host)
-    emulator.load([{"name": "old", "template": "nodejs", "plan": "basic", "status": "stopped"}])
-    story.up(FAMILY.format_map(FIRST) + RESTORE.format(1))
-    assert bench.names == ["data", "old", "vpn", "web"]
+def test_the_life_of_a_stack_of_every_kind(tmp_path: Path, emulator: Emulator, host: str) -> None:
+    with Brokers(tmp_path) as brokers:
+        stack = GrantedStack(brokers, emulator, emulator.key, tmp_path / "stack", ensure().bin, host=host)
+        bench = stack.bench
 
-    # Each kind is updated, or replaced without its container; the restore happens again.
-    changed = {**FIRST, **UPDATES}
-    result = story.up(FAMILY.format_map(changed) + RESTORE.format(2))
-    assert {name for _, name in result.order()} == {
-        *("web", "data", "link", "office", "key", "pin", "laptop", "restore"),
-    }
-    assert [one.name for one in emulator.state.connections.values()] == ["secondary"]
+        def up(program: str) -> Result:
+            stack.program(program)
+            return stack.up(quiet_afterwards=False)
 
-    # A replacement that keeps the name, with children of all possible kinds.
-    before = bench.listed(f"{emulator.account}-web")
-    changed |= {"web": ', plan="standard"', "address": "198.51.100.10"}
-    result = story.up(FAMILY.format_map(changed) + RESTORE.format(2))
-    assert {("delete-replaced", "web"), ("create-replacement", "web")} <= {*result.order()}
-    after = bench.listed(before["id"])
-    assert (before["plan"], after["plan"], before["created_at"] == after["created_at"]) == (
-        "basic",
-        "standard",
-        False,
-    )
-    assert addresses(emulator, "web").keys() == {"198.51.100.10"}
-    client = bench.client(story.stack.env["STACKS_API_KEY"])
+        emulator.load([{"name": "old", "template": "nodejs", "plan": "basic", "status": "stopped"}])
+        up(FAMILY.format_map(FIRST) + RESTORE.format(1))
+        assert bench.names == ["data", "old", "vpn", "web"]
 
-    # The live container of that name is adopted, and no create is permitted.
-    adopts = (
-        'stacks.Container("web", template="nodejs", external_access=False, desired_status="stopped", plan="standard")\n'
-        'stacks.Container("old", template="nodejs", desired_status="running", adopt="if_matching")\n'
-    )
-    needed = story.planned(adopts)
-    assert not [one for one in needed.permits if one.endpoint == "containers.create"]
-    story.grant(needed)
-    # The engine also treats objects that were deleted outside in the meantime as gone.
-    emulator.drift.disconnect("web", "secondary")
-    emulator.drift.delete("vpn")
-    story.stack.up(quiet_afterwards=False)
-    assert bench.names == ["old", "web"]
-    assert bench.listed(f"{emulator.account}-old")["status"] == "running"
-    assert (bench.listed(after["id"])["status"], addresses(emulator, "web")) == ("stopped", {})
-    # The logs would show whether a missing container is only hidden, but a grant cannot read them.
-    assert {row["path"].rpartition("/")[2] for row in bench.journal("grant-refused")} <= {"logs"}
+        # Each kind is updated, or replaced without its container; the restore happens again.
+        changed = {**FIRST, **UPDATES}
+        result = up(FAMILY.format_map(changed) + RESTORE.format(2))
+        assert {name for _, name in result.order()} == {
+            *("web", "data", "link", "office", "key", "pin", "laptop", "restore"),
+        }
+        assert [one.name for one in emulator.state.connections.values()] == ["secondary"]
 
-    # The grant owns the new container, and the old container is not deleted twice.
-    deletions = emulator.calls("containers.delete")
-    assert client("DELETE", f"/containers/{before['id']}").status_code == 200
-    assert client("DELETE", f"/containers/{before['id']}").headers["x-broker"] == "replay"
-    assert emulator.calls("containers.delete") == deletions + 1
+        # A replacement that keeps the name, with children of all possible kinds.
+        before = bench.listed(f"{emulator.account}-web")
+        changed |= {"web": ', plan="standard"', "address": "198.51.100.10"}
+        stack.program(FAMILY.format_map(changed) + RESTORE.format(2))
+        with stack.granted(stack.planned()) as token:
+            result = stack.up(quiet_afterwards=False)
+        assert {("delete-replaced", "web"), ("create-replacement", "web")} <= {*result.order()}
+        after = bench.listed(before["id"])
+        assert (before["plan"], after["plan"], before["created_at"] == after["created_at"]) == (
+            "basic",
+            "standard",
+            False,
+        )
+        assert addresses(emulator, "web").keys() == {"198.51.100.10"}
+
+        # The live container of that name is adopted, and no create is permitted.
+        stack.program(ADOPTS)
+        needed = stack.planned()
+        assert needed is not None
+        assert not [one for one in needed.permits if one.endpoint == "containers.create"]
+        with stack.granted(needed):
+            # The engine also treats objects that were deleted outside in the meantime as gone.
+            emulator.drift.disconnect("web", "secondary")
+            emulator.drift.delete("vpn")
+            stack.up(quiet_afterwards=False)
+        assert bench.names == ["old", "web"]
+        assert bench.listed(f"{emulator.account}-old")["status"] == "running"
+        assert (bench.listed(after["id"])["status"], addresses(emulator, "web")) == ("stopped", {})
+
+        # The grant owns the new container, and the old container is not deleted twice.
+        client, deletions = bench.client(token), emulator.calls("containers.delete")
+        assert client("DELETE", f"/containers/{before['id']}").status_code == 200
+        assert client("DELETE", f"/containers/{before['id']}").headers["x-broker"] == "replay"
+        assert emulator.calls("containers.delete") == deletions + 1

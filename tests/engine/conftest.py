@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import itertools
+import operator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,11 +19,15 @@ from tools.engine.hosts import code_hosts
 from tools.sdk.generate import generate
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test in this folder as an engine test."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark every test in this folder as an engine test; with grants, keep those that make a stack."""
     for item in items:
         if item.nodeid.startswith("tests/engine/"):
             item.add_marker(pytest.mark.engine)
+    if config.getoption("granted"):
+        are_stories = ["make_stack" in getattr(item, "fixturenames", ()) for item in items]
+        config.hook.pytest_deselected(items=list(itertools.compress(items, map(operator.not_, are_stories))))
+        items[:] = itertools.compress(items, are_stories)
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +64,9 @@ emulator = emulators.for_stacks
 
 
 @pytest.fixture
-def make_stack(request: pytest.FixtureRequest, tmp_path: Path, engine: Path) -> Callable[..., Stack]:
+def make_stack(
+    request: pytest.FixtureRequest, tmp_path: Path, engine: Path
+) -> Iterator[Callable[..., Stack]]:
     """Return a function that creates a stack on an emulator's account."""
     made: list[Stack] = []
     passphrase = request.node.get_closest_marker("passphrase") is not None
@@ -68,7 +77,24 @@ def make_stack(request: pytest.FixtureRequest, tmp_path: Path, engine: Path) -> 
         made.append(Stack(folder, engine, config, python_path=python_path, passphrase=passphrase))
         return made[-1]
 
-    return make
+    if not request.config.getoption("granted"):
+        yield make
+        return
+    # No other run needs a broker, which takes time to import.
+    from tests.support import granted
+
+    if mark := request.node.get_closest_marker(granted.MARK):
+        pytest.skip(mark.args[0])
+    with granted.Brokers(tmp_path) as brokers:
+
+        def make_granted(api: Emulator, key: str | None = None, python_path: Path | None = None) -> Stack:
+            folder = tmp_path / f"stack{len(made)}"
+            options: Any = {"python_path": python_path, "passphrase": passphrase}
+            made.append(granted.GrantedStack(brokers, api, key or api.key, folder, engine, **options))
+            return made[-1]
+
+        yield make_granted
+        request.node.user_properties.append((granted.NEEDED, sorted(brokers.needed())))
 
 
 @pytest.fixture

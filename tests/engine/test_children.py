@@ -7,6 +7,7 @@ from __future__ import annotations
 import pytest
 
 from stacks_pulumi.emulator import Emulator
+from tests.support import beyond_a_grant
 from tests.support.children import fails_and_is_given_up, replaced
 from tests.support.contents import contents, managed, writes
 from tests.support.stack import Stack
@@ -93,7 +94,7 @@ def test_children_of_retained_containers_are_deleted(
     assert stack.resources() == {}
 
 
-@pytest.mark.parametrize("how", ["protect", "failing DELETE"])
+@pytest.mark.parametrize("how", [pytest.param("protect", marks=beyond_a_grant.PREVIEW), "failing DELETE"])
 def test_children_stay_in_the_state_while_they_exist(stack: Stack, emulator: Emulator, how: str) -> None:
     stack.program(FAMILY.format(opts="protect=True" if how == "protect" else "") + CHILDREN)
     stack.up(quiet_afterwards=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 from stacks_pulumi.emulator import Emulator
@@ -39,14 +38,11 @@ def test_the_life_of_a_container(stack: Stack, emulator: Emulator) -> None:
     assert stack.outputs()["price"] == 4
     assert stack.outputs()["url"].endswith(".stackshosting.cloud")
 
-    # The state is small, and the key in it is encrypted.
+    # The state is small, and has no key in plain text.
     web = stack.resources()["web"]
     assert web["type"] == "pulumi-python:dynamic/stacks:Container"
     assert web["outputs"]["__provider"] == web["inputs"]["__provider"]
     assert len(web["outputs"]["__provider"]) < 100
-    resources = json.loads(stack.export())["deployment"]["resources"]
-    provider = next(item for item in resources if item["type"] == "pulumi:providers:pulumi-python")
-    assert "ciphertext" in json.dumps(provider["inputs"]["stacks:apiKey"])
     assert emulator.key not in stack.export()
 
     stack.refresh()

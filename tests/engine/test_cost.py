@@ -15,6 +15,7 @@ from stacks_pulumi.cost.build import report_of
 from stacks_pulumi.cost.report import Report
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.pricing.money import Change, Price
+from tests.support import beyond_a_grant
 from tests.support.packs import violations, with_packs
 from tests.support.stack import Stack
 
@@ -71,6 +72,7 @@ def figures(report: Report) -> dict[str, tuple[str, str, str]]:
     return {line.name: (line.action, str(line.past), str(line.planned)) for line in report.lines}
 
 
+@beyond_a_grant.KEY
 def test_every_format_of_a_preview_costs_the_same(
     stack: Stack, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

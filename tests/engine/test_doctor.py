@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from stacks_pulumi.emulator import Emulator
+from tests.support import beyond_a_grant
 from tests.support.packs import with_packs
 from tests.support.stack import PASSPHRASE, Stack
 
@@ -50,6 +51,7 @@ def doctor(stack: Stack, *arguments: str, **environment: str) -> Diagnosis:
     return Diagnosis(done.returncode, {line["check"]: line for line in reversed(said["checks"])})
 
 
+@beyond_a_grant.KEY
 def test_a_stack_that_works_has_no_problem_and_nothing_is_changed(stack: Stack, emulator: Emulator) -> None:
     stack.program(SHOP)
     stack.up(quiet_afterwards=False)
@@ -73,6 +75,7 @@ def test_a_stack_that_works_has_no_problem_and_nothing_is_changed(stack: Stack, 
     assert stack.preview().changes == {}
 
 
+@beyond_a_grant.KEY
 @pytest.mark.passphrase
 def test_the_engines_stored_settings_are_recognised(stack: Stack, emulator: Emulator) -> None:
     stack.cli("config", "set", "stacks:apiKey", emulator.key, "--plaintext")
@@ -93,6 +96,7 @@ def test_the_engines_stored_settings_are_recognised(stack: Stack, emulator: Emul
     assert doctor(stack, "--stack", "none").checks["stack"]["fix"] == "pulumi stack ls"
 
 
+@beyond_a_grant.KEY
 def test_pasted_commands_fix_settings_of_the_project(stack: Stack, emulator: Emulator) -> None:
     settings = "stacks:adopt: if_matching, stacks:maxConcurrency: none, stacks:baseUrl: 'ftp://x'"
     project = f"name: tests\nruntime: python\nconfig: {{{settings}, 'stacks:namePattern': '${{nam}}'}}\n"
@@ -123,6 +127,7 @@ def test_a_state_beside_a_half_written_file_is_whole(stack: Stack) -> None:
     assert command(stack, "doctor", "-s", "dev").returncode == 0
 
 
+@beyond_a_grant.KEY
 def test_a_preview_tells_whether_an_up_can_start(stack: Stack, emulator: Emulator) -> None:
     stack.program("""
         import os
@@ -155,6 +160,7 @@ def test_a_preview_tells_whether_an_up_can_start(stack: Stack, emulator: Emulato
     assert failed.checks["preview"]["text"].endswith("ModuleNotFoundError: No module named 'no_such_module'")
 
 
+@beyond_a_grant.KEY
 @pytest.mark.passphrase
 def test_the_commands_use_the_stacks_own_key(stack: Stack, emulator: Emulator) -> None:
     stack.program(SHOP)

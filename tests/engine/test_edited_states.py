@@ -13,6 +13,7 @@ from stacks_pulumi._identifiers import camel_case, snake_case
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.hosts.plugin.wire import parsed
 from stacks_pulumi.pricing.recognition import NATIVE, SIGNATURE
+from tests.support import beyond_a_grant
 from tests.support.stack import Result, Stack
 
 Resource = dict[str, Any]
@@ -78,6 +79,7 @@ def named(host: str, name: str) -> str:
     return camel_case(name) if host == "native" else name
 
 
+@beyond_a_grant.KEY
 def test_a_secret_under_a_plain_output_is_refused_by_name(
     stack: Stack, emulator: Emulator, host: str
 ) -> None:
@@ -95,6 +97,7 @@ def test_a_secret_under_a_plain_output_is_refused_by_name(
     assert emulator.calls("containers.set_status") == changes
 
 
+@beyond_a_grant.KEY
 def test_a_refresh_does_not_make_an_input_of_what_only_an_output_has(
     stack: Stack, emulator: Emulator, host: str
 ) -> None:

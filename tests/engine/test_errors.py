@@ -13,6 +13,7 @@ import pytest
 
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.errors import ErrorCode
+from tests.support import beyond_a_grant
 from tests.support.accounts import running
 from tests.support.sdk import oldest_sdk
 from tests.support.stack import Result, Stack, shows_traceback
@@ -86,10 +87,14 @@ def _with_a_bug(_emulator: Emulator, stack: Stack) -> None:
 
 
 OF_BOTH_SDKS = (
-    Scenario(
-        "missing-api-key",
-        ("no STACKS API key is configured", "pulumi config set stacks:apiKey --secret", "STACKS_API_KEY"),
-        prepare=lambda _emulator, stack: stack.cli("config", "rm", "stacks:apiKey"),
+    pytest.param(
+        Scenario(
+            "missing-api-key",
+            ("no STACKS API key is configured", "pulumi config set stacks:apiKey --secret", "STACKS_API_KEY"),
+            prepare=lambda _emulator, stack: stack.cli("config", "rm", "stacks:apiKey"),
+        ),
+        id="missing-api-key",
+        marks=beyond_a_grant.KEY,
     ),
     Scenario(
         "invalid-input",
@@ -116,17 +121,21 @@ OF_BOTH_SDKS = (
         prepare=lambda emulator, _stack: running(emulator, "web"),
         account=True,
     ),
-    Scenario(
-        "unexpected-status",
-        (
-            'container "web" (usr-',
-            "was created but is not ready",
-            'its status is "error"',
-            "Its last log lines:",
+    pytest.param(
+        Scenario(
+            "unexpected-status",
+            (
+                'container "web" (usr-',
+                "was created but is not ready",
+                'its status is "error"',
+                "Its last log lines:",
+            ),
+            prepare=lambda emulator, _stack: emulator.fail_boot("web", None),
+            account=True,
+            state=True,
         ),
-        prepare=lambda emulator, _stack: emulator.fail_boot("web", None),
-        account=True,
-        state=True,
+        id="unexpected-status",
+        marks=beyond_a_grant.LOGS,
     ),
 )
 OTHERS = (

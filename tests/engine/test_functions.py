@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from stacks_pulumi.emulator import Emulator, contents
+from tests.support import beyond_a_grant
 from tests.support.accounts import running
 from tests.support.clock import fast_clock
 from tests.support.sdk import oldest_sdk
@@ -31,6 +32,7 @@ for number in range(3):
 """
 
 
+@beyond_a_grant.LOGS
 @pytest.mark.parametrize("sdk", ["oldest", "installed"])
 def test_functions_resolve_with_their_inputs_and_secrets_stay_secret(
     make_stack: Callable[..., Stack], emulator: Emulator, sdk: str
@@ -99,6 +101,7 @@ def test_an_error_is_one_line_from_either_kind_of_function(stack: Stack, emulato
     assert stack.outputs() == {"code": 404}
 
 
+@beyond_a_grant.LOGS
 def test_a_program_that_waits_for_the_rate_limit_reports_it(make_stack: Callable[..., Stack]) -> None:
     with Emulator(rate_limit=2, rate_window=40, clock=fast_clock()) as emulator:
         app = running(emulator, "app")

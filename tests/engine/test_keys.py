@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from stacks_pulumi.emulator import Emulator
+from tests.support import beyond_a_grant
 from tests.support.accounts import running
 from tests.support.contents import contents, managed
 from tests.support.stack import Stack
@@ -22,6 +23,7 @@ stacks.Container("old-one", template="nodejs", opts=pulumi.ResourceOptions(provi
 ADOPT = ', adopt="if_matching"'
 
 
+@beyond_a_grant.OWN_KEY
 @pytest.mark.parametrize("second_adopts", [True, False])
 def test_two_providers_with_one_key_keep_their_own_settings(
     stack: Stack, emulator: Emulator, second_adopts: bool
@@ -45,6 +47,7 @@ stacks.Container("web", template="nodejs", opts=pulumi.ResourceOptions(provider=
 """
 
 
+@beyond_a_grant.KEY
 @pytest.mark.parametrize("program", [DEFAULT, EXPLICIT], ids=["default provider", "explicit provider"])
 def test_a_revoked_key_is_an_error_that_says_how_to_continue(
     stack: Stack, emulator: Emulator, program: str
@@ -74,6 +77,7 @@ def test_a_revoked_key_is_an_error_that_says_how_to_continue(
 NATIVE = 'pulumi.CustomResource("stacks:index:Container", "web", {"template": "nodejs"})\n'
 
 
+@beyond_a_grant.KEY
 @pytest.mark.parametrize("program", [DEFAULT, NATIVE], ids=["dynamic", "native"])
 def test_a_key_in_plain_text_is_a_warning_and_can_be_made_an_error(
     stack: Stack, emulator: Emulator, program: str
@@ -102,6 +106,7 @@ def test_a_key_in_plain_text_is_a_warning_and_can_be_made_an_error(
     assert emulator.key not in stack.cli("stack", "export")
 
 
+@beyond_a_grant.KEY
 @pytest.mark.parametrize("kind", ["dynamic", "native"])
 def test_ci_previews_with_a_read_only_key_and_applies_with_a_full_one(
     stack: Stack, emulator: Emulator, kind: str
@@ -133,6 +138,7 @@ def test_ci_previews_with_a_read_only_key_and_applies_with_a_full_one(
 DATA_FUNCTION = 'pulumi.export("names", [one.name for one in stacks.list_containers()])\n'
 
 
+@beyond_a_grant.KEY
 def test_a_program_with_only_data_functions_is_warned_too(stack: Stack, emulator: Emulator) -> None:
     stack.program(DATA_FUNCTION)
     stack.cli("config", "set", "stacks:apiKey", emulator.key, "--plaintext")
@@ -187,6 +193,7 @@ MALFORMED = f"sk-stacks-{DIGITS}"
 KEY = f"sk_stacks_{DIGITS}"
 
 
+@beyond_a_grant.KEY
 @pytest.mark.parametrize(
     ("settings", "program", "message"),
     [

@@ -8,6 +8,7 @@ import pytest
 
 from stacks_pulumi.emulator import Emulator
 from tests.engine.test_recorded_states import FOLDER, PROGRAM, furnish
+from tests.support import beyond_a_grant
 from tests.support.clock import fast_clock
 from tests.support.recording import play
 from tests.support.stack import Stack
@@ -119,6 +120,7 @@ def test_a_container_goes_to_another_stack_with_what_belongs_to_it(stack: Stack,
     assert writes(emulator) == made
 
 
+@beyond_a_grant.KEY
 def test_a_container_goes_to_a_stack_with_another_key_by_adoption(stack: Stack, emulator: Emulator) -> None:
     stack.program(MOVED.format(owner="dev"))
     stack.up()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stacks_pulumi.emulator import Emulator
+from tests.support import beyond_a_grant
 from tests.support.stack import Stack
 
 PATTERN = "${name}-${stack}"
@@ -72,6 +73,7 @@ def test_without_a_pattern_the_second_stack_gets_an_error(stack: Stack, emulator
     stack.refresh()
 
 
+@beyond_a_grant.OWN_KEY
 def test_a_provider_uses_its_pattern_or_that_of_the_stack(stack: Stack, emulator: Emulator) -> None:
     stack.set("stacks:namePattern", PATTERN)
     stack.set("team:apiKey", emulator.new_key(account=emulator.new_account()))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from stacks_pulumi.emulator import Emulator
+from tests.support import beyond_a_grant
 from tests.support.stack import Stack
 from tools.engine.ensure import ensure
 from tools.engine.search import numbers
@@ -136,6 +137,7 @@ def test_all_invalid_inputs_are_reported_on_their_properties(native: Stack, emul
     assert emulator.calls() == 0
 
 
+@beyond_a_grant.LOGS
 def test_data_functions_return_results_and_secrets_are_secret(native: Stack, emulator: Emulator) -> None:
     native.program(
         f"""{NATIVE}

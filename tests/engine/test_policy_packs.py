@@ -20,7 +20,7 @@ from stacks_pulumi.policy import EXPOSURE, PLANS, SPEND
 from stacks_pulumi.policy.guard import rules
 from stacks_pulumi.policy.rule import StackRule
 from stacks_pulumi.pricing.money import Price
-from tests.support import policy_host
+from tests.support import beyond_a_grant, policy_host
 from tests.support.accounts import running
 from tests.support.packs import violations, with_packs
 from tests.support.stack import Stack
@@ -246,6 +246,7 @@ def test_a_budget_is_not_disabled_by_all(stack: Stack, tmp_path: Path) -> None:
     }
 
 
+@beyond_a_grant.PREVIEW
 def test_a_computed_id_is_not_the_id_of_a_container_of_the_stack(
     stack: Stack, emulator: Emulator, tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stacks_pulumi.emulator import Emulator
+from tests.support import beyond_a_grant
 from tests.support.accounts import addresses
 from tests.support.stack import Stack
 
@@ -21,6 +22,7 @@ pulumi.export("login", stacks.get_credentials_output(theirs.id, provider=team).u
 """
 
 
+@beyond_a_grant.OWN_KEY
 def test_two_accounts_in_one_program(stack: Stack, emulator: Emulator) -> None:
     account = emulator.new_account()
     key = emulator.new_key(account=account, label="team-1")

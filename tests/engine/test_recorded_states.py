@@ -16,6 +16,7 @@ import pytest
 from stacks_pulumi import __version__
 from stacks_pulumi.emulator import Emulator, backups
 from stacks_pulumi.pricing.recognition import CONTAINER, MARKER
+from tests.support import beyond_a_grant
 from tests.support.accounts import running
 from tests.support.recording import play, recorded
 from tests.support.stack import Stack
@@ -50,6 +51,7 @@ def furnish(api: Emulator) -> None:
     api.drift.add_vpn_client("vpn", "laptop")
 
 
+@beyond_a_grant.KEY
 def test_the_state_of_this_version_is_recorded(
     stack: Stack, emulator: Emulator, pytestconfig: pytest.Config
 ) -> None:
@@ -85,6 +87,7 @@ def _shape(state: dict[str, object]) -> dict[str, dict[str, Any]]:
     }
 
 
+@beyond_a_grant.KEY
 @pytest.mark.parametrize("version", sorted(file.stem for file in FOLDER.glob("*.json")))
 def test_an_old_state_needs_no_change(version: str, stack: Stack, emulator: Emulator) -> None:
     furnish(emulator)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from stacks_pulumi.emulator import Emulator
+from tests.support import beyond_a_grant
 from tests.support.contents import contents, managed, writes
 from tests.support.stack import Stack
 
@@ -217,6 +218,7 @@ def test_a_retained_container_is_kept_after_its_replacement_was_given_up(
     assert emulator.calls("containers.create") == 1
 
 
+@beyond_a_grant.OWN_KEY
 def test_a_container_that_another_provider_has_adopted_is_not_deleted(
     stack: Stack, emulator: Emulator
 ) -> None:

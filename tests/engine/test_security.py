@@ -16,6 +16,7 @@ from typing import ClassVar
 import pytest
 
 from stacks_pulumi.emulator import Emulator
+from tests.support import beyond_a_grant
 from tests.support.packs import with_packs
 from tests.support.stack import Stack
 from tools.engine.ensure import ensure
@@ -27,6 +28,7 @@ pytestmark = pytest.mark.extra
 PROGRAM = 'stacks.Container("web", template="nodejs")\n'
 
 
+@beyond_a_grant.KEY
 @pytest.mark.real_processes
 def test_the_engines_own_messages_have_the_key(stack: Stack, emulator: Emulator) -> None:
     stack.program(PROGRAM)
@@ -92,6 +94,7 @@ def test_a_key_that_was_set_as_plain_text_is_plain_in_the_state(stack: Stack, em
     assert emulator.key in stack.export()
 
 
+@beyond_a_grant.KEY
 def test_a_key_of_the_environment_is_not_in_the_state(stack: Stack, emulator: Emulator) -> None:
     stack.cli("config", "rm", "stacks:apiKey")
     stack.env["STACKS_API_KEY"] = emulator.key
@@ -148,6 +151,7 @@ PolicyPack("looks", policies=[ResourceValidationPolicy(name="looks", description
 """
 
 
+@beyond_a_grant.KEY
 def test_a_pack_that_the_doctor_starts_gets_the_stacks_key_and_not_that_of_the_environment(
     stack: Stack, emulator: Emulator, tmp_path: Path
 ) -> None:
@@ -186,6 +190,7 @@ def test_protect_prevents_a_mistake_and_not_intent(stack: Stack, emulator: Emula
     assert emulator.state.names() == []
 
 
+@beyond_a_grant.KEY
 def test_a_key_without_the_scope_deletes_nothing_with_any_option(stack: Stack, emulator: Emulator) -> None:
     stack.program(PROTECTED)
     stack.cli("config", "rm", "stacks:apiKey")

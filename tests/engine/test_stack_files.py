@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from stacks_pulumi.emulator import Emulator
+from tests.support import beyond_a_grant
 from tests.support.stack import Stack
 
 # A change of the package does not affect this test.
@@ -41,6 +42,7 @@ def files(stack: Stack) -> dict[str, Any]:
     return found
 
 
+@beyond_a_grant.KEY
 def test_a_copied_stack_is_what_the_commands_make(
     make_stack: Callable[..., Stack], emulator: Emulator
 ) -> None:

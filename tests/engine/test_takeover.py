@@ -12,6 +12,7 @@ import requests
 
 from stacks_pulumi.cli import main
 from stacks_pulumi.emulator import Emulator
+from tests.support import beyond_a_grant
 from tests.support.stack import Stack
 from tests.support.waiting import until
 
@@ -82,6 +83,7 @@ def changes(emulator: Emulator, since: int) -> list[tuple[str, str]]:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("key_in_environment")
+@beyond_a_grant.ADDRESS
 def test_an_account_made_by_hand_is_adopted_without_a_change(
     by_hand: Emulator, stack: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -129,6 +131,7 @@ KINDS = {"Container": 4, "Connection": 1, "AllowedIp": 2, "VpnClient": 1, "Pinne
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("key_in_environment")
+@beyond_a_grant.ADDRESS
 def test_a_yaml_program_adopts_with_the_native_plugin(
     by_hand: Emulator, stack: Stack, tmp_path: Path, yaml_language_host: Path
 ) -> None:

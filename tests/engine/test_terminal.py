@@ -11,7 +11,7 @@ import pytest
 
 from stacks_pulumi.emulator import Emulator
 from tests.support.stack import Stack, shows_traceback
-from tests.support.terminal import Drawn, draw
+from tests.support.terminal import Drawn
 
 PROGRAM = """
 db = stacks.Container("sql", template="postgresql")
@@ -101,7 +101,7 @@ def rows(lines: Iterable[str]) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("columns", [80, 120])
 def test_the_final_screen_is_complete(stack: Stack, columns: int) -> None:
     def on_terminal(*words: str) -> Drawn:
-        return draw(["pulumi", *words], columns, stack.folder, stack.env)
+        return stack.draw(columns, *words)
 
     stack.program(SHOP)
 
@@ -133,7 +133,7 @@ def test_progress_fits_a_terminal_of_100_columns(stack: Stack, emulator: Emulato
     emulator.platform.pace = dataclasses.replace(emulator.platform.pace, boot_seconds=30, action_seconds=20)
     stack.program(SHOP)
 
-    seen = draw(["pulumi", "up", "--yes", "--skip-preview"], 100, stack.folder, stack.env).seen
+    seen = stack.draw(100, "up", "--yes", "--skip-preview").seen
 
     told = {re.sub(r"^creating \(\d+s\)\.* *", "", rest) for _, rest in rows(seen)}
     whole = {"", "$4.00 a month", "connecting", "running", "restarting source"}

@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 
 from stacks_pulumi.emulator import Emulator
+from tests.support import beyond_a_grant
 from tests.support.languages import lives, names
 from tests.support.snippets import snippets
 from tests.support.stack import Stack
@@ -47,6 +48,7 @@ def test_the_life_of_a_program(stack: Stack, emulator: Emulator, yaml_language_h
     lives(stack, emulator)
 
 
+@beyond_a_grant.PREVIEW
 def test_a_mistake_is_reported_with_the_names_of_the_program(
     stack: Stack, emulator: Emulator, yaml_language_host: Path
 ) -> None:

@@ -33,6 +33,7 @@ from tests.support.clock import SPEED, fast_wall
 from tests.support.forked import commands
 from tests.support.hurried import hurry
 from tests.support.stack_files import Saved, StackFiles
+from tests.support.terminal import Drawn, draw
 from tests.support.waiting import PATIENCE
 from tools.engine.engine import Engine
 from tools.engine.ensure import ensure
@@ -342,6 +343,10 @@ class Stack:
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
+
+    def draw(self, columns: int, *words: str) -> Drawn:
+        """Run the engine on a terminal."""
+        return draw(["pulumi", *words], columns, self.folder, self.env)
 
     def export(self) -> str:
         """Return the state, as text; secrets are encrypted."""
