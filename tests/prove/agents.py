@@ -29,6 +29,7 @@ from anyio import to_thread
 from mcp import MCPError
 
 from stacks_pulumi import catalog
+from stacks_pulumi.agents import tools
 from stacks_pulumi.broker import journal
 from stacks_pulumi.emulator import Emulator, contents
 from tests.broker.conftest import Bench
@@ -278,6 +279,8 @@ class _Life:
         self.api = api
         self.seen = seen
         self.agent = Agent(api, folder, {"max_total": 12}, SETTINGS)
+        # A cancelled call sends a signal to the process group.
+        self.agent.gate = tools._GATE
         self.bench: Bench = self.agent.bench
         self.stack = self.agent.stack
         (self.stack.folder / "canary.txt").write_text(CANARY, encoding="utf-8")

@@ -43,6 +43,9 @@ class Agent:
         policy: The permissions of its budget in addition to `POLICY`.
         settings: More settings of the broker.
         bench: An existing broker; by default a new one.
+
+    Attributes:
+        gate: The command of the gate. It starts a fork, which a signal to its process group does not reach.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Agent:
     ) -> None:
         of_agents = {"policies": {"agents": {**POLICY, **(policy or {})}}}
         self.bench = bench or Bench(folder / "broker", api, {**of_agents, **(settings or {})})
+        self.gate: tuple[str, ...] = (str(commands.folder() / "python3"), *tools._GATE[1:])
         self.stack = Stack(folder / "stack", ensure().bin, {})
         self.stack.yaml(PROJECT, ensure().bin)
         self.grant, self.token = self.bench.ledger.issue(
@@ -74,8 +78,8 @@ class Agent:
     @contextmanager
     def environment(self) -> Iterator[None]:
         """Set the stack's environment in this process."""
-        gate = str(commands.folder() / "python3"), *tools._GATE[1:]
-        with mock.patch.dict(os.environ, self.stack.env, clear=True), mock.patch.object(tools, "_GATE", gate):
+        environment = mock.patch.dict(os.environ, self.stack.env, clear=True)
+        with environment, mock.patch.object(tools, "_GATE", self.gate):
             yield
 
     def desk(self, *, may_apply: bool = True) -> tools.Desk:
