@@ -8,8 +8,8 @@ Manage STACKS, the container host, from Pulumi programs in Python.
 
 `(guide, "Create Container")` in a docstring names a section of the API guide, https://docs.stackshosting.cloud.
 
-Each public name is imported on its first use. So the emulator, the policies and the client do not import Pulumi, and
-a Pulumi program does not import them.
+Each public name is imported on its first use. So importing the emulator, the policies or the client does not import
+Pulumi, and a Pulumi program does not import these three.
 """
 
 from __future__ import annotations

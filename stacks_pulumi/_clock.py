@@ -3,10 +3,10 @@ Clocks that are passed as arguments, and waits that can be cancelled.
 
 Every function that waits takes a clock, so that tests need no real time.
 
-A *pulse* is a function that is called repeatedly during a wait. It raises an exception to end the wait, when the
-operation was cancelled or has timed out. After a request whose outcome is unknown, the provider lists the resources to
-find the outcome. That must not be interrupted, or a resource would be lost, so it runs inside `shielded()`, where no
-pulse is called.
+A *pulse* is a function that is called repeatedly during a wait. If the operation was cancelled or has timed out, the
+pulse raises an exception, which ends the wait. After a request whose outcome is unknown, the provider lists the
+resources to find the outcome. An interruption of this list would lose a resource. So it runs inside `shielded()`,
+where no pulse is called.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ __all__ = [
 ]
 
 Pulse = Callable[[], None]
-"""Called at least twice a second during a wait, without any lock held; an exception from it ends the wait."""
+"""
+A function that is called at least twice a second during a wait, without any lock held; its exception ends the wait.
+"""
 
 _STEP: Final = 0.5
 _local: Final = threading.local()
@@ -47,10 +49,10 @@ class Clock(Protocol):
         """Return seconds since the Unix epoch; to compare with times from the API."""
 
     def sleep(self, seconds: float) -> None:
-        """Wait for that long. No-op if `seconds` is zero or negative."""
+        """Wait for `seconds`. No-op if they are zero or negative."""
 
     def wait(self, condition: threading.Condition, seconds: float) -> None:
-        """Wait until the condition is notified, but not longer than that. The caller holds the condition's lock."""
+        """Wait until the condition is notified, but at most `seconds`. The caller holds the condition's lock."""
 
 
 class SystemClock:
@@ -109,7 +111,8 @@ def wait_while(
     Args:
         blocked: Called with the lock held, after every notification and at least twice a second. Returns the number of
             seconds after which it may change without a notification, or true if only a notification can change it.
-        changed: The caller holds its lock, once. It is notified whenever `blocked` may return another value.
+        changed: The condition that is notified whenever `blocked` may return a different value. The caller holds its
+            lock, acquired once.
         clock: The clock to wait with.
         pulse: Called immediately and then at least twice a second while blocked, with the lock released.
     """

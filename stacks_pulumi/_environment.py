@@ -1,8 +1,8 @@
 """
-Which variables of the environment does a command get that needs no secret?
+Which environment variables does a command get if it needs no secret?
 
-Those that it is known to need, and no other: a key that is new, or that another tool brings, is not passed on either.
-The engine and what it starts need more, and are not started with this.
+It gets only the variables that it is known to need. So it gets no key, including new keys and the keys of other
+tools. The engine and its child processes need more variables, and are not started with these.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 
 _BY_ALL: Final = (
     *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_*", "TZ", "TMPDIR", "TMP", "TEMP"),
-    # Without these, nothing starts on Windows.
+    # On Windows, no process starts without these.
     *("SYSTEMROOT", "WINDIR", "COMSPEC", "PATHEXT", "USERPROFILE", "APPDATA", "LOCALAPPDATA", "PROGRAMDATA"),
 )
 
@@ -28,7 +28,7 @@ OF_PYTHON: Final = ("PYTHON*", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "DYLD_*")
 """Variables that choose a Python and its modules."""
 
 OF_SSH: Final = ("SSH_AUTH_SOCK", "SSH_SK_PROVIDER", "SSH_SK_HELPER")
-"""The agent of SSH, and hardware keys."""
+"""The variables of the SSH agent and of hardware keys."""
 
 
 def pulumi_home() -> Path:
@@ -37,12 +37,12 @@ def pulumi_home() -> Path:
 
 
 def client_certificate() -> str | None:
-    """Return the file with the certificate and the key of this client; `None` without one."""
+    """Return the file with this client's certificate and private key; `None` if none is set."""
     return os.environ.get("STACKS_CLIENT_CERT", "").strip() or None
 
 
 def without_secrets(*names: str) -> dict[str, str]:
-    """Return the variables that every command gets, and those of these names; a name may end with `*`."""
+    """Return the variables that every command gets, and the variables with these names; a name may end with `*`."""
     wanted = (*_BY_ALL, *names)
     whole = {name for name in wanted if not name.endswith("*")}
     begins = tuple(name[:-1] for name in wanted if name.endswith("*"))
@@ -50,5 +50,5 @@ def without_secrets(*names: str) -> dict[str, str]:
 
 
 def without_options(given: Mapping[str, str]) -> dict[str, str]:
-    """Return variables without the options of the engine, which a user may have set for commands of their own."""
+    """Return the variables without the engine's options, which users may have set for their own commands."""
     return {name: value for name, value in given.items() if not name.startswith("PULUMI_OPTION_")}

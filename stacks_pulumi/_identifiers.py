@@ -1,5 +1,5 @@
 """
-How ids, names, creation times and URNs are read and compared, and how the name of a property is spelt.
+How ids, names, creation times and URNs are read and compared, and how the names of properties are spelt.
 
 Creation times are compared as instants, to the second, because the API writes them in more than one format. A URN is
 `urn:pulumi:<stack>::<project>::<types>::<name>`. A property is `ip_address` in Python and in states of dynamic
@@ -21,7 +21,7 @@ from typing import Final
 _PREFIX: Final = "urn:pulumi:"
 _PARTS: Final = 4
 _PROPERTIES: Final = 1024
-"""How many names of properties are kept in their other spelling: each call of the engine has the same."""
+"""The size of the cache of converted property names; every call of the engine has the same names."""
 
 
 def name_of(urn: str) -> str:
@@ -30,7 +30,7 @@ def name_of(urn: str) -> str:
 
 
 def type_of(urn: str) -> str:
-    """Return the resource's type; in a component, the URN has the types of its parents before it."""
+    """Return the resource's type. In a component, the types of its parents stand before it in the URN."""
     return urn.split("::", _PARTS - 1)[2].rpartition("$")[2]
 
 
@@ -59,7 +59,7 @@ def with_article(kind: str) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that a misspelt one probably means; case, hyphens and underscores are ignored."""
+    """Return the known name that a misspelt name probably means; case, hyphens and underscores are ignored."""
     by_letters = {_letters(it): it for it in known}
     close = difflib.get_close_matches(_letters(name), by_letters, n=1)
     return by_letters[close[0]] if close else None
@@ -70,16 +70,19 @@ def _letters(name: str) -> str:
 
 
 PLACEHOLDER: Final = "placeholder while an entry is changed"
-"""The description of an allowed address that the provider adds temporarily, and removes when it finds it later."""
+"""
+The description of an allowed address that the provider adds temporarily. The provider removes it if a later operation
+finds it.
+"""
 
 
 def canonical_network(address: str | None) -> str | None:
     """
     Return an IPv4 or IPv6 address or network in the form of a resource's id; `None` if it is not one.
 
-    A single address has no prefix length, IPv6 is compressed and in lower case. Host bits are removed, because an entry
-    with them allows its whole network. An address with a zone (`fe80::1%eth0`) is none: a zone has a meaning on one
-    machine only, and may be any text.
+    A single address has no prefix length, IPv6 is compressed and in lower case. Host bits are removed: an entry with
+    host bits allows the entire network. An address with a zone (`fe80::1%eth0`) is refused: a zone has a meaning only
+    on one machine, and may be any text.
     """
     given = (address or "").strip()
     try:
@@ -94,7 +97,7 @@ SLASH: Final = "\u29f8"
 """The replacement of a slash in an id: a resource's id has a slash between the container's part and its own."""
 
 _ROUNDED: Final = datetime.timedelta(seconds=1)
-"""By how much two texts of one instant may differ: one may be cut to the second."""
+"""The maximum difference between two texts of one instant: one text may be cut to the second."""
 
 
 def account_of(id_: str) -> str:
@@ -128,7 +131,7 @@ def compare_instants(first: str | None, second: str | None) -> bool | None:
     """
     Return whether two times are the same to the second; `None` if one of them is missing or unreadable.
 
-    A time in a form that is not known can still be equal to itself.
+    Two equal texts in an unknown format count as the same time.
     """
     one, other = _instant(first), _instant(second)
     if one is None and other is None and first and first == second:
@@ -149,7 +152,7 @@ def seconds_between(first: str | None, second: str | None) -> float | None:
 
 
 def is_unique(id_: str | int) -> bool:
-    """Return whether an id is never given twice: a random or a time-based UUID."""
+    """Return whether an id is certainly not reused: it is a random or a time-based UUID."""
     try:
         return uuid.UUID(str(id_)).version in {1, 4, 6, 7}
     except ValueError:
@@ -169,13 +172,13 @@ def _instant(text: str | None) -> datetime.datetime | None:
     text = text.strip()
     try:
         if _NUMBER.fullmatch(text):
-            # Ten digits are seconds until the year 2286; each unit that is smaller has three digits more.
+            # A time in seconds has ten digits until the year 2286; each smaller unit has three more digits.
             digits = len(text.partition(".")[0])
             return datetime.datetime.fromtimestamp(float(text) / 1000 ** max((digits - 8) // 3, 0), _UTC)
         found = _ISO.fullmatch(text)
         if found is not None:
             zone = found[3].strip().replace("Z", "+00:00").replace("z", "+00:00")
-            fraction = (found[2] or ".0").ljust(7, "0")  # Python 3.10 wants six digits
+            fraction = (found[2] or ".0").ljust(7, "0")  # Python 3.10 needs six digits
             parsed = datetime.datetime.fromisoformat(f"{found[1]}{fraction}{zone}")
         else:
             parsed = email.utils.parsedate_to_datetime(text)

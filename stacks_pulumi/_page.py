@@ -1,4 +1,4 @@
-"""How is a page for people put together, so that it loads nothing from elsewhere and runs nothing that a name holds?"""
+"""How is a page for people built, so that it loads nothing from other servers and executes no text from a name?"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from importlib import resources
 @functools.cache
 def page(package: str) -> tuple[bytes, Mapping[str, str]]:
     """
-    Return the page of a package, with the style and the script that all pages share, and its headers.
+    Return the page of a package, with the style and the script that all pages share, and the response headers.
 
     Args:
         package: The package, which has `page.html`.
@@ -41,7 +41,7 @@ def page(package: str) -> tuple[bytes, Mapping[str, str]]:
 
 
 def _digests(tag: str, text: str) -> str:
-    """Return the digests with which a policy allows the elements that the page itself has."""
+    """Return the digests for the content security policy, which allow only the page's own elements."""
     found = [rest.partition(f"</{tag}>")[0] for rest in text.split(f"<{tag}>")[1:]]
     digests = [base64.b64encode(hashlib.sha256(one.encode()).digest()).decode() for one in found]
     return " ".join(f"'sha256-{digest}'" for digest in digests)

@@ -57,7 +57,9 @@ class ResourceState(msgspec.Struct, rename="camel"):
 
 
 class StoredResource(ResourceState, rename="camel"):
-    """A resource in an export. A preview has these fields too, but nothing needs them there, and they are many."""
+    """
+    A resource in an export. These fields are also in a preview, but they are many, and no command needs them there.
+    """
 
     protect: bool = False
     provider: str = ""
@@ -65,7 +67,9 @@ class StoredResource(ResourceState, rename="camel"):
 
 
 class _Size(TypedDict, total=False):
-    """The outputs that show what a container costs, in the spelling of each host. The others are not decoded."""
+    """
+    The outputs that determine the price of a container, in the spelling of each host. Other outputs are not decoded.
+    """
 
     plan: Any
     storage_mb: Any
@@ -127,7 +131,7 @@ class SummaryEvent(msgspec.Struct, rename="camel"):
 
 
 class Event(msgspec.Struct, rename="camel"):
-    """One line of the events. Exactly one field is set; for events that are not needed here, no field is."""
+    """One line of the events. One field is set; for events that are not needed here, no field is set."""
 
     sequence: int
     resource_pre_event: ResourceEvent | None = None
@@ -138,7 +142,7 @@ class Event(msgspec.Struct, rename="camel"):
 
 
 class Preview(msgspec.Struct, rename="camel"):
-    """`pulumi preview --json`. Without steps, it failed before the first, or the stack has no resources."""
+    """`pulumi preview --json`. It has no steps if it failed before the first step, or if the stack has no resources."""
 
     steps: list[_PreviewStep] = []
     change_summary: dict[str, int] = {}
@@ -180,7 +184,7 @@ class Stack(msgspec.Struct):
 
     @property
     def pending(self) -> int:
-        """The number of operations that had begun, and had not ended when the state was saved."""
+        """The number of operations that had begun but not ended when the state was saved."""
         return 0 if self.deployment is None else len(self.deployment.pending_operations or ())
 
     @property
@@ -191,7 +195,7 @@ class Stack(msgspec.Struct):
 
 
 class _Any(msgspec.Struct, rename="camel"):
-    """The fields that show which output it is."""
+    """The fields that identify the kind of output."""
 
     steps: Any = msgspec.UNSET
     change_summary: Any = msgspec.UNSET
@@ -285,7 +289,7 @@ def read_file(path: Path) -> bytes:
 
 def readable(data: bytes) -> bytes:
     """
-    Return what Pulumi wrote as UTF-8, if its values are nested no deeper than everything here can follow.
+    Decode what Pulumi wrote. The text is UTF-8, and its values are nested at most `DEEPEST` levels deep.
 
     Raises:
         InputError: It cannot be decoded, or is nested too deeply.
@@ -302,9 +306,9 @@ def readable(data: bytes) -> bytes:
 
 def shallow(data: bytes) -> bytes:
     """
-    Return JSON in which a value that is nested too deeply is one that is not known.
+    Return JSON in which each value that is nested too deeply is replaced by an unknown value.
 
-    It is for what others wrote, such as the state of another stack: that must not keep this one from being read.
+    Use it for data of other users, such as the state of another stack, so that this data cannot prevent a command.
     """
     data = utf8(data)
     return b"".join(_cut(data)) if _is_deep(data) else data
@@ -312,11 +316,13 @@ def shallow(data: bytes) -> bytes:
 
 DEEPEST: Final = 100
 """
-The deepest nesting of lists and mappings that is read. Python's own limit is 1,000 calls, the engine's 10,000 levels;
-no program needs a tenth of this.
+The deepest nesting of lists and mappings that is read. Python's own limit is 1,000 calls, and the engine's limit is
+10,000 levels. Real programs need less than a tenth of this.
 """
 _STRING: Final = rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)'
-"""A text of JSON; one without an end reaches to the end, so that no other one is looked for in it."""
+"""
+A string in JSON. An unterminated string extends to the end of the text, so that no other string is searched in it.
+"""
 _STRINGS: Final = re.compile(_STRING, re.DOTALL)
 _TOKENS: Final = re.compile(_STRING + rb"|[\[\]{}]", re.DOTALL)
 _AS_BRACES: Final = bytes.maketrans(b"[]", b"{}")
@@ -335,7 +341,7 @@ def _is_deep(data: bytes) -> bool:
 
 
 def _cut(data: bytes) -> Iterator[bytes]:
-    """Yield the parts of JSON, with a value that is not known in place of each that is nested too deeply."""
+    """Yield the parts of JSON, with an unknown value in place of each value that is nested too deeply."""
     depth = shown = 0
     for found in _TOKENS.finditer(data):
         if found[0] in {b"{", b"["}:
@@ -377,10 +383,10 @@ _SECONDS: Final = 120.0
 """The timeout of a command: a backend with a large state on a slow network takes a minute."""
 
 _SECONDS_TO_END: Final = 20.0
-"""The time in which the command ends its program and plugins after it is asked to end: 5 s on an idle machine."""
+"""The seconds that the command gets to end its program and plugins after a signal; it needs 5 s on an idle machine."""
 
 _PAUSE: Final = 0.05
-"""Seconds between two looks at whether a command that writes nothing has ended."""
+"""Seconds between two checks whether a silent command has ended."""
 
 _PROJECT_FILES: Final = ("Pulumi.yaml", "Pulumi.yml", "Pulumi.json")
 _RAISED: Final = re.compile(r"^ *((?:[\w.]+(?:Error|Exception)|error): .*)", re.MULTILINE)
@@ -420,7 +426,10 @@ def run(arguments: Sequence[str], *, folder: Path | None = None, seconds: float 
 
 
 def failure(done: subprocess.CompletedProcess[bytes]) -> str:
-    """Return the error of a command that failed, in one line. Its standard output is data, which may be a secret."""
+    """
+    Return the error of a command that failed, in one line. The error contains no standard output, which may be a
+    secret.
+    """
     return _reason(done.stderr.decode(errors="replace"))
 
 
@@ -432,7 +441,7 @@ def execute(
     seconds_to_end: float = 0.0,
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run `pulumi`, which may fail; by default it gets no variables `STACKS_*`."""
+    """Run `pulumi` and return the result, including a failure; by default the command gets no variables `STACKS_*`."""
     given = {**_unless_set(folder), **(environment or _environ())}
     try:
         process = subprocess.Popen(  # noqa: S603  (the user's own command, without a shell)
@@ -462,7 +471,8 @@ def execute(
 
 def _outputs(process: subprocess.Popen[bytes], seconds: float) -> tuple[bytes, bytes]:
     """
-    Return what a command writes until it ends. A process that it leaves behind may keep the pipes open for ever.
+    Return the output of a command until it ends. Do not wait for the pipes to close: a child process may keep them
+    open.
 
     Raises:
         subprocess.TimeoutExpired: It does not end in time.
@@ -496,7 +506,7 @@ def _unless_set(folder: Path | None) -> dict[str, str]:
 
 
 def backend_url(folder: Path | None = None) -> str:
-    """Return the address of the backend of a folder, as the engine finds it; empty if nobody has logged in."""
+    """Return the backend's address for a folder, found like the engine finds it; empty if there was no login."""
     if named := os.environ.get("PULUMI_BACKEND_URL"):
         return named
     file = find_project(folder or Path.cwd())
@@ -522,7 +532,10 @@ def _environ() -> dict[str, str]:
 
 
 def end(process: subprocess.Popen[bytes], seconds_to_end: float) -> None:
-    """End the command, which has some seconds to end a program and plugins. If it were killed, they would continue."""
+    """
+    End the command by a signal, and give it some seconds to end its program and plugins. After a kill they would
+    continue.
+    """
     process.terminate()
     try:
         process.communicate(timeout=seconds_to_end)
@@ -614,7 +627,8 @@ class Pulumi:
 
     def preview(self, packs: Sequence[Path], seconds: float, changed: Mapping[str, str]) -> None:
         """
-        Preview the program, which runs it, without the variables `STACKS_*` of this process that are not in `changed`.
+        Preview the stack, which runs its program. The program gets no variables `STACKS_*` of this process, except
+        those in `changed`.
 
         Raises:
             PulumiTimeoutError: It did not end in time.
@@ -640,7 +654,7 @@ class Pulumi:
 
 
 def find_project(folder: Path) -> Path | None:
-    """Return the project file in this folder or in the nearest parent that has one, as the engine finds it."""
+    """Return the project file in this folder or in the nearest parent that has one, like the engine."""
     here = folder.resolve()
     candidates = (above / name for above in (here, *here.parents) for name in _PROJECT_FILES)
     return next((file for file in candidates if file.is_file()), None)
@@ -681,7 +695,7 @@ def _document(text: bytes) -> dict[str, Any]:
 
 
 def preview_failure(done: subprocess.CompletedProcess[bytes]) -> str:
-    """Return what the engine shows of the reason: violations, errors and, without them, the end of the output."""
+    """Return the reason that the engine printed: violations and errors, or without them the end of the output."""
     try:
         document = read(done.stdout)
     except InputError:
@@ -728,7 +742,7 @@ _ADDRESS: Final = re.compile(
 
 
 def without_logins(text: str) -> str:
-    """Return a text in which an address that may have a login or options, such as a backend's, is not shown."""
+    """Return a text with each address hidden that may contain a login or options, such as a backend's address."""
 
     def shown(found: re.Match[str]) -> str:
         scheme, _, rest = found[0].partition("://")

@@ -1,8 +1,8 @@
 """
-How is a file of settings read, so that a mistake has its line?
+How is a file of settings read, so that the message about a mistake has the line number?
 
-Every scalar is the text that is written: a word of YAML such as `on` or `1:30` means nothing else. A setting that is
-misspelt, empty or of another type is an error.
+Every scalar is read as the written text, so `on` and `1:30` have no special meaning of YAML. A setting that is
+misspelt, empty or of the wrong type is an error.
 """
 
 from __future__ import annotations
@@ -37,24 +37,27 @@ if TYPE_CHECKING:
     import yaml
 
 _LONGEST_FILE: Final = 4_000_000
-"""A program in YAML with a thousand resources has a tenth of it, and a longer file takes a parser minutes."""
+"""
+The maximum size. A YAML program with a thousand resources has a tenth of it, and a parser needs minutes for a longer
+file.
+"""
 _LONGEST: Final = 40
 _MOST_VALUES: Final = 10_000
-"""A file needs hundreds. Aliases of aliases in a few lines could say billions."""
+"""The maximum number of values. A normal file has hundreds; nested aliases in a few lines could expand to billions."""
 Scalars: TypeAlias = Mapping[Any, tuple[Callable[[str], Any], str]]
-"""Types that only one file has: how a text becomes one, and what it must be."""
+"""Types that only one file has: the function that converts a text, and the description of a valid text."""
 
 
 def text_of(file: Path, *, longest: int = _LONGEST_FILE) -> str:
     """
-    Return the text of a file that a project has made, and not its user: a pipe or a device may never end.
+    Return the text of a file that a project supplies, and that is not trusted: a pipe or a device may never end.
 
     Raises:
         OSError: It cannot be read, is no regular file, or is too long.
         UnicodeDecodeError: It is not UTF-8.
     """
     mode = file.stat().st_mode
-    # To open a folder is an error too.
+    # A folder raises an `OSError` as well.
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise OSError(errno.EINVAL, "it is not a regular file")
     with file.open("rb") as opened:
@@ -65,7 +68,9 @@ def text_of(file: Path, *, longest: int = _LONGEST_FILE) -> str:
 
 
 def why_unreadable(error: OSError | ValueError) -> str:
-    """Return why a file has no text, for a message. With a null byte in it, a path is a `ValueError` too."""
+    """
+    Return why a file cannot be read as text, for a message. A path with a null byte raises a `ValueError` as well.
+    """
     if isinstance(error, OSError):
         return error.strerror or str(error)
     return "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
@@ -81,10 +86,10 @@ def positioned(
 
     Args:
         text: The text.
-        wrong: Makes the error that is raised if it is not YAML, has a name twice, or is too large.
+        wrong: Returns the error to raise if the text is not YAML, contains a name twice, or is too large.
         scalar: Returns the value of a scalar; by default its text.
     """
-    import yaml  # noqa: PLC0415  (only such a file needs it)
+    import yaml  # noqa: PLC0415  (only a file in YAML needs it)
 
     lines: dict[str, int] = {"": 1}
     left = _MOST_VALUES
@@ -105,7 +110,7 @@ def positioned(
                 name, line = str(key.value), key.start_mark.line + 1
                 if not isinstance(key, yaml.ScalarNode):
                     raise wrong(line, "a name is needed before the colon")
-                # YAML takes the last of the two, and a limit would be replaced without a word.
+                # YAML would use the second value, so a limit could be replaced silently.
                 if name.casefold() in names:
                     raise wrong(line, f"{without_keys(name)} occurs twice")
                 names.add(name.casefold())
@@ -131,13 +136,13 @@ def _wrong(file: str, line: int, problem: str) -> ConfigError:
 @dataclass(frozen=True)
 class Reader:
     """
-    Turns the texts of a file into its types, and names the line of the first that does not fit.
+    Converts the texts of a file into its types. An error contains the line of the first wrong value.
 
     Attributes:
-        file: What the file is, for messages.
+        file: The description of the file, for messages.
         lines: The line of each value, by its path (`.a.b`).
         scalars: Types that only this file has.
-        unknown: What to do about a setting that does not exist, in addition to the hint at its spelling.
+        unknown: A further sentence for messages about unknown settings, after the hint about the spelling.
     """
 
     file: str
@@ -166,7 +171,7 @@ class Reader:
         """Return a value as the type, or raise the error with its line."""
         name = where.rpartition(".")[2] or "the file"
         if value in ("", [], {}) and where:
-            # YAML has nothing there, and that could mean all or none.
+            # An empty value in YAML could mean all or none.
             raise self.error(where, f"{name} is empty: write a value, or leave it out")
         origin, parts = get_origin(kind), get_args(kind)
         if origin in {Union, UnionType}:
@@ -214,7 +219,7 @@ class Reader:
         return kind(**given)
 
     def _in_words(self, kind: Any) -> str:
-        """Return what a setting of this type must be."""
+        """Return the description of a valid setting of this type."""
         origin, parts = get_origin(kind), [part for part in get_args(kind) if part is not type(None)]
         if kind in self.scalars:
             return self.scalars[kind][1]
@@ -236,7 +241,7 @@ class Reader:
 
 
 def _form(kind: Any) -> type:
-    """Return what a value of a type is in YAML: a mapping, a list or a text."""
+    """Return the form of a type's values in YAML: a mapping, a list or a text."""
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return dict
     origin = get_origin(kind)

@@ -1,8 +1,8 @@
 """
 Plans, templates, storage tiers and prices, in one place.
 
-`check`, the policies, the cost report and the emulator all read them here, so a new price is a change of one line.
-The figures are those of the API guide ("Available Templates", "Container Plans", "Additional Storage").
+`check`, the policies, the cost report and the emulator read them all from this file, so a new price is a change of
+one line. The figures are those of the API guide ("Available Templates", "Container Plans", "Additional Storage").
 
 The platform may add names between two releases of this package: a name that is not in the catalogue is *unknown*,
 not wrong. Its price is `None`, which does not mean free.
@@ -63,7 +63,7 @@ class Plan:
         cpu: Virtual CPUs.
         memory_mb: Memory in MB.
         storage_mb: Storage in MB, before an additional tier.
-        usd: Price of a whole month in US dollars. Billing is by the minute, up to this sum.
+        usd: Price of a full month in US dollars. Billing is by the minute, up to this sum.
     """
 
     name: str
@@ -73,7 +73,7 @@ class Plan:
     usd: Decimal
 
     def __str__(self) -> str:
-        """Return name, resources and price together, so that a reader cannot confuse two sizes."""
+        """Return name, resources and price together, so that a reader does not confuse two sizes."""
         memory = f"{self.memory_mb} MB" if self.memory_mb < _GB else f"{self.memory_mb // _GB} GB"
         return f"{self.name} ({self.cpu} vCPU, {memory} RAM, {self.storage_mb // _GB} GB, ${self.usd}/month)"
 
@@ -89,7 +89,7 @@ class Template:
         category: What the template is for.
         plan: The plan that the guide lists it under; `None` if the template has a separate price tier.
         description: One line.
-        compute: Whether users can log in by SSH; `None` if the guide does not state.
+        compute: Whether users can log in by SSH; `None` if the guide does not state it.
         port: The port of the service, if it is well known.
     """
 
@@ -103,7 +103,7 @@ class Template:
 
     @property
     def data(self) -> str:
-        """The data that is stored in the container and nowhere else, so that it is lost with it; empty for none."""
+        """The data that exists only in the container and is lost with the container; empty if there is none."""
         return _DATA.get(self.id, "")
 
 
@@ -115,7 +115,7 @@ class StorageTier:
     Attributes:
         tier: The value of the field `additional_storage_tier` in a create request.
         storage_mb: Size in MB.
-        usd: Price of a whole month in US dollars.
+        usd: Price of a full month in US dollars.
     """
 
     tier: int
@@ -131,7 +131,7 @@ _STANDARD = Plan("standard", Decimal(1), 2 * _GB, 20 * _GB, Decimal(5))
 _PREMIUM = Plan("premium", Decimal(2), 4 * _GB, 40 * _GB, Decimal(10))
 
 PLANS: Final[dict[str, Plan]] = {plan.name: plan for plan in (_MICRO, _BASIC, _STANDARD, _PREMIUM)}
-"""Every plan that a create request may name, cheapest first."""
+"""Every plan that a create request may contain, cheapest first."""
 
 DEFAULT_PLAN: Final = _BASIC.name
 """The API's default for a create request without a plan."""
@@ -157,7 +157,7 @@ _DATA: Final = {
     **dict.fromkeys(("wordpress", "ghost"), "its posts and uploads"),
     **dict.fromkeys(("picoclaw", "picoclaw-micro"), "what the agent remembers"),
 }
-"""Template -> the data that its containers hold. What others contain comes from elsewhere: it is deployed to them."""
+"""Template -> the data that its containers store. Containers of other templates contain only deployed code."""
 
 VPN_TEMPLATE: Final = "stacks-vpn"
 """The template whose containers hold VPN clients."""
@@ -192,7 +192,7 @@ def _templates() -> tuple[Template, ...]:
         Template("wordpress", "WordPress", application, _BASIC, "WordPress 6.9, PHP 8.3", port=80),
         Template("ghost", "Ghost", application, _BASIC, "Publishing and blogs", port=2368),
         Template("forgejo", "Forgejo", application, _BASIC, "Git server with issues and CI", port=3000),
-        # The guide calls it neither "compute" nor "managed service", so we do not refuse a certificate for it.
+        # The guide lists it neither as "compute" nor as "managed service", so we do not refuse a certificate for it.
         Template("php-apache", "PHP + Apache", application, _BASIC, "PHP 8.5, Apache", compute=None, port=80),
         Template("nginx", "Nginx", web, _BASIC, "Web server", port=80),
         Template("minio", "MinIO", storage, _BASIC, "S3-compatible objects", port=9000),
@@ -214,9 +214,9 @@ _SHORTEST_NAME: Final = 3
 
 def name_faults(name: str) -> tuple[NameFault, ...]:
     """
-    Return what is wrong with a container's name (guide, "Create Container"); nothing if it is valid.
+    Return the problem of a container's name (guide, "Create Container"); empty if the name is valid.
 
-    Valid are 3 to 32 letters, digits and hyphens, with a letter or digit at both ends and no two hyphens in a row.
+    A valid name has 3 to 32 letters, digits and hyphens, a letter or digit at both ends, and no two hyphens in a row.
     """
     rules: tuple[tuple[NameFault, bool], ...] = (
         ("too short", len(name) < _SHORTEST_NAME),
@@ -236,7 +236,10 @@ def is_micro(template: str, plan: str | None) -> bool:
 
 
 def of_other_tier(template: str, plan: str) -> bool:
-    """Return whether a plan is for another tier than the template's. Every template takes the API's default plan."""
+    """
+    Return whether a plan is for a different tier than the template's. The API's default plan is valid for every
+    template.
+    """
     known = TEMPLATES.get(template)
     if known is None or known.plan is None or plan not in PLANS or plan == DEFAULT_PLAN:
         return False
@@ -250,7 +253,7 @@ def is_database(template: str) -> bool:
 
 
 def is_site(template: str) -> bool:
-    """Return whether a template is an application that people reach by HTTP; false if it is not in the catalogue."""
+    """Return whether a template is an application that serves people over HTTP; false if it is not in the catalogue."""
     known = TEMPLATES.get(template)
     return known is not None and known.category is Category.APPLICATION
 
@@ -271,7 +274,7 @@ def monthly_price(
     template: str, plan: str | None, additional_storage_tier: int | None = None
 ) -> Decimal | None:
     """
-    Return the price of a container for a whole month.
+    Return the price of a container for a full month.
 
     Args:
         template: Template id.
@@ -284,7 +287,7 @@ def monthly_price(
     if template == VPN_TEMPLATE:
         size: Plan | None = VPN_PLAN
     elif template not in TEMPLATES:
-        # It may have a separate price tier, like `stacks-vpn`, whatever plan it was given.
+        # The template may have a separate price tier, like `stacks-vpn`; then the plan does not matter.
         size = None
     else:
         size = PLANS.get(plan or default_plan(template) or DEFAULT_PLAN)

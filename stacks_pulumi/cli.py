@@ -1,6 +1,4 @@
-"""
-`stacks-pulumi`: which subcommands there are, how a run ends, and which extra a missing package comes with.
-"""
+"""`stacks-pulumi`: which subcommands there are, how a run ends, and which extra a missing package comes with."""
 
 from __future__ import annotations
 
@@ -53,12 +51,15 @@ _EXTRAS: Final = {
 
 
 def advice(missing: ModuleNotFoundError) -> str | None:
-    """Return a sentence with the missing package and the command that installs it; `None` if no extra has it."""
+    """
+    Return a sentence that states the missing package and the command that installs it; `None` if no extra contains
+    it.
+    """
     module = (missing.name or "").partition(".")[0]
     extra = _EXTRAS.get(module)
     if extra is None:
         return None
-    # Without a known place of this package, install what is missing from it, which its users know by that name.
+    # If the source of this package is not known, install the missing package itself.
     words = install_words(f"[{extra}]") or [module.replace("_", "-")]
     return f"{module} is not installed. It comes with the extra {extra!r}: {shlex.join(['pip', 'install', *words])}"
 
@@ -67,7 +68,7 @@ _MODULES: Final = ("account", "broker", "container", "cost", "doctor", "emulator
 """The modules of `stacks_pulumi.commands`; each has a table of its subcommands."""
 
 _ERROR: Final = 1
-"""The exit code of an error, also of a wrong option: 2 and others are for what a command has judged."""
+"""The exit code of an error, including a wrong option. Commands use 2 and higher codes for verdicts."""
 
 _NO_READER: Final = 128 + 13
 """The exit code that a shell reports for a program that was ended by SIGPIPE."""
@@ -77,7 +78,7 @@ _INTERRUPTED: Final = 128 + 2
 
 
 class WrongOptionError(SystemExit):
-    """Raised for a wrong option, after it was printed with the usage."""
+    """Raised for a wrong option, after the message and the usage were printed."""
 
     def __init__(self, message: str) -> None:
         super().__init__(_ERROR)
@@ -85,7 +86,7 @@ class WrongOptionError(SystemExit):
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors end with a code, as all errors do, and suggest the word that was probably meant."""
+    """A parser whose errors end with a code, like all errors, and suggest the word that the user probably meant."""
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
@@ -95,14 +96,14 @@ class _Parser(argparse.ArgumentParser):
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         words = None
         if self.get_default("words") is not None and args is not None and "--" in args:
-            # A command with options of its own, which may stand after options of this one.
+            # A subcommand has options of its own, which may follow the options of this parser.
             place = args.index("--")
             args, words = args[:place], args[place + 1 :]
         found, rest = super().parse_known_args(args, namespace)
         if words is not None:
             found.words = words
         if rest:
-            # Here the parser is that of the command; in `parse_args` it would be that of the whole program.
+            # This method is called on the parser of the subcommand; `parse_args` is called only on the main parser.
             option = rest[0].partition("=")[0]
             known = self._option_string_actions if option.startswith("-") else ()
             self.error(f"unrecognized arguments: {' '.join(rest)}{_meant(option, known)}")
@@ -117,7 +118,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _meant(word: str, known: Sequence[str] | dict[str, argparse.Action]) -> str:
-    """Return a question with the known word that is most like this one; empty if none is."""
+    """Return a question that suggests the most similar known word; empty if no word is similar."""
     close = difflib.get_close_matches(word, list(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""
 
@@ -151,10 +152,10 @@ _ZSH: Final = f"""
 """
 _FUNCTIONS: Final = {"bash": _BASH, "zsh": _ZSH}
 _PATIENCE: Final = 8
-"""Seconds after which completion gives up, because a person waits for the names."""
+"""Seconds after which completion stops, because a person waits for the names."""
 
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-"""A name that no shell reads as anything else."""
+"""A name without characters that are special to a shell."""
 
 
 def _add_completion(parser: argparse.ArgumentParser) -> None:
@@ -194,13 +195,13 @@ def actions_of(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
 
 
 def _print_names(words: Sequence[str]) -> int:
-    """Print the names of the account's containers for a shell, whatever else stands on its command line."""
+    """Print the names of the account's containers for a shell; ignore everything else on the command line."""
     finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     finder.set_defaults(command="completion")
     add_stack(finder, "")
     before = signal.signal(signal.SIGALRM, _leave)
     signal.alarm(_PATIENCE)
-    # An error would be printed into the line that the person is typing.
+    # Print no error: it would appear in the line that the person is typing.
     with contextlib.redirect_stderr(io.StringIO()):
         try:
             options, _ = finder.parse_known_args(words)
@@ -225,11 +226,13 @@ _SIMPLE: Final[dict[int, str | int | None]] = {
     **dict.fromkeys(range(0x2500, 0x2580), "+"),
     **str.maketrans("─━═│┃║±×·–…→", "---|||*x.-.>"),  # noqa: RUF001  (the signs that our outputs have)
 }
-"""Sign -> the sign of ASCII that stands for it where the terminal has only ASCII; a table keeps its columns."""
+"""
+Sign -> its replacement on a terminal that has only ASCII, with the same width, so that table columns stay aligned.
+"""
 
 
 def _in_ascii(error: UnicodeError) -> tuple[str, int]:
-    """Replace what an output cannot show: by the sign that stands for it, or by a question mark."""
+    """Replace each character that the output cannot show: by its ASCII sign, or by a question mark."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     signs = error.object[error.start : error.end].translate(_SIMPLE)
@@ -253,13 +256,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: The help was asked for (0), or an option is wrong (1).
     """
     words = sys.argv[1:] if argv is None else argv
-    # Python has `None` for an output that was closed before the start (`>&-`), for instance by what starts a service.
+    # Python sets an output to `None` if it was closed before the start (`>&-`), for instance by a service manager.
     sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # For a character that the terminal cannot show, print another one instead of a traceback.
+            # If the terminal cannot show a character, print a substitute instead of a traceback.
             stream.reconfigure(errors="stacks-pulumi")
-    # Until the words are parsed.
+    # The default until the arguments are parsed.
     options = argparse.Namespace(
         command=next(iter(words), ""), format="json" if _wants_json(words) else "text"
     )

@@ -2,8 +2,8 @@
 Settings from the Pulumi configuration and the environment, in one frozen value.
 
 Nothing here imports Pulumi. The provider passes the configuration from the engine; a program that uses only the
-client passes none. The environment supplies settings that the configuration lacks, but a key is sent only to an address
-from the same source: a cloned project could otherwise name the address to which the user's own key goes.
+client passes no configuration. The environment supplies settings that the configuration lacks. But a key is sent only
+to an address from the same source: otherwise a cloned project could direct the user's own key to its address.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ OLDEST_ENGINE: Final = "3.259.0"
 """The oldest engine that is tested. An older one gets a warning, and refuses a project that `scaffold` wrote."""
 
 ADOPT_MODES: Final = ("never", "if_matching")
-"""What to do if the resource to create exists already: fail, or adopt it if it matches the program."""
+"""The choices if the resource to create already exists: fail, or adopt it if it matches the program."""
 
 NAME_EXPRESSION: Final = re.compile(r"\$\{([^{}]*)\}")
 """An expression in a name pattern, as in Pulumi's own patterns."""
@@ -65,21 +65,21 @@ VARIABLES: Final = {
     "allowHttp": "STACKS_ALLOW_HTTP",
     "platform": "STACKS_PLATFORM",
 }
-"""Setting -> the variable of the environment that it is read from, if the configuration lacks it."""
+"""Setting -> the environment variable that supplies it if the configuration lacks it."""
 
 _NAME_EXPRESSIONS: Final = ("name", "stack", "project", "organization")
 _RANDOM_EXPRESSIONS: Final = re.compile(r"(hex|alphanum|string|num)\(.*\)|uuid")
 _NETLOC: Final = re.compile(r"[^\[\]\\]+|\[[^\[\]\\]+\](:\d{0,5})?")
 _KEY: Final = re.compile(r"sk_stacks_[0-9a-fA-F]{64}")
 GRANT: Final = "sk_stacks_57ac6b0c"
-"""How the token of a broker's grant begins. The 16 digits after it are the number of the broker's account."""
+"""The beginning of the token of a broker's grant. The 16 digits after it are the number of the broker's account."""
 _WITH_PREFIX: Final = re.compile(r"sk_stacks_\w+", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class AccountSettings:
     """
-    How to reach the API, and as whom.
+    The settings of one provider: the API's address, the key, and limits.
 
     Attributes:
         api_key: `sk_stacks_` and 64 hexadecimal digits; never shown in `repr`. `None` if no key was given, which
@@ -91,8 +91,8 @@ class AccountSettings:
         requests_per_minute: The limit to keep to until the headers of a response report a different one.
         max_concurrency: How many operations one provider process runs in parallel.
         name_pattern: The pattern of the containers' default names; `None` to use the resource's name.
-        platform: What the platform file says; `None` without a file.
-        require_secret_key: Whether a key in the configuration that is not a secret is an error and not a warning.
+        platform: The content of the platform file; `None` without a file.
+        require_secret_key: Whether a plain-text key in the configuration is an error instead of a warning.
         hide_logs: Whether an error leaves out the last log lines of a container that did not start.
         account: The name of the explicit provider for this account; `None` for the stack's default account.
     """
@@ -115,8 +115,8 @@ class AccountSettings:
         """
         The identity of the account in a state: part of a digest of base URL and key, which cannot be recovered from it.
 
-        For the token of a grant it is the number of the broker's account: the next run has another token, and perhaps
-        another address.
+        For the token of a grant it is the number of the broker's account, because the next run has a different token,
+        and perhaps a different address.
         """
         if self.is_grant:
             return (self.api_key or "")[len(GRANT) : len(GRANT) + 16]
@@ -204,7 +204,7 @@ def given(key: str, config: Mapping[str, str | None], environ: Mapping[str, str]
 
 
 def _without_key(key: str, config: Mapping[str, str | None], environ: Mapping[str, str]) -> str | None:
-    """Return the value of another setting than the key; an error if it contains a key."""
+    """Return the value of a setting that must not contain a key; raise an error if it does."""
     value, source = given(key, config, environ)
     if value is not None and _WITH_PREFIX.search(value):
         msg = f"{source} contains an API key: remove it there; {_how_to_set_key(None)}"
@@ -230,8 +230,8 @@ def allows_http(config: Mapping[str, str | None], environ: Mapping[str, str]) ->
     """
     Return whether the base URL may be `http://` on another machine.
 
-    Only the source of the key decides it, or without a key the source of the address: a project cannot let the
-    environment's key go out in plain text.
+    The setting is read only from the source of the key, or without a key from the source of the address. So a project
+    cannot cause the environment's key to be sent in plain text.
 
     Raises:
         ConfigError: The setting is neither true nor false.
@@ -249,8 +249,8 @@ def check_pair(base_url: str, config: Mapping[str, str | None], environ: Mapping
     """
     Check that key and base URL come from one source: both from the configuration, or both from the environment.
 
-    The default address and this machine are allowed for every key. If both sources name the same address, it comes from
-    both. `STACKS_TRUST_PROJECT=1` allows every pair.
+    The default address and this machine are allowed for every key. An address that both sources set is allowed for
+    both keys. `STACKS_TRUST_PROJECT=1` allows every pair.
 
     Raises:
         ConfigError: They come from different sources. The message has the remedies.
@@ -288,7 +288,7 @@ def _is_variable(source: str) -> bool:
 
 
 def _sources_of_address(config: Mapping[str, str | None], environ: Mapping[str, str]) -> set[bool]:
-    """Return `True` if the environment names the address that is used, and `False` if the configuration does."""
+    """Return `True` if the address comes from the environment, and `False` if it comes from the configuration."""
     value, source = given("baseUrl", config, environ)
     other, _ = given("baseUrl", {}, environ)
     same = value is not None and other is not None and value.rstrip("/") == other.rstrip("/")
@@ -371,7 +371,7 @@ def check_api_key(api_key: str, account: str | None = None) -> str:
 
 def check_base_url(base_url: str, *, allow_http: bool = False, source: str = "stacks:baseUrl") -> str:
     """
-    Return the URL without a trailing slash, if the key may be sent to it.
+    Return the URL without a trailing slash, if it is safe to send the key to it.
 
     Args:
         base_url: The URL.
@@ -390,7 +390,7 @@ def check_base_url(base_url: str, *, allow_http: bool = False, source: str = "st
         host, _port = parts.hostname, parts.port
     except ValueError:
         host, parts = None, urlsplit("")
-    # A text that two parsers read differently is no address: one could see this machine, the other a different host.
+    # Refuse a text that two parsers read differently: one could read this machine, the other a different host.
     is_plain = base_url.isprintable() and " " not in base_url and _NETLOC.fullmatch(parts.netloc) is not None
     if parts.scheme not in {"https", "http"} or not host or not is_plain:
         msg = f"{source} is not a valid API URL: it looks like {DEFAULT_BASE_URL}"
@@ -449,7 +449,7 @@ def _platform(path: str) -> PlatformFile:
     from stacks_pulumi.platform_file import read  # noqa: PLC0415
 
     if not os.path.exists(path):  # noqa: PTH110  (pathlib raises for some text that is no path)
-        # Text that is the path of no file may be a key.
+        # If no file has this path, the text may be a key, so the message does not contain it.
         msg = f"stacks:platform names a file that does not exist; a relative path starts at {os.getcwd()}"  # noqa: PTH109
         raise ConfigError(msg, code="invalid-file")
     return read(path)
@@ -476,7 +476,7 @@ def is_loopback(host: str) -> bool:
 
 def flag(key: str, text: str | None) -> bool:
     """
-    Read a setting that is true or false; false unless given.
+    Return a setting that is true or false; false if it is not set.
 
     Raises:
         ConfigError: The value is neither.

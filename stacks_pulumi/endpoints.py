@@ -1,5 +1,5 @@
 """
-The 30 endpoints of the API: what each is called, where it is, which scope it needs, and how its answer is read.
+The 30 endpoints of the API, each with its name, its path, the scope that it needs, and the form of its answer.
 
 This is the client's reading of the API guide, https://docs.stackshosting.cloud. The emulator has its own, in
 `emulator/openapi.yaml`, so that a mistake is not in both; `tests/meta/test_endpoints.py` compares them.
@@ -29,15 +29,15 @@ class Endpoint(NamedTuple):
     One endpoint.
 
     Attributes:
-        name: The client's method, for instance `containers.create`; also its name in logs, errors and the emulator.
+        name: The client's method, for instance `containers.create`. Logs, errors and the emulator use the same name.
         method: The HTTP method.
         path: Below the base URL, with `{name}` for a variable.
         scope: The permission that the key needs.
-        answer: The form of a successful answer. "json" is a JSON document; "text" is a text, bare or wrapped in JSON;
-            "any" may be anything, also nothing, because the request's success is all that matters.
+        answer: The form of a successful answer. "json" is a JSON document; "text" is a text, bare or wrapped in JSON.
+            "any" may be anything or empty, because only the request's success matters.
         section: Its section in the guide.
-        what: The request in words, as an error's message begins. It has the variables of the path, and others that
-            the client's method knows.
+        what: The request in words; an error's message begins with it. It contains the variables of the path, and
+            other variables that the client's method supplies.
     """
 
     name: str
@@ -50,11 +50,11 @@ class Endpoint(NamedTuple):
 
     @property
     def is_fixed(self) -> bool:
-        """Whether its path exists in every account, so that a 404 can only mean a wrong base URL."""
+        """Whether its path exists in every account. Then a 404 can only mean a wrong base URL."""
         return "{" not in self.path
 
 
-# Two lines for each endpoint: what is sent and what comes back, then what it is called.
+# Two lines for each endpoint: first its request and the form of its answer, then its names.
 # assumed: the scopes of the VPN endpoints; the guide does not state them.
 # fmt: off
 _ENDPOINTS: Final = (
@@ -81,7 +81,7 @@ _ENDPOINTS: Final = (
              "Regenerate SSH Certificate", "make a new SSH key for container {container_id}"),
     Endpoint("containers.templates", "GET", "/containers/templates", Scope.READ, "json",
              "List Available Templates", "list templates"),
-    # The guide shows the answer to a request that enables access, and not that to one that disables it.
+    # The guide shows only the answer to a request that enables access, and no answer to a request that disables it.
     Endpoint("containers.external_access", "PUT", "/containers/{container_id}/external-access", Scope.MANAGE, "any",
              "Toggle External Access", "{verb} external access to container {container_id}"),
     Endpoint("allowed_ips.list", "GET", "/containers/{container_id}/allowed-ips", Scope.READ, "json",

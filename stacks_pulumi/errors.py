@@ -7,10 +7,10 @@ StacksError
 │   ├── BadRequestError           400, with the field it is about
 │   ├── InvalidApiKeyError        401
 │   ├── PaymentRequiredError      402 without a cap: no payment method
-│   │   └── SpendingCapError          402 with the key's cap and what is spent
+│   │   └── SpendingCapError          402 with the key's cap and the amount spent
 │   ├── ForbiddenError            403
 │   │   ├── MissingScopeError         the scope needed and the scopes that the key has
-│   │   ├── DashboardOnlyError        an operation that no API key may do
+│   │   ├── DashboardOnlyError        an operation that no API key allows
 │   │   └── GrantRefusedError         a broker's grant does not allow it
 │   ├── NotFoundError             404
 │   ├── ConflictError             409 (not in the guide, but handled)
@@ -27,9 +27,9 @@ StacksError
     ├── VanishedError             the resource was deleted during the wait
     └── WaitCancelledError        the engine or the caller cancelled the wait
 
-`str(error)` is one line that can be understood alone: the operation, the API's response, what to do, and at the end the
-error's code in brackets, by which `docs/errors.md` lists it with its cause and what to do. It never contains the API
-key. Errors can be pickled.
+`str(error)` is one line that can be understood alone: the operation, the API's response, what to do, and the error's
+code in brackets. `docs/errors.md` lists each code with its cause and remedy. The line never contains the API key.
+Errors can be pickled.
 """
 
 from __future__ import annotations
@@ -154,27 +154,29 @@ _COMMANDS: Final = re.compile(
     re.IGNORECASE,
 )
 """
-What a reader of our output carries out. CI systems: `::name` at the beginning of a line (GitHub; an IPv6 address is
-none), `##[name` and `##name[` (Azure, TeamCity). The engine: `<{%name%}>` is a colour, and an unknown one crashes it.
+The commands that a reader of our output would execute. CI systems execute `::name` at the beginning of a line
+(GitHub; an IPv6 address is not a command), `##[name` and `##name[` (Azure, TeamCity). For the engine `<{%name%}>` is
+a colour, and an unknown colour crashes it.
 """
 
 
 _BLANK: Final = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U0001d159\U000e0100-\U000e01ef]"
 )
-"""Characters that Python calls printable, and that a screen shows as a blank or not at all."""
+"""Characters that Python treats as printable, but that a screen shows as a blank or not at all."""
 
 
 def clean(text: str) -> str:
     r"""
-    Return a text from outside on one line, and so that nothing that shows it carries it out.
+    Return untrusted text on one line, escaped so that no program that shows it executes a part of it.
 
-    Every message to the engine and every output of a command passes this function: names and messages come from the
-    API, from project files and from states. A line break could forge a line, an escape code could erase one.
+    Every message to the engine and every output of a command passes through this function: names and messages come
+    from the API, from project files and from states. A line break could forge a line, and an escape code could erase
+    one.
 
-    Unprintable characters are escaped, also those that change the direction: `\n`, `\x1b`, `\u202e`. So are letters and
-    signs that are not visible, which would imitate the columns of a table, or make two names look the same. So is one
-    character of a command to a CI system or to the engine: `\x3a:`, `#\x23`, `<\x7b%`.
+    The function escapes unprintable characters, including those that change the text direction: `\n`, `\x1b`,
+    `\u202e`. It escapes invisible letters and signs, which could imitate table columns or make two names look the
+    same. It escapes one character of each command to a CI system or to the engine: `\x3a:`, `#\x23`, `<\x7b%`.
     """
     if not text.isprintable():
         text = "".join(sign if sign.isprintable() else _escaped(sign) for sign in text)
@@ -184,7 +186,7 @@ def clean(text: str) -> str:
 
 
 def clean_lines(text: str) -> str:
-    """Return a text with each of its lines cleaned, where more than one is meant."""
+    """Return a text of several lines with each line cleaned."""
     return "\n".join(map(clean, text.split("\n")))
 
 
@@ -203,12 +205,15 @@ def with_code(message: str, code: ErrorCode) -> str:
 
 
 def _field(*, kw_only: bool) -> Any:
-    """Say how a value is passed; an argument is found by the type checker alone."""
+    """Mark the exception's values as keyword arguments; only the type checker reads this function's arguments."""
 
 
 @dataclass_transform(eq_default=False, kw_only_default=True, field_specifiers=(_field,))
 class _WithValues(Exception):  # noqa: N818  (the base of one class, which is named as an error)
-    """An exception whose class states its values as a dataclass does; a start would compile 24 dataclasses in 4 ms."""
+    """
+    An exception whose class declares its values like a dataclass. Real dataclasses would add 4 ms to a start: there
+    are 24.
+    """
 
     def __init__(self, message: str, **values: Any) -> None:
         kind = type(self)
@@ -245,7 +250,7 @@ class StacksError(_WithValues):
     after_doubt: bool = False
 
     def values(self) -> dict[str, Any]:
-        """Return the values that it was made with, the message among them."""
+        """Return the values of the error, including the message."""
         return {name: value for name, value in vars(self).items() if name in _names(type(self))}
 
     def but(self, **values: Any) -> Self:
@@ -254,7 +259,7 @@ class StacksError(_WithValues):
 
     @property
     def reason(self) -> str:
-        """The part of the message that says what failed and why, without what to do: up to a semicolon."""
+        """The part of the message before the semicolon: it states what failed and why, without what to do."""
         depth = 0
         for index, sign in enumerate(self.message):
             depth += (sign == "(") - (sign == ")")
@@ -267,12 +272,12 @@ class StacksError(_WithValues):
         return clean(with_code(self.message, self.code))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # An exception is otherwise pickled by its positional arguments, and `code` is a keyword.
+        # By default an exception is pickled by its positional arguments, but `code` is a keyword argument.
         return _restored, (type(self), self.__dict__)
 
 
 def with_account(message: str, account: str | None) -> str:
-    """Return a message with the name of an explicit provider's account; unchanged without one."""
+    """Return a message with the account's name, which an explicit provider sets; unchanged if there is no name."""
     return message if account is None else f"{message} (account {account})"
 
 
@@ -378,7 +383,7 @@ class DashboardOnlyError(ForbiddenError):
 
 class GrantRefusedError(ForbiddenError):
     """
-    403 or 402 of a broker: the grant of this token does not allow it, and nothing of it reached the platform.
+    403 or 402 from a broker: the grant of this token does not allow the request, which did not reach the platform.
 
     Attributes:
         hint: What to do, in the broker's words; or an empty string.
@@ -394,14 +399,14 @@ class NotFoundError(ApiError):
     """
     404: the resource does not exist, or belongs to another account.
 
-    A 404 on a path that every account has is a plain `ApiError`: the base URL is wrong.
+    A 404 on a path that exists in every account is a plain `ApiError`, because then the base URL is wrong.
     """
 
     code: ErrorCode = "not-found"
 
 
 class ConflictError(ApiError):
-    """409: the resource exists already, or its state does not allow the operation."""
+    """409: the resource already exists, or its state does not allow the operation."""
 
     code: ErrorCode = "conflict"
 
@@ -441,7 +446,7 @@ class NoCapacityError(ServerError):
 
 
 class InvalidIdError(StacksError, ValueError):
-    """An id or a name is empty, `.` or `..`, which would change the path of the request; nothing was sent."""
+    """An id or a name is empty, `.` or `..` and would change the path of the request; nothing was sent."""
 
     code: ErrorCode = "invalid-id"
 
@@ -464,8 +469,8 @@ class ConnectionFailedError(StacksError):
 
 class UnreadableAnswerError(StacksError):
     """
-    The response is not JSON, is cut off, or has an unexpected shape; or a list is incomplete, so that a resource
-    that is missing in it may exist.
+    The response is not JSON, is cut off, or has an unexpected shape. Or a list is incomplete, so that a resource that
+    the list does not contain may still exist.
 
     Attributes:
         operation: Its name, for instance `containers.list`.
@@ -530,11 +535,11 @@ class WaitCancelledError(WaitError):
 
 
 _LIKE_A_KEY: Final = re.compile(r"sk_stacks_\w+|[0-9a-f]{48,}", re.IGNORECASE)
-"""A key, or most of the digits of one; ids and digests that messages contain are shorter."""
+"""A key, or most of a key's digits; the ids and digests in messages are shorter."""
 
 
 def without_keys(text: str) -> str:
-    """Return the text with everything that looks like an API key replaced, also keys of other accounts."""
+    """Return the text with everything that looks like an API key replaced, including keys of other accounts."""
     return _LIKE_A_KEY.sub("sk_stacks_...", text)
 
 

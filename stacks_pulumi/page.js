@@ -1,7 +1,7 @@
 "use strict";
-// What is not visible, or changes the direction of a text, is shown by its number.
+// Shows the number of each character that is invisible or changes the text direction.
 const plain = text => text.replace(/[^\P{C}\n\t]|[\p{Zl}\p{Zp}]/gu, sign => "\\u{" + sign.codePointAt(0).toString(16) + "}");
-// Text only ever becomes a text node, so nothing that a name holds is taken for markup.
+// Text becomes only text nodes, so no part of a name is treated as markup.
 const el = (tag, options = {}, ...children) => {
   const node = document.createElement(tag);
   if (options.class) node.className = options.class;
@@ -21,12 +21,12 @@ const plural = (count, one, many) => count + " " + (count === 1 ? one : many || 
 const pill = (text, kind, title) => el("span", { class: "pill " + kind, title }, text);
 const chips = list => list.length ? el("div", { class: "chips" }, list.map(text => el("span", { class: "chip" }, text))) : null;
 
-// Changes a node into another one and leaves alone what is equal, so that a selection, the focus and a scroll stay.
+// Changes a node into the wanted node. Equal parts stay untouched, so that selection, focus and scroll position remain.
 function morph(old, wanted) {
   if (old.nodeName !== wanted.nodeName) { old.replaceWith(wanted); return; }
   if (old.nodeType === Node.TEXT_NODE) { if (old.data !== wanted.data) old.data = wanted.data; return; }
   for (const { name } of [...old.attributes]) if (!wanted.hasAttribute(name)) old.removeAttribute(name);
-  // The policy of the page forbids the attribute, and not the property.
+  // The page's security policy forbids the attribute, but not the property.
   if (old.style.cssText !== wanted.style.cssText) old.style.cssText = wanted.style.cssText;
   for (const { name, value } of wanted.attributes) if (name !== "style" && old.getAttribute(name) !== value) old.setAttribute(name, value);
   fill(old, [...wanted.childNodes]);

@@ -1,9 +1,9 @@
 """
 The facts about a platform that the API guide does not state, and the file that contains them.
 
-The client reads what the guide shows, and has a default for what the guide leaves open: how far a list is behind, for
-how long a name is held. A platform file (`stacks:platform`, `STACKS_PLATFORM`) replaces a default with an observed
-fact. The acceptance run writes such a file.
+The client reads the forms that the guide shows. It has a default where the guide is silent: how many seconds a list
+lags behind, how long a deleted container's name is reserved. A platform file (`stacks:platform`, `STACKS_PLATFORM`)
+replaces a default with an observed fact. The acceptance run writes such a file.
 
     version: 1
     lists:
@@ -11,7 +11,7 @@ fact. The acceptance run writes such a file.
     prices:
       field: monthly_usd
 
-Each setting that is missing is not known: the client then uses its default.
+For each missing setting the client uses its default.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class Lists(_Section, frozen=True):
     Lists.
 
     Attributes:
-        lag_seconds: The most seconds that a list is behind. By default, a list and a status may disagree for 10, and
-            two looks are 2 apart.
+        lag_seconds: The maximum lag of a list in seconds. By default, a list and a status may disagree for 10
+            seconds, and the client waits 2 seconds between two looks.
     """
 
     lag_seconds: Seconds | None = None
@@ -54,7 +54,8 @@ class Containers(_Section, frozen=True):
 
     Attributes:
         name_held_seconds: The seconds for which the name of a deleted container cannot be used. The default is 60.
-        created_at_changes: Whether a start, a connection or a restore changes the creation time. By default none does.
+        created_at_changes: Whether a start, a connection or a restore changes the creation time. By default, none of
+            them changes it.
     """
 
     name_held_seconds: Seconds | None = None
@@ -66,10 +67,10 @@ class Access(_Section, frozen=True):
     External access and allowed addresses.
 
     Attributes:
-        settle_seconds: The most seconds until a change of external access, or of an address, is in effect. The
-            default is 60.
-        own_address_description: The description of the caller's address, which the platform adds. The default is that
-            of the guide.
+        settle_seconds: The maximum time in seconds until a change of external access or of an address takes effect.
+            The default is 60.
+        own_address_description: The description of the entry that the platform adds for the caller's address. The
+            default is the description in the guide.
     """
 
     settle_seconds: Seconds | None = None
@@ -105,8 +106,9 @@ class Prices(_Section, frozen=True):
     Prices in the list of templates.
 
     Attributes:
-        field: The path of the price in a template, for instance `pricing.monthly`. By default the only one is taken.
-        unit: The unit of the number. By default dollars, if the catalogue shows that.
+        field: The path of the price in a template, for instance `pricing.monthly`. By default, the only field that
+            contains a price.
+        unit: The unit of the number. By default dollars, if that matches the catalogue.
     """
 
     field: str | None = None
@@ -136,7 +138,7 @@ class PlatformFacts(_Section, frozen=True):
     prices: Prices = Prices()
 
     def as_json(self) -> dict[str, Any]:
-        """Return the settings that the file has."""
+        """Return the settings that the file contains."""
         known = msgspec.to_builtins(self)
         return {"version": VERSION, **{name: value for name, value in known.items() if value}}
 
@@ -147,7 +149,7 @@ class PlatformFile(msgspec.Struct, frozen=True):
 
     Attributes:
         facts: The facts.
-        path: The file that says it, as it was given; `None` without a file.
+        path: The file's path, as the user gave it; `None` without a file.
     """
 
     facts: PlatformFacts = msgspec.field(default_factory=PlatformFacts)
@@ -160,40 +162,40 @@ class PlatformFile(msgspec.Struct, frozen=True):
 
     @property
     def pause(self) -> float:
-        """The seconds between two looks: 2, or longer where the platform file says that lists are further behind."""
+        """The seconds between two looks: 2, or more if the platform file sets a longer lag of lists."""
         return max(2.0, _or(self.facts.lists.lag_seconds, 0.0))
 
     @property
     def name_held(self) -> float:
-        """The seconds for which the name of a container that was deleted is tried again."""
+        """The seconds for which a create is repeated while the platform reserves the name of a deleted container."""
         return _or(self.facts.containers.name_held_seconds, 60.0)
 
     @property
     def settle(self) -> float:
-        """The seconds in which a change of external access or of an address comes into effect."""
+        """The seconds until a change of external access or of an address takes effect."""
         return self._listed(self.facts.access.settle_seconds)
 
     @property
     def connection_listed(self) -> float:
-        """The seconds in which a new connection is listed, and a deleted one is not."""
+        """The seconds until a list shows a new connection, and no longer shows a deleted one."""
         return self._listed(self.facts.connections.listed_seconds)
 
     @property
     def backup_listed(self) -> float:
-        """The seconds in which a new backup is listed."""
+        """The seconds until a list shows a new backup."""
         return self._listed(self.facts.backups.listed_seconds)
 
     @property
     def backup_pinned(self) -> float:
-        """The seconds in which a list shows a pin, or its removal."""
+        """The seconds until a list shows a pin, or its removal."""
         return self._listed(self.facts.backups.pinned_seconds)
 
     def _listed(self, known: float | None) -> float:
-        """Return the seconds until lists show something that takes so long: lists may be behind, too."""
+        """Return the seconds until lists show a change that takes this long: the lag of lists is added."""
         return _or(known, 60.0) + _or(self.facts.lists.lag_seconds, 0.0)
 
     def advice(self, line: str) -> str:
-        """Return where a user writes a line, for instance `backups: {listed_seconds: 600}`."""
+        """Return the place where a user writes a line, for instance `backups: {listed_seconds: 600}`."""
         if self.path is None:
             return f"write it into a platform file, and name that in stacks:platform: version: 1, {line}"
         return f"write it into the platform file {self.path}: {line}"
@@ -207,7 +209,7 @@ UNKNOWN: Final = PlatformFile()
 """A platform without a file: the defaults apply."""
 
 _MOST_BYTES: Final = 200_000
-"""Such a file is read in seconds. Each process reads it, and one of 10 MB would take minutes."""
+"""A file of this size is read in seconds, but a file of 10 MB would take minutes in each process."""
 _GONE: Final = (
     ". An older version had more settings: remove the line, because the client now reads what the guide shows, and "
     "refuses the rest by name"
@@ -218,10 +220,11 @@ _converting: Final = threading.Lock()
 
 def read(path: str | Path) -> PlatformFile:
     """
-    Return what a platform file says.
+    Return the content of a platform file.
 
     Raises:
-        ConfigError: The file cannot be read, or says something that is not in the format. The message has the line.
+        ConfigError: The file cannot be read, or has content that is not in the format. The message contains the line
+            number.
     """
     try:
         text = text_of(Path(path), longest=_MOST_BYTES)
@@ -232,23 +235,23 @@ def read(path: str | Path) -> PlatformFile:
     return PlatformFile(parse(text, str(path)), str(path))
 
 
-# The native provider reads the file once for each kind of resource, and a file takes 15 ms.
+# The native provider asks for the file once for each kind of resource, and each read would take 15 ms.
 @functools.lru_cache(maxsize=8)
 def parse(text: str, path: str) -> PlatformFacts:
     """
-    Return what the text of a platform file says.
+    Return the content of a platform file's text.
 
     Raises:
-        ConfigError: It says something that is not in the format. The message has the line.
+        ConfigError: Its content is not in the format. The message contains the line number.
     """
     document, reader = Reader.of(text, f"the platform file {path}", unknown=_GONE)
     if not isinstance(document, dict):
         raise reader.error("", f"settings are needed: begin with `version: {VERSION}`")
     if "version" not in document:
         raise reader.error("", f"its version is missing: write `version: {VERSION}`")
-    # A part without settings is empty, and no mistake.
+    # A part without settings is allowed.
     document = {name: value for name, value in document.items() if value not in ("", {})}
-    # Two threads that convert to a type for the first time at the same moment crash the interpreter (msgspec 0.22).
+    # If two threads convert to a type for the first time at the same moment, the interpreter crashes (msgspec 0.22).
     with _converting:
         facts: PlatformFacts = reader.read(document, PlatformFacts, "")
     return facts

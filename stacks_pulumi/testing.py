@@ -22,7 +22,7 @@ __all__ = ["stacks_emulator", "stacks_environment"]
 
 @pytest.fixture
 def stacks_emulator() -> Iterator[Emulator]:
-    """Yield a new emulator for each test. After the test, fail if a fault that it requested was not used."""
+    """Yield a new emulator for each test. After the test, fail if a fault that the test requested did not occur."""
     with Emulator() as emulator:
         yield emulator
         emulator.faults.assert_none_left()

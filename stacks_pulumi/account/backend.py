@@ -1,8 +1,8 @@
 """
-Which stacks does the account have to be compared with, and what does each of them manage?
+Which stacks must the account be compared with, and what does each of them manage?
 
-Those of a Pulumi backend: its states are read directly, and otherwise by the `pulumi` command: one list, and then
-several exports concurrently. Or those of files.
+They are the stacks of a Pulumi backend, or of exported files. A backend's states are read directly if possible.
+Otherwise the `pulumi` command reads them: one list, and then several exports concurrently.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ from stacks_pulumi.pricing.recognition import UNRECOGNISED, known, snake_case
 
 OWNING: Final = frozenset({"AllowedIp", "Connection", "Container", "PinnedBackup", "VpnClient", UNRECOGNISED})
 """
-The kinds whose resources are objects of the account. A resource of an unknown kind may be an object too, so an object
-with its id is not reported as an orphan.
+The kinds whose resources are objects of the account. A resource of an unknown kind may be an object of the account
+too, so an object with its id is not reported as an orphan.
 """
 
 Cause: TypeAlias = Literal["interrupted", "locked", "unread"]
 """
 Why a stack is not known completely. `locked`: an update is running, or was killed. `interrupted`: a create was
-interrupted, and its state does not say what it made. `unread`: its state could not be read.
+interrupted, and the state does not show its object. `unread`: the state could not be read.
 """
 
 _DEFAULT_ORGANIZATION: Final = "organization"
@@ -72,12 +72,12 @@ class Managed:
         created_at: Creation time of the container, or of a child's container; `None` if it is not recorded.
         own_created_at: Creation time of a child; `None` if it is not recorded.
         origin: Part of a digest of the key that changed it last; `None` in old states.
-        base_url: The API that its provider was configured with; `None` if the state does not say.
+        base_url: The API that its provider was configured with; `None` if the state does not contain it.
         item: Its kind and price according to the state; `None` if it is not a container.
         protect: Whether Pulumi refuses to delete it.
-        retain: Whether it stays in the account when it leaves the stack.
+        retain: Whether the object stays in the account when the resource leaves the stack.
         left_over: Whether it is the old half of a replacement, to be deleted by the next `up`.
-        in_transit: Whether only one of two reads of the state has it: it was created or deleted between them.
+        in_transit: Whether it was created or deleted between two reads of the state, so that only one of them has it.
     """
 
     stack: str
@@ -109,9 +109,9 @@ class Interrupted:
         stack: The stack's name.
         urn: Its URN.
         kind: Its kind, for instance `Container`.
-        name: The name or the address of the object that was being created; `None` if the state does not say.
-        container: The id of the container that a child belongs to; `None` if the state does not say.
-        base_url: The API that its provider was configured with; `None` if the state does not say.
+        name: The name or the address of the object that was being created; `None` if the state does not contain it.
+        container: The id of the container that a child belongs to; `None` if the state does not contain it.
+        base_url: The API that its provider was configured with; `None` if the state does not contain it.
     """
 
     stack: str
@@ -122,7 +122,7 @@ class Interrupted:
     base_url: str | None = None
 
     def may_have_made(self, kind: str, container: str, name: str) -> bool:
-        """Return whether it may have created this object of a container."""
+        """Return whether the create may have made this child object of a container."""
         return (
             self.kind == kind
             and self.container in (None, container)
@@ -136,12 +136,12 @@ class StackState:
     The STACKS resources of a stack.
 
     Attributes:
-        name: `project/stack`, with the organization before it where that is not the default one.
+        name: `project/stack`, after the organization's name if that is not the default organization.
         project: Its project; empty for a stack without resources.
         ref: Its name for `pulumi --stack`.
         managed: The resources that it manages.
         interrupted: The creates that may have been interrupted.
-        gap: Why this is incomplete; empty if it is complete.
+        gap: Why the data is incomplete; empty if it is complete.
         cause: The kind of the gap.
         saved_at: When the state was saved; empty if the state does not contain it.
     """
@@ -158,10 +158,10 @@ class StackState:
 
 def read_export(data: bytes, ref: str | None = None, project: str = "") -> StackState:
     """
-    Read an export. A value that is nested too deeply is not known, and the rest is read.
+    Read an export. A value that is nested too deeply becomes unknown, and the rest is read.
 
     Raises:
-        InputError: It is not an export, or an incomplete one.
+        InputError: It is not an export, or it is incomplete.
     """
     return _state_of(read_stack(shallow(data)), ref, project)
 
@@ -184,7 +184,7 @@ def _state_of(export: Stack, ref: str | None, project: str) -> StackState:
 
 
 def _is_unclear(operation: Interrupted) -> bool:
-    """Whether it may have created any container, because its state does not name it."""
+    """Whether an interrupted create may have made any container, because the state does not contain its name."""
     return operation.kind == UNRECOGNISED or (operation.kind == "Container" and operation.name is None)
 
 
@@ -262,9 +262,9 @@ def _text(properties: Mapping[str, Any], name: str) -> str | None:
 
 _AT_ONCE: Final = 4
 _FEW: Final = 8
-"""Up to this number, stacks take only seconds, so no line announces them."""
+"""The maximum number of stacks that are read without a line of progress, because they take only seconds."""
 _EVERY: Final = 5.0
-"""Seconds between two lines that say how many have been read."""
+"""Seconds between two lines of progress."""
 
 
 class _Listed(msgspec.Struct, rename="camel", frozen=True):
@@ -299,12 +299,13 @@ _Result: TypeAlias = StackState | Unread
 @dataclass(frozen=True)
 class _Wanted:
     """
-    Which stacks of a backend are read.
+    The choice of the stacks of a backend to read.
 
     Attributes:
-        folder: Where `pulumi` is run, whose project may name the backend; `None` for the folder of this process.
+        folder: The folder in which `pulumi` runs, whose project may set the backend; `None` for this process's
+            folder.
         project: The project whose stacks are read; `None` for those of all projects.
-        seconds: For how long they are read; the rest is not read.
+        seconds: The time limit for reading; stacks after it are not read.
     """
 
     folder: Path | None = None
@@ -313,7 +314,7 @@ class _Wanted:
 
     @functools.cached_property
     def project_here(self) -> str:
-        """The project of the folder, which the backend leaves out of a stack's name."""
+        """The project of the folder; the backend omits it in the names of its stacks."""
         file = find_project(self.folder or Path.cwd())
         return "" if file is None else str(read_project(file).get("name", ""))
 
@@ -324,17 +325,18 @@ class _Wanted:
     @contextlib.contextmanager
     def store(self) -> Iterator[state_store.StateStore | None]:
         """
-        Enclose the use of the backend, if its states can be read directly; `None` if it is a service.
+        Enclose the use of the backend, and yield it if its states can be read directly; yield `None` if it is a
+        service.
 
         Raises:
-            NotUnderstoodError: It cannot be read here.
+            NotUnderstoodError: The backend cannot be read directly.
         """
         store = state_store.open_store(backend_url(self.folder), self.folder or Path.cwd())
         with contextlib.nullcontext() if store is None else contextlib.closing(store):
             yield store
 
     def run(self, *words: str, left: float | None = None) -> bytes:
-        """Run `pulumi`, within the time that is left; without a limit within its usual one."""
+        """Run `pulumi` within the remaining time; without a limit, within the usual timeout."""
         seconds = self.seconds if left is None else left
         return run(words, folder=self.folder, **({} if seconds == math.inf else {"seconds": seconds}))
 
@@ -350,7 +352,7 @@ class Stacks:
         source: Where the stacks come from, for messages.
         notes: Notes on them for the reader.
         listed: The result of each stack in the backend's list; empty for files.
-        wanted: Which stacks of the backend these are; `None` for files.
+        wanted: The choice of the backend's stacks; `None` for files.
     """
 
     read: tuple[StackState, ...] = ()
@@ -362,18 +364,18 @@ class Stacks:
 
     @property
     def project(self) -> str | None:
-        """The only project whose stacks were read; `None` if all were."""
+        """The only project whose stacks were read; `None` if all projects were read."""
         return None if self.wanted is None else self.wanted.project
 
 
 def from_backend(folder: Path | None = None, project: str | None = None, seconds: float = math.inf) -> Stacks:
     """
-    Read every stack of the backend that `pulumi` is logged in to. The progress is printed.
+    Read every stack of the backend to which `pulumi` is logged in, and print the progress.
 
     Args:
-        folder: Where `pulumi` is run; by default the folder of this process.
+        folder: The folder in which `pulumi` runs; by default the folder of this process.
         project: The project whose stacks are read; by default those of all projects.
-        seconds: For how long stacks are read; the rest is not read.
+        seconds: The time limit for reading; stacks after it are not read.
 
     Raises:
         InputError: The stacks cannot be listed.
@@ -387,8 +389,8 @@ def caught_up(stacks: Stacks) -> Stacks:
     """
     Return the stacks with the changes that were made since they were read.
 
-    An account is read between two reads of the states. If only one of them has a resource, it was created or deleted
-    during that time, so it is neither an orphan nor missing.
+    An account is read between two reads of the states. If only one read has a resource, the resource was created or
+    deleted during that time, so its object is neither an orphan nor missing.
 
     Raises:
         InputError: The stacks cannot be listed.
@@ -414,7 +416,7 @@ def caught_up(stacks: Stacks) -> Stacks:
 def _read(
     wanted: _Wanted, known: Mapping[_Listed, _Result]
 ) -> tuple[dict[_Listed, _Result], tuple[str, ...]]:
-    """Return the result of each stack, and notes on how it was read. A state that did not change is not read again."""
+    """Return the result of each stack, and notes on how it was read. An unchanged state is not read again."""
     end = time.monotonic() + wanted.seconds
     try:
         with wanted.store() as store:
@@ -492,7 +494,7 @@ def _by_commands(
 
 @contextlib.contextmanager
 def _progress(stacks: int, wanted: _Wanted) -> Iterator[Callable[[int], None]]:
-    """Print how many stacks there are; yield what prints every few seconds how many of them are done."""
+    """Print the number of stacks; yield a function that prints every few seconds how many of them are done."""
     last = time.monotonic()
 
     def done(number: int) -> None:
@@ -551,7 +553,7 @@ def _parted(results: Iterable[_Result]) -> tuple[tuple[StackState, ...], tuple[U
 
 def tagged(name: str, value: str, folder: Path | None = None, seconds: float = math.inf) -> frozenset[str]:
     """
-    Return the name for `pulumi --stack` of each stack with this tag; the others are those of `from_backend`.
+    Return the name for `pulumi --stack` of each stack with this tag; the other arguments are those of `from_backend`.
 
     Raises:
         InputError: The backend cannot list them.
@@ -565,7 +567,7 @@ def tagged(name: str, value: str, folder: Path | None = None, seconds: float = m
 
 def lock_of(folder: Path, stack: str | None) -> str:
     """
-    Return who holds the lock of a stack; empty if nobody does.
+    Return the holder of a stack's lock; empty if the stack is not locked.
 
     Args:
         folder: The folder of its project.
@@ -601,7 +603,7 @@ def lock_of(folder: Path, stack: str | None) -> str:
 
 
 def from_files(paths: Sequence[Path]) -> Stacks:
-    """Read exports from files. If several are of one stack, the latest is used."""
+    """Read exports from files. If several exports are of one stack, the latest is used."""
     results = {path: _from_file(path) for path in paths}
     latest = sorted(
         ((path, state) for path, state in results.items() if isinstance(state, StackState)),
@@ -631,7 +633,7 @@ def from_files(paths: Sequence[Path]) -> Stacks:
 
 
 def _is_one_stack(one: StackState, other: StackState) -> bool:
-    """Whether two exports have a resource in common."""
+    """Return whether two exports have a resource in common."""
     return one.name == other.name and not {
         (resource.urn, resource.id) for resource in one.managed
     }.isdisjoint((resource.urn, resource.id) for resource in other.managed)
@@ -693,7 +695,7 @@ def _renamed(state: StackState, name: str) -> StackState:
 
 
 def normal_url(url: str) -> str:
-    """Normalise a URL: one spelling for names of this machine, for default ports and for a slash at the end."""
+    """Return a URL with one spelling for names of this machine, for default ports and for a slash at the end."""
     try:
         parts = urlsplit(url.strip())
         host, port = (parts.hostname or "").lower(), parts.port

@@ -13,8 +13,9 @@ Which budgets does a file set over several stacks, and is the account within the
       - tags: {team: web}
         max_total: 30
 
-A budget without `stacks`, `projects` and `tags` is over the whole account. Patterns are those of a shell. With
-`covers: all`, a stack that no budget covers is an excess: one that chooses it, and has a limit that can refuse it.
+A budget without `stacks`, `projects` and `tags` applies to the entire account. Patterns are those of a shell. With
+`covers: all`, a stack that no budget covers is treated as over a limit. A budget covers a stack if it chooses the
+stack and has a limit that can refuse it.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class Budget:
         stacks: Patterns of stack names.
         projects: Patterns of project names.
         tags: Stack tags with their values.
-        owner: Who is asked about it; empty if the file does not say.
+        owner: The person or team to ask about it; empty if the file does not set it.
     """
 
     name: str
@@ -73,18 +74,19 @@ class Budget:
 
     @property
     def everything(self) -> bool:
-        """Whether the budget is over the whole account."""
+        """Whether the budget applies to the entire account."""
         return not (self.stacks or self.projects or self.tags)
 
     @property
     def refuses(self) -> bool:
-        """Whether a limit can refuse any stack: one that only warns does not, nor a percentage for a new stack."""
+        """
+        Whether a limit can refuse every stack. A limit that only warns cannot, and a percentage cannot refuse a new
+        stack.
+        """
         return any(limit.block and limit.measure != "increase-pct" for limit in self.limits)
 
     def chooses(self, stack: StackTotal, tagged: Mapping[tuple[str, str], frozenset[str]]) -> bool:
-        """
-        Return whether the budget is over a stack: any of its name patterns matches, and all of its tags.
-        """
+        """Return whether the budget applies to a stack: at least one name pattern and all tags match."""
         if self.stacks and not _matches(stack.name, self.stacks):
             return False
         if self.projects and not _matches(stack.project, self.projects):
@@ -103,7 +105,7 @@ class BudgetFile:
 
     Attributes:
         budgets: The budgets.
-        covers_all: Whether every stack has to be covered by one of them (`covers: all`).
+        covers_all: Whether a budget must cover every stack (`covers: all`).
     """
 
     budgets: tuple[Budget, ...] = ()
@@ -145,7 +147,7 @@ def read_budgets(path: Path) -> BudgetFile:
     Read a file of budgets, YAML or JSON.
 
     Raises:
-        StacksError: The file cannot be read, or is not a file of budgets. The message has the line.
+        StacksError: The file cannot be read, or is not a file of budgets. The message contains the line number.
     """
     document, reader = read_yaml(path, "budget file", _SCALARS)
     file = reader.read(document, _FILE, "")
@@ -176,7 +178,7 @@ def judged(
     Return the verdict of each limit of each budget.
 
     Raises:
-        InputError: A budget cannot be judged: nothing to compare with, no such stack, or the backend has no tags.
+        InputError: A budget cannot be judged: a snapshot to compare with, a stack or the tags are missing.
     """
     for budget in budgets:
         _check_patterns(budget, account)
@@ -224,10 +226,10 @@ def uncovered(
     account: Reconciliation, budgets: Sequence[Budget], tagged: Callable[[str, str], frozenset[str]]
 ) -> tuple[str, ...]:
     """
-    Return what no budget covers, with its price: stacks, and the containers of no stack.
+    Return the stacks that no budget covers, and the containers without a stack, each with its price.
 
-    A budget that only warns covers nothing. One over the whole account covers no stack: a stack that is renamed would
-    lose its own limit.
+    A budget that only warns covers nothing. A budget over the entire account covers no stack; otherwise a renamed
+    stack could silently lose its own limit.
     """
     refusing = [budget for budget in budgets if budget.refuses]
     choosing = [budget for budget in refusing if not budget.everything]
@@ -246,7 +248,8 @@ def uncovered(
 
 def _check_patterns(budget: Budget, account: Reconciliation) -> None:
     """
-    Check that each pattern of a budget matches a stack. Otherwise a stack that it should cover would have no limit.
+    Check that each pattern of a budget matches a stack. Otherwise a stack that the budget should cover would have no
+    limit.
 
     Raises:
         InputError: A pattern matches no stack.
@@ -265,7 +268,10 @@ def _may_own(one: ContainerRecord) -> Iterable[str]:
 
 
 def _taken_over(before: Snapshot, part: Snapshot) -> set[str]:
-    """Return what no stack had before and this part has now: a stack has taken it over, and it was billed already."""
+    """
+    Return the containers that no stack had before, and that this part has now. They were already billed before a
+    stack adopted them.
+    """
     now = {entry.id: entry.created_at for entry in part.containers}
     return {
         entry.id
@@ -287,13 +293,13 @@ def _part(snapshot: Snapshot, budget: Budget, stacks: set[str], possible: Collec
 
 def after(account: Reconciliation, changes: Iterable[tuple[ObjectChange, Line]]) -> Reconciliation:
     """
-    Return the account as it will be after a preview's change.
+    Return the account in its expected form after a preview's change.
 
-    A container leaves the account only if the preview deletes it and the account shows that it is this stack's. A new
-    one is the account's container of its name if there is one, because names are unique.
+    A container leaves the account only if the preview deletes it and the account shows that it belongs to this stack.
+    If the account already has a container with the name of a new one, both are the same, because names are unique.
 
     Raises:
-        InputError: It is not known which of the account's stacks the preview is of.
+        InputError: It is not known which of the account's stacks the preview belongs to.
     """
     changes = list(changes)
     if not changes:
@@ -354,10 +360,11 @@ def _stack_of(account: Reconciliation, name: str, project: str) -> tuple[StackTo
 
 def _existing(records: Collection[ContainerRecord], change: ObjectChange) -> ContainerRecord | None:
     """
-    Return the container that a change is about: by its id, or by the name of a new one if no resource has it yet.
+    Return the container of a change: by its id, or for a new container by its name if no resource has that container
+    yet.
 
-    One that another resource has is not that one: the new one may be in another account, or the platform may tell names
-    in another case apart.
+    A container that another resource has is a different one: the new container may be in another account, or the
+    platform may treat names in different case as different.
     """
     states = [state for state in (change.before, change.after) if state is not None and state.id]
     ids = {change.urn, *(state.id for state in states if change.op not in REPLACES)}
@@ -370,7 +377,9 @@ def _wanted(change: ObjectChange) -> str | Unknown | None:
 
 
 def _may_be(one: ContainerRecord, change: ObjectChange) -> bool:
-    """Whether the platform may take the name of a container for that of a new one, so that it is adopted."""
+    """
+    Return whether the platform may treat a container's name as equal to the name of a new one, so that it is adopted.
+    """
     wanted = _wanted(change)
     is_new = (change.before is None or change.op in REPLACES) and not one.container.id.startswith("urn:")
     return is_new and isinstance(wanted, str) and one.name.casefold() == wanted.casefold()

@@ -1,7 +1,8 @@
 """
 What does the API show about the key: is it accepted, and what are its account, its scopes and its limits?
 
-The checks send one list of the containers, and with `--probe-scopes` up to three requests that are always refused.
+The checks send one list request for the containers, and with `--probe-scopes` up to three requests that are always
+refused.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ _NOT_ASKED: Final = "the API was not asked: see the lines about the stack and it
 _PATH: Final = "/api/v1"
 _PROXIES: Final = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 _CLOCK_SECONDS: Final = 120.0
-"""Seconds up to which a wrong clock causes no problem."""
+"""The seconds by which a clock may be wrong without a problem."""
 
 _READ, _CREATE, _MANAGE, _DELETE = SCOPES
 _USES: Final = {
@@ -113,7 +114,7 @@ def api(facts: Facts) -> Iterator[Diagnosis]:
         fix = "correct what the message names" if error.body else _to_find(facts, settings.base_url)
         yield problem("api", error.message, fix)
     elif isinstance(error, UnreadableAnswerError) and seen.fields is not None:
-        # It is JSON, so it comes from an API, and only its shape differs.
+        # It is JSON, so it comes from an API, but its form is unexpected.
         fields = ", ".join(seen.fields) or "no fields, because it is a list"
         yield problem(
             "api",
@@ -122,14 +123,14 @@ def api(facts: Facts) -> Iterator[Diagnosis]:
             "this API differs from its guide, and only the guide's forms are read: please report it with this line",
         )
     else:
-        # The answer comes from another server, or from another path of this one: a 404, a redirect or a web page.
+        # The answer comes from a different server or path: a 404, a redirect or a web page.
         wrong, reason = f"the API is not at {settings.base_url}", _reason(error)
         text = reason if reason.startswith(wrong) else f"{wrong}{_through(facts, settings)}: {reason}"
         yield problem("api", text, _to_find(facts, settings.base_url))
 
 
 def _grant(said: Mapping[str, Any] | StacksError) -> Iterator[Diagnosis]:
-    """Report what the grant of the key may do, until when, and what is left of it."""
+    """Report the requests that the grant allows, its end, and its remaining uses."""
     if isinstance(said, StacksError):
         yield problem("grant", f"the broker does not show the grant: {said.message}", _ANOTHER_GRANT)
         return
@@ -166,7 +167,7 @@ def _grant(said: Mapping[str, Any] | StacksError) -> Iterator[Diagnosis]:
 
 
 def platform(facts: Facts) -> Iterator[Diagnosis]:
-    """Report what the platform file says, and what the list of containers shows of the platform."""
+    """Report the settings of the platform file, and what the list of containers shows about the platform."""
     known, (path, source) = facts.platform, facts.given("platform")
     if isinstance(known, ConfigError):
         yield problem("platform", known.message, f"correct {path}, or remove the setting {source}")
@@ -269,7 +270,7 @@ def _with_version(url: str) -> str | None:
 
 
 def account(facts: Facts) -> Iterator[Diagnosis]:
-    """Check that the key belongs to the account that the stack's containers are in."""
+    """Check that the key belongs to the account with the stack's containers."""
     seen, settings, owned = facts.look, facts.settings, facts.owned
     if isinstance(owned, PulumiError):
         yield unknown("account", f"the stack's state was not read: {owned.message}")
@@ -305,7 +306,7 @@ def account(facts: Facts) -> Iterator[Diagnosis]:
 
 
 def state_keys(facts: Facts) -> Iterator[Diagnosis]:
-    """Check the keys in the stack's state, which commands use that do not run the program."""
+    """Check the keys in the stack's state. Commands that do not run the program use these keys."""
     others = facts.other_keys
     if isinstance(others, PulumiError):
         yield unknown("state-keys", f"the keys in the stack's state were not read: {others.message}")
@@ -356,7 +357,7 @@ def scopes(facts: Facts) -> Iterator[Diagnosis]:
     for scope, why in needed.items():
         if scope in known.lacking:
             finding = f"the key lacks {scope}, which is needed for {why}"
-            # Without it an `up` can still create and update resources.
+            # Without this scope, an `up` can still create and update resources.
             yield (warning if scope == _DELETE else problem)("scopes", finding, another)
     spare = [scope for scope in _USES if scope in known.lacking and scope not in needed]
     for scope in spare:
@@ -380,7 +381,7 @@ def _listed(held: frozenset[str]) -> str:
 
 
 def _needed(facts: Facts) -> dict[str, str]:
-    """Return for each scope that the stack needs what it needs it for."""
+    """Return each scope that the stack needs, with the reason."""
     owned: tuple[Owned, ...] = () if isinstance(facts.owned, PulumiError) else facts.owned
     needed = {_READ: _USES[_READ], _CREATE: _USES[_CREATE]}
     managed = [one for one in owned if one.kind != "Container" or one.external_access]
@@ -419,7 +420,10 @@ def cap(facts: Facts) -> Iterator[Diagnosis]:
 
 
 def _created_this_month(listed: Listing[Container], now: float) -> str:
-    """Describe the containers created this month: the cap counts those of its key, but the list shows no keys."""
+    """
+    Describe the containers created this month. The cap applies to the key's own containers, but the list shows no
+    keys.
+    """
     month = datetime.datetime.fromtimestamp(now, datetime.timezone.utc).strftime("%Y-%m")
     created = [one for one in listed if one.status != "deleted" and (one.created_at or "").startswith(month)]
     if not created and listed.gap is not None:

@@ -2,7 +2,7 @@
 Which checks does `stacks-pulumi doctor` make, and what do they find in the stack's settings and in its preview?
 
 Each check is a function of the `Facts` that yields findings. None of them changes anything, on this machine or in the
-account. `doctor_api` has those that ask the API.
+account. `doctor_api` has the checks that send requests to the API.
 """
 
 from __future__ import annotations
@@ -52,10 +52,13 @@ _NEEDS_A_NEWER_ENGINE: Final = (
 """Messages of an engine that is too old for a state, a backend, a program or a project."""
 
 _NO_PACKAGE: Final = re.compile(r"No module named (?:'(?:stacks_)?pulumi'|(?:stacks_)?pulumi(?![\w.']))")
-"""The message of Python in an environment without this package."""
+"""Python's message in an environment without this package."""
 
 _LONGEST: Final = 400
-"""Characters of the engine's words that are shown: a policy has two sentences, and a line has to stay readable."""
+"""
+The maximum number of characters that are shown of the engine's message: the message of a policy has two sentences,
+and a line must stay readable.
+"""
 
 
 def stack(facts: Facts) -> Iterator[Diagnosis]:
@@ -115,9 +118,7 @@ def _broken_files(facts: Facts) -> Iterator[tuple[Path, str]]:
 
 
 def advice_on(error: str) -> str | None:
-    """
-    Return what helps if the engine is too old for the stack, has no passphrase or package, or refuses an old state.
-    """
+    """Return the fix if the engine is too old for the stack, has no passphrase or package, or refuses an old state."""
     if "Legacy DIY state" in error:
         return (
             "copy the backend's files first, then migrate them (without the variable the engine refuses its own "
@@ -288,7 +289,7 @@ def _requires_secret_key(facts: Facts) -> bool:
 
 
 def base_url(facts: Facts) -> Iterator[Diagnosis]:
-    """Check that the key may be sent to the base URL, which has to come from the same source."""
+    """Check that the key may be sent to the base URL: both must come from the same source."""
     value, source = facts.given("baseUrl")
     if value is None:
         yield ok("base-url", f"{config.DEFAULT_BASE_URL} (the default)")
@@ -374,7 +375,9 @@ def autonaming(facts: Facts) -> Iterator[Diagnosis]:
 
 
 def lock(facts: Facts) -> Iterator[Diagnosis]:
-    """Check that no update is running or was killed: then the stack is locked, or its state has creates of it."""
+    """
+    Check that no update is running or was killed. Otherwise the stack is locked, or its state has unfinished creates.
+    """
     held, state = facts.lock, facts.state
     if isinstance(state, PulumiError):
         yield unknown("lock", "the stack's state was not read")
@@ -404,7 +407,10 @@ def lock(facts: Facts) -> Iterator[Diagnosis]:
 
 
 def preview(facts: Facts) -> Iterator[Diagnosis]:
-    """Ask the engine whether an `up` can start: only a preview, which runs the program, uses all that an `up` needs."""
+    """
+    Check with a preview whether an `up` can start: only a preview, which runs the program, uses everything that an
+    `up` needs.
+    """
     if facts.project_file is None:
         yield unknown("preview", "there is no project whose program could be run")
         return
@@ -492,7 +498,10 @@ CHECKS: Final[dict[str, Check]] = {
     "lock": lock,
     "preview": preview,
 }
-"""All checks in the order of the report: a check comes after those on which it depends, and the slowest is the last."""
+"""
+All checks in the order of the report. A check follows the checks that it depends on, and the slowest " "check is the
+last.
+"""
 
 
 def diagnose(facts: Facts) -> Iterator[Diagnosis]:

@@ -1,8 +1,8 @@
 """
-What do the doctor's checks look at, and how is a finding with its fix written?
+Which facts do the doctor's checks use, and how is a finding with its fix written?
 
-Each fact is determined once, when a check first needs it. A fix is a command for the shell in which `doctor` ran, or a
-sentence where no command helps.
+Each fact is determined once, when a check first needs it. A fix is a command for the shell in which `doctor` ran, or
+a sentence if no command helps.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ if TYPE_CHECKING:
 KEYS_PAGE: Final = "the STACKS dashboard, Account Settings, API Keys"
 
 LONGEST_PREVIEW: Final = 3600
-"""Seconds that a preview may be given at most."""
+"""The maximum timeout of a preview, in seconds."""
 
 Level = Literal["ok", "warning", "problem", "unknown"]
 
 LEVELS: Final[tuple[Level, ...]] = ("problem", "warning", "unknown", "ok")
-"""All levels, the most urgent first. A `problem` prevents an `up`; `unknown` means that the check was impossible."""
+"""All levels, the most urgent first. A `problem` prevents an `up`; `unknown` means that the check was not possible."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Diagnosis:
     One line of the report.
 
     Attributes:
-        check: What was checked, in one word.
+        check: The name of the check, in one word.
         level: The severity.
         text: The result in one sentence.
         fix: The command or the step that fixes it; empty if there is nothing to fix.
@@ -74,7 +74,7 @@ class Diagnosis:
 
 
 def ok(check: str, text: str) -> Diagnosis:
-    """Return a finding about something that is in order."""
+    """Return a finding that something is in order."""
     return Diagnosis(check, "ok", text)
 
 
@@ -103,7 +103,7 @@ class Owned:
         id: Its id, which begins with its account.
         origin: The key's fingerprint and a random number; `None` in states of version 0.1 and 0.2.
         external_access: Whether it is a container whose external access the program manages.
-        explicit: Whether it has an explicit provider, and so perhaps another key than the stack's.
+        explicit: Whether it has an explicit provider, and so perhaps a different key.
     """
 
     kind: str
@@ -116,15 +116,15 @@ class Owned:
 @dataclass(frozen=True)
 class Facts:
     """
-    The facts about everything that is checked.
+    The facts for all checks.
 
     Args:
         folder: The project's folder, or one below it.
         environ: The environment's variables.
-        stack: Which stack; the selected one unless given.
+        stack: The stack's name; by default the selected stack.
         packs: Policy packs that the preview starts.
-        probe: Whether requests may be sent that test the key's scopes. They change nothing.
-        preview_seconds: How long the preview may take.
+        probe: Whether to test the key's scopes by requests, which change nothing.
+        preview_seconds: The timeout of the preview.
         clock: The clock.
     """
 
@@ -170,13 +170,13 @@ class Facts:
 
     @property
     def is_locked(self) -> bool:
-        """Whether the stack has an API key that cannot be decrypted; no other key is used then."""
+        """Whether the stack has an API key that cannot be decrypted; then no other key is used."""
         name = f"{NAMESPACE}:apiKey"
         return name in self.configured.secrets and self.configured.values.get(name) is None
 
     @property
     def used_environ(self) -> Mapping[str, str]:
-        """The environment, without its key if the stack has one that cannot be decrypted."""
+        """The environment; without its key, if the stack has a key that cannot be decrypted."""
         return {
             name: it for name, it in self.environ.items() if not self.is_locked or name != "STACKS_API_KEY"
         }
@@ -187,19 +187,21 @@ class Facts:
 
         The configuration takes precedence over the environment, as for the provider.
         """
-        # If the secret cannot be decrypted, the environment is not used instead.
+        # If the secret cannot be decrypted, do not use the environment instead.
         environ = {} if f"{NAMESPACE}:{key}" in self.configured.secrets else self.environ
         return config.given(key, self.configured.values, environ)
 
     def is_in_project_file(self, name: str) -> bool:
-        """Return whether a setting has its value from Pulumi.yaml, and not from the stack's file."""
+        """Return whether a setting has its value from Pulumi.yaml, not from the stack's file."""
         if name not in self.in_project_file:
             return False
         return self.in_project_file[name] in {None, self.configured.values.get(name)}
 
     @functools.cached_property
     def in_project_file(self) -> Mapping[str, str | None]:
-        """The values in the section `config` of Pulumi.yaml; `None` for one that is not text, a number or a boolean."""
+        """
+        The values in the section `config` of Pulumi.yaml; `None` for a value that is not text, a number or a boolean.
+        """
         section = self.project.get("config")
         values = {}
         for name, entry in (section if isinstance(section, dict) else {}).items():
@@ -209,7 +211,7 @@ class Facts:
 
     @functools.cached_property
     def runtime(self) -> str | None:
-        """The runtime that Pulumi.yaml names; `None` if it names none."""
+        """The runtime in Pulumi.yaml; `None` if there is none."""
         runtime = self.project.get("runtime")
         name = runtime.get("name") if isinstance(runtime, dict) else runtime
         return name if isinstance(name, str) and name else None
@@ -242,7 +244,7 @@ class Facts:
         if self.is_locked:
             return ConfigError("the API key of the stack cannot be decrypted")
         try:
-            # Other malformed settings do not prevent calls of the API.
+            # Other malformed settings do not prevent requests to the API.
             names = [f"{NAMESPACE}:{key}" for key in ("apiKey", "baseUrl", "allowHttp")]
             environ = {name: value for name, value in self.environ.items() if name != "STACKS_PLATFORM"}
             loaded = config.load({name: self.configured.values.get(name) for name in names}, environ)
@@ -262,7 +264,9 @@ class Facts:
 
     @functools.cached_property
     def grant(self) -> Mapping[str, Any] | StacksError | None:
-        """The broker's answer about a key that is the token of a grant, or why there is none; `None` for other keys."""
+        """
+        The broker's answer about the grant, or why there is no answer; `None` if the key is not the token of a grant.
+        """
         if not isinstance(self.settings, AccountSettings) or not self.settings.is_grant:
             return None
         from stacks_pulumi.api.probe import grant  # noqa: PLC0415  (as above)
@@ -342,19 +346,19 @@ class Facts:
 
     @property
     def virtualenv(self) -> str | None:
-        """The virtual environment that Pulumi.yaml names for the program."""
+        """The program's virtual environment in Pulumi.yaml."""
         runtime = self.project.get("runtime")
         options = runtime.get("options") if isinstance(runtime, dict) else None
         named = options.get("virtualenv") if isinstance(options, dict) else None
         return named if isinstance(named, str) and named else None
 
     def without_active_environment(self) -> dict[str, str]:
-        """Return the variables of a shell in which no virtual environment is active."""
+        """Return the environment variables of a shell in which no virtual environment is active."""
         active = {self.environ.get("VIRTUAL_ENV"), sys.prefix} - {None, "", sys.base_prefix}
         folders = {str(Path(folder) / place) for folder in active if folder for place in ("bin", "Scripts")}
         parts = self.environ.get("PATH", "").split(os.pathsep)
         path = os.pathsep.join(part for part in parts if part.rstrip("/") not in folders)
-        # Without the command itself, nothing would be shown.
+        # Keep a folder with the command itself: without the command, the check would show nothing.
         is_changed = path != os.pathsep.join(parts) and shutil.which("pulumi", path=path) is not None
         return {"PATH": path, "VIRTUAL_ENV": ""} if is_changed else {}
 
@@ -375,7 +379,7 @@ class Facts:
 
     @functools.cached_property
     def lock(self) -> str | PulumiError:
-        """The holder of the stack's lock; empty if nobody has it, or the error if that is not known."""
+        """The holder of the stack's lock; empty if the stack is not locked, or the error if that is not known."""
         try:
             return lock_of(self.folder, self.stack)
         except PulumiError as error:
@@ -383,7 +387,7 @@ class Facts:
 
 
 def _as_engine(value: Any) -> str | None:
-    """Return a value of Pulumi.yaml as the engine passes it on."""
+    """Return a value of Pulumi.yaml in the form that the engine passes on."""
     if isinstance(value, bool):
         return str(value).lower()
     return str(value) if isinstance(value, str | int | float) else None
@@ -403,7 +407,7 @@ _KEY_INPUTS: Final = {
     "pulumi:providers:pulumi-python": f"{NAMESPACE}:apiKey",
     "pulumi:providers:stacks": "apiKey",
 }
-"""The input with the API key, by the type of the provider."""
+"""The name of the input with the API key, by the type of the provider."""
 
 
 def _has_plain_key(resource: StoredResource) -> bool:
@@ -413,7 +417,7 @@ def _has_plain_key(resource: StoredResource) -> bool:
 
 
 def _settings_of(resource: StoredResource) -> AccountSettings | None:
-    """Return how a provider of the state reaches its account; `None` if the state has no key for it."""
+    """Return the key and address of a provider in the state; `None` if the state has no key for it."""
     prefix = "stacks:" if resource.type.endswith("pulumi-python") else ""
     inputs, name = resource.inputs or {}, _KEY_INPUTS.get(resource.type)
     if name is None or name not in inputs:
@@ -452,7 +456,7 @@ _VALID: Final = {
 
 
 def pulumi_command(facts: Facts, *words: str, of_stack: bool = True) -> str:
-    """Return a `pulumi` command for the checked stack, which need not be the selected one of this folder."""
+    """Return a `pulumi` command for the checked stack, which may differ from the selected stack of this folder."""
     return shlex.join(["pulumi", *words, *_options(facts, of_stack=of_stack)])
 
 
@@ -462,14 +466,14 @@ def doctor_command(facts: Facts, *words: str) -> str:
 
 
 def set_key_command(facts: Facts, source: str) -> str:
-    """Return the command that replaces the API key where it is set; `pulumi config set` prompts for the key."""
+    """Return the command that replaces the API key at its source; `pulumi config set` prompts for the key."""
     if source.startswith(f"{NAMESPACE}:"):
         return pulumi_command(facts, "config", "set", f"{NAMESPACE}:apiKey", "--secret")
     return f"export {source}=sk_stacks_..."
 
 
 def set_command(facts: Facts, key: str, source: str, value: str) -> str:
-    """Return the command that gives a setting another value where it is set."""
+    """Return the command that changes a setting at its source."""
     if source.startswith(f"{NAMESPACE}:"):
         return pulumi_command(facts, "config", "set", f"{NAMESPACE}:{key}", value)
     return f"export {source}={shlex.quote(value)}"
@@ -479,8 +483,8 @@ def unset_command(facts: Facts, name: str) -> str:
     """
     Return how to remove a setting of the configuration or a variable of the environment.
 
-    `pulumi config rm` removes only settings of the stack's file. A setting of Pulumi.yaml gets its default in the
-    stack's file; one without a default has to be deleted from Pulumi.yaml.
+    `pulumi config rm` removes only settings of the stack's file. For a setting of Pulumi.yaml, the command writes the
+    default into the stack's file; a setting without a default must be deleted from Pulumi.yaml.
     """
     if ":" not in name:
         return f"unset {name}"

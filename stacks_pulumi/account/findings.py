@@ -1,8 +1,8 @@
 """
-What does the report of the account command show, and which command does it advise for each finding?
+What does the report of the account command show, and which command does it suggest for each finding?
 
-The report for programs is also a snapshot: `--save` writes it, and `--compare-to` reads it. The user may run the
-commands that are advised; this program does not run them.
+The report for programs is also a snapshot: `--save` writes it, and `--compare-to` reads it. The user can run the
+suggested commands; this program does not run them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from stacks_pulumi.reports.writers import MARKS
 _Row = TypeVar("_Row")
 
 SCAFFOLD: Final = "stacks-pulumi scaffold --out taken-over"
-"""The command that takes over objects without a stack."""
+"""The command that adopts objects without a stack."""
 
 _WIDEST: Final = 60
 _SHOWN: Final = 20
@@ -56,12 +56,12 @@ class AccountResult:
         verdicts: The verdicts of the limits.
         failed: The findings of --fail-on that exist.
         children: Whether the child objects of the containers were read.
-        uncovered: What no budget covers, if there are budgets.
-        covers_all: Whether that is an excess.
-        after: The account after a preview's change, if there is one. The limits are for that.
+        uncovered: The stacks and containers that no budget covers, if there are budgets.
+        covers_all: Whether `uncovered` makes the command fail.
+        after: The expected account after a preview's change, if there is one. Then the limits apply to it.
         preview: The report on that preview.
-        scaffold: The command that takes over what no stack owns, with the options that this account was read with.
-        deletions: Whether to show the requests that delete what no stack owns.
+        scaffold: The command that adopts objects without a stack, with the options of this command.
+        deletions: Whether to show the requests that delete objects without a stack.
     """
 
     account: Reconciliation
@@ -78,7 +78,7 @@ class AccountResult:
 
     @property
     def exit_code(self) -> int:
-        """0 nothing to complain about; 1 not everything was read; 2 a finding, or over a limit."""
+        """The exit code: 0 for no finding; 1 if not everything was read; 2 for a finding, or if a limit is exceeded."""
         return 1 if self.incomplete else 2 if self.complaints else 0
 
     @property
@@ -114,14 +114,14 @@ class AccountResult:
 
     @property
     def is_over(self) -> bool:
-        """Whether a limit is exceeded, or what has to be covered by a budget is not."""
+        """Whether a limit is exceeded, or a budget is missing that `covers: all` requires."""
         return (self.covers_all and bool(self.uncovered)) or any(
             verdict.blocks for _, verdict in self.verdicts
         )
 
 
 def document_of(result: AccountResult) -> Document:
-    """Return what is shown of a result, in every format."""
+    """Return the report of a result, for every format."""
     account = result.account
     of = f"{count(len(account.containers), 'container')}, {count(len(account.stacks), 'stack')}"
     tables = [_containers(account), _totals(account)]
@@ -390,12 +390,12 @@ _REMOVES: Final = "To remove what belongs to a container"
 @dataclass(frozen=True)
 class Remedy:
     """
-    The advice for a finding.
+    The suggestion for a finding.
 
     Attributes:
         title: The finding, with its containers or resources.
-        advice: What the command does, and what to check before.
-        command: The command, for a POSIX shell; or what to write into a program.
+        advice: The effect of the command, and what to check before it.
+        command: The command for a POSIX shell, or a line for a program.
     """
 
     title: str
@@ -404,7 +404,7 @@ class Remedy:
 
 
 def remedies(result: AccountResult) -> Iterator[Remedy]:
-    """Return the remedies of each finding: an adoption first, and a deletion only if it was asked for."""
+    """Return the remedies of each finding: an adoption first, and a deletion only with --deletions."""
     for one in result.account.containers:
         yield from remedy_for(result, one)
         # Forgetting a container also forgets the resources that depend on it.
@@ -421,7 +421,7 @@ def remedies(result: AccountResult) -> Iterator[Remedy]:
 
 
 def _declaration(child: ChildRecord, container: str) -> str:
-    """Return the line that adopts an object; its reader replaces what is in angle brackets."""
+    """Return the line of a program that adopts an object; the user replaces the parts in angle brackets."""
     own = f'"<NAME>", container=<{container}>'
     if child.kind == "Connection":
         own = f'"<NAME>", source=<{container}>, target=<{child.description.rpartition(" to ")[2]}>'
@@ -511,7 +511,10 @@ def _request(account: Reconciliation, removal: tuple[str, ...]) -> str:
 
 
 def _where(account: Reconciliation, stack: str) -> str:
-    """Return where to run `pulumi` for a stack: it needs the project, and an export does not name the organization."""
+    """
+    Return the folder hint for a `pulumi` command: it needs the project's folder, because an export does not contain
+    the organization.
+    """
     project = next((one.project for one in account.stacks if one.name == stack), "")
     return f", in the folder of the project {project}" if project else ""
 
@@ -521,7 +524,7 @@ def _ref(account: Reconciliation, stack: str) -> str:
 
 
 def _advice(result: AccountResult) -> tuple[Advice, ...]:
-    """Return each advice once, with its commands and the findings of each command."""
+    """Return each suggestion once, with its commands and the findings of each command."""
     grouped: dict[str, dict[str, list[str]]] = {}
     for remedy in remedies(result):
         grouped.setdefault(remedy.advice, {}).setdefault(remedy.command, []).append(remedy.title)
@@ -538,7 +541,7 @@ def unowned(
     account: Reconciliation, has: Mapping[str, Belongings]
 ) -> tuple[list[Container], dict[str, Belongings], tuple[LeftOut, ...]]:
     """
-    Return the containers and child objects that no stack owns, and why the others are left out.
+    Return the containers and child objects that no stack owns, and the reasons why the others are left out.
 
     Args:
         account: The containers that were chosen, compared with the stacks; with their child objects, if they were read.
@@ -584,7 +587,7 @@ def _without(container: str, has: Belongings, owned: Collection[tuple[str, str]]
 
 
 def _why_not(account: Reconciliation, one: ContainerRecord | ChildRecord) -> tuple[str, bool] | None:
-    """Return why something is not taken over, and whether that is because its owner is not known; `None` if it is."""
+    """Return why an object is not adopted, and whether the reason is an unknown owner; `None` if it is adopted."""
     owners = " and ".join(dict.fromkeys(f"{owner.name!r} of {owner.stack}" for owner in one.owners))
     if one.ownership in {"owned", "double"}:
         return f"a stack owns it: {owners}", False

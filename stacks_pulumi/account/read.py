@@ -1,9 +1,9 @@
 """
-What does the account hold: how is it read, and in how many calls?
+What does the account contain: how is it read, and in how many calls?
 
-It is one list, and the child objects of each container: allowed addresses, connections, VPN clients and pinned backups.
-The API lists each kind for only one container per call, so the child objects take one to three calls per container.
-Where something seems to be missing, it is read a second time.
+It contains one list of containers, and the child objects of each container: allowed addresses, connections, VPN
+clients and pinned backups. The API lists each kind for only one container per call, so the child objects take one to
+three calls per container. If an object seems to be missing, its list is read a second time.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 _FEW: Final = 60
-"""Up to this number, calls take only seconds, so no progress is shown."""
+"""The maximum number of calls without a display of progress, because they take only seconds."""
 _STEP: Final = 0.1
 _PATIENCE: Final = 15.0
 _AT_ONCE: Final = 8
@@ -65,8 +65,8 @@ class Belongings:
         incoming: The connections whose target it is.
         vpn_clients: The clients, if it is a VPN.
         backups: The pinned backups among the newest 100.
-        known: The kinds that were read completely: an object of these kinds that is not here does not exist.
-        gaps: What could not be read, and why.
+        known: The kinds that were read completely. An object of these kinds that is not here does not exist.
+        gaps: The parts that could not be read, and why.
     """
 
     access: ExternalAccess = _CLOSED
@@ -83,7 +83,7 @@ class Belongings:
         return not (self.known or self.gaps)
 
     def joined(self, later: Belongings) -> Belongings:
-        """Return what this or a later reading has seen: what one of them has not seen may exist."""
+        """Return the objects that this read or a later read has seen, because each read may miss an existing object."""
         if later.deleted:
             return later
         entries = _joined(self.access.allowed_ips, later.access.allowed_ips)
@@ -164,7 +164,7 @@ def belongings(
     everything: Sequence[Container] = (),
 ) -> dict[str, Belongings]:
     """
-    Read the child objects of the containers. Before that, print how long it will take.
+    Read the child objects of the containers. Before that, print the expected time.
 
     Raises:
         StacksError: A list cannot be read completely.
@@ -194,7 +194,8 @@ def read_twice(
     stop: threading.Event,
 ) -> dict[str, Belongings]:
     """
-    Return the child objects. Those of a container that seems to lack one were read twice, further apart than the lag.
+    Return the child objects. If a container seems to lack one, its lists are read again after more than the
+    platform's lag.
 
     Raises:
         StacksError: A list cannot be read.
@@ -216,7 +217,7 @@ def read_twice(
 
 def calls_for(container: Container, *, backups: bool = True) -> list[_Part]:
     """Return the API calls for a container."""
-    # The list may report that external access is off, but the guide does not guarantee it.
+    # Do not rely on the list of containers here: the guide does not guarantee that it shows external access.
     access = [] if container.external_access is False else [_ACCESS]
     # A VPN container runs no program that could use the variables of a connection.
     network = _CLIENTS if container.template == catalog.VPN_TEMPLATE else _CONNECTIONS
@@ -239,10 +240,10 @@ def ask(
     Args:
         client: The API.
         containers: The containers.
-        everything: All containers of the account, where these are only some: a connection from another one is not
-            theirs, and hides none of them.
+        everything: All containers of the account, if `containers` are only some of them. A connection from one of the
+            others does not belong to `containers`, and is not a gap.
         backups: Whether the account has any backups.
-        kind: The only kind that is wanted; by default all are.
+        kind: The only kind to read; by default all kinds are read.
         progress: Called after each call, with the number of calls that are done.
         stop: Set if this function ends with an error. It ends all waits for the rate limit.
 
@@ -263,7 +264,7 @@ def ask(
             listings[id_][part.field] = result
             progress(number)
     except BaseException:
-        # After an error or Ctrl-C no further call is made.
+        # After an error or Ctrl-C, make no further call.
         if stop is not None:
             stop.set()
         raise
@@ -276,7 +277,7 @@ def ask(
 def _with_sources(
     containers: Sequence[Container], has: dict[str, Belongings], everything: Sequence[Container]
 ) -> dict[str, Belongings]:
-    """Give each source the connections that the platform lists only at their targets."""
+    """Add to each source the connections that the platform lists only at their targets."""
     outgoing = {row.id for one in has.values() for row in one.connections}
     by_name = {one.name.casefold(): one.id for one in (*everything, *containers) if one.name}
     others = {one.id for one in everything} - has.keys()
@@ -315,8 +316,8 @@ def _belongings(listings: dict[str, Any]) -> Belongings:
     known = {"AllowedIp", "PinnedBackup", *(_PARTS[field].kind for field in listings)}
     if len(backups) >= _NEWEST:
         known.discard("PinnedBackup")
-    # One unreadable row does not hide the rest of an account: it is reported, and no resource that may be in that row
-    # is reported as missing.
+    # One unreadable row does not hide the rest of an account. It is reported as a gap, and no resource that may be in
+    # that row is reported as missing.
     rows: list[tuple[str, Listing[Any]]] = [
         ("access", access.allowed_ips),
         ("connections", connections.incoming),
@@ -364,7 +365,7 @@ class Progress:
         self._last = now()
 
     def announce(self, containers: int) -> None:
-        """Print how many calls there will be and how long they will take."""
+        """Print the expected number of calls and the expected time."""
         # The calls of the first minute are sent immediately.
         minutes = math.ceil(self._calls / self._per_minute) - 1
         takes = "seconds" if minutes < 1 else f"about {count(minutes, 'minute')}"
@@ -389,6 +390,6 @@ _DEFAULTS: Final = {"description": "Custom IP", "service_type": "both"}
 
 
 def said_of(entry: AllowedIp) -> dict[str, str]:
-    """Return the inputs with which a program takes over an allowed address as it is; no defaults."""
+    """Return the inputs with which a program adopts an allowed address unchanged, without defaults."""
     said = {"description": entry.description, "service_type": entry.service_type}
     return {name: value for name, value in said.items() if value and value != _DEFAULTS[name]}

@@ -1,9 +1,9 @@
 """
-Which stack owns each object of the account, and which objects does none own?
+Which stack owns each object of the account, and which objects have no owner?
 
 An id alone is not an identity: a container belongs to a stack if both its id and its creation time are in the state.
-Without one of the two times that is unknown. States of another account, or of another API, are ignored. A container is
-an orphan only if every stack, and the list of the containers, was read completely.
+If one of the two times is missing, the owner is unknown. States of another account, or of another API, are ignored. A
+container is an orphan only if every stack, and the list of the containers, was read completely.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Ownership: TypeAlias = Literal["owned", "double", "orphan", "interrupted", "auto
 """
 `owned`: by one resource. `double`: by two resources or more. `interrupted`: in no state, but a stack was creating it.
 `orphan`: in no state. `automatic`: in no state, because the platform created it. `unknown`: in no state that could be
-read, or in one that may mean a different container of this id.
+read, or in a state that may mean a different container with this id.
 """
 
 _CONTAINERS: Final = frozenset({"Container", UNRECOGNISED})
@@ -44,16 +44,16 @@ class ChildRecord:
         id: The id of its Pulumi resource: `<container id>/<name>`.
         name: Its name, or its address.
         description: A description for people.
-        inputs: The inputs, without its name, with which a program takes it over as it is.
+        inputs: The inputs, without its name, with which a program adopts it unchanged.
         created_at: When it was created; `None` if the API does not show it, or it is not compared.
         removal: Method and path of the request that removes it.
-        automatic: Whether the platform created it automatically, so that it needs no owner; `None` if that cannot be
-            told.
+        automatic: Whether the platform created it automatically, so that it needs no owner; `None` if that is not
+            known.
         owners: The resources that manage it.
         ownership: Its ownership.
         creating: The interrupted creates that may have created it.
-        recreated: Resources whose state has its id, in a container with another creation time.
-        sure: Whether an id or a creation time shows that it is that of its owners.
+        recreated: Resources whose state has its id, in a container with a different creation time.
+        sure: Whether an id or a creation time proves that it is the object of its owners.
     """
 
     kind: str
@@ -79,10 +79,10 @@ class ContainerRecord:
     Attributes:
         container: The container in the API's list.
         item: Its kind and price.
-        owners: The resources that manage it, even if that is unknown because a creation time is missing.
+        owners: The resources that manage it, or that may manage it if a creation time is missing.
         ownership: Its ownership.
         creating: The interrupted creates that may have created it.
-        recreated: Resources whose state has its id with another creation time.
+        recreated: Resources whose state has its id with a different creation time.
         notes: Notes for the reader.
         children: Its child objects, if they were read.
     """
@@ -120,7 +120,7 @@ class Missing:
     Attributes:
         resource: The resource.
         reason: Why it is missing.
-        recreated: Whether there is one with its id, with another creation time.
+        recreated: Whether the account has an object with its id but a different creation time.
     """
 
     resource: Managed
@@ -161,13 +161,14 @@ class Reconciliation:
         stacks: The total of each stack.
         unread: The stacks that could not be read completely.
         gaps: The parts of the account that could not be read.
-        gap: Why there may be more containers; empty if these are all. It is one of the gaps too.
-        elsewhere: Stack -> why some of its resources are of another account.
-        unplaced: The stacks of `elsewhere` with a resource that may be of this account after all.
+        gap: Why there may be more containers; empty if these are all. `gaps` contains it too.
+        elsewhere: Stack -> why some of its resources are in another account.
+        unplaced: The stacks of `elsewhere` with a resource that may be in this account after all.
         source: Where the stacks come from.
-        project: The only project whose stacks were read; `None` if all were. Of others, no owner is known.
+        project: The only project whose stacks were read; `None` if all were read. Owners in other projects are not
+            known.
         notes: Notes for the reader.
-        key_words: How a shell gets the account's key, for the commands that are advised.
+        key_words: The shell text for the account's key, for the suggested commands.
     """
 
     base_url: str
@@ -192,7 +193,7 @@ class Reconciliation:
 
     @property
     def snapshot(self) -> Snapshot:
-        """The account as it is saved and compared."""
+        """The account in the form that is saved and compared."""
         return Snapshot(self.taken_at, self.base_url, tuple(one.entry for one in self.containers), self.gap)
 
     @property
@@ -204,7 +205,7 @@ class Reconciliation:
 
     @property
     def lacking(self) -> set[str]:
-        """The ids of the listed containers that lack a child object which is in a state."""
+        """The ids of the listed containers that lack a child object of a state."""
         ids = {missing.resource.id.partition("/") for missing in self.missing if not missing.recreated}
         listed = {one.container.id for one in self.containers}
         return {container for container, slash, _ in ids if slash and container in listed}
@@ -216,7 +217,7 @@ class Reconciliation:
 
     @property
     def unseen(self) -> Price:
-        """The price that the containers which were not listed may have."""
+        """The possible price of containers that were not listed."""
         return UNSEEN if self.gap else FREE
 
     @property
@@ -250,7 +251,7 @@ class ThisAccount:
         self._fingerprint = fingerprint
 
     def why_elsewhere(self, resource: Managed) -> str | None:
-        """Return why a resource is not in this account; `None` if it is."""
+        """Return why a resource is not in this account; `None` if it is in this account."""
         if self.is_other_api(resource.base_url):
             return f"its provider uses the API at {resource.base_url}"
         if resource.origin is not None and resource.origin.partition("-")[0] == self._fingerprint:
@@ -263,11 +264,11 @@ class ThisAccount:
         return "it was made with another key, and this account has no containers to recognise it by"
 
     def is_certain(self, resource: Managed) -> bool:
-        """Return whether a resource that seems to be elsewhere certainly is: its id has another account's prefix."""
+        """Return whether a resource is certainly in another account, because its id has that account's prefix."""
         return bool(self._accounts) and account_of(resource.id) not in self._accounts
 
     def is_other_api(self, base_url: str | None) -> bool:
-        """Return whether a provider uses another address. Two addresses may lead to one API."""
+        """Return whether a provider uses a different address. Two addresses may lead to one API."""
         return base_url is not None and normal_url(base_url) != normal_url(self.base_url)
 
 
@@ -286,11 +287,11 @@ def reconcile(
     Args:
         containers: The account's containers, each with its kind and price.
         stacks: The stacks, and those that could not be read.
-        this: Whether a resource of a state is in this account.
+        this: Decides whether a resource of a state is in this account.
         taken_at: When the account was read.
         gap: Why there may be more containers; empty if these are all.
-        live_prices: Whether the prices are the platform's. A price in a state is the catalogue's, so the two cannot be
-            compared.
+        live_prices: Whether the prices are from the platform. Prices in states are from the catalogue, so the two
+            cannot be compared.
     """
     by_id = {container.id: container for container, _ in containers}
     claims = _Claims()
@@ -422,7 +423,7 @@ def _record(
 
 
 def _higher(item: Item, owners: Sequence[Managed]) -> Item:
-    """Return what a container costs at most: as the account lists it, or as a state of an owner declares it."""
+    """Return the maximum price of a container: from the account's list, or from the state of an owner."""
     for told in (owner.item for owner in owners):
         if told is not None:
             item = higher(item, told)
@@ -514,7 +515,10 @@ def with_children(
 
 
 def _is_certain(kind: str, resource: Managed, belongings: dict[str, Belongings], *, complete: bool) -> bool:
-    """Whether a resource that was not listed certainly does not exist; `complete`: if all containers are known."""
+    """
+    Return whether a resource that was not listed certainly does not exist; `complete` is whether all containers are
+    known.
+    """
     container = belongings.get(resource.id.partition("/")[0])
     return complete if container is None else kind in container.known
 
@@ -533,9 +537,10 @@ def _ownership(child: ChildRecord, *, complete: bool) -> Ownership:
 
 def _is_it(resource: Managed, child: ChildRecord, one: ContainerRecord) -> bool | None:
     """
-    Return whether a resource is this child, and not one of an earlier container; `None` if nothing shows it.
+    Return whether a resource is this child, not a child of an earlier container; `None` if nothing shows it.
 
-    Without its container's creation time, that container in the same stack shows it, or its own id or creation time.
+    Without the container's creation time, the container in the same stack decides, or the child's own id or creation
+    time.
     """
     now = one.container.created_at
     if resource.created_at is not None:

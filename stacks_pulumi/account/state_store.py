@@ -1,9 +1,9 @@
 """
-How are the states of a backend of one's own read, without a process for each?
+How are the states of a self-managed backend read, without a process for each state?
 
-A folder, a bucket, or a table of PostgreSQL has them in one layout: `.pulumi/stacks/<project>/<stack>.json`. It is read
-as engine 3.274 writes it. What is not understood is refused by name, and then the `pulumi` command has to read it. No
-secret is decrypted.
+A folder, a bucket, or a PostgreSQL table contains them in the same layout: `.pulumi/stacks/<project>/<stack>.json`.
+The code reads the layout of engine 3.274. It refuses everything else with an error that states the reason, and then
+the `pulumi` command must read the states. No secret is decrypted.
 """
 
 from __future__ import annotations
@@ -33,7 +33,10 @@ EXTRA: Final = "install this package with its extra `backends`"
 """The remedy for a missing library."""
 
 AT_ONCE: Final = 32
-"""How many states are read at once: each takes the time of one request, and one of 30 MB is held in memory."""
+"""
+The number of states that are read concurrently. Each takes the time of one request, and a state of 30 MB is kept in
+memory.
+"""
 
 MALFORMED: Final = "its address cannot be read here: write signs such as `%` in a password as `%25`"
 
@@ -50,7 +53,7 @@ _CHECKPOINTS: Final = (3, 4)
 
 
 class NotUnderstoodError(Exception):
-    """The backend, or a state in it, is not one that is read here; the text says why."""
+    """The backend, or a state in it, cannot be read here; the message states why."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class StoredStack:
         project: Its project.
         name: Its name within the project.
         key: The object with its state.
-        version: A text that is another one after each change of the state.
+        version: A text that changes with each change of the state.
     """
 
     project: str
@@ -94,9 +97,9 @@ class _Tags(msgspec.Struct):
 
 class StateStore(ABC):
     """
-    A backend of one's own: objects by their keys.
+    A self-managed backend: objects by their keys.
 
-    Every method raises `NotUnderstoodError` if the library fails, or what it has read is not known here.
+    Every method raises `NotUnderstoodError` if the library fails, or if the content is in an unknown format.
     """
 
     def listed(self, prefix: str) -> dict[str, tuple[str, str]]:
@@ -105,12 +108,12 @@ class StateStore(ABC):
             return self._listed(prefix)
 
     def read(self, keys: Iterable[str]) -> dict[str, bytes]:
-        """Return the content of objects; one that is gone is left out."""
+        """Return the content of objects; deleted objects are left out."""
         with _in_own_words():
             return self._read(list(keys))
 
-    def close(self) -> None:  # noqa: B027  (most have nothing to end)
-        """End the connection, if there is one."""
+    def close(self) -> None:  # noqa: B027  (most backends have nothing to close)
+        """Close the connection, if there is one."""
 
     @abstractmethod
     def _listed(self, prefix: str) -> dict[str, tuple[str, str]]: ...
@@ -123,7 +126,7 @@ class StateStore(ABC):
         Check that the layout is known.
 
         Raises:
-            NotUnderstoodError: It is older or newer.
+            NotUnderstoodError: The layout is older or newer.
         """
         meta = self.read([_META]).get(_META)
         if meta is None:
@@ -134,7 +137,10 @@ class StateStore(ABC):
             raise NotUnderstoodError(f"its {_META} says {version!r}, and version 1 is known")
 
     def stacks(self, project: str | None = None) -> list[StoredStack]:
-        """Return the stacks in the order of their names. Of two compressions of a state the later one counts."""
+        """
+        Return the stacks in the order of their names. If a state exists both compressed and uncompressed, the later
+        one is used.
+        """
         found: dict[tuple[str, str], tuple[str, StoredStack]] = {}
         prefix = _STACKS if project is None else f"{_STACKS}{project}/"
         for key, (time, version) in self.listed(prefix).items():
@@ -147,7 +153,7 @@ class StateStore(ABC):
         return [stack for _, (_, stack) in sorted(found.items(), key=lambda it: it[0])]
 
     def locks(self, project: str | None = None) -> dict[tuple[str, str], str]:
-        """Return who holds the lock of a stack and since when, by project and stack."""
+        """Return the holder and the time of each stack's lock, by project and stack."""
         keys = {}
         for key in self.listed(_LOCKS if project is None else f"{_LOCKS}organization/{project}/"):
             named = _LOCK.fullmatch(key.removeprefix(_LOCKS))
@@ -169,7 +175,7 @@ class StateStore(ABC):
 
 def export_of(state: bytes) -> bytes:
     """
-    Return the state of a stack as `pulumi stack export` prints it, without the rest of that document.
+    Return the state of a stack in the form of `pulumi stack export`, without the other parts of that document.
 
     Raises:
         NotUnderstoodError: Its version or its compression is not known.
@@ -191,7 +197,7 @@ def _holder(content: bytes) -> str:
     try:
         lock = msgspec.json.decode(content, type=_LockContent)
     except msgspec.DecodeError:
-        # Just being written, or of a version that has other fields: it is a lock all the same.
+        # The lock may be incomplete, or of a version with different fields, but it is still a lock.
         return "somebody"
     return f"{lock.username}@{lock.hostname} (process {lock.pid}) since {lock.timestamp[:19]}"
 
@@ -201,12 +207,12 @@ def open_store(url: str, folder: Path) -> StateStore | None:
     Return the backend at an address; `None` if it is a service, such as Pulumi Cloud.
 
     Args:
-        url: The address, as `pulumi login` takes it.
-        folder: The folder that a relative address is seen from.
+        url: The address, in the form for `pulumi login`.
+        folder: The folder to which a relative address refers.
 
     Raises:
-        NotUnderstoodError: The address has an option that is not known here, a library is missing, or the layout of the
-            backend is not known.
+        NotUnderstoodError: The address has an unknown option, a library is missing, or the layout of the backend is
+            not known.
     """
     opener = _OPENERS.get(url.partition("://")[0])
     if opener is None:
@@ -215,7 +221,7 @@ def open_store(url: str, folder: Path) -> StateStore | None:
         try:
             store = opener(url, folder)
         except ValueError:
-            # Its words have the part of the address that is wrong, which may be a password.
+            # The error's text contains the wrong part of the address, which may be a password.
             raise NotUnderstoodError(MALFORMED) from None
     try:
         store.check()
@@ -227,7 +233,10 @@ def open_store(url: str, folder: Path) -> StateStore | None:
 
 @contextlib.contextmanager
 def _in_own_words() -> Iterator[None]:
-    """Raise an error of a library as one of this module: its first line, without an address that may have a login."""
+    """
+    Convert an error of a library into an error of this module: its first line, without an address that may contain a
+    login.
+    """
     try:
         yield
     except NotUnderstoodError:
@@ -235,7 +244,7 @@ def _in_own_words() -> Iterator[None]:
     except ImportError as error:
         library = (error.name or "a library").partition(".")[0]
         raise NotUnderstoodError(f"{library} is not installed: {EXTRA}") from None
-    except Exception as error:  # noqa: BLE001  (each library has errors of its own)
+    except Exception as error:  # noqa: BLE001  (each library has its own errors)
         line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
         raise NotUnderstoodError(without_logins(f"{type(error).__name__}: {line}")[:200]) from None
 
@@ -309,7 +318,7 @@ class _Bucket(StateStore):
 
 
 def _prefix(path: str) -> str:
-    """Return what the keys of a backend begin with, by the path of its address."""
+    """Return the common prefix of a backend's keys, from the path of its address."""
     return f"{path.strip('/')}/" if path.strip("/") else ""
 
 
@@ -325,7 +334,7 @@ _FOR_WRITING: Final = frozenset(
         "ssetype",
     }
 )
-"""Options of S3 that do not change what is read."""
+"""Options of S3 that have no effect on reading."""
 
 
 def _options(parts: SplitResult, known: Iterable[str]) -> dict[str, str]:
@@ -348,7 +357,7 @@ def _s3(url: str, _folder: Path) -> StateStore:
     parts = urlsplit(url)
     known = {"region", "endpoint", "profile", "anonymous", "s3ForcePathStyle", "use_path_style", "disableSSL"}
     options = _options(parts, known | {"disable_https"} | _FOR_WRITING)
-    # The login and the region are found as the engine finds them: in variables, files, or of the machine.
+    # The login and the region are found like the engine finds them: in variables, in files, or from the machine.
     session = boto3.Session(profile_name=options.get("profile"))
     config: S3Config = {
         "region": options.get("region") or os.environ.get("AWS_REGION") or session.region_name or "us-east-1"
@@ -415,8 +424,10 @@ _OF_POSTGRES: Final = frozenset(
     {"application_name", "connect_timeout", "dbname", "host", "password", "port", "user", "table"}
     | {"sslcert", "sslkey", "sslmode", "sslrootcert"}
 )
-"""The options that this library and the engine read as the same: with others, a project could choose which login goes
-where."""
+"""
+The options that this library and the engine interpret in the same way. With other options, a project could send a
+login to a different server.
+"""
 
 
 class _Postgres(StateStore):
@@ -427,16 +438,16 @@ class _Postgres(StateStore):
         parts = urlsplit(url)
         options = dict(parse_qsl(parts.query, keep_blank_values=True))
         if options.keys() - _OF_POSTGRES:
-            # It may be the end of a password with a question mark.
+            # Do not show the option: it may be the end of a password with a question mark.
             raise ValueError
         table = options.pop("table", "") or "pulumi_state"
         if not _TABLE.fullmatch(table):
             raise NotUnderstoodError("the name of its table needs quotes")
-        # The engine writes the name without quotes, and then PostgreSQL reads it in small letters.
+        # The engine writes the name without quotes, so PostgreSQL converts it to lower case.
         self._table = sql.Identifier(*table.lower().split("."))
-        # As in a bucket, the path of the address comes first in each key: here it is the name of the database.
+        # As in a bucket, each key begins with the path of the address; here the path is the name of the database.
         self._prefix = _prefix(parts.path)
-        # The engine's default, which is stricter than that of this library.
+        # The engine's default is stricter than the library's.
         options.setdefault("sslmode", os.environ.get("PGSSLMODE", "require"))
         address = parts._replace(query=urlencode(options)).geturl()
         try:

@@ -1,9 +1,10 @@
 """
-Which program takes over an account, in any language?
+Which program adopts the objects of an account, in any language?
 
 Its first `up` must not change the account. So objects that the provider would change, or could not adopt, are left out
-with a reason. Names and descriptions come from the account and are untrusted input: any content stays a string literal.
-The program has a file for `pulumi import --file`. All files are written or none, and no existing file is overwritten.
+with a reason. Names and descriptions come from the account and are untrusted input: any content stays a string
+literal. The program includes a file for `pulumi import --file`. Either all files or none are written, and no existing
+file is overwritten.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ class LeftOut:
     Attributes:
         what: A description of the object.
         reason: Why it is left out.
-        unread: Whether the reason is that something could not be read, or is not known here.
+        unread: Whether it is left out because something could not be read, or has an unknown value.
     """
 
     what: str
@@ -102,7 +103,7 @@ class ScaffoldPlan:
 
     @property
     def complete(self) -> bool:
-        """Whether everything in the account could be read and is known here."""
+        """Whether everything in the account could be read and has known values."""
         return not any(one.unread for one in self.left_out)
 
     @property
@@ -135,7 +136,7 @@ def plan(
     *,
     protect: Protect = "databases",
 ) -> ScaffoldPlan:
-    """Return the program that takes these containers over."""
+    """Return the program that adopts these containers."""
     maker = _Maker(list(containers if everything is None else everything), protect)
     for container in containers:
         maker.container(container, belongings.get(container.id))
@@ -149,7 +150,7 @@ def plan(
 
 
 def without_duplicate(base: str, is_taken: Callable[[str], bool], joint: str = "-") -> str:
-    """Return a name; with the first free number behind it if it is taken."""
+    """Return a name; if it is taken, add the first free number."""
     numbered = (f"{base.rstrip(joint)}{joint}{number}" for number in itertools.count(2))
     return next(name for name in itertools.chain([base], numbered) if not is_taken(name))
 
@@ -205,7 +206,7 @@ class _Maker:
         self.names[container.id] = self._declare("Container", name, container.id, inputs, has_data=has_data)
 
     def children(self, container: Container, has: Belongings) -> None:
-        """Declare the child objects of a container. A connection is its source's."""
+        """Declare the child objects of a container. A connection belongs to its source."""
         self._connections(container, has.connections)
         declared = {one.name for one in self.everything if one.id in self.names}
         for row in has.incoming:
@@ -335,7 +336,7 @@ def _unknown(status: str | None) -> str:
 
 
 def _template(container: Container) -> str | None:
-    """Return the template for a program; the list may contain only a type instead of it."""
+    """Return the template for a program; the list may contain only the type."""
     told = container.template
     if told is None or told in catalog.TEMPLATES:
         return told
@@ -343,7 +344,7 @@ def _template(container: Container) -> str | None:
 
 
 def why_not(container: Container) -> str | None:
-    """Return why a container cannot be adopted as it is; `None` if it can."""
+    """Return why a container cannot be adopted unchanged; `None` if it can."""
     if container.status == "error":
         return "it is in status error, and adopting it would start it: start or delete it first"
     if container.status not in _SETTLED:

@@ -1,8 +1,8 @@
 """
 A typed client of the STACKS API. It does not depend on Pulumi and can be used without it.
 
-The endpoints themselves are in `stacks_pulumi.endpoints`. A method of a resource's file makes a `Call`, and the chain
-of handlers sends it.
+The endpoints themselves are in `stacks_pulumi.endpoints`. A method in the file of a noun creates a `Call`, and the
+chain of handlers sends it.
 
 - `client`: Which objects does a client have, and in which order do the handlers run?
 - `containers`: Which requests are there for containers, and what does each return?
@@ -10,21 +10,21 @@ of handlers sends it.
 - `connections`: Which requests are there for connections, and when does a connection lead to a target?
 - `backups`: Which requests are there for backups, and which backup is the new one?
 - `vpn_clients`: Which requests are there for the clients of a VPN container?
-- `models`: Which data does the API return, and which spellings has each field?
-- `feed`: Who lists when many threads wait, and how does a wait end?
+- `models`: Which data does the API return, and which spellings does each field have?
+- `feed`: Which thread sends the list request when many threads wait, and how does a wait end?
 - `wait`: Which states can a caller wait for, and what does a list mean for a wait?
 - `once`: Which steps make a request take effect exactly once?
 - `probe`: What do single requests show about a key, its rate limit and the clock?
 - `_call`: What is a request as data, and which path does it have?
 - `_retry`: Which requests are sent again, when, and how often? (handler)
-- `_decode`: Which value or error is an answer? (handler)
+- `_decode`: Which value or error does an answer become? (handler)
 - `_limiter`: When may a request be sent? (handler)
 - `_transport`: How is one request sent? (handler)
 - `_bodies`: How is a body read, and how does a text become safe to show (`scrub`)?
-- `_words`: Which words has the guide for a status, a plan, a template, a type and a service?
-- `_pages`: Which further pages does a list have, and how is it known that it is whole?
-- `_unshaped`: How are logins, logs, keys, VPN clients, templates and metrics read, for which the guide gives no shape?
-- `_error_mapping`: Which error is an error answer, and what does it advise?
+- `_words`: Which words does the guide have for a status, a plan, a template, a type and a service?
+- `_pages`: Which further pages does a list have, and when is a list complete?
+- `_unshaped`: How are logins, logs, keys, VPN clients, templates and metrics read, whose shape is not in the guide?
+- `_error_mapping`: Which error does an error answer become, and which remedy does it suggest?
 
 `(guide, "List Containers")` in a docstring names a section of the API guide, https://docs.stackshosting.cloud.
 """

@@ -1,14 +1,14 @@
 """
-How the body of an answer is read: what the guide describes and shows, and nothing else.
+How is the body of an answer read? Only the forms that the guide describes and shows are accepted.
 
-The list of containers has fields in snake_case, the status in camelCase, the answer to a create request has both. The
-content is under `data` or bare. So there is one way for all models: `unwrap` finds the content, `record` the model's
-field for each name, and msgspec checks the types; `items` does so for each row. A field may be missing or null, a
-number may be a text, and there may be fields that are not known here. Anything else is a `ShapeError`, which says where
-it is, what was expected and what was received. Nothing is concluded from such an answer.
+The list of containers has fields in snake_case, the status in camelCase, and the answer to a create request has both.
+The content is under `data` or bare. So all models are read in the same way: `unwrap` finds the content, `record`
+finds the model's field for each name, and msgspec checks the types. `items` does this for each row. A field may be
+missing or null, a number may be a text, and unknown fields are ignored. Anything else is a `ShapeError`, which states
+the place, the expected value and the received value. The caller concludes nothing from such an answer.
 
-`_unshaped` reads what the guide leaves open. Every text that comes from outside and is shown to people passes through
-`scrub`.
+`_unshaped` reads the answers whose shape is not in the guide. Every text from outside that is shown to people passes
+through `scrub`.
 """
 
 from __future__ import annotations
@@ -56,16 +56,18 @@ def scrub(text: str, longest: int = _LONGEST) -> str:
 
 
 class ShapeError(Exception):
-    """A body does not have the expected shape. The text states where, and never contains a value from the body."""
+    """
+    A body does not have the expected shape. The message states the place, and never contains a value from the body.
+    """
 
 
 def expected(wanted: str, path: str, value: Any) -> ShapeError:
-    """Return the error for a value of another kind."""
+    """Return the error for a value of the wrong kind."""
     return ShapeError(f"{path}: {wanted} was expected, and {_KINDS.get(type(value), 'nothing')} came")
 
 
 def done(_body: Any) -> bool:
-    """Return true: the answer only confirms that the request was carried out."""
+    """Return true, because the answer only confirms that the request was carried out."""
     return True
 
 
@@ -98,7 +100,7 @@ def items(kind: type[M], body: Any) -> Listing[M]:
 
 def rows(kind: type[M], value: Any, path: str) -> Listing[M]:
     """
-    Return the models of a list. A row that cannot be read is left out, and the `Listing` has a gap.
+    Return the models of a list. If a row cannot be read, it is left out, and the `Listing` has a gap.
 
     Raises:
         ShapeError: It is not a list.
@@ -119,7 +121,7 @@ def rows(kind: type[M], value: Any, path: str) -> Listing[M]:
 
 
 def lists_of(value: Any) -> list[Listing[Any]]:
-    """Return the lists that a value is, or consists of."""
+    """Return the lists of a value, which is a list itself or contains several."""
     if isinstance(value, Listing):
         return [value]
     fields = value.__struct_fields__ if isinstance(value, msgspec.Struct) else ()
@@ -127,12 +129,12 @@ def lists_of(value: Any) -> list[Listing[Any]]:
 
 
 def rows_of(lists: Sequence[Listing[Any]]) -> int:
-    """Return how many rows the lists of an answer have; a row that is in two of them counts once."""
+    """Return the number of rows in the lists of an answer; a row that is in two lists is counted once."""
     return max(len({row.id for rows in lists for row in rows}), *map(len, lists), 0)
 
 
 def with_gap(value: Any, gap: str) -> Any:
-    """Return the value with lists that are incomplete."""
+    """Return the value with its lists marked as incomplete."""
     return mapped(value, lambda rows, _name: Listing(rows, gap=rows.gap or gap, damaged=rows.damaged))
 
 
@@ -175,7 +177,7 @@ def _read(kind: type[M], value: Any, path: str) -> tuple[M, bool]:
 
 
 def _fields_of(kind: type[M], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the model's fields that an object has, by the model's names. `null` is a field that is missing."""
+    """Return the model's fields in an object, by the model's names. `null` means that the field is missing."""
     fields: dict[str, Any] = {}
     for spelling, name, _, convert, words in _columns(kind, tuple(given)):
         value = given[spelling]
@@ -192,7 +194,7 @@ def _fields_of(kind: type[M], given: Mapping[str, Any]) -> dict[str, Any]:
 @functools.lru_cache(maxsize=64)
 def _columns(kind: type[Model], spellings: tuple[str, ...]) -> list[tuple[Any, ...]]:
     """
-    Return each spelling that means something, with what `_Field` has, for rows that have the same names.
+    Return each known spelling with the data of its `_Field`, for rows that have the same names.
 
     If a row has a field in several spellings, the preferred one is the last; of equal ones, the last of the row.
     """
@@ -203,21 +205,22 @@ def _columns(kind: type[Model], spellings: tuple[str, ...]) -> list[tuple[Any, .
 
 
 def _as_text(value: Any) -> Any:
-    """Return a number as text, for fields that hold text: `"version": 22`. Others stay unchanged."""
+    """Return a number as text, for text fields: `"version": 22`. Other values are returned unchanged."""
     return str(value) if type(value) in {int, float} else value
 
 
 def _as_number(value: Any) -> Any:
-    """Return a number that is a text as a number: `"id": "178"`. Others stay unchanged."""
+    """Return a number in a text as a number: `"id": "178"`. Other values are returned unchanged."""
     return int(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
 
 
 @functools.cache
 def _prepare(kind: type[Model]) -> None:
     """
-    Let msgspec build its data about a model in one thread.
+    Make msgspec build its data about a model in one thread.
 
-    It does so at the first conversion, and two threads that do it concurrently crash the interpreter (msgspec 0.22).
+    It does this at the first conversion, and two threads that do it concurrently crash the interpreter (msgspec
+    0.22).
     """
     with _building, contextlib.suppress(msgspec.ValidationError):
         msgspec.convert([{}], list[kind], strict=False)  # type: ignore[valid-type]  # known at run time
@@ -248,7 +251,7 @@ class _Names:
                 self._known.setdefault(spelling, _Field(field.name, rank, convert, words))
 
     def find(self, spelling: str) -> _Field | None:
-        """Return the field of a name in snake_case or camelCase; `None` for a name that means nothing."""
+        """Return the field of a name in snake_case or camelCase; `None` for an unknown name."""
         return self._known.get(snake(spelling))
 
 
@@ -256,7 +259,7 @@ _names = functools.cache(_Names)
 
 
 def _conversion(annotation: Any) -> Callable[[Any], Any] | None:
-    """Return what brings a value into the form of a field that holds text, or a number or text."""
+    """Return the function that converts a value to the type of a field (text, or a number or text)."""
     if annotation == models.BackupId:
         return _as_number
     return _as_text if _is_text(annotation) else None
@@ -298,8 +301,8 @@ def created_container(body: Any, name: str) -> models.Container:
     """
     Return the container in the answer to a create request.
 
-    Its id ends with the name that was asked for (guide, "Create Container"). Another id may be that of a job, and no
-    container would ever have it. After this error the caller looks for the container in the list.
+    Its id ends with the requested name (guide, "Create Container"). A different id may be the id of a job, which no
+    container would ever have. After this error, the caller looks for the container in the list.
     """
     made = item(models.Container, body)
     if not made.id.casefold().endswith(f"-{name.casefold()}"):
@@ -326,9 +329,11 @@ def _with_text_variables(entry: Any) -> Any:
 
 def allowed_ips(body: Any) -> models.ExternalAccess:
     """
-    Return who may connect. If external access is off, the list of addresses may be missing: there are none.
+    Return the external access with the allowed addresses. If external access is off, the list may be missing, which
+    means that it is empty.
 
-    An entry is known by its address. One whose address cannot be read may be any entry, so the list has a gap.
+    An entry is identified by its address. An entry whose address cannot be read may be any entry, so the list has a
+    gap.
     """
     value, path = unwrap(body)
     given = snake_keys(as_mapping(value, path))
@@ -360,7 +365,7 @@ def _lists(
     body: Any,
     prepared: Callable[[Any], Any] = lambda entry: entry,
 ) -> dict[str, Listing[M]]:
-    """Return for each field of `whole` the list of that name. One that the answer does not have is a gap."""
+    """Return the list for each field of `whole`. If the answer does not contain it, the list has a gap."""
     value, path = unwrap(body)
     given = snake_keys(as_mapping(value, path))
     lists: dict[str, Listing[M]] = {}

@@ -1,8 +1,8 @@
 """
-What goes through the chain of handlers: a `Call` goes in, an `Answer` comes back, for a list a `Page`.
+The data in the chain of handlers: a `Call` goes in, and an `Answer` comes back, or a `Page` for a list.
 
-A call is plain data: an endpoint of `stacks_pulumi.endpoints` with what one request adds to it, and a function that
-reads the answer (`parse`). `call_to` makes it.
+A call is plain data: an endpoint of `stacks_pulumi.endpoints`, the data of one request, and a function that reads the
+answer (`parse`). `call_to` creates it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from stacks_pulumi.errors import ApiError, ConnectionFailedError, InvalidIdError
 T = TypeVar("T")
 
 CALL_ERRORS: Final = (ApiError, ConnectionFailedError, UnreadableAnswerError)
-"""The errors of a call itself. Any other exception that a call raises comes from a pulse."""
+"""The errors of a call itself. Any other exception during a call comes from a pulse."""
 
 _VARIABLE: Final = re.compile(r"\{(\w+)\}")
 _CONTAINERS: Final = frozenset({"container_id", "source_id", "target_id", "vpn_container_id"})
@@ -34,19 +34,20 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
     One request, before it is sent.
 
     Attributes:
-        endpoint: Where it goes.
-        what: The request in words, for instance `create container "web"`: how an error's message begins.
+        endpoint: The endpoint.
+        what: The request in words, for instance `create container "web"`. An error's message begins with it.
         path: The endpoint's path with its variables replaced.
         parse: Reads the decoded body: JSON as Python objects, or text.
         query: The query parameters.
         json: The body.
-        poll: Whether it only checks whether something has happened yet. All other calls are sent before such a call.
+        poll: Whether it only checks whether a state has been reached. All other calls are sent before such a call.
         again: Whether it is a POST that may be sent twice.
         is_one_page: Whether the caller wants only the first page of a list.
-        finish: Returns the rows that callers get, after all pages of a list came: until then each row counts.
-        pulse: Called while the call waits for its turn; what it raises ends the call before it is sent.
+        finish: Returns the rows for callers, after all pages of a list were received. Before that, all rows are kept,
+            because they are counted.
+        pulse: Called while the call waits for its turn; an exception from it ends the call before it is sent.
         containers: The ids of the containers in its path.
-        refused: Whether the API has refused it because of the rate limit: then it is the first in the next window.
+        refused: Whether the API has refused it because of the rate limit. Then it is sent first in the next window.
     """
 
     endpoint: Endpoint
@@ -83,8 +84,8 @@ def call_to(
     Return a call to an endpoint.
 
     Raises:
-        InvalidIdError: An id is empty, `.` or `..`. The request would go to another endpoint: a `DELETE` with an
-            empty id would go to the whole collection.
+        InvalidIdError: An id is empty, `.` or `..`. The request would go to a different endpoint: a `DELETE` with an
+            empty id would go to the entire collection.
     """
     endpoint = ENDPOINTS[name]
     variables = dict(zip(_VARIABLE.findall(endpoint.path), map(str, ids), strict=True))
@@ -130,7 +131,7 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
     Attributes:
         answer: The answer.
         body: Its body, decoded.
-        value: What was read from it: a `Listing`, or an object with several.
+        value: The decoded value: a `Listing`, or an object with several of them.
     """
 
     answer: Answer
@@ -144,7 +145,7 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
 
     @property
     def rows(self) -> int:
-        """How many rows it has; a row that is in two of its lists counts once."""
+        """The number of its rows; a row that is in two of its lists is counted once."""
         return rows_of(lists_of(self.value))
 
 
@@ -152,11 +153,11 @@ class Sender(Protocol):
     """The inner part of the chain: it sends a call and returns the answer."""
 
     def __call__(self, call: Call[Any], /) -> Answer:
-        """Send it."""
+        """Send the call."""
 
 
 class Handler(Protocol):
     """The outer part of the chain: it sends a call and returns the parsed value."""
 
     def __call__(self, call: Call[T], /) -> T:
-        """Carry it out."""
+        """Carry the call out."""

@@ -1,7 +1,7 @@
 """
 Decodes an answer: its status and body become the requested value or a typed error. A list gets all its pages.
 
-This handler is inside the retry handler, so a call whose answer was cut short is sent again where that is safe.
+This handler is inside the retry handler, so a call whose answer was cut short is sent again if that is safe.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Decode:
             body = _body_of_error(answer)
             is_missing = answer.status == _MISSING and not is_of_broker(body)
             # A "not found" error makes the caller drop the resource from its state. So it must come from the API, not
-            # from another server at a wrong address.
+            # from a different server at a wrong address.
             if is_missing and not isinstance(body, Mapping):
                 raise unreadable(call, answer.status, "it is not in the API's error format")
             if is_missing and (call.endpoint.is_fixed or not self._reaches_the_api()):
@@ -90,7 +90,7 @@ class Decode:
             ) from None
 
     def _reaches_the_api(self) -> bool:
-        """Whether the base URL is that of the API. If its form does not show it, a list of the containers does."""
+        """Return whether the base URL is the API's. If its form does not show this, a list of the containers does."""
         if not self._is_trusted:
             self._is_trusted = self._send(_PROBE).status != _MISSING
         return self._is_trusted
@@ -107,7 +107,7 @@ def _body(call: Call[Any], answer: Answer) -> Any:
             wrapper = msgspec.json.decode(content)
         except (msgspec.DecodeError, UnicodeDecodeError):
             wrapper = None
-        # A log may consist of one line of JSON. So a text whose content type is plain text is treated as text.
+        # A log may consist of one line of JSON. So an answer with the content type plain text is treated as text.
         is_text = call.endpoint.answer == "text" and "text/plain" in kind
         if isinstance(wrapper, Mapping) and ("success" in wrapper or not is_text):
             return wrapper

@@ -1,5 +1,5 @@
 """
-Turns the API's error answers into typed errors: what the request was, what the API answered, what to do next.
+Turns the API's error answers into typed errors, which state the request, the API's answer and the next step.
 
 There is one function for each status code in the guide ("Error Codes", "Common Error Responses").
 """
@@ -41,7 +41,7 @@ _SECRET_NAME: Final = re.compile(
     r"pass|secret|token|credential|private|certificate|connection_?string", re.IGNORECASE
 )
 _REFUSALS: Final = frozenset({"grant-refused", "approval-needed", "grant-limit"})
-"""The `code` of a broker that refuses a request. Its `grant-busy` is a conflict that ends without a change."""
+"""The `code` values of a broker that refuses a request. Its `grant-busy` is a temporary conflict."""
 _DEEPEST: Final = 5
 _WIDEST: Final = 50
 
@@ -72,7 +72,7 @@ class _Failure(msgspec.Struct, frozen=True):
 
 
 def problem(call: Call[Any], answer: Answer, body: Any) -> ApiError:
-    """Return the error that an answer means."""
+    """Return the error for an answer."""
     failure = _Failure(call, answer, body if isinstance(body, Mapping) else {}, api_words(body))
     if is_of_broker(body):
         return _not_granted(failure)
@@ -80,14 +80,15 @@ def problem(call: Call[Any], answer: Answer, body: Any) -> ApiError:
 
 
 def is_of_broker(body: Any) -> bool:
-    """Return whether the body of an error is a broker's refusal: its status then says nothing about an object."""
+    """Return whether the body of an error is a broker's refusal; then its status is not about an object."""
     code = body.get("code") if isinstance(body, Mapping) else None
     return isinstance(code, str) and code in _REFUSALS
 
 
 def wrong_base_url(call: Call[Any], answer: Answer, body: Any, base_url: str) -> ApiError:
     """
-    Return the error for a 404 that is caused by the base URL: the path exists in every account, or the API is not here.
+    Return the error for a 404 with a wrong base URL: the path exists in every account, or the answer is not the
+    API's.
 
     It is not a `NotFoundError`, because callers treat that as "deleted".
     """
@@ -118,7 +119,7 @@ def unreadable(call: Call[Any], status: int, why: str) -> UnreadableAnswerError:
 def _by_content(failure: _Failure) -> ApiError:
     if failure.answer.status >= 500:
         return _server_fault(failure)
-    # A known error with an unexpected status code, or with 200: the fields of the body show which error it is.
+    # For a known error with an unexpected status code, or with 200, the fields of the body show which error it is.
     for field, meaning in (
         ("spending_cap", _no_money),
         ("required_scope", _forbidden),
@@ -261,7 +262,7 @@ def api_words(body: Any) -> str:
 
 
 def scrub_body(body: Any, depth: int = 0) -> Any:
-    """Return an error's body in the same shape, with limited size and without secrets."""
+    """Return an error's body in the same shape, but with limited size and without secrets."""
     if isinstance(body, str):
         return scrub(body)
     if depth >= _DEEPEST:

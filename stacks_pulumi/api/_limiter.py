@@ -1,15 +1,15 @@
 """
-When a request may be sent: the rate limit, shared by all threads of a process and corrected by the API's rate headers.
+When may a request be sent? All threads of a process share one rate limit, which the API's rate headers correct.
 
-The API counts requests in windows of one minute. While a window has requests left, no request is delayed. When it has
-none, all requests wait until the window ends. The number of requests that are left is:
+The API counts requests in windows of one minute. While a window has requests left, no request is delayed. When none
+are left, all requests wait until the window ends. The number of requests that are left is:
 
     free = limit - sent - others
 
 The API announces `limit`. `sent` is the number of requests that this process sent in this window, those in flight
-included. `others` is the number of requests that the API counts beyond those: another process uses the same key. At
-the start of a window, only a few requests are sent until the first answer arrives. Only that answer shows whether the
-window is new, how large it is, and whether the API can be reached.
+included. `others` is the number of requests that the API counts in addition, because another process uses the same
+key. At the start of a window, only a few requests are sent until the first answer arrives. Only that answer shows
+whether the window is new, how large it is, and whether the API can be reached.
 
 `rates`, `retry_after` and `server_time` read the headers (guide, "Rate Limiting"). Their times become seconds from now.
 """
@@ -35,18 +35,20 @@ WINDOW: Final = 60.0
 """Length of a window in seconds: limits are per minute."""
 
 _LONGEST_LEFT: Final = WINDOW + 5
-"""A window ends at most this many seconds from now. A larger value means that one of the two clocks is wrong."""
+"""The maximum seconds until a window ends. A larger value means that one of the two clocks is wrong."""
 
 OnLimit = Callable[[float, int], None]
-"""Called with the seconds until the rate limit allows requests (0 if the call only waits for its turn in the queue),
-and the number of calls that wait."""
+"""
+Called with the seconds until the rate limit allows requests (0 if the call only waits for its turn in the queue), and
+the number of calls that wait.
+"""
 
 _PROBES: Final = 4
-"""How many requests may be in flight while the window is unknown."""
+"""The number of requests that may be in flight while the window is unknown."""
 _SAME_WINDOW: Final = 5.0
-"""Two ends of windows that differ by less than this, in seconds, are the end of the same window."""
+"""If two ends of windows differ by less than these seconds, they are the end of the same window."""
 _NO_ADVICE: Final = 10.0
-"""Seconds to pause after a 429 that does not say how long to wait."""
+"""Seconds to pause after a 429 that does not state how long to wait."""
 _LONGEST_PAUSE: Final = 300.0
 _TOO_MANY: Final = 429
 
@@ -61,7 +63,7 @@ class Priority(enum.IntEnum):
 
 
 def priority_of(call: Call[Any]) -> Priority:
-    """Return the place of a call among those that wait for the rate limit."""
+    """Return the place of a call among the calls that wait for the rate limit."""
     if call.refused:
         return Priority.REFUSED
     if call.poll:
@@ -133,7 +135,7 @@ class Limiter:
             return self._limit
 
     def server_now(self) -> float | None:
-        """Return the time by the API's clock, in seconds since the Unix epoch; `None` if no answer has told it."""
+        """Return the time by the API's clock, in seconds since the Unix epoch; `None` if no answer has shown it."""
         with self._changed:
             return None if self._ahead is None else self._clock.wall() + self._ahead
 
@@ -164,7 +166,7 @@ class Limiter:
             self._changed.notify_all()
 
     def pace(self) -> float:
-        """Return the seconds between requests with which the requests that are left last until the window ends."""
+        """Return the seconds between requests so that the remaining requests last until the window ends."""
         with self._changed:
             left = self._ends - self._clock.now()
             return max(left, 0.0) / max(self._free, 1)

@@ -1,9 +1,10 @@
 """
-The further pages of a list. A list is whole, or it has a gap.
+The further pages of a list. A list is complete, or it has a gap.
 
-The guide has no pages. An address of the next page (`next`, or the header `Link`) is followed, if it is that of the
-same endpoint at the same server: only its query is used, so a request never goes elsewhere. Any other sign of more
-rows is a gap: what is listed counts, and what is not listed is unknown. Nothing is guessed.
+The guide does not mention pages. The client follows an address of the next page (`next`, or the header `Link`) if it
+belongs to the same endpoint at the same server. It uses only the query of this address, so a request never goes to a
+different place. Any other sign of more rows is a gap: the listed rows are valid, and all other rows are unknown. The
+client guesses nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ T = TypeVar("T")
 
 MOST_PAGES: Final = 200
 LARGEST_LIST: Final = 32 * 1024 * 1024
-"""Bytes of all pages of a list, which are in memory together."""
+"""The maximum number of bytes of all pages of a list, which are in memory together."""
 UNSHOWN: Final = "the API reports that the list does not show everything"
 
 _PARTIAL: Final = 206
@@ -52,7 +53,7 @@ _RANGE: Final = re.compile(r"(?!bytes)\w+\s+\d+-(\d{1,9})/(\d{1,9})(?!\d)")
 
 
 def is_total(name: str) -> bool:
-    """Return whether a field of an answer says how many rows its lists have in all."""
+    """Return whether a field of an answer contains the total number of rows in its lists."""
     return _TOTAL.fullmatch(snake(name).strip("_")) is not None
 
 
@@ -62,12 +63,12 @@ class Signs(msgspec.Struct):
 
     Attributes:
         address: The address of the next page.
-        more: Why there are more rows than the answer has; `None` if nothing says so.
-        maybe: Why there may be more rows. It counts unless this is the end.
+        more: Why there are more rows than the answer has; `None` without such a sign.
+        maybe: Why there may be more rows. This is ignored if the answer is the last page.
         is_end: Whether the answer shows that no page follows.
         total: The number of all rows.
         pages: The number of all pages.
-        unshown: Why no page has all rows; `None` if nothing says so.
+        unshown: Why some rows are on no page; `None` without such a sign.
     """
 
     address: str | None = None
@@ -80,7 +81,7 @@ class Signs(msgspec.Struct):
 
 
 def signs_of(page: Page[Any]) -> Signs:
-    """Return what an answer says about further rows."""
+    """Return the signs of further rows in an answer."""
     signs = Signs(maybe="its status is 206 (partial content)" if page.answer.status == _PARTIAL else None)
     headers = [
         (f"the header {name}", name.replace("-", "_"), value) for name, value in page.answer.headers.items()
@@ -91,7 +92,7 @@ def signs_of(page: Page[Any]) -> Signs:
 
 
 def _note(signs: Signs, rows: int, where: str, name: str, value: Any) -> None:
-    """Add what one field or header says."""
+    """Add the sign in one field or header."""
     number, is_given = _number(value), _is_given(value)
     says_more = f"{where} says that there are more"
     if name == "link" and isinstance(value, str):
@@ -121,7 +122,7 @@ def _note(signs: Signs, rows: int, where: str, name: str, value: Any) -> None:
 
 
 def _address_in(value: Any) -> str | None:
-    """Return the address in what names the next page; `None` if it is a cursor, a number, a flag or nothing."""
+    """Return the address of the next page in a value; `None` if the value is a cursor, a number, a flag or empty."""
     if isinstance(value, Mapping):
         value = value.get("href", value.get("url"))
     return value if isinstance(value, str) and _ADDRESS.match(value) else None
@@ -152,7 +153,7 @@ def whole(call: Call[T], first: Page[T], read: Callable[[Call[T]], Page[T]], bas
     Return the rows of all pages. If rows may be missing, the lists have a gap.
 
     Raises:
-        StacksError: A page that the answer names could not be read, and another attempt may help.
+        StacksError: The next page could not be read, but a further attempt may succeed.
     """
     values, ids, page, size, total = [first.value], first.ids, first, len(first.answer.body), 0
     while True:
@@ -194,7 +195,7 @@ def _is_readable(value: Any) -> bool:
 
 
 def _query_of(address: str, call: Call[Any], base_url: str) -> tuple[dict[str, str | int] | None, str | None]:
-    """Return the query of the next page; `None` and the reason, if the address is not that of the endpoint."""
+    """Return the query of the next page; `None` and the reason, if the address does not belong to the endpoint."""
     own = urlsplit(base_url + call.path)
     try:
         to = urlsplit(urljoin(own.geturl(), address))
@@ -209,7 +210,7 @@ def _query_of(address: str, call: Call[Any], base_url: str) -> tuple[dict[str, s
 
 
 def _joined(values: list[T]) -> T:
-    """Return the lists of all pages as one. A row that is on several pages is there once."""
+    """Return the lists of all pages as one list. A row that is on several pages is included once."""
 
     def made(rows: Listing[Any], name: str) -> Listing[Any]:
         parts: list[Listing[Any]] = [rows, *(_part(value, name) for value in values[1:])]

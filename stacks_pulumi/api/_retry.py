@@ -3,9 +3,9 @@ Decides which requests are retried, when, and how often. No other layer retries.
 
     GET, PUT, DELETE, a POST with `again`    no answer, 429, 5xx, an answer that cannot be read
     any other POST                           429, and a connection that failed before the request was sent
-    any                                      a broker's refusal that ends by itself
+    any                                      a broker's temporary refusal
 
-`once` resolves the unknown outcome of a create. That of a restore stays unknown.
+`once` resolves the unknown outcome of a create. The unknown outcome of a restore is not resolved.
 """
 
 from __future__ import annotations
@@ -36,21 +36,23 @@ _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 8.0
 _LONGEST_ADVICE: Final = 300.0
 _LONGEST_OUTAGE: Final = 30.0
-"""Seconds to wait at most when a server that failed asks for a pause. Its estimate may be too long."""
+"""The maximum wait in seconds if a failed server asks for a pause. Its estimate may be too long."""
 _BUSY_PAUSE: Final = 5.0
 
 
 _MOVED: Final = frozenset({301, 307, 308})
-"""Redirects that ask for the same request at another address, so it was not carried out at this one."""
+"""Redirects that ask for the same request at a different address, so the request was not carried out."""
 
 
 def is_busy(error: BaseException) -> bool:
-    """Whether a broker has refused a request, and not sent it, only because something else is in progress."""
+    """
+    Return whether a broker has refused a request without sending it, only because another operation is in progress.
+    """
     return isinstance(error, ConflictError) and error.body.get("code") == "grant-busy"
 
 
 def in_doubt(error: BaseException) -> bool:
-    """Whether the outcome of a request that ended with this error is unknown."""
+    """Return whether the outcome of a request that ended with this error is unknown."""
     if isinstance(error, ConnectionFailedError):
         return error.sent
     if isinstance(error, UnreadableAnswerError) and error.status in _MOVED:
@@ -60,13 +62,13 @@ def in_doubt(error: BaseException) -> bool:
 
 def worth_another(call: Call[Any], error: BaseException) -> bool:
     """
-    Whether the same call may be sent again after this error.
+    Return whether the same call may be sent again after this error.
 
     A restart (`PUT .../status`) is not exactly idempotent, but it is retried too. If the first request was carried out,
     a second restart costs seconds. If it was not, the container would keep running without its new environment.
     """
     if isinstance(error, RateLimitedError):
-        # Whether to wait longer than that is the user's decision.
+        # The user decides whether to wait longer.
         return error.retry_after is None or error.retry_after <= _LONGEST_ADVICE
     if isinstance(error, ConnectionFailedError) and not error.sent:
         return True
@@ -76,7 +78,7 @@ def worth_another(call: Call[Any], error: BaseException) -> bool:
 
 
 def most_attempts(error: BaseException) -> int:
-    """Return how often a call is sent at most if it ends with this error."""
+    """Return the maximum number of attempts for a call that ends with this error."""
     if isinstance(error, RateLimitedError):
         return 10  # each attempt waits as long as the API asks
     if is_busy(error):
@@ -111,7 +113,7 @@ class Quota:
         self._lock = threading.Lock()
 
     def take(self) -> bool:
-        """Take one retry from the budget. Returns false if the budget is used up."""
+        """Take one retry from the budget. Return false if the budget is used up."""
         with self._lock:
             if self._left < 1:
                 return False
@@ -132,7 +134,7 @@ class Retry:
         handle: The other handlers.
         clock: The clock.
         chance: Returns a number from 0 to 1.
-        on_repeat: Called before a request that changes something is sent again; what it raises ends the call.
+        on_repeat: Called before a request that changes something is sent again; an exception from it ends the call.
     """
 
     def __init__(
@@ -150,7 +152,7 @@ class Retry:
 
     def __call__(self, call: Call[T]) -> T:
         """
-        Send the call, and retry it where that is safe and may help.
+        Send the call, and retry it if that is safe and may help.
 
         Raises:
             StacksError: The last attempt's error.

@@ -1,11 +1,12 @@
 """
-How one request is sent, and the bytes of its answer received: sessions, key, timeouts, size, and no redirects.
+How is one request sent, and how are the bytes of its answer received? Sessions, key, timeouts, size, and no
+redirects.
 
 This handler does not retry and does not interpret the answer. If the request fails, the error shows whether it was
 sent.
 
-Each request has a total time limit, headers and body together. The timeout of a socket starts again with each byte, so
-a very slow answer would never time out. Here every read waits at most for the time that is left of the whole request.
+Each request has a total time limit, headers and body together. The timeout of a socket restarts with each byte, so a
+very slow answer would never time out. Here, every read waits at most for the remaining time of the request.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ class Adapter(requests.adapters.HTTPAdapter):
     """The adapter of requests, with connections that enforce the total time limit of a request."""
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        """Create the pools, also those behind a SOCKS proxy."""
+        """Create the pools, including those behind a SOCKS proxy."""
         super().init_poolmanager(*arguments, **options)
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
@@ -112,12 +113,12 @@ class Adapter(requests.adapters.HTTPAdapter):
 
 
 LARGEST_BODY: Final = 16 * 1024 * 1024
-"""Size in bytes of the longest answer that is read."""
+"""The maximum size of an answer in bytes."""
 
 _CONNECT_SECONDS: Final = 5.0
 _WHOLE_SECONDS: Final = 120.0
 _POLL_SECONDS: Final = 10.0
-"""Timeout of a poll in seconds, from its start to the last byte. The next poll is due by then."""
+"""Timeout of a poll in seconds, from its start to the last byte. After that time, the next poll is due."""
 _CHUNK: Final = 64 * 1024
 
 _NOISE: Final = re.compile(r"[\w.]{1,40}\(host=[^()]{0,300}\): |Failed to establish a new connection: ")
@@ -129,7 +130,7 @@ class Bearer(requests.auth.AuthBase):
     """
     Authenticates a request with the key.
 
-    It is an `auth` object and not a header, because requests would replace a header by an entry in `~/.netrc`.
+    It is an `auth` object and not a header, because requests would replace a header with an entry in `~/.netrc`.
     """
 
     def __init__(self, api_key: str) -> None:
@@ -166,7 +167,7 @@ class Transport:
         base_url: The address of the API.
         api_key: The key.
         clock: The clock.
-        seconds: Timeout of a request that is no poll, from its start to the last byte; by default 120.
+        seconds: Timeout of a request that is not a poll, from its start to the last byte; by default 120.
     """
 
     def __init__(self, base_url: str, api_key: str, clock: Clock, seconds: float | None = None) -> None:

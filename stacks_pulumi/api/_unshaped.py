@@ -1,7 +1,7 @@
 """
-How the answers are read for which the guide gives no shape: logins, logs, keys, VPN clients, templates and metrics.
+How are the answers read whose shape is not in the guide: logins, logs, keys, VPN clients, templates and metrics?
 
-Their content may be bare, under `data`, or there under the noun that it is. A list may have only names.
+Their content may be bare, under `data`, or below that under its noun. A list may contain only names.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _ENVELOPE: Final = frozenset({"success", "message", "data"})
 
 
 def _under(noun: str, value: Any, path: str) -> tuple[Any, str]:
-    """Return what is under a noun and its path, or the value itself."""
+    """Return the value under a noun and its path, or the given value if the noun is missing."""
     if isinstance(value, dict) and value.get(noun) is not None:
         return value[noun], f"{path}.{noun}"
     return value, path
 
 
 def credentials(body: Any) -> models.Credentials:
-    """Return the main login and its address, with the whole answer in `raw`."""
+    """Return the main login and its address, with the complete answer in `raw`."""
     data, path = unwrap(body)
     beside = body if isinstance(body, Mapping) else {}
     raw = {
@@ -47,7 +47,7 @@ def credentials(body: Any) -> models.Credentials:
     }
     given = snake_keys(raw)
     logins = given.get("credentials")
-    # For each field the first part that has it takes precedence: the main login, then the address, then the rest.
+    # For each field, the first part that has it takes precedence: the main login, then the address, then the rest.
     flat: dict[str, Any] = {}
     parts = (given.get("main_credentials"), given.get("connection_info"), given)
     for part in (*parts, *(logins if isinstance(logins, list) else ())):
@@ -74,7 +74,7 @@ def text_of(body: Any) -> str:
 
 def private_key(body: Any) -> str:
     """
-    Return the private key in an answer, even next to a public one.
+    Return the private key in an answer, even if the answer also contains a public key.
 
     Raises:
         ShapeError: The answer contains no private key.
@@ -86,13 +86,13 @@ def private_key(body: Any) -> str:
 
 
 def private_key_if_any(body: Any) -> str | None:
-    """Return the private key, or `None` if the answer only says that there is a new one."""
+    """Return the private key, or `None` if the answer only confirms that there is a new key."""
     return _marked(body, _PEM)
 
 
 def configuration(body: Any) -> str:
     """
-    Return the WireGuard configuration in an answer. Another text may say that it is not ready yet.
+    Return the WireGuard configuration in an answer. A different text may mean that it is not ready yet.
 
     Raises:
         ShapeError: The answer contains no configuration.
@@ -104,7 +104,7 @@ def configuration(body: Any) -> str:
 
 
 def _marked(value: Any, mark: re.Pattern[str]) -> str | None:
-    """Return the first text in an answer that has a mark."""
+    """Return the first text in an answer that contains the mark."""
     if isinstance(value, str):
         return value if mark.search(value) else None
     inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
@@ -148,7 +148,7 @@ def metrics(body: Any) -> models.Metrics:
     A point is an object with `timestamp` and `value`, or a pair of both.
 
     Raises:
-        ShapeError: The body has no series, or a series has something else.
+        ShapeError: The body has no series, or a series contains other values.
     """
     value, path = _under("metrics", *unwrap(body))
     given = snake_keys(as_mapping(value, path))

@@ -1,8 +1,7 @@
 """
-The words of the guide: which statuses, plans, templates, types and services are there, and what does a word show?
+The words of the guide: which statuses, plans, templates, types and services are there, and what does a word mean?
 
-A word is read without case. Any other word stays as it came, so that an error can show it, and nothing is concluded
-from it.
+Case is ignored. Any other word is kept unchanged, so that an error can show it; nothing is concluded from it.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ STATUSES: Final = frozenset(
         "deleted",
     }
 )
-"""The statuses of a container. The guide has four of them, and does not list all."""
+"""The statuses of a container. The guide mentions four of them, but has no complete list."""
 
 BACKUP_STATUSES: Final = frozenset({"in_progress", "completed", "failed"})
 BACKUP_TYPES: Final = frozenset({"scheduled", "manual"})
@@ -34,23 +33,23 @@ PLANS: Final = frozenset({*catalog.PLANS, catalog.VPN_PLAN.name})
 TEMPLATES: Final = frozenset(catalog.TEMPLATES)
 
 SETTLED_STATUSES: Final = frozenset({"running", "stopped", "error"})
-"""A container keeps such a status until a request changes it. The guide does not list the statuses in between."""
+"""The statuses that a container keeps until a request changes them. The guide does not list the temporary statuses."""
 
 DELETED_STATUS: Final = "deleted"
-"""The status of a container that is deleted and still listed."""
+"""The status of a deleted container that is still listed."""
 
 ENDING_STATUSES: Final = frozenset({"deleting", DELETED_STATUS})
-"""The status of a container that is being deleted or is deleted."""
+"""The statuses of a container that is being deleted or is deleted."""
 
 _KNOWN: Final[Mapping[str, frozenset[str]]] = {"container": STATUSES, "backup": BACKUP_STATUSES}
 
 
 def guides_word(word: str, known: Collection[str]) -> str:
-    """Return a word as the guide spells it; unchanged if it is not one of these words of the guide."""
+    """Return a word in the guide's spelling; unchanged if it is not one of these words."""
     lower = word.strip().lower()
     return lower if lower in known else word
 
 
 def is_known_status(word: str | None, noun: str = "container") -> bool:
-    """Whether a status means something here; true for `None`."""
+    """Return whether the meaning of a status is known; true for `None`."""
     return word is None or word in _KNOWN[noun]

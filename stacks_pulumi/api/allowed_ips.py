@@ -1,5 +1,5 @@
 """
-Allowed IPs: who may reach a container from outside (guide, "External Access & IP Restrictions").
+Allowed IPs: the addresses that may reach a container from outside (guide, "External Access & IP Restrictions").
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
 AUTO_ADDED: Final = "your ip (auto-added)"
 """The description of the caller's own address in the guide, in lower case."""
 _BY_DEFAULT: Final = "custom ip"
-"""The description of an address that is added without one."""
+"""The description of an address that was added without a description."""
 
 
 class _NewAddress(Once[AllowedIp]):
-    """The request for an entry. Two equal ones can exist, so two looks come before a repeat."""
+    """The request for an entry. Two equal entries can exist, so two looks come before a repeat."""
 
     may_exist_twice: ClassVar = True
 
@@ -57,13 +57,13 @@ class _NewAddress(Once[AllowedIp]):
 
 
 def is_equal(row: AllowedIp, asked: Mapping[str, Any]) -> bool:
-    """Return whether an entry is the one that a request asks for: its address, and all else that the request says."""
+    """Return whether an entry matches a request: the address, and all other values in the request."""
     same = all(getattr(row, name) == asked[name] for name in ("description", "service_type") if name in asked)
     return same and canonical(row.ip_address) == canonical(str(asked["ip_address"]))
 
 
 def list_call(container_id: str) -> Call[ExternalAccess]:
-    """Return the request for who may connect to a container (guide, "List Allowed IPs")."""
+    """Return the request for the allowed addresses of a container (guide, "List Allowed IPs")."""
     return call_to("allowed_ips.list", container_id, parse=allowed_ips)
 
 
@@ -84,7 +84,9 @@ class AllowedIpsApi:
         self._deleted = Deleted(clock, platform.settle)
 
     def list(self, container_id: str) -> ExternalAccess:
-        """Return who may connect, in `allowed_ips`, and whether external access is on (guide, "List Allowed IPs")."""
+        """
+        Return the allowed addresses, in `allowed_ips`, and whether external access is on (guide, "List Allowed IPs").
+        """
         access = self._listed(container_id)
         entries = self._deleted.without(container_id, access.allowed_ips)
         return msgspec.structs.replace(access, allowed_ips=entries)
@@ -110,8 +112,8 @@ class AllowedIpsApi:
             ip_address: An IPv4 or IPv6 address or network.
             description: A description for people.
             service_type: `http`, `tcp` or `both`.
-            before: The list from before the request, as `once` takes it; requested unless given.
-            pulse: Called during waits; what it raises ends the wait.
+            before: The list before the request, for `once`; requested if it is not given.
+            pulse: Called during waits; an exception from it ends the wait.
 
         Raises:
             ExistsError: An entry with the same address, description and service type existed before.
@@ -131,7 +133,9 @@ class AllowedIpsApi:
             return _NewAddress(self, call, container_id, asked).run(before)
 
         def is_held() -> bool:
-            """Whether a deleted entry for the address is still listed: then the refusal may be about that one."""
+            """
+            Return whether a deleted entry for the address is still listed; then the refusal may be about that entry.
+            """
             return any(
                 canonical(entry.ip_address) == canonical(ip_address)
                 and self._deleted.has(container_id, entry.id)
@@ -144,7 +148,7 @@ class AllowedIpsApi:
 
     def remove(self, container_id: str, ip_id: str) -> None:
         """
-        Remove an allowed address (guide, "Remove Allowed IP"). The API never removes the last one.
+        Remove an allowed address (guide, "Remove Allowed IP"). The API never removes the last entry.
 
         Args:
             container_id: The container that the address may reach.
@@ -152,7 +156,7 @@ class AllowedIpsApi:
 
         Raises:
             NotFoundError: The API does not know the entry. It may still exist.
-            BadRequestError: It is the last one.
+            BadRequestError: It is the last entry.
         """
 
         def look() -> AllowedIp | None:
@@ -167,11 +171,11 @@ class AllowedIpsApi:
 
 def is_auto_added(access: ExternalAccess, entry: AllowedIp) -> bool | None:
     """
-    Return whether the platform added an entry for a caller; `None` if that cannot be told.
+    Return whether the platform added an entry for a caller; `None` if that is not known.
 
-    It added the caller's address, and what has the same description: that of another machine which turned external
-    access on. If the list shows no such entry, any other may be one, unless it has the description of an address that a
-    client added without one.
+    The platform added the caller's address, and addresses with the same description, of other machines that turned
+    external access on. If the list shows no such entry, any other entry may be the platform's. The exception is an
+    entry with the description for addresses that a client added without a description.
     """
     own = canonical(access.your_ip)
     callers = [row for row in access.allowed_ips if own and canonical(row.ip_address) == own]
@@ -191,8 +195,8 @@ def canonical(address: str | None) -> str:
     Return the canonical spelling of an address. Text that is not an address is returned unchanged.
 
     `10.0.0.7` and `10.0.0.7/32` are the same address, and so are all spellings of one IPv6 address. Host bits are
-    ignored: the resources reject them in a program's input, but an entry that another client added may have them, and
-    a filter treats it as the same network. A server may see an IPv4 caller as `::ffff:203.0.113.4`.
+    ignored: the resources reject them in a program's input, but an entry from another client may have them, and a
+    filter treats it as the same network. A server may see an IPv4 caller as `::ffff:203.0.113.4`.
     """
     network = canonical_network(address) or address or ""
     with contextlib.suppress(ValueError):

@@ -39,21 +39,21 @@ from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
 MOST: Final = 100
 """The maximum length of a list (guide, "List Backups"); older backups cannot be looked up."""
 _POLLS: Final = 5.0
-"""Seconds for the list that shows what has happened by then."""
+"""Additional seconds for the last list request, which shows the state at the end of the wait."""
 
 
 class NotListedError(WaitTimeoutError):
-    """The API has accepted the request for a backup, and no list has shown the backup."""
+    """The API has accepted the request for a backup, but no list has shown the backup."""
 
     code: ErrorCode = "outcome-unknown"
 
 
 class _Appears(Watch[Backup]):
     """
-    Waits for the first manual backup that is newer than all earlier ones.
+    Waits for the first manual backup that is newer than all earlier backups.
 
     Attributes:
-        before: The ids of the earlier ones.
+        before: The ids of the earlier backups.
         since: When it was requested, by the API's clock; `None` if that is not known.
     """
 
@@ -65,7 +65,7 @@ class _Appears(Watch[Backup]):
         self._deadline = deadline
 
     def is_it(self, backup: Backup) -> bool:
-        """Whether this backup is newer, and certainly not a scheduled one."""
+        """Return whether this backup is newer, and certainly not a scheduled backup."""
         return self._is_unknown(backup) and not is_older(backup.created_at, self.since)
 
     def _is_unknown(self, backup: Backup) -> bool:
@@ -76,7 +76,7 @@ class _Appears(Watch[Backup]):
         return not isinstance(backup.id, int) or backup.id > max(numbers, default=0)
 
     def judge(self, rows: Listing[Backup]) -> bool:
-        """Whether the backup has appeared."""
+        """Return whether the backup has appeared."""
         self.trouble = None
         self.resource = min(
             filter(self.is_it, rows),
@@ -87,7 +87,7 @@ class _Appears(Watch[Backup]):
         if self.resource is None:
             return False
         if self.resource.id in rows.damaged and self.resource.backup_type is None:
-            # It may be a scheduled backup. The next list may show it in full.
+            # It may be a scheduled backup. The next list may show all of its fields.
             self.trouble = UnreadableAnswerError(
                 f"the type of backup {self.resource.id} cannot be read", status=200
             )
@@ -101,7 +101,7 @@ class _Completes(Watch[Backup]):
 
     Args:
         backup_id: The backup.
-        absent: How many seconds no list must show the backup, before it is treated as gone.
+        absent: The seconds for which no list must show the backup before it is treated as gone.
     """
 
     def __init__(self, backup_id: BackupId, absent: float, **others: Any) -> None:
@@ -112,7 +112,7 @@ class _Completes(Watch[Backup]):
 
     def judge(self, rows: Listing[Backup]) -> bool:
         """
-        Whether the backup is complete.
+        Return whether the backup is complete.
 
         Raises:
             UnexpectedStateError: It failed.
@@ -139,7 +139,7 @@ class _Completes(Watch[Backup]):
 
 
 def unknown_status(status: str | None) -> str | None:
-    """Return what to do about a backup's status that is not in the guide; `None` for one that is."""
+    """Return what to do about a backup's status that is not in the guide; `None` for a known status."""
     if is_known_status(status, "backup"):
         return None
     return (
@@ -158,7 +158,10 @@ def unknown_type(backup: Backup) -> StacksError:
 
 
 class _NewBackup(Once[Backup]):
-    """The request for a backup. It has no key, so it is never sent again: its effect is looked for."""
+    """
+    The request for a backup. A backup has no name of its own, so the request is never sent again; a search finds its
+    effect.
+    """
 
     is_repeatable: ClassVar = False
 
@@ -204,7 +207,7 @@ class BackupsApi:
 
         Args:
             container_id: The container.
-            limit: How many at most; the API returns at most 100.
+            limit: The maximum number; the API returns at most 100.
         """
         return self.send(list_call(container_id, limit))
 
@@ -230,12 +233,12 @@ class BackupsApi:
         """
         Start one backup, and return it.
 
-        The API does not return the id. The new backup is the first one of the container that is newer than all earlier
-        ones and not a scheduled one. Only one start per container is in progress at a time, so two callers never get
-        the same backup.
+        The API does not return the id. The new backup is the container's first unscheduled backup that is newer than
+        all earlier ones. Only one start per container is in progress at a time, so two callers never get the same
+        backup.
 
         Args:
-            container_id: The container; it has to be running.
+            container_id: The container, which must be running.
             deadline: When the search times out, in seconds of the clock's `now()`.
             on_tick: Called at least once a second with `None` and the seconds waited.
             cancelled: Called at least twice a second; true ends the wait. If a backup may have been started by then,
@@ -264,18 +267,18 @@ class BackupsApi:
                 before = listed = _newest(self._list_all(container_id, watch.pulse))
                 listed.require_complete()
             watch.before = [backup.id for backup in before]
-            # The list before the request may be behind, and lack an older one that a later list has.
+            # The list before the request may lag behind, and lack an older backup that a later list contains.
             watch.since = self.server_now()
 
             return _NewBackup(self, container_id, watch, deadline).run(before)
 
     def sent(self, container_id: str, watch: _Appears, deadline: float) -> Backup:
-        """Send the request for a backup, and return the one that appears."""
+        """Send the request for a backup, and return the backup that appears."""
         try:
             self.send(_trigger(container_id, watch.pulse))
         except CALL_ERRORS as error:
             if in_doubt(error):
-                # Another request would make a second backup, so this one gets the time to appear.
+                # A repeated request would make a second backup, so wait for this one to appear.
                 with suppress(WaitError, *CALL_ERRORS):
                     return self._follow(container_id, watch, deadline)
             raise
@@ -298,7 +301,7 @@ class BackupsApi:
         return _newest(self._list_all(container_id, pulse))
 
     def _follow(self, container_id: str, watch: _Appears, deadline: float) -> Backup:
-        """Return the backup as soon as a list shows it; wait no longer than a platform needs for that."""
+        """Return the backup as soon as a list shows it; wait at most the time that the platform needs."""
         watch.limit(min(deadline, self.clock.now() + self._platform.backup_listed + _POLLS))
         try:
             backup = self._feed(container_id).follow(watch)
@@ -362,7 +365,7 @@ class BackupsApi:
 
     def restore(self, backup_id: BackupId) -> None:
         """
-        Restore a container from a backup (guide, "Restore Backup"). The container has to be running.
+        Restore a container from a backup (guide, "Restore Backup"). The container must be running.
 
         It is not retried after a lost response, because a second restore would discard data written since the first.
 
@@ -450,7 +453,10 @@ class BackupsApi:
 
 
 def age(backup: Backup) -> tuple[float, int]:
-    """Return what is lower for an older backup: its creation time, and its number where times are equal or missing."""
+    """
+    Return a key that is lower for an older backup: its creation time, and its number if the times are equal or
+    missing.
+    """
     return seconds_of(backup.created_at) or 0.0, backup.id if isinstance(backup.id, int) else 0
 
 
@@ -471,7 +477,7 @@ def is_partial(listed: Listing[Backup]) -> bool:
 
 
 def _newest(listed: Listing[Backup]) -> Listing[Backup]:
-    """Return a list that has as many rows as it can as a complete one: it has the newest backups."""
+    """Return a list with the maximum number of rows as complete, because it has the newest backups."""
     return listed if len(listed) < MOST else Listing(tuple(listed), damaged=listed.damaged)
 
 

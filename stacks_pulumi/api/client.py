@@ -1,6 +1,4 @@
-"""
-The client: one object for each API key, which any number of threads may use.
-"""
+"""The client: one object for each API key, which any number of threads may use."""
 
 from __future__ import annotations
 
@@ -52,7 +50,8 @@ class StacksClient:
         platform: The facts about the platform that the guide does not state; by default none.
         on_wait: Called in a thread that waits for something that the platform does not show yet, at least twice a
             second, with a text. If it raises, the wait ends.
-        on_repeat: Called before a request that changes something is sent again. If it raises, that is not sent.
+        on_repeat: Called before a request that changes something is sent again. If it raises, the request is not
+            sent.
 
     Attributes:
         platform: The facts about the platform that the guide does not state.
@@ -81,8 +80,8 @@ class StacksClient:
         on_wait: Callable[[str], None] = lambda _text: None,
         on_repeat: Pulse = lambda: None,
     ) -> None:
-        # Imported here and not at the top: it loads requests, more than half of this package's import time, and a
-        # program that only declares resources sends no request.
+        # Imported here and not at the top, because it loads requests, which is more than half of this package's
+        # import time. A program that only declares resources sends no request.
         from stacks_pulumi.api._transport import Transport  # noqa: PLC0415
 
         self.platform = platform or UNKNOWN
@@ -161,7 +160,7 @@ def assemble(
         retry       sends each attempt through all handlers below, so each attempt counts for the rate limit
         decode      turns the answer into a value or a typed error, which decides whether to retry; requests the
                     further pages of a list
-        limit       waits for the attempt's turn; reads the rate headers of every answer, errors included
+        limit       waits for the attempt's turn; reads the rate headers of every answer, including errors
         transport   sends the request
     """
     return Retry(Decode(Limit(transport, limiter), base_url), clock, on_repeat=on_repeat)

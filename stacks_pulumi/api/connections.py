@@ -1,7 +1,8 @@
 """
 Connections between containers (guide, "Container Connections").
 
-The guide lists a connection at both of its ends, so each of them is a witness. It names the other end, and not its id.
+In the guide, both ends list a connection, so each end is a witness. A list contains the name of the other end, but
+not its id.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ Find: TypeAlias = Callable[[str], models.Container | None]
 
 
 class _NewConnection(Once[models.Connection]):
-    """The request for a connection. Two equal ones can exist, so two looks come before a repeat."""
+    """The request for a connection. Two equal connections can exist, so two looks come before a repeat."""
 
     may_exist_twice: ClassVar = True
 
@@ -114,7 +115,7 @@ class ConnectionsApi:
 
         Raises:
             NotFoundError: The API does not know the source, and the target does not list the connection.
-            UnreadableAnswerError: A list that does not contain it is incomplete.
+            UnreadableAnswerError: A list does not contain it, but is incomplete.
         """
         ask = ask or self.list
         ends = [(source_id, "outgoing"), *([(target_id, "incoming")] if target_id else [])]
@@ -137,7 +138,7 @@ class ConnectionsApi:
         return None
 
     def find_equal(self, source_id: str, target_id: str, name: str) -> models.Connection | None:
-        """Return the connection of that name that a container lists to another one; `None` shows nothing."""
+        """Return the connection of that name from one container's list to another container; `None` is no evidence."""
         listed = self.list(source_id).outgoing
         return next((row for row in listed if self.is_equal(row, target_id, name)), None)
 
@@ -164,12 +165,13 @@ class ConnectionsApi:
             source_id: The container that gets the variables.
             target_id: The container that the variables describe.
             name: Name of the connection; the API chooses one if it is not given.
-            before: The source's connections, as `once` takes them; requested unless given.
-            pulse: Called during waits; what it raises ends the wait.
-            warn: Called with a text about what has to be looked at in the dashboard.
+            before: The source's connections before the request, for `once`; requested if they are not given.
+            pulse: Called during waits; an exception from it ends the wait.
+            warn: Called with a text that tells the user what to check in the dashboard.
 
         Raises:
-            ExistsError: The source already had a connection to the target of that name (without a name: of any name).
+            ExistsError: The source already had a connection of that name to the target (or of any name, if none is
+                given).
             BadRequestError: The API refuses it.
         """
         call = call_to(
@@ -188,7 +190,7 @@ class ConnectionsApi:
             request.warn = warn
             return request.run(former)
 
-        # A row in `former` is of no deleted connection, so no wait frees its name.
+        # A row in `former` is not of a deleted connection, so waiting does not free its name.
         made = self._deleted.until_free(
             "", attempt, pulse, lambda: not any(self.is_equal(row, target_id, name) for row in former)
         )
@@ -205,7 +207,7 @@ class ConnectionsApi:
             connection_id: Its id.
             source_id: Its source. If given, a refusal after a lost response is treated as success when the
                 connection is gone.
-            target_id: Its target, if it is known: a platform may list a connection only there.
+            target_id: Its target, if it is known; a platform may list a connection only at the target.
 
         Raises:
             NotFoundError: The API does not know the connection. It may still exist.
@@ -235,7 +237,7 @@ def _leads_to(connection: models.Connection, target_id: str, find: Find) -> bool
     if connection.target_id is not None:
         return connection.target_id == target_id
     # The list contains only the target's name. An id ends with the name, but the id of `other-db` also ends with
-    # `db`. So a call checks the containers, but only if the name may be that of the target.
+    # `db`. So a call checks the containers, but only if the name may be the target's.
     name = connection.target_name
     return name is not None and may_be_of(target_id, name) and _is_named(target_id, name, find)
 
@@ -251,6 +253,6 @@ def is_spelling(name: str, shown: str | None) -> bool:
     """
     Return whether a name may be the platform's spelling of ours.
 
-    It may be in another case, and have additions that make it unique.
+    It may differ in case, and have additions that make it unique.
     """
     return shown is not None and name.casefold() in shown.casefold()

@@ -63,12 +63,12 @@ _HELD_PAUSE: Final = 5.0
 
 
 def _existing(rows: Listing[Container]) -> Listing[Container]:
-    """Return the containers of a list. A deleted container that stays listed is left out."""
+    """Return the containers of a list. A deleted container that is still listed is left out."""
     return rows.where(lambda row: row.status != DELETED_STATUS)
 
 
 class _NewContainer(Once[Container]):
-    """The request for a container. Its name exists once in an account, so it may be sent again at once."""
+    """The request for a container. Its name is unique in an account, so the request may be sent again immediately."""
 
     needs_time: ClassVar = True
     on_held: Callable[[float], None] | None = None
@@ -82,7 +82,10 @@ class _NewContainer(Once[Container]):
         self._template = template
         self._plan = plan
         self.held_until = api.held_until(name)
-        """Until when the platform may hold the name of a container that this client has deleted, by the clock."""
+        """
+        The time, by the clock, until which the platform may reserve the name of a container that this client has
+        deleted.
+        """
 
     def existing(self) -> Listing[Container]:
         self._api.on_wait("outcome unknown: looks")
@@ -98,7 +101,9 @@ class _NewContainer(Once[Container]):
         return row.created_at
 
     def send(self) -> Container:
-        """Send the request; again while the platform holds the name of a container that this client has deleted."""
+        """
+        Send the request; repeat it while the platform reserves the name of a container that this client has deleted.
+        """
         while True:
             try:
                 return self._new(super().send())
@@ -113,13 +118,14 @@ class _NewContainer(Once[Container]):
 
     def _new(self, made: Container) -> Container:
         """
-        Return the container in the answer, if it is a new one.
+        Return the container in the answer, if it is new.
 
-        One that boots is, whatever its creation time says: that may be by another clock than the dates of answers.
+        A container that boots is new, whatever its creation time is: that time and the dates of answers may be from
+        different clocks.
 
         Raises:
             ExistsError: It was listed before the request, or was created before it.
-            UnreadableAnswerError: Its id is not of the account of the containers that were listed before.
+            UnreadableAnswerError: Its id does not belong to the account of the containers that were listed before.
         """
         if self._account is not None and account_of(made.id) != self._account:
             why = f"its id {scrub(made.id)} is not of the account {self._account}"
@@ -134,7 +140,7 @@ class _NewContainer(Once[Container]):
         return made
 
     def alone(self) -> Container | None:
-        """Return the container from the address that its name has in this account (guide: `usr-abc12345-web`)."""
+        """Return the container from the path that follows from its name in this account (guide: `usr-abc12345-web`)."""
         return None if self._account is None else self._api.find(f"{self._account}-{self._name}")
 
     @property
@@ -167,16 +173,17 @@ class ContainersApi:
 
     Args:
         send: The chain.
-        clock: Time.
+        clock: The clock.
         pace: See `Feed`.
         platform: The facts about the platform, from its file.
         server_now: Returns the time by the API's clock; `None` if it is not known.
-        on_wait: Called during waits for what the platform does not show yet, with a text; what it raises ends the wait.
+        on_wait: Called with a text during waits for something that the platform does not show yet; an exception from
+            it ends the wait.
 
     Attributes:
         send: See the argument.
         feed: The list of containers, shared by all threads that wait for one.
-        clock: Time.
+        clock: The clock.
         on_wait: See the argument.
         server_now: See the argument.
     """
@@ -199,7 +206,7 @@ class ContainersApi:
         self._name_held = platform.name_held
         self._account: str | None = None
         self._released: dict[str, float] = {}
-        """When a container of a name was deleted by this client."""
+        """The time at which this client deleted a container, by name."""
         self.feed: Feed[Container] = Feed(
             send,
             LIST,
@@ -212,7 +219,10 @@ class ContainersApi:
         )
 
     def held_until(self, name: str) -> float:
-        """Return until when the name of a container that this client has deleted may be held, by the clock."""
+        """
+        Return the time, by the clock, until which the platform may reserve the name of a container that this client
+        has deleted.
+        """
         return self._released.get(name.casefold(), -math.inf) + self._name_held
 
     def list(self) -> Listing[Container]:
@@ -222,7 +232,10 @@ class ContainersApi:
         return listed
 
     def account_in(self, rows: Listing[Container]) -> str | None:
-        """Return the account, by the id of a container in these rows, or in a list before them; `None` without one."""
+        """
+        Return the account, from the id of a container in these rows or in an earlier list; `None` if there is no
+        container.
+        """
         found = next((account_of(row.id) for row in rows if row.id.startswith("usr-")), None)
         self._account = found or self._account
         return self._account
@@ -237,7 +250,10 @@ class ContainersApi:
         return self.send(status_call(container_id))
 
     def find(self, container_id: str) -> Container | None:
-        """Return the container from its own address; `None` if it is not there, which one look does not prove."""
+        """
+        Return the container by a request for it; `None` for a 404, which alone does not prove that the container does
+        not exist.
+        """
         try:
             found = self.status(container_id)
         except NotFoundError:
@@ -245,7 +261,7 @@ class ContainersApi:
         return None if found.status == DELETED_STATUS else found
 
     def _explain(self, status: str, wanted: str) -> str | None:
-        """Return what to do about a status whose meaning is not known, in a wait for a state; `None` for the others."""
+        """Return what to do about an unknown status in a wait for a state; `None` for a known status."""
         if is_known_status(status):
             return None
         return (
@@ -263,7 +279,7 @@ class ContainersApi:
 
         Args:
             container_id: The container.
-            lines: How many lines, 500 at most.
+            lines: The number of lines, at most 500.
         """
         return self.send(call_to("containers.logs", container_id, parse=text_of, query={"lines": lines}))
 
@@ -294,10 +310,11 @@ class ContainersApi:
             additional_storage_tier: 1 (32 GB), 3 (64 GB) or 5 (128 GB).
             discount_code: A promotional code.
             pulse: Called during waits. If it raises, the wait ends; an unknown outcome is resolved before that.
-            on_held: Called while the platform still holds the name of a container that this client has deleted, with
-                the seconds for which the request is sent again.
-            deadline: How long to look for the container if its name is taken after a lost answer, by the clock.
-            warn: Called with a text about what has to be looked at in the dashboard.
+            on_held: Called while the platform still reserves the name of a container that this client has deleted,
+                with the seconds for which the request will be repeated.
+            deadline: The time, by the clock, until which to look for the container if its name is taken after a lost
+                answer.
+            warn: Called with a text that tells the user what to check in the dashboard.
 
         Raises:
             ExistsError: The account already had a container of that name, or the API answered with a container that
@@ -328,19 +345,19 @@ class ContainersApi:
         return made.merge(Container(id=made.id, name=name, template=template, plan=plan))
 
     def _before_create(self, request: _NewContainer, pulse: Pulse | None) -> Listing[Container]:
-        """Return the containers before a create request, without the one of its name that this client has deleted."""
+        """Return the containers before a create request, without a deleted container of its name."""
         before = self.feed.snapshot(_RECENT, pulse)
         if any(map(request.is_taken, before)):
-            # The container in the cached list may be gone: a replacement deletes the old one first.
+            # The container in the cached list may be gone, because a replacement deletes the old container first.
             before = self.feed.snapshot(pulse=pulse)
         while any(map(request.is_taken, before)) and self.clock.now() < request.held_until:
-            # A list may be behind, and show the container that we have deleted.
+            # A list may lag behind, and show a container that we have deleted.
             sleep_with_pulse(_HELD_PAUSE, self.clock, pulse)
             before = self.feed.snapshot(pulse=pulse)
         return before
 
     def has_deleted(self, name: str) -> bool:
-        """Whether this client has deleted a container of that name, which a list may still show."""
+        """Return whether this client has deleted a container of that name, which a list may still show."""
         return name.casefold() in self._released
 
     def set_status(self, container_id: str, status: Literal["running", "stopped", "restart"]) -> None:
@@ -361,7 +378,7 @@ class ContainersApi:
         def reached(error: StacksError) -> bool:
             seen = self.status(container_id)
             if status == "restart" and seen.status == "running":
-                # A restart that was in progress may have ended by now, or the refusal has another reason.
+                # A restart that was in progress may have ended by now, or the refusal has a different reason.
                 return may_be_done(error) and not in_doubt(error) and self.send(call)
             return seen.status == status or (may_be_done(error) and not seen.settled)
 
@@ -375,11 +392,11 @@ class ContainersApi:
 
         Args:
             container_id: The container.
-            name: Its name. A later create request for this name is sent again while the platform holds the name.
+            name: Its name. A later create request for this name is repeated while the platform reserves the name.
 
         Returns:
-            Whether the API acknowledged the request. If it did not, the container was absent after it, which one look
-            does not prove.
+            Whether the API acknowledged the request. If false, one look did not find the container, which does not
+            prove that it is gone.
 
         Raises:
             NotFoundError: The API does not find the container, which does not prove that it is gone.
@@ -401,7 +418,7 @@ class ContainersApi:
         """
         Return the error for a 503 after which no container appears (guide, "Error Codes"); `None` for other errors.
 
-        It may also come from a proxy. If the looks after it get a 503 too, its outcome stays unknown.
+        A 503 may also come from a proxy. If the later looks get a 503 too, the outcome stays unknown.
         """
         if not isinstance(error, ServerError) or error.status != _UNAVAILABLE:
             return None
@@ -427,7 +444,7 @@ class ContainersApi:
             "containers.regenerate_certificate",
             container_id,
             parse=private_key_if_any,
-            again=True,  # the first new key was lost with its response, so a second one does no harm
+            again=True,  # the first new key was lost with its response, so a second new key does no harm
         )
         return self.send(call) or self.certificate(container_id)
 
@@ -439,7 +456,8 @@ class ContainersApi:
         """
         Open a container to the public, or close it (guide, "Toggle External Access").
 
-        Opening adds the caller's address to the allowed ones. Closing removes the subdomain and all allowed addresses.
+        Opening adds the caller's address to the allowed addresses. Closing removes the subdomain and all allowed
+        addresses.
         """
         told = ExternalAccess(enabled=enabled)
         call = call_to(
@@ -459,12 +477,12 @@ class ContainersApi:
 
 
 def is_asked(container: Container, name: str, template: str, plan: str | None) -> bool:
-    """Return whether a container that no list showed before a request for one has what was asked for."""
+    """Return whether a container that no list showed before the request has the requested values."""
     return same_name(container.name, name) and _fits(container, template, plan)
 
 
 def _fits(container: Container, template: str, plan: str | None) -> bool:
-    """Whether a container may have that template and plan; the platform may use other words for them."""
+    """Return whether a container may have that template and plan; the platform may use different words for them."""
     others = PLANS.keys() - {plan}
     return container.is_from(template) is not False and (
         plan is None or container.plan is None or container.plan.casefold() not in others
@@ -481,5 +499,5 @@ def is_older(created_at: str | None, since: float | None) -> bool:
 
 
 def _is_taken(error: BadRequestError | ConflictError) -> bool:
-    """Whether a refusal is about the name, which may be in use."""
+    """Return whether a refusal is about the name, which may be in use."""
     return isinstance(error, ConflictError) or error.field == "name"

@@ -1,13 +1,14 @@
 """
-How threads wait for a state: all of them share one list call (`Feed`), and each judges the list by itself (`Watch`).
+How do threads wait for a state? All of them share one list call (`Feed`), and each one judges the list itself
+(`Watch`).
 
 A thread that needs a newer list, and finds no call in progress, makes the call (it is the leader). The others sleep
 until its result is published. The feed has no background thread. Three rules keep it correct:
 
 1. A waiter trusts only a list whose call began after the waiter arrived: an older list may show the state before the
    waiter's own request. Calls are numbered when they begin; a waiter's ticket is the first number that it trusts.
-2. If a call fails, all waiters that would have trusted it get its error. If only the leader was cancelled or timed
-   out, the others get no error, and another waiter becomes the leader.
+2. If a call fails, all waiters that would have trusted its list get its error. If only the leader was cancelled or
+   timed out, the others get no error, and another waiter becomes the leader.
 3. A wait continues after a failed call, except after 401 and 403, which a retry cannot fix.
 """
 
@@ -45,7 +46,9 @@ _FATAL: Final = (InvalidApiKeyError, ForbiddenError)
 _SHORTEST: Final = 2.0
 _LONGEST: Final = 10.0
 _HELD_BACK: Final = 3.0
-"""From this many seconds between list calls on, the rate limit causes the delay, and the user is informed."""
+"""
+If the time between list calls is at least these seconds, the rate limit causes the delay, and the user is informed.
+"""
 
 
 class HasStatus(Protocol):
@@ -69,10 +72,10 @@ T = TypeVar("T", bound=HasStatus)
 
 class Watch(ABC, Generic[T]):
     """
-    One waiter: what it waits for, what it has seen, and how its wait ends.
+    One waiter: the state that it waits for, its last look, and the end of its wait.
 
     Args:
-        subject: What is waited for, for instance `container usr-abc12345-web`.
+        subject: The awaited resource, for instance `container usr-abc12345-web`.
         wanted: The state that it should reach.
         clock: The clock.
         deadline: When the wait times out, by `clock.now()`.
@@ -81,8 +84,8 @@ class Watch(ABC, Generic[T]):
 
     Attributes:
         delay: Seconds before the first list.
-        earliest: The same if few requests are left.
-        quick: Seconds for which it looks each second.
+        earliest: The same, if few requests are left in the window.
+        quick: The first seconds of the wait, during which it looks each second.
         resource: The resource as it was last listed; `None` if that list did not contain it.
         last_state: Its last known state.
         trouble: Why the last list or confirmation failed; `None` if it did not.
@@ -93,7 +96,7 @@ class Watch(ABC, Generic[T]):
     earliest: float = 0.0
     quick: float = 2.0
     missing: bool = False
-    """Whether the resource was seen before, and the last look did not see it: then the looks do not slow down."""
+    """Whether the resource was seen before, but not in the last look. Then the looks do not slow down."""
 
     def __init__(
         self,
@@ -119,7 +122,7 @@ class Watch(ABC, Generic[T]):
 
     @abstractmethod
     def judge(self, rows: Listing[T]) -> bool:
-        """Whether a new list shows that the wait has reached its target. Raises if it shows a failure."""
+        """Return whether a new list shows that the wait has reached its target. Raise if the list shows a failure."""
 
     @property
     def elapsed(self) -> float:
@@ -167,20 +170,21 @@ class StateWatch(Watch[T]):
     """
     Waits until one resource is in a state.
 
-    Absent is what neither a list nor the resource's own address shows. After an acknowledged deletion one absence is
-    enough. Otherwise a resource is gone after two absences that are `pause` seconds apart, without a sighting between
-    them. A new resource that was never seen is not visible yet: only the deadline ends the wait for it.
+    A resource is absent if neither a list nor a request for it shows it. After an acknowledged deletion, one absence
+    is enough. Otherwise a resource is gone after two absences that are `pause` seconds apart, with no sighting
+    between them. A new resource that no look has seen may not be visible yet, so only the deadline ends the wait for
+    it.
 
     Args:
         wait: What to wait for.
         id: The id of the resource.
         noun: Its kind, for messages.
-        lag: The seconds for which a list and the resource's own address may disagree.
-        pause: The seconds between two absences that show that the resource is gone.
+        lag: The seconds for which a list and a request for the resource may disagree.
+        pause: The seconds between two absences that together show that the resource is gone.
         is_new: Whether the resource was created a moment ago, and may not be visible yet.
         confirm: Requests the resource itself; `None` if it does not exist. Called if a list does not contain it.
         is_it: Whether the resource with that id is the right one. If not, it is treated as absent.
-        explain: Returns what to do about a status that is not known, in a wait for a state; `None` for the others.
+        explain: Returns what to do about an unknown status in a wait for a state; `None` for a known status.
         warn: Called with that text, once for each such status.
         others: See `Watch`.
     """
@@ -221,7 +225,7 @@ class StateWatch(Watch[T]):
 
     def judge(self, rows: Listing[T]) -> bool:
         """
-        Whether the resource is in the wanted state.
+        Return whether the resource is in the wanted state.
 
         Raises:
             UnexpectedStateError: It is in a failed state.
@@ -340,8 +344,8 @@ class Feed(Generic[T]):
         confirm: Requests one resource itself. Called before a resource is reported as vanished.
         pace: Returns the seconds between calls that the rate limit allows. A poll that takes the last request of a
             window makes all calls wait for the next one, so polls are slower when few requests are left.
-        platform: How far lists and statuses may be apart.
-        explain: Returns what to do about a status that is not known, in a wait for a state; `None` for the others.
+        platform: The facts about the platform, with the lag between lists and statuses.
+        explain: Returns what to do about an unknown status in a wait for a state; `None` for a known status.
     """
 
     def __init__(
@@ -376,7 +380,7 @@ class Feed(Generic[T]):
         Return the list from a call that began at most `max_age` seconds before this call.
 
         Args:
-            max_age: With 0, the list call has to begin after this call.
+            max_age: With 0, the list call must begin after this call.
             pulse: Called while the call waits for its turn, or while this thread waits for another thread's call.
 
         Raises:
@@ -439,7 +443,7 @@ class Feed(Generic[T]):
                 function is called, for at most 10 s per attempt.
             is_it: Whether the resource with that id is the right one. If not, it is treated as absent.
             is_new: Whether the resource was created a moment ago, and may not be visible yet.
-            warn: Called with what to do about a status that is not known, as soon as a list shows it.
+            warn: Called with what to do about an unknown status, as soon as a list shows it.
 
         Returns:
             The resource as it was last listed; `None` if the target was its deletion.
@@ -506,14 +510,14 @@ class Feed(Generic[T]):
             return pace if self._busy else max(self._began_at + min(pace, _LONGEST) - self._clock.now(), 0.0)
 
     def _is_blocked(self, watch: Watch[T], ticket: int) -> float:
-        """Return for how many seconds this waiter has nothing to do: 0 if its list is there, or a call is due."""
+        """Return the seconds for which this waiter has nothing to do: 0 if its list was received, or a call is due."""
         if self._latest.number >= ticket:
             return 0.0
         due = self._due(watch) - self._clock.now()
         return due if due > 0 else math.inf if self._busy else 0.0
 
     def _due(self, watch: Watch[T]) -> float:
-        """Return when this waiter makes the next call, unless another one does, by the clock."""
+        """Return the time, by the clock, at which this waiter makes the next call, unless another waiter makes it."""
         every, pace = (
             _SHORTEST if watch.missing else interval(watch.elapsed, watch.quick),
             min(self._pace(), _LONGEST),

@@ -45,30 +45,32 @@ __all__ = [
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"^(?!\.{1,2}$)[^\x00-\x1f\x7f]*$")]
 """
-A name that is part of a path. It is never empty and never consists of dots: in a path it would address another resource
-or a whole collection. It has no control characters, because it is shown to people as part of a line.
+A name that is part of a path. It is never empty and never consists of dots, because then the path would belong to a
+different resource or to the entire collection. It has no control characters, because it is shown to people as part of
+a line.
 """
 
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"^(?!\.{1,2}$)[^\x00-\x1f\x7f/]*$")]
-"""An id: like a name, and without a slash, because the id of a child resource is `CONTAINER/ID`."""
+"""An id: like a name, but without a slash, because the id of a child resource is `CONTAINER/ID`."""
 
 BackupId: TypeAlias = int | Id
-"""The id of a backup: a number in the guide, and a text (a UUID) where the platform has such. A text is no number."""
+"""
+The id of a backup: a number in the guide, or a text (a UUID) if the platform uses texts. The text never looks like a
+number.
+"""
 
 Amount = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
 """A number. The bounds exclude `nan` and `inf`, which a state file cannot contain."""
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
-    """
-    Data from the API. `None` means that the answer did not contain the field; unknown fields are ignored.
-    """
+    """Data from the API. `None` means that the answer did not contain the field; unknown fields are ignored."""
 
     ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """Other names of a field in the guide, in snake_case; the preferred one is first."""
 
     WORDS: ClassVar[Mapping[str, Collection[str]]] = {}
-    """The fields that are a word of the guide, each with the words that there are (`_words`)."""
+    """The fields that contain a word of the guide, each with its possible words (`_words`)."""
 
     def merge(self, other: Self) -> Self:
         """Return this model with its `None` fields filled from the other one."""
@@ -104,14 +106,16 @@ class Listing(tuple[T, ...]):  # noqa: SLOT001  (a tuple has room for attributes
     def __new__(
         cls, rows: Iterable[T] = (), *, gap: str | None = None, damaged: Iterable[Any] = ()
     ) -> Listing[T]:
-        """Create a list; by default it is complete and undamaged. A list that is made of a `Listing` has its gap."""
+        """
+        Create a list; by default it is complete and undamaged. A list that is made from a `Listing` has the same gap.
+        """
         listing = super().__new__(cls, rows)
         listing.gap = rows.gap if isinstance(rows, Listing) and gap is None else gap
         listing.damaged = frozenset(damaged)
         return listing
 
     def where(self, wanted: Callable[[T], bool]) -> Listing[T]:
-        """Return the rows for which `wanted` is true, as a list that is as complete as this one."""
+        """Return the rows for which `wanted` is true, as a list with the same gap."""
         return Listing(filter(wanted, self), gap=self.gap, damaged=self.damaged)
 
     def find(self, wanted: Callable[[T], bool]) -> T | None:
@@ -147,12 +151,12 @@ class Container(Model, frozen=True, kw_only=True):
     Attributes:
         id: For instance `usr-abc12345-web`; also its host name inside the network.
         name: The name in the create request.
-        status: `pending`, `running`, `stopped`, `error`; the guide does not list all.
+        status: `pending`, `running`, `stopped`, `error`; the guide has no complete list.
         template: Template id. The list calls it `type`.
         plan: Plan name.
         cpu: Virtual CPUs.
         memory_mb: Memory in MB.
-        storage_mb: Storage in MB, additional storage included.
+        storage_mb: Storage in MB, including additional storage.
         ip_address: Address inside the network.
         port: Public port.
         ssh_user: User name for SSH.
@@ -224,10 +228,10 @@ class Container(Model, frozen=True, kw_only=True):
 
     def is_from(self, template: str) -> bool | None:
         """
-        Whether the container was created from that template; `None` if its word does not show that.
+        Return whether the container was created from that template; `None` if its word does not show that.
 
         The list has only a `type`, and the guide does not state whether that includes the size: `nginx-micro` may be
-        listed as `nginx`, and `stacks-vpn` as `vpn`. A word that is no template of the guide shows nothing.
+        listed as `nginx`, and `stacks-vpn` as `vpn`. A word that is not a template of the guide shows nothing.
         """
         word = (self.template or "").casefold()
         if word in {template.casefold(), template.removesuffix("-micro"), template.removeprefix("stacks-")}:
@@ -246,7 +250,7 @@ class Template(Model, frozen=True, kw_only=True):
         category: What the template is for.
         plan: The plan that it is listed under.
         monthly_usd: Price per month in US dollars.
-        raw: The whole entry, unchanged.
+        raw: The complete entry, unchanged.
     """
 
     id: Id
@@ -267,7 +271,7 @@ class Template(Model, frozen=True, kw_only=True):
 
 class AllowedIp(Model, frozen=True, kw_only=True):
     """
-    An address that may connect (guide, "List Allowed IPs").
+    An address that is allowed to connect (guide, "List Allowed IPs").
 
     Attributes:
         id: The id with which it is removed.
@@ -288,7 +292,7 @@ class AllowedIp(Model, frozen=True, kw_only=True):
 
 class ExternalAccess(Model, frozen=True, kw_only=True):
     """
-    Whether and where a container is open to the public (guide, "External Access & IP Restrictions").
+    The external access of a container (guide, "External Access & IP Restrictions").
 
     Attributes:
         enabled: Whether external access is on.
@@ -315,11 +319,11 @@ class Backup(Model, frozen=True, kw_only=True):
     A backup of a container (guide, "List Backups").
 
     Attributes:
-        id: A number that grows with every backup of the platform, or a text that says nothing about the order.
+        id: A number that grows with every backup of the platform, or a text that does not show the order.
         container_id: The container that was backed up.
         container_name: The name of that container.
         backup_type: `scheduled` or `manual`.
-        status: `in_progress`, `completed` or `failed`; the guide does not list all.
+        status: `in_progress`, `completed` or `failed`; the guide has no complete list.
         snapshot_id: The platform's name for the backup.
         size_bytes: Size in bytes.
         backup_server: The server that made it.
@@ -350,9 +354,9 @@ class BackupStats(Model, frozen=True, kw_only=True):
     Statistics of all backups of the account (guide, "Backup Statistics").
 
     Attributes:
-        total_backups: How many there are.
-        completed_backups: How many of them are complete.
-        failed_backups: How many of them failed.
+        total_backups: The number of backups.
+        completed_backups: The number of complete backups.
+        failed_backups: The number of failed backups.
         total_size_bytes: Size of all of them in bytes.
         last_backup_at: When the last one was made: ISO 8601, UTC.
     """
@@ -381,8 +385,8 @@ class Connection(Model, frozen=True, kw_only=True):
         target_name: Name of the target. Only in the list.
         target_type: Template of the target. Only in the list.
         target_status: Status of the target. Only in the list.
-        environment_variables: The variables that the source gets, passwords masked. Only in the response to a create
-            request.
+        environment_variables: The variables that the source gets, with masked passwords. Only in the response to a
+            create request.
         connection_string: Address with user and password. The API masks the password as `****`.
         created_at: ISO 8601, UTC.
     """
@@ -413,7 +417,7 @@ class Connection(Model, frozen=True, kw_only=True):
         return f"Connection({shown})"
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
-        """Return what rich and `repr` show: no variables and no connection string."""
+        """Return the fields that rich and `repr` show, without variables and connection string."""
         fields = ((name, getattr(self, name)) for name in self.__struct_fields__ if name not in _HIDDEN)
         return [(name, value) for name, value in fields if value is not None]
 
@@ -481,7 +485,7 @@ class Credentials(Model, frozen=True, kw_only=True):
         internal_host: Host name inside the network.
         container_name: Name of the container.
         type: Its template.
-        raw: The whole answer, unchanged: SSH and web logins differ from template to template.
+        raw: The complete answer, unchanged, because SSH and web logins differ from template to template.
     """
 
     username: str | None = None
@@ -497,7 +501,7 @@ class Credentials(Model, frozen=True, kw_only=True):
         return f"Credentials(container_name={self.container_name!r}, type={self.type!r}, ...)"
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
-        """Return what rich shows; by default it would show the secrets."""
+        """Return the fields that rich shows; by default it would show the secrets."""
         return [("container_name", self.container_name), ("type", self.type)]
 
 

@@ -1,14 +1,15 @@
 """
-How a request takes effect exactly once, over a network that loses responses.
+How does a request take effect exactly once, over a network that loses responses?
 
-`Once` creates an object. After an unknown outcome it looks, and sends the request again: the platform's uniqueness
-decides whether there will be a second one. So one lost answer costs seconds, and an outage about 15.
+`Once` creates an object. After an unknown outcome, it looks, and then sends the request again; the platform's own
+uniqueness prevents a second object. So one lost answer costs seconds, and an outage about 15 seconds.
 
-`settle` changes or deletes one. If a response is lost, the retry may be refused because the first attempt was carried
-out, or is in progress. The same happens after a crash: an earlier process has sent the request. So a refusal is an
-error only if the state differs from the requested one.
+`settle` changes or deletes an object. If a response is lost, the retry may be refused because the first attempt was
+carried out, or is in progress. The same happens after a crash, if an earlier process has sent the request. So a
+refusal is an error only if the state differs from the requested one.
 
-`look_twice` decides that something is gone. `Deleted` knows what this client has deleted, while lists still show it.
+`look_twice` decides that something is gone. `Deleted` records what this client has deleted, while lists may still
+show it.
 """
 
 from __future__ import annotations
@@ -46,15 +47,18 @@ T = TypeVar("T", bound=_HasId)
 PAUSES: Final = (1.0, 2.0, 4.0)
 """Seconds before each repeat of a request whose outcome is unknown."""
 BETWEEN: Final = 2.0
-"""Seconds between two looks that show together that there is nothing."""
+"""Seconds between two looks that together prove that an object does not exist."""
 _SEARCH: Final = (0.0, 2.0, 3.0, 5.0)
-"""Seconds before each look for the effect of a request that is not sent again."""
+"""Seconds before each look for the effect of a request that must not be repeated."""
 _EVERY: Final = 10.0
-"""Seconds between later looks, while the name that was asked for is taken by something that no list shows."""
+"""Seconds between later looks, while the requested name is taken by an object that no list shows."""
 _EARLIER: Final = 2.0
-"""Seconds by which a creation time may be before our request: dates are whole seconds."""
+"""Seconds by which a creation time may be earlier than our request, because dates are whole seconds."""
 _LATER: Final = 5.0
-"""Seconds after the end of our request in which it may still be carried out: a server continues after our timeout."""
+"""
+Seconds after the end of our request during which it may still be carried out, because a server continues after our
+timeout.
+"""
 _PAUSE: Final = 2.0
 _UNKNOWN: Final = (
     "{why}, so the outcome of the request is unknown: look in the STACKS dashboard before you try again, and adopt or "
@@ -66,26 +70,27 @@ _REFUSALS: Final = (BadRequestError, ConflictError)
 
 
 class _UnprovenError(StacksError):
-    """A list shows an object that may be ours, and nothing proves it."""
+    """A list shows an object that may be ours, but nothing proves it."""
 
 
 class Once(ABC, Generic[T]):
     """
-    A request that creates one object, however often its answer is lost. Each noun says what exists and what is ours.
+    A request that creates exactly one object, even if its answers are lost. Each noun implements the list of existing
+    objects and the test which one is ours.
 
     Args:
         send: The chain.
-        call: The request. Its pulse is called before each repeat. If the pulse raises, nothing is sent any more, but
-            the effect of what was sent is still looked for.
-        clock: Time.
+        call: The request. Its pulse is called before each repeat. If the pulse raises, no further request is sent,
+            but the search for the effect of earlier requests continues.
+        clock: The clock.
         now: Returns the time by the API's clock; `None` if it is not known.
         warn: Called with a text about a second object that the repeats may have made.
 
     Attributes:
-        is_repeatable: Whether the request may be sent again. If not, its effect is only looked for.
+        is_repeatable: Whether the request may be sent again. If not, only a search for its effect follows.
         may_exist_twice: Whether the platform allows two equal objects. Then two looks come before a repeat.
         needs_time: Whether only a creation time shows that an object is ours.
-        until: How long to look on while the name is taken, by the clock; `None` for as long as after other refusals.
+        until: The time, by the clock, until which to look while the name is taken; `None` for the usual time.
         begun: When the first request was sent, by the API's clock; `None` if it is not known.
     """
 
@@ -125,7 +130,7 @@ class Once(ABC, Generic[T]):
 
     @abstractmethod
     def is_ours(self, row: T) -> bool:
-        """Return whether a row that no list showed before the request has what was asked for."""
+        """Return whether a row that no list showed before the request has the requested values."""
 
     def is_taken(self, row: T) -> bool:
         """Return whether an object prevents the creation."""
@@ -141,7 +146,7 @@ class Once(ABC, Generic[T]):
         return made
 
     def alone(self) -> T | None:
-        """Return the object from its own address, if that is known before an answer says it."""
+        """Return the object by its own path, if the path is known without an answer."""
         return None
 
     def says_taken(self, error: StacksError) -> bool:
@@ -153,7 +158,7 @@ class Once(ABC, Generic[T]):
         return None
 
     def remove(self, row: T) -> None:
-        """Remove a second object that the repeats of this request have made; only if it may exist twice."""
+        """Remove a second object that the repeats of this request have created; called only if it may exist twice."""
 
     # --- the protocol ---
 
@@ -162,11 +167,11 @@ class Once(ABC, Generic[T]):
         Create the object, and return it.
 
         Args:
-            before: What existed before; `None` requests it now.
+            before: The objects before the request; `None` requests them now.
 
         Raises:
             ExistsError: It existed before, or another client created it first.
-            StacksError: The API's error; `outcome-unknown` if nothing shows what the request has done.
+            StacksError: The API's error; `outcome-unknown` if nothing shows the effect of the request.
         """
         self.former = self.existing() if before is None else Listing(before)
         self._check_absence(self.former)
@@ -191,7 +196,7 @@ class Once(ABC, Generic[T]):
         return self._settled(made)
 
     def _repeat(self, pause: float) -> T | None:
-        """Look, and send the request again if a list shows that there is nothing."""
+        """Look, and send the request again if a list shows that the object does not exist."""
         made, was_read = self._look_before_repeat(pause)
         if made is not None or not was_read:
             return made
@@ -225,7 +230,7 @@ class Once(ABC, Generic[T]):
         return None
 
     def _is_older(self, row: T) -> bool:
-        """Return whether an object was made before our first request, so that it is another client's."""
+        """Return whether an object was created before our first request; then it belongs to another client."""
         created = seconds_of(self.made_at(row))
         return created is not None and bool(self._requests) and created < self._requests[0][0] - _EARLIER
 
@@ -241,7 +246,7 @@ class Once(ABC, Generic[T]):
         self._requests.append((begun if begun is not None else ended or 0.0, ended or begun or 0.0))
 
     def _look_before_repeat(self, pause: float) -> tuple[T | None, bool]:
-        """Return our object if there is one, and whether the lists could be read."""
+        """Return our object if it exists, and whether the lists could be read."""
         looks = (0.0, BETWEEN) if self.may_exist_twice else (pause,)
         made: T | None = None
         was_read = True
@@ -258,10 +263,10 @@ class Once(ABC, Generic[T]):
 
     def _search(self, pauses: Sequence[float], *, all_read: bool = False) -> T | None:
         """
-        Return our object as soon as a look shows it; `None` if none does.
+        Return our object as soon as a look shows it; `None` if no look shows it.
 
         Raises:
-            StacksError: No look could be read (or with `all_read`: not every look, or one is incomplete).
+            StacksError: No look could be read. With `all_read`: a look could not be read, or is incomplete.
         """
         read = 0
         # A new object may exist that no state contains, so neither a cancellation nor a deadline ends the search.
@@ -282,7 +287,7 @@ class Once(ABC, Generic[T]):
         return None
 
     def _appeared(self) -> T | None:
-        """Return our object if a list shows it, and `None` if a list shows that there is none."""
+        """Return our object if a list shows it, or `None` if a list shows that it does not exist."""
         self._listed = listed = self.existing()
         alone = self.alone() if self._asks_alone else None
         rows = [
@@ -315,7 +320,7 @@ class Once(ABC, Generic[T]):
         return None
 
     def _settled(self, made: T) -> T:
-        """Return the object, after a look for a second one that the repeats have made."""
+        """Return the object, after a look for a second object that the repeats may have created."""
         if self._sent > 1:
             with contextlib.suppress(*CALL_ERRORS):
                 for row in self.existing():
@@ -365,7 +370,10 @@ class Once(ABC, Generic[T]):
         return made
 
     def _ended(self, ended: StacksError) -> T:
-        """Return what was made before the caller has ended the attempts; otherwise raise the reason of the end."""
+        """
+        Return the object that was created before the caller ended the attempts; otherwise raise the reason for the
+        end.
+        """
         # Nobody waits any more, and nothing is sent.
         made = self._search((*_SEARCH, _EVERY))
         if made is None:
@@ -373,7 +381,7 @@ class Once(ABC, Generic[T]):
         return made
 
     def _explain(self, error: StacksError) -> None:
-        """Raise `ExistsError` if a list explains the refusal: another client was first."""
+        """Raise `ExistsError` if a list explains the refusal, because another client was first."""
         if isinstance(error, _REFUSALS):
             with contextlib.suppress(*CALL_ERRORS):
                 self._check_absence(self.existing())
@@ -401,8 +409,8 @@ def is_within(
     Args:
         created: The creation time.
         spans: The beginning and the end of each attempt, in seconds since the Unix epoch by the API's clock.
-        before: By how many seconds it may be earlier.
-        after: By how many seconds it may be later.
+        before: The seconds by which it may be earlier.
+        after: The seconds by which it may be later.
     """
     made = seconds_of(created)
     if made is None or not spans:
@@ -416,13 +424,13 @@ def look_twice(
     """
     Return the object that a look finds; `None` only if two looks that are `pause` seconds apart did not find it.
 
-    One absence proves nothing: a list may be behind, and so may the answer for one id.
+    One absence proves nothing, because a list and the answer for one id may both lag behind.
 
     Args:
-        look: Looks for one object. It raises if what it reads is incomplete, and returns `None` if it is not there.
-        clock: Time.
+        look: Looks for one object. It raises if the answer is incomplete, and returns `None` if the object is absent.
+        clock: The clock.
         pause: The seconds between the looks.
-        pulse: Called between the looks; what it raises ends the wait.
+        pulse: Called between the looks; an exception from it ends the wait.
     """
     seen = look()
     if seen is not None:
@@ -433,11 +441,11 @@ def look_twice(
 
 class Deleted:
     """
-    The deletions of this client, for as long as the platform may still show the object or hold its name.
+    The deletions of this client, for as long as the platform may still show the object or reserve its name.
 
     Args:
-        clock: Time.
-        seconds: How long that may be.
+        clock: The clock.
+        seconds: The maximum duration of that time.
     """
 
     def __init__(self, clock: Clock, seconds: float) -> None:
@@ -447,7 +455,7 @@ class Deleted:
         self._until: dict[tuple[str, str], float] = {}
 
     def add(self, scope: str, id: str) -> None:
-        """Record that the API has acknowledged the deletion of an object; `scope` is where its id is unique."""
+        """Record that the API has acknowledged the deletion of an object; its id is unique within `scope`."""
         with self._lock:
             self._until[scope, id] = self._clock.now() + self._seconds
 
@@ -473,18 +481,18 @@ class Deleted:
         is_held: Callable[[], bool] = lambda: True,
     ) -> R:
         """
-        Return the result of an attempt. A refusal may be the effect of a deletion that is not in effect yet: then the
-        attempt is repeated.
+        Return the result of an attempt. If a deletion that has not yet taken effect may cause a refusal, the attempt
+        is repeated.
 
         Args:
-            scope: Where the deleted objects were.
+            scope: The scope of the deleted objects.
             attempt: Creates an object.
             pulse: Called during waits; what it raises ends the wait.
-            is_held: Whether a deletion may be the reason for a refusal; asked only if something in the scope was
-                deleted a short time ago.
+            is_held: Returns whether a deletion may be the reason for a refusal; called only if an object in the scope
+                was deleted a short time ago.
 
         Raises:
-            StacksError: The error of the attempt, if nothing in the scope was deleted a short time ago.
+            StacksError: The error of the attempt, if no object in the scope was deleted a short time ago.
         """
         was_held = False
         while True:
@@ -501,7 +509,7 @@ class Deleted:
 
 
 def may_be_done(error: StacksError) -> bool:
-    """Whether the call that ended with this error may have been carried out, by any of its attempts."""
+    """Return whether one of the attempts of a call that ended with this error may have been carried out."""
     return in_doubt(error) or error.after_doubt
 
 
@@ -511,8 +519,9 @@ def settle(send: Handler, call: Call[R], look: Callable[[StacksError], R | None]
 
     Args:
         send: The chain.
-        call: What to send.
-        look: Gets the error. Returns the call's result if the state is the requested one, otherwise `None` or false.
+        call: The call.
+        look: A function of the error. Returns the call's result if the state is the requested one, otherwise `None`
+            or false.
 
     Raises:
         StacksError: The error of the call, if the state is not the requested one or cannot be read.

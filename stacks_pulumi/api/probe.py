@@ -1,5 +1,5 @@
 """
-Single requests for diagnosis: what an answer shows about the key, the rate limit and the clock.
+Single requests for diagnosis: what does an answer show about the key, the rate limit and the clock?
 
 A client retries, waits for the rate limit and keeps only the answer's body. Here each request is sent once, and the
 headers are kept.
@@ -32,10 +32,10 @@ _WIDEST: Final = 20
 _GRANT: Final = Endpoint(
     "broker.me", "GET", "/_broker/me", Scope.READ, "json", "", "ask the broker about the grant"
 )
-"""Where a broker, and no platform, says what a token may do."""
-"""How many fields of an object are named at most."""
+"""The path at which a broker, but not the platform, shows what a token may do."""
+"""The maximum number of fields of an object that are shown."""
 _JUDGED: Final = frozenset({400, 402, 404, 409})
-"""Statuses that only a key with the scope gets: the API accepted the key and refused the request's content."""
+"""The statuses that only a key with the scope gets: the API accepted the key, but refused the request's content."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class Look:
         containers: The containers, if they were listed.
         rates: The rate limit as the answer's headers state it.
         clock_ahead: Seconds by which this machine's clock is ahead of the API's; `None` if no answer had a date.
-        fields: The names of the fields of a successful answer in JSON, with those inside of `a` as `a.b`; `None` if the
-            answer is not one.
+        fields: The names of the fields of a successful answer in JSON, with the fields inside `a` as `a.b`; `None` if
+            there is no such answer.
     """
 
     error: StacksError | None = None
@@ -76,7 +76,7 @@ class Scopes:
 
     @classmethod
     def told_by(cls, error: MissingScopeError) -> Scopes:
-        """Return the scopes in a 403: the missing one, and usually all that the key has."""
+        """Return the scopes in a 403: the missing scope, and usually all scopes of the key."""
         held = frozenset(error.key_scopes)
         others = frozenset(SCOPES) - held if held else frozenset()
         return cls(held, others | {error.required_scope})
@@ -102,7 +102,7 @@ def look(settings: AccountSettings, clock: Clock = SYSTEM_CLOCK) -> Look:
 
 def grant(settings: AccountSettings, clock: Clock = SYSTEM_CLOCK) -> Mapping[str, Any]:
     """
-    Return what a broker says about the grant of a token: what it may do, until when, and what is left of it.
+    Return a broker's answer about the grant of a token: what it allows, its end, and its remaining uses.
 
     Raises:
         StacksError: No broker answers, or it does not know the token.
@@ -144,7 +144,7 @@ def probe_scopes(settings: AccountSettings, clock: Clock = SYSTEM_CLOCK) -> Scop
 
 
 def _probes() -> tuple[Call[Any], ...]:
-    # This id cannot exist: a container's name never has two hyphens in a row, and the end is random.
+    # This id cannot exist, because a container's name never has two hyphens in a row, and the end is random.
     nothing = f"stacks-pulumi--doctor--{secrets.token_hex(16)}"
     return (
         call_to("containers.create", parse=done, words={"name": ""}, json={}),
@@ -162,7 +162,7 @@ def _combined(scopes: Scopes, call: Call[Any], wire: _Wire) -> Scopes:
         return Scopes(scopes.held | told.held, scopes.lacking | told.lacking, cap)
     except StacksError as error:
         status = getattr(error, "status", 0)
-        # The API has this path, so another server sent the 404.
+        # The API has this path, so a different server sent the 404.
         if status not in _JUDGED or (call.endpoint.is_fixed and status == 404):
             return scopes
         cap = error if isinstance(error, SpendingCapError) else cap

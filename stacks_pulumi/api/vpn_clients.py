@@ -25,8 +25,8 @@ _HARMLESS: Final = {
     "[peer]": frozenset({"publickey", "presharedkey", "allowedips", "endpoint", "persistentkeepalive"}),
 }
 """
-The settings that no WireGuard program carries out. Others do: `PostUp` runs a command, `SaveConfig` writes a file,
-`Table` and `FwMark` change the routes of the machine.
+The settings that are harmless in every WireGuard program. Other settings are not: `PostUp` runs a command,
+`SaveConfig` writes a file, `Table` and `FwMark` change the routes of the machine.
 """
 _VALUE: Final = re.compile(r"[A-Za-z0-9+/=.,:_%\[\] \t-]*")
 _SHOWN_RISKS: Final = 3
@@ -34,10 +34,11 @@ _SHOWN_RISKS: Final = 3
 
 def risks_of(config: str) -> str:
     """
-    Return which lines of a WireGuard configuration a program may carry out, as part of a sentence; empty if none.
+    Return a description of the lines of a WireGuard configuration that a program may execute; empty if there are
+    none.
 
-    `wg-quick` runs the commands in a configuration as root. It ignores case, and needs no section and no `=` to run
-    one. So every line has to be one that is known to be harmless.
+    `wg-quick` runs the commands in a configuration as root. It ignores case, and runs a command even without a
+    section or `=`. So every line must be known to be harmless.
     """
     found = [f"line {number} {risk}" for number, risk in _risks(config)]
     if not found:
@@ -48,7 +49,7 @@ def risks_of(config: str) -> str:
 
 def _risks(config: str) -> Iterator[tuple[int, str]]:
     known: frozenset[str] = frozenset()
-    # Only a line feed ends a line there; a null byte is left out of a word.
+    # For wg-quick, only a line feed ends a line, and a null byte in a word is ignored.
     for number, line in enumerate(config.split("\n"), start=1):
         text = line.removesuffix("\r")
         setting = text.partition("#")[0].strip()
@@ -64,7 +65,7 @@ def _risks(config: str) -> Iterator[tuple[int, str]]:
 
 
 class _NewClient(Once[VpnClient]):
-    """The request for a client, whose name exists once in its container."""
+    """The request for a client, whose name is unique in its container."""
 
     def __init__(self, api: VpnClientsApi, call: Call[VpnClient], container_id: str, name: str) -> None:
         super().__init__(api.send, call, api.clock, now=api.server_now)
@@ -124,8 +125,8 @@ class VpnClientsApi:
         Args:
             container_id: The VPN container.
             name: The client's name.
-            before: The container's clients, as `once` takes them; requested unless given.
-            pulse: Called during waits; what it raises ends the wait.
+            before: The container's clients before the request, for `once`; requested if they are not given.
+            pulse: Called during waits; an exception from it ends the wait.
 
         Raises:
             ExistsError: The container already had a client of that name. Names are not case-sensitive.
@@ -154,7 +155,7 @@ class VpnClientsApi:
             container_id,
             lambda: _NewClient(self, call, container_id, name).run(former),
             pulse,
-            # A row in `former` is of no removed client, so no wait frees its name.
+            # A row in `former` is not of a removed client, so waiting does not free its name.
             lambda: not any(map(is_it, former)),
         )
         self._deleted.discard(container_id, name.casefold())

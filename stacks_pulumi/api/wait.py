@@ -1,6 +1,4 @@
-"""
-The states that a caller can wait for, and the function that judges the state seen last.
-"""
+"""The states that a caller can wait for, and the function that judges the last known state."""
 
 from __future__ import annotations
 
@@ -25,20 +23,20 @@ class Wait(msgspec.Struct, frozen=True):
     """
     The target of a wait.
 
-    In a state of neither set the wait continues, because the API guide does not list all states.
+    In a state that is in neither set, the wait continues, because the API guide has no complete list of states.
 
     Attributes:
-        name: The wanted state, for messages: it completes "wanted ...".
+        name: The wanted state, as the end of the message "wanted ...".
         target: States that end the wait with success.
         failed: States from which the resource can no longer reach a target state.
         gone: Whether the absence of the resource is the target or an error.
-        acknowledged: Whether the API has acknowledged our request to delete it: then one absence is enough.
-        failures: How many lists in a row must show a failed state before it counts. It is more than one if the resource
-            may be in such a state when the wait begins.
+        acknowledged: Whether the API has acknowledged our request to delete it; then one absence is enough.
+        failures: The number of lists in a row that must show a failed state before the wait fails. It is more than
+            one if the resource may be in such a state when the wait begins.
         delay: Seconds before the first list.
-        earliest: Seconds that it takes at least (guide). If few requests are left in the window of the rate limit, none
-            is spent on a list before that.
-        quick: Seconds for which a list is requested each second: an operation that is usually quick ends in them.
+        earliest: The minimum duration of the operation in seconds (guide). If few requests are left in the window of
+            the rate limit, no list is requested before that time.
+        quick: Seconds for which a list is requested each second; a usually quick operation ends in this time.
     """
 
     name: str
@@ -89,10 +87,10 @@ def verdict(wait: Wait, state: str, looks: int, *, may_be_old: bool = False) -> 
     Return what the state in a list means for a wait.
 
     Args:
-        wait: What is waited for.
+        wait: The target of the wait.
         state: The state of the resource.
-        looks: How many lists in a row have shown that state, including this one.
-        may_be_old: Whether it may be the state from before the request, because the lists may be behind.
+        looks: The number of lists in a row that have shown that state, including this one.
+        may_be_old: Whether it may be the state before the request, because the lists may lag behind.
     """
     if state in wait.target:
         return WaitVerdict.REACHED

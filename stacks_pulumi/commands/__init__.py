@@ -1,16 +1,18 @@
 """
-The subcommands of `stacks-pulumi`. Each file without an underscore has a table `COMMANDS` of those that it carries out.
+The subcommands of `stacks-pulumi`. Each file without an underscore has a table `COMMANDS` with the subcommands that
+it implements.
 
 - `_broker_demo`: What does a broker do, shown in seconds?
-- `_lock`: Which packages, with which hashes, does a repository install with this package?
+- `_lock`: Which packages, with which hashes, does a repository install together with this package?
 - `_shared`: What is a command, and what do the commands share?
-- `account`: Which options has `account`, and with which code does it end?
-- `broker`: Which actions has `broker`, and with which codes do they end?
+- `account`: Which options does `account` have, and what are its exit codes?
+- `broker`: Which actions does `broker` have, and what are their exit codes?
 - `container`: Which backups, credentials, logs and VPN configurations does one container have?
-- `cost`: Which options has `cost`, and with which code does it end?
-- `doctor`: Which options have `doctor`, `policy` and `policies`, and with which codes do they end?
+- `cost`: Which options does `cost` have, and what are its exit codes?
+- `doctor`: Which options do `doctor`, `policy` and `policies` have, and what are their exit codes?
 - `emulator`: How does the emulator start?
-- `gate`: Which actions has `gate`, and with which codes do they end?
+- `gate`: Which actions does `gate` have, and what are their exit codes?
 - `mcp`: How does an agent reach one stack through a gate?
-- `scaffold`: Which options has `scaffold`, which files does it write, and what installs this package in a repository?
+- `scaffold`: Which options does `scaffold` have, which files does it write, and how does a repository install this
+  package?
 """

@@ -1,7 +1,7 @@
 """
 What does a broker do, shown in seconds?
 
-An emulated account, an agent with a budget, and a person who signs.
+The demo runs an emulated account, an agent with a budget, and a person who signs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-import uvicorn  # noqa: F401  (without it, this command ends here and not in the thread of the server)
+import uvicorn  # noqa: F401  (if it is missing, fail here and not in the server's thread)
 
 from stacks_pulumi._clock import SYSTEM_CLOCK
 from stacks_pulumi.api import StacksClient
@@ -38,7 +38,9 @@ _REQUEST: Final = re.compile(r"\br-[0-9a-f]{10}\b")
 
 
 def run() -> int:
-    """Show what becomes of a request that a budget covers, and of one that needs a person; nothing is left behind."""
+    """
+    Send one request that a budget covers and one that needs a person, and show the results; then remove all files.
+    """
     with tempfile.TemporaryDirectory(prefix="stacks-broker-demo-") as scratch, Emulator() as emulator:
         path, key = Path(scratch), Path(scratch) / "ann"
         _say("This machine has an emulated account now, and a broker that alone has its key.")
@@ -76,7 +78,7 @@ def run() -> int:
 
 
 def _write(path: Path, emulator: Emulator) -> None:
-    """Write the folder of the broker: its key, its settings, and who may approve."""
+    """Write the broker's folder: its key, its settings, and the approvers."""
     key = path / "key"
     key.touch(0o600)
     key.write_text(emulator.key, encoding="ascii")
@@ -94,7 +96,7 @@ def _granted(folder: Folder, kind: str, **more: Any) -> str:
 
 @contextlib.contextmanager
 def _served(folder: Folder) -> Iterator[str]:
-    """Enclose the run of a broker on a free port of this machine; yield its address."""
+    """Run a broker on a free port of this machine inside the block; yield its address."""
     server, listens = Server(folder, "127.0.0.1:0"), threading.Event()
 
     def serve() -> None:
@@ -115,7 +117,7 @@ def _served(folder: Folder) -> Iterator[str]:
 
 
 def _create(client: StacksClient, name: str) -> str:
-    """Create a container, and say what the broker answers; return the id of the access request, if one is needed."""
+    """Create a container, and print the broker's answer; return the id of the access request, if one is needed."""
     body = {"name": name, "template": "nodejs", "plan": "basic"}
     _say(f"POST /api/v1/containers {json.dumps(body)}", first="   ")
     try:
@@ -128,7 +130,7 @@ def _create(client: StacksClient, name: str) -> str:
 
 
 def _say(text: str, *more: str, first: str = "") -> None:
-    """Print a step, or a line of one."""
+    """Print a step, or one line of a step."""
     sys.stdout.write("" if first else "\n")
     for line in (f"{first}{text}", *(f"   {one}" for one in more)):
         wrapped = textwrap.wrap(_plain(line), 120, subsequent_indent="      ", break_on_hyphens=False)
@@ -136,5 +138,5 @@ def _say(text: str, *more: str, first: str = "") -> None:
 
 
 def _plain(text: str) -> str:
-    """Return a text with a word in place of an id that differs from run to run."""
+    """Return a text with a fixed word in place of an id that differs from run to run."""
     return clean(_REQUEST.sub("REQUEST", text))

@@ -1,7 +1,7 @@
 """
-Which packages, with which hashes, does a repository install with this package?
+Which packages, with which hashes, does a repository install together with this package?
 
-They are those that this version was tested with. `make lock` writes them into `packages.lock` in this folder.
+This version was tested with these packages. `make lock` writes them into `packages.lock` in this folder.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ REQUIREMENTS: Final = "requirements.txt"
 FILE: Final = Path(__file__).with_name("packages.lock")
 
 BUILD: Final = "build"
-"""Stands for an extra: what builds this package, if a repository has no wheel of it."""
+"""The name of an extra for the packages that build this package, if a repository has no wheel of it."""
 
 INSTALL: Final = (
     "pip install --require-hashes --only-binary :all: -r {lock}",
-    # Finds what the lock lacks, and then fails: nothing is downloaded.
+    # This command downloads nothing, and fails if the lock lacks a package.
     f"pip install --no-index --no-build-isolation -r {REQUIREMENTS}",
 )
-"""The commands that install what a lock and the requirements name, where no secret is."""
+"""The commands that install the packages of a lock and of the requirements, in a job without secrets."""
 
 RENEW: Final = (
     f"uv pip compile --universal --generate-hashes --no-annotate --no-header {REQUIREMENTS} -o {NAME}"
@@ -36,7 +36,7 @@ _NOTE: Final = re.compile(r"^    # .*\n", re.MULTILINE)
 
 
 def extras_in(words: str) -> set[str]:
-    """Return the extras in brackets in a requirement; empty without."""
+    """Return the extras of a requirement, in brackets; empty if there are none."""
     return set(re.findall(r"[\w-]+", words.partition("[")[2].partition("]")[0]))
 
 

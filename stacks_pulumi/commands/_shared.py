@@ -1,6 +1,6 @@
 """
-What do the commands share: how their options are declared, how they find the account and the container, and how they
-show a result or an error?
+What do the commands share: options, the search for the account and the container, and the output of results and
+errors?
 """
 
 from __future__ import annotations
@@ -37,25 +37,25 @@ if TYPE_CHECKING:
 
 
 TEXT: Final = ("text", "json")
-"""The forms of most results: for people, and for programs."""
+"""The formats of most results: one for people, one for programs."""
 
 _DONE: Final = MappingProxyType({0: "done"})
 _SHORT: Final = ("json", "markdown")
-"""The forms that have an own option beside `--format`."""
+"""The formats that have an option of their own in addition to `--format`."""
 
 
 class Command(NamedTuple):
     """
-    One subcommand, or one action of it.
+    One subcommand, or one action of a subcommand.
 
     Attributes:
         help: What it does, in one line.
-        add_arguments: Adds its own arguments to a parser; `declare` adds those that it shares with others.
-        run: Carries it out, and returns the exit code. An error that it raises is shown, and ends the command with 1.
-            It imports the packages of an extra itself, so that each command works without the packages of the others.
-        codes: The meaning of each exit code. 1 is an error too, or a wrong option.
-        forms: The forms of its result, the default first; empty if it prints none.
-        stack: What it uses the stack of `--stack` for; empty if it has no use for a stack.
+        add_arguments: Adds its own arguments to a parser; `declare` adds the arguments that commands share.
+        run: Runs the command, and returns the exit code. An error that it raises is shown, and the exit code is 1. It
+            imports the packages of its extra itself, so that other commands work without them.
+        codes: The meaning of each exit code. 1 also means an error or a wrong option.
+        forms: The formats of its result, the default first; empty if it prints no result.
+        stack: The help text of `--stack`: how the command uses the stack; empty if it uses none.
         actions: Its actions by name, each with its own arguments.
     """
 
@@ -69,7 +69,7 @@ class Command(NamedTuple):
 
     @property
     def all_codes(self) -> dict[int, str]:
-        """The meaning of each exit code, with those that all commands have."""
+        """The meaning of each exit code, including the codes that all commands have."""
         more = self.codes.get(1)
         error = f"an error, a wrong option, or {more}" if more else "an error, or a wrong option"
         return dict(sorted({**self.codes, 1: error}.items()))
@@ -82,7 +82,7 @@ KEY_OF_STACK: Final = (
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
-    """Fills the lines of a text, but not those of a list."""
+    """Fills the lines of a text, but keeps the lines of a list."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         if "\n" in text:
@@ -91,7 +91,7 @@ class _Help(argparse.RawDescriptionHelpFormatter):
 
 
 def declare(parser: argparse.ArgumentParser, command: Command) -> None:
-    """Add the arguments of a command: its own, and those that mean the same in every command."""
+    """Add the arguments of a command: its own, and the arguments that commands share."""
     command.add_arguments(parser)
     parser.formatter_class = _Help
     parser.description = parser.description or f"{command.help[0].upper()}{command.help[1:]}."
@@ -131,7 +131,7 @@ def declare(parser: argparse.ArgumentParser, command: Command) -> None:
 
 
 def one_line(text: str) -> str:
-    """Return a text in one line, cleaned and without API keys: a user may paste one as an argument."""
+    """Return a text in one line, cleaned and without API keys: a user may paste a key as an argument."""
     return clean(" ".join(without_keys(text).split()))
 
 
@@ -141,7 +141,7 @@ def tell(command: str, text: str) -> None:
 
 
 _VERSION: Final = 1
-"""The version of all results in JSON: a key keeps its name and its meaning, and others may be added."""
+"""The version of all results in JSON. Within a version, a key keeps its name and its meaning; new keys may be added."""
 
 
 def enveloped(
@@ -149,8 +149,8 @@ def enveloped(
     incomplete: str | None = None,
     errors: Sequence[Mapping[str, str]] = (),
 ) -> dict[str, Any]:
-    """Return a result for programs: its own keys, and those that every result has."""
-    import msgspec  # noqa: PLC0415  (a completion or a help text does not need it)
+    """Return a result for programs: its own keys, and the keys that every result has."""
+    import msgspec  # noqa: PLC0415  (completions and help texts do not need it)
 
     own = msgspec.to_builtins(dict(data) if isinstance(data, MappingProxyType) else data, str_keys=True)
     return {
@@ -163,7 +163,7 @@ def enveloped(
 
 def print_json(data: object, incomplete: str | None = None) -> None:
     """Print a result for programs: one JSON object, with the keys that every result has."""
-    from stacks_pulumi.reports.writers import as_json  # noqa: PLC0415  (a text does not need it)
+    from stacks_pulumi.reports.writers import as_json  # noqa: PLC0415  (other formats do not need it)
 
     sys.stdout.write(as_json(enveloped(data, incomplete)))
 
@@ -174,7 +174,7 @@ def incomplete_of(document: Document) -> str | None:
 
 
 def show(document: Document, options: argparse.Namespace, *, frames: bool = False) -> None:
-    """Print a report in the form that the options choose."""
+    """Print a report in the format that the options choose."""
     from stacks_pulumi.reports import writers  # noqa: PLC0415  (only a report needs it)
 
     name = getattr(options, "name", None)
@@ -195,9 +195,7 @@ def show(document: Document, options: argparse.Namespace, *, frames: bool = Fals
 
 
 def report_error(options: argparse.Namespace, error: StacksError | OSError, *, exit_code: int = 1) -> int:
-    """
-    Print why a command ended: one line on standard error, and with `--json` also an object on standard output.
-    """
+    """Print why a command ended: one line on standard error, and with `--json` an object on standard output too."""
     message, code = (
         (error.message, error.code) if isinstance(error, StacksError) else (str(error), "file-access")
     )
@@ -213,28 +211,28 @@ def print_error(options: argparse.Namespace, message: str, code: ErrorCode) -> N
 
         message = one_line(message)
         said = enveloped(incomplete=message, errors=[{"code": code, "message": message}])
-        # A program that starts the emulator reads its first line.
+        # A program that starts the emulator reads only the first line.
         sys.stdout.write(as_json(said, indent=None if options.command == "emulator" else 2))
 
 
 def has_colours(stream: TextIO) -> bool:
-    """Return whether a stream shows colours: it is a terminal that has them, and `NO_COLOR` is not set."""
+    """Return whether a stream shows colours: it is a terminal with colours, and `NO_COLOR` is not set."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def save_snapshot(command: str, file: str, document: Mapping[str, Any], gap: str, *, blocked: bool) -> None:
     """
-    Save a snapshot of the account, if it has all containers and is within the limits.
+    Save a snapshot of the account, if the snapshot has all containers and the account is within the limits.
 
-    Otherwise a later comparison would be wrong, or would accept what a limit has just refused.
+    Otherwise a later comparison would be wrong, or would accept an increase that a limit has just refused.
 
     Args:
         command: The command's name.
         file: Where to save it.
         document: The snapshot.
-        gap: Why the account may have more containers; empty if these are all. Otherwise nothing is written, and a line
-            on standard error has the reason.
-        blocked: Whether a limit is exceeded. Then nothing is written either.
+        gap: Why the account may have more containers; empty if the snapshot is complete. If it is not complete,
+            nothing is written, and a line on standard error has the reason.
+        blocked: Whether a limit is exceeded. If so, nothing is written.
 
     Raises:
         InputError: The file cannot be written.
@@ -265,7 +263,7 @@ _LONGEST: Final = 86_400
 
 
 def add_exports(parser: argparse.ArgumentParser) -> None:
-    """Add the options for the stacks of a backend: how long they are read, and the exports that are read instead."""
+    """Add the options for the stacks of a backend: the timeout, and the exports that are read instead."""
     parser.add_argument(
         "--timeout",
         type=number_to(_LONGEST),
@@ -286,7 +284,7 @@ NAMES: Final = "--containers"
 """The option of completion scripts: `stacks-pulumi completion --containers` prints the names of the containers."""
 
 NAMES_FUNCTION: Final = "_stacks_pulumi_names"
-"""The function of a completion script for bash or zsh that offers these names."""
+"""The function of a completion script for bash or zsh that offers the names of the containers."""
 
 _COMPLETED: Final = {
     "bash": NAMES_FUNCTION,
@@ -296,9 +294,9 @@ _COMPLETED: Final = {
 
 
 def add_container(parser: argparse.ArgumentParser, metavar: str = "CONTAINER", **more: Any) -> None:
-    """Add the argument that names a container. A shell completes its name."""
+    """Add the argument for a container's name or id. A shell completes the name."""
     argument = parser.add_argument("container", metavar=metavar, help="the container's name or id", **more)
-    argument.complete = _COMPLETED  # type: ignore[attr-defined]  # where the completion script's writer looks for it
+    argument.complete = _COMPLETED  # type: ignore[attr-defined]  # shtab reads this attribute
 
 
 def number_to(most: int) -> Callable[[str], int]:
@@ -348,7 +346,7 @@ def settings_of(options: argparse.Namespace) -> AccountSettings:
 
 
 def _configured(options: argparse.Namespace) -> Mapping[str, str | None]:
-    """Return the configuration of the stack; nothing outside of a project."""
+    """Return the configuration of the stack; empty outside of a project."""
     folder, stack = folder_of(options), options.stack
     if stack is None and find_project(folder) is None:
         return {}
@@ -369,10 +367,10 @@ def _configured(options: argparse.Namespace) -> Mapping[str, str | None]:
 
 
 def key_words(options: argparse.Namespace, settings: AccountSettings) -> str:
-    """Return how a shell gets the key of these settings, which were those of the options, without showing it."""
+    """Return shell text that uses the key of these settings, which came from the options, without showing it."""
     if settings.api_key == os.environ.get("STACKS_API_KEY", "").strip():
         return '"$STACKS_API_KEY"'
-    # The variable may be unset, or may have another account's key, which must not go to this address.
+    # The variable may be unset, or may contain another account's key, which must not be sent to this address.
     words = ["pulumi", "config", "get", f"{config.NAMESPACE}:apiKey"]
     words += ["--cwd", options.cwd] if options.cwd != "." else []
     words += ["--stack", options.stack] if options.stack is not None else []

@@ -102,7 +102,7 @@ def _findings(text: str) -> tuple[str, ...]:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command; the exit code is one of those that `--help` lists."""
+    """Run the command; `--help` lists the exit codes."""
     from stacks_pulumi.account.findings import document_of  # noqa: PLC0415  (only this command needs it)
 
     result = _result(options)
@@ -112,7 +112,7 @@ def run(options: argparse.Namespace) -> int:
         save_snapshot("account", options.save, saved, result.account.gap, blocked=result.is_over)
     show(document, options)
     if not result.account.complete:
-        # The report contains it too, but its output may go to a pipe.
+        # The report contains this as well, but its output may go to a pipe.
         tell("account", "not everything could be read, so the report is incomplete")
     return result.exit_code
 
@@ -140,7 +140,7 @@ def _result(options: argparse.Namespace) -> AccountResult:
         if options.state:
             stacks = backend.from_files([Path(file) for file in options.state])
         else:
-            # A key that the API does not accept is reported before many exports are made.
+            # Check the key first, because the exports of many stacks take long.
             live.listed(client)
             stacks = backend.from_backend(folder_of(options), options.project, options.timeout)
         containers = live.described(client, live.listed(client))
@@ -193,7 +193,7 @@ def _judged(
     before: Snapshot | None,
     prices: PriceList | None,
 ) -> AccountResult:
-    """Return the account with the verdicts on it, or on what it will be after a preview's change."""
+    """Return the account with the verdicts on it, or on its expected content after a preview's change."""
     from stacks_pulumi import catalog  # noqa: PLC0415  (as above)
     from stacks_pulumi._pulumi_cli import read_file  # noqa: PLC0415  (as above)
     from stacks_pulumi.account import backend, budgets  # noqa: PLC0415  (as above)
@@ -210,7 +210,7 @@ def _judged(
             read_file(Path(options.after)), Pricer(prices or catalog.monthly_price, is_adopted=exists_already)
         )
         planned = budgets.after(account, changes)
-    # Without a snapshot, an increase is that of the change.
+    # Without a snapshot, the increase is the increase by the change.
     since = account.snapshot if before is None and options.after is not None else before
     report = None if since is None else live.compare(since, planned.snapshot)
     if report is not None and before is None:
@@ -233,7 +233,7 @@ def _judged(
 
 
 def _chosen(options: argparse.Namespace) -> list[str]:
-    """Return the options that choose the account and the stacks, for a command that sees the same."""
+    """Return the options that choose the account and the stacks, for a suggested command that reads the same ones."""
     words = [("--cwd", options.cwd if options.cwd != "." else None), ("--stack", options.stack)]
     words += [("--state", file) for file in options.state]
     return [shlex.join(pair) for pair in words if pair[1] is not None]
@@ -277,7 +277,7 @@ def _failed(account: Reconciliation, fail_on: tuple[str, ...]) -> list[str]:
     }
     asked = [*fail_on, *(["interrupted"] if "orphans" in fail_on else [])]
     found = [text for word, (number, text) in texts.items() if word in asked and number]
-    # In an incomplete report, what was not read is named, and the exit code is 1.
+    # An incomplete report lists the parts that were not read, and the exit code is 1.
     names = [one.name for one in account.containers if one.ownership == "unknown"]
     names += [f"{it.kind} {it.description}" for it in account.children() if it.ownership == "unknown"]
     if fail_on and names and account.complete and account.project is None:

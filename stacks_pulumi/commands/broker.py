@@ -1,4 +1,4 @@
-"""`stacks-pulumi broker`: the one process that holds the API key, and its grants."""
+"""`stacks-pulumi broker`: the only process that has the API key, and its grants."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def _stack(text: str) -> str:
     from stacks_pulumi.broker.change import STACK  # noqa: PLC0415  (not to list the commands)
 
     if text and not STACK.fullmatch(text):
-        # No approver could allow what its grant asks for.
+        # A grant with such a stack would be useless: no approver could allow its requests.
         raise argparse.ArgumentTypeError(f"{clean(text)!r} is not PROJECT/STACK (letters, digits, . _ -)")
     return text
 
@@ -183,7 +183,7 @@ def _opened(options: argparse.Namespace) -> Iterator[Folder]:
 
 @contextlib.contextmanager
 def _desk(options: argparse.Namespace) -> Iterator[tuple[Folder, Desk]]:
-    """Yield the folder, and what shows its grants and requests. The platform is not asked."""
+    """Yield the folder, and the object that lists its grants and requests, without a request to the platform."""
     from stacks_pulumi.broker.grants import Desk  # noqa: PLC0415  (not to list the commands)
 
     with _opened(options) as folder:
@@ -255,7 +255,7 @@ def _serve(options: argparse.Namespace) -> int:
                 "user, or as root, can read the API key",
             )
 
-        # The running requests have ended when uvicorn passes the signal on.
+        # uvicorn passes the signal on only after the running requests have ended.
         signal.signal(signal.SIGTERM, lambda *_: None)
         server.run(ready)
     return 0
@@ -455,7 +455,7 @@ def _run(options: argparse.Namespace) -> int:
         if options.strict:
             return _REFUSED
     environment = {**os.environ, "STACKS_BASE_URL": url, "STACKS_API_KEY": token}
-    return os.execvpe(words[0], words, environment)  # noqa: S606  (what was asked for)
+    return os.execvpe(words[0], words, environment)  # noqa: S606  (to run this command is the purpose)
 
 
 _ACTIONS: Final = {

@@ -77,7 +77,7 @@ def _run_backups(options: argparse.Namespace) -> int:
             return 0
         container = container_of(client, options.container)
         listed = client.backups.list(container.id, options.limit)
-        # The newest backups are all that was asked for.
+        # Only the newest backups were requested, so further pages are not a gap.
         gap = listed.gap if len(listed) < options.limit else None
         if options.format == "json":
             said = {"container": container.id, "complete": gap is None, "gap": gap, "backups": list(listed)}
@@ -159,7 +159,7 @@ def _run_credentials(options: argparse.Namespace) -> int:
     if shown["password"] is not None and not options.show_secrets:
         shown["password"] = HIDDEN
     if options.format == "json":
-        # The answer differs from template to template, and any part of it may be a secret.
+        # The form of the answer depends on the template, and every part of it may be a secret.
         print_json({**shown, "raw": said.raw} if options.show_secrets else shown)
     else:
         rows = [(name, clean(str(value))) for name, value in shown.items() if value is not None]
@@ -170,7 +170,7 @@ def _run_credentials(options: argparse.Namespace) -> int:
 _LOGS: Final = "print a container's log"
 
 _MOST: Final = 500
-"""Lines that the API returns at most (guide, "Get Container Logs")."""
+"""The maximum number of lines that the API returns (guide, "Get Container Logs")."""
 
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]{0,40}m")
 _NO_COLOUR: Final = "\x1b[0m"
@@ -237,7 +237,7 @@ def _follow(
     write: Callable[[Sequence[str]], None],
 ) -> NoReturn:
     """Print new lines until the process is interrupted, or the log can no longer be read."""
-    # A platform may answer with more lines, and to compare very many takes minutes.
+    # Cut the answer: a platform may return more lines, and the comparison of very many lines takes minutes.
     seen = client.containers.logs(container_id, _MOST).splitlines()[-_MOST:]
     write(seen[-first:])
     failed = False
@@ -265,7 +265,7 @@ def new_lines(before: list[str], now: list[str]) -> list[str] | None:
     Return the new lines of a log.
 
     The API returns the last lines without a position. So the longest overlap between the end of the earlier lines and
-    the beginning of the current ones counts as the same lines.
+    the beginning of the current ones is treated as the same lines.
 
     Returns:
         The new lines. `None` if nothing overlaps: the log was restarted, or has more new lines than one read returns.
@@ -288,7 +288,7 @@ def _write_raw(lines: Sequence[str]) -> None:
 
 
 def _harmless(line: str) -> str:
-    """Return a line whose colours are kept on a terminal, and left out of a pipe."""
+    """Return a line with its colours on a terminal, and without them in a pipe."""
     if not has_colours(sys.stdout):
         return clean(_COLOUR.sub("", line))
     parts, colours = _COLOUR.split(line), _COLOUR.findall(line)

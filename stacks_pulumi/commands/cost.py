@@ -89,7 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command; the exit code is one of those that `--help` lists."""
+    """Run the command; `--help` lists the exit codes."""
     limits = limits_of(options)
     if options.input[:1] == ["comment"]:
         return _comment(options)
@@ -130,7 +130,7 @@ def _comment(options: argparse.Namespace) -> int:
 
 
 def _check_increase_limits(limits: tuple[CostLimit, ...], report: Report) -> None:
-    """Reject a limit on an increase for an input without an increase, which would be within every such limit."""
+    """Reject a limit on an increase if the input has no increase: it would be within every such limit."""
     limit = next((limit for limit in limits if limit.measure != "total"), None)
     if limit is not None and not report.compares:
         raise InputError(

@@ -1,5 +1,5 @@
 """
-`stacks-pulumi doctor`, `policy`, `policies`: what prevents an `up` or makes a policy ineffective, and the ready packs.
+`stacks-pulumi doctor`, `policy`, `policies`: find what prevents an `up`, check policy files, write the ready packs.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def _seconds(text: str) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the checks, and print each result as soon as it is known."""
-    from stacks_pulumi.account.doctor_checks import diagnose  # noqa: PLC0415  (other commands need none of it)
+    from stacks_pulumi.account.doctor_checks import diagnose  # noqa: PLC0415  (other commands do not need it)
     from stacks_pulumi.account.doctor_facts import Facts  # noqa: PLC0415  (as above)
 
     facts = Facts(
@@ -109,12 +109,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 _NEEDED: Final = frozenset({"stack", "account", "state-keys", "preview"})
-"""The checks without which it is not known whether a command of Pulumi fails."""
+"""The checks that decide whether a command of Pulumi fails."""
 
 
 @contextlib.contextmanager
 def _ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM, which a cancelled CI job sends, end the preview as Ctrl-C does, and not only this process."""
+    """Make SIGTERM, which a cancelled CI job sends, end the preview too, like Ctrl-C, and not only this process."""
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         yield
@@ -124,7 +124,7 @@ def _ended_by_sigterm() -> Iterator[None]:
 
 def _line(finding: Diagnosis) -> str:
     fix = f" | fix: {finding.fix}" if finding.fix else ""
-    # A message may contain an answer of another server or a text of the project, and this output has to be one line.
+    # A message may contain text from another server or from the project, but the output must be one line.
     return clean(" ".join(f"{finding.level:<8} {finding.check:<12}{finding.text}{fix}".splitlines()))
 
 
@@ -133,7 +133,7 @@ def _summary(findings: Sequence[Diagnosis], unsure: Sequence[str]) -> str:
     parts = [_plural(counts[level], name) for level, name in _COUNTED if counts[level]]
     counted = ", ".join(parts) or "Everything is in order"
     if counts["problem"]:
-        # Without them an `up` succeeds, because it runs the program.
+        # An `up` runs the program, so it succeeds even with these problems.
         beside = all(one.check == "state-keys" for one in findings if one.level == "problem")
         return f"{counted}. {'A command of Pulumi fails.' if beside else 'An `up` fails.'}"
     if unsure:
@@ -215,7 +215,7 @@ exec python3 -u -m pulumi.policy "$1" .
 
 _START_NAME: Final = "start"
 _LIMIT: Final = 50
-"""US dollars a month for a stack, until the user writes another limit."""
+"""The initial limit in US dollars a month for a stack, which the user can change."""
 
 
 class _Pack(NamedTuple):
@@ -248,7 +248,7 @@ _PACKS: Final = {
 
 
 def pack_files(folder: Path) -> dict[str, str]:
-    """Return the files of the ready packs but for their requirements, and their first configuration, by name."""
+    """Return the files of the ready packs without their requirements, and their first configuration, by name."""
     texts: dict[str, str] = {}
     for name, pack in _PACKS.items():
         texts[f"{name}/PulumiPolicy.yaml"] = _PACK.format(description=pack.description, version=__version__)
@@ -262,7 +262,7 @@ def pack_files(folder: Path) -> dict[str, str]:
 
 
 def pack_requirements(folder: Path, known: Place | None = None) -> Requirements:
-    """Return what installs the packs in a folder, from a place or from where this package was installed from."""
+    """Return the files that install the packs in a folder, from the given source or from this package's source."""
     return required(folder, {f"{name}/requirements.txt": "[policy]" for name in _PACKS}, known)
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _HELP = "serve an emulated STACKS API on this machine"
 
 DEFAULT_PORT = 7822
-"""The default port: STAC on the keys of a phone."""
+"""The default port: STAC on a telephone keypad."""
 
 _EXPOSED = "Everyone who can reach it can use the API with the key below, over plain http.\n"
 _GUARDED = "The page and the control API need the token in the page's address.\n"
@@ -38,7 +38,7 @@ _UNLIMITED = 6000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options: where it listens, what it begins with, and how slow and strict it is."""
+    """Add the options: the address, the initial content, and how slow and strict the emulator is."""
     parser.description = (
         "Serve an emulated STACKS API on this machine until the command is interrupted. "
         "Nothing is billed and no account is needed. The page at / shows its containers."
@@ -193,11 +193,11 @@ def run(arguments: argparse.Namespace) -> int:
         for name in arguments.fail_boot:
             server.fail_boot(name)
         server.start()
-        # Only after the start is the port known.
+        # The port is known only after the start.
         if arguments.load is not None:
             _load(server, arguments.load, arguments.state)
         if arguments.env_file is not None and server.is_key_revoked:
-            # The file may have the key that an earlier start added.
+            # The file may contain the key that an earlier start added.
             tell("emulator", f"{arguments.env_file} was not written: the key is {_REVOKED}")
         elif arguments.env_file is not None:
             _write_environment(Path(arguments.env_file), server)
@@ -225,15 +225,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _end_by_signal() -> int:
-    """Return the end of a pipe from which the number of a signal that ends the process can be read."""
+    """Return the read end of a pipe, which supplies the number of the signal that ends the process."""
     ended, writer = os.pipe()
     os.set_blocking(writer, False)
-    # Written by whichever thread gets the signal. A handler in Python waits until the main thread runs, and that may
-    # be in a wait which the signal of another thread does not interrupt.
+    # The thread that gets the signal writes the number. A handler in Python would wait for the main thread, which may
+    # be in a wait that a signal to another thread does not interrupt.
     signal.set_wakeup_fd(writer)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _nothing)
-    # Under `nohup` the signal is ignored; that stays so.
+    # Under `nohup` the signal is ignored; keep it ignored.
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         signal.signal(signal.SIGHUP, _nothing)
     return ended
@@ -245,25 +245,25 @@ def _nothing(_number: int, _frame: FrameType | None) -> None:
 
 def _hold(state: str | None) -> bool:
     """
-    Keep other emulators from a state file until this process ends, by a lock on its journal.
+    Lock the journal of a state file until this process ends, so that no other emulator uses the file.
 
-    Each of two would miss what the other answered, and replace it.
+    Two emulators would overwrite each other's changes.
 
     Returns:
-        Whether it is held. A state file without its journal is not, because no emulator runs with it.
+        Whether the lock is held. There is no lock if the state file has no journal, because then no emulator uses it.
 
     Raises:
-        ValueError: Another process has it.
+        ValueError: Another process has the lock.
     """
     if state is None:
         return False
     path = Path(state)
-    # A file that is not an emulator's gets no journal next to it.
+    # Create no journal next to a file that is not an emulator's.
     new = 0 if path.exists() else os.O_CREAT
     try:
         journal = os.open(path.parent / f"{path.name}.journal", os.O_RDWR | os.O_NOFOLLOW | new, 0o600)
     except OSError:
-        # The start reports the error of the path.
+        # The start reports an error in the path.
         return False
     try:
         fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -323,7 +323,7 @@ def _write_environment(file: Path, server: Emulator) -> None:
 
 
 def _headed(content: str) -> str:
-    """Return the first line of the file, which shows that what follows is unchanged."""
+    """Return the first line of the file, whose checksum shows whether the following lines are unchanged."""
     checksum = hashlib.sha256(content.encode()).hexdigest()[:16]
     return (
         f"# Written by stacks-pulumi emulator ({checksum}), which overwrites it as long as it is unchanged."
@@ -331,7 +331,10 @@ def _headed(content: str) -> str:
 
 
 def _is_environment(file: Path) -> bool:
-    """Return whether a file is as an emulator wrote it, or empty. One with a real key has the same variables."""
+    """
+    Return whether a file is empty, or an unchanged file of an emulator. A file with a real key has the same
+    variables.
+    """
     if not file.is_file():
         return False
     head, _, content = file.read_text(encoding="utf-8", errors="replace").partition("\n")
@@ -373,7 +376,7 @@ def _greeting(server: Emulator, rate_limit: int | None) -> str:
             "",
             "In a Pulumi project:",
             "",
-            # One command for the shell: if several lines are pasted, Pulumi reads the later ones as its input.
+            # Print one command: if several lines are pasted, Pulumi reads the later lines as its input.
             f"  pulumi config set stacks:baseUrl {url} &&",
             f"  pulumi config set stacks:apiKey {key} --secret &&",
             f"  pulumi config set stacks:requestsPerMinute {rate_limit or _UNLIMITED}",
@@ -398,7 +401,7 @@ def _port(text: str) -> int:
 
 
 def _origin(text: str) -> str:
-    # A browser sends no path, not even a slash, so anything else would never match.
+    # A browser sends an origin without a path, even without a slash, so any other form would never match.
     if text not in {"*", "null"} and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+", text):
         raise argparse.ArgumentTypeError(
             f"{text!r} is not an origin: give one like http://localhost:3000, or *"
@@ -449,7 +452,7 @@ def _dollars(text: str) -> Decimal | None:
 
 
 def _failed(text: str) -> StacksError:
-    """Return the error with why it cannot continue."""
+    """Return the error for a failed start or end, with its reason."""
     return StacksError(text, code="emulator-start")
 
 

@@ -38,7 +38,7 @@ _EXTRAS: Final = "[policy,cli,broker]"
 _STACK: Final = "prod"
 _REFUSED: Final = 2
 _WAITING: Final = 10
-"""How `pulumi up` ends if an operation has to wait (3.272 or newer)."""
+"""The exit code of `pulumi up` if an operation has to wait (3.272 or newer)."""
 _SIGNAL: Final = 128
 _RESULTS: Final = {"nothing": 0, "free": 0, "needs_approval": 3, "refused": _REFUSED}
 
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the action; the exit code is one of those that `--help` lists."""
+    """Run the action; `--help` lists the exit codes."""
     from stacks_pulumi.gate.client import BrokerError  # noqa: PLC0415  (not to list the commands)
     from stacks_pulumi.gate.workflow import RefusedError  # noqa: PLC0415  (as above)
 
@@ -240,7 +240,7 @@ def _init(options: argparse.Namespace) -> int:
             code="invalid-argument",
         )
     top, files, notes, project = (Path(), {}, [], "") if options.workflow is None else _pipeline(options)
-    # Both are written, or neither.
+    # Write both, or neither.
     check_overwrites_nothing(top, files)
     folder = Path(options.folder)
     made = () if is_address else init(folder, *asked, project=project)
@@ -259,7 +259,7 @@ def _init(options: argparse.Namespace) -> int:
 
 
 def _pipeline(options: argparse.Namespace) -> tuple[Path, dict[str, str | bytes], list[str], str]:
-    """Return the repository, its new files, what the user has to know, and the project's name."""
+    """Return the repository, its new files, the hints for the user, and the project's name."""
     from stacks_pulumi.commands._lock import INSTALL, RENEW, REQUIREMENTS, extras_in  # noqa: PLC0415  (each needs its own)
     from stacks_pulumi.commands._lock import NAME as LOCK  # noqa: PLC0415  (as above)
     from stacks_pulumi.commands.scaffold import repository_of, required  # noqa: PLC0415  (as above)
@@ -278,7 +278,7 @@ def _pipeline(options: argparse.Namespace) -> tuple[Path, dict[str, str | bytes]
     asked = {extra for line in lines if "stacks-pulumi" in line for extra in extras_in(line)}
     needed = required(folder, {} if has else {REQUIREMENTS: _EXTRAS}, extras=asked | extras_in(_EXTRAS))
     if has and (any(name.endswith(".whl") for name in needed.files) or (folder / LOCK).exists()):
-        # The project installs this package from another place, or has its own lock.
+        # The project installs this package from a different source, or has its own lock.
         needed = needed._replace(files={}, lock="")
     if needed.problem and not has:
         raise InputError(
@@ -300,7 +300,7 @@ def _pipeline(options: argparse.Namespace) -> tuple[Path, dict[str, str | bytes]
     lacks = has and not asked >= extras_in(_EXTRAS)
     notes = [f"\n{REQUIREMENTS} has to install stacks-pulumi{_EXTRAS}."] if lacks else []
     if has:
-        # Only the user knows what else is in there.
+        # Only the user knows the other content of this file.
         notes.append(
             f"\nThe pipeline installs what {LOCK} has, with hashes. It has to have all of {REQUIREMENTS}:\n  {RENEW}"
         )
@@ -436,7 +436,7 @@ def _log(options: argparse.Namespace) -> int:
 
 
 def _place(options: argparse.Namespace) -> Place | None:
-    """Return where the broker is; `None` if that is said nowhere."""
+    """Return the broker's folder or address; `None` if neither an option nor the environment sets it."""
     from stacks_pulumi.gate.client import place_of  # noqa: PLC0415  (each action needs its own modules)
 
     place = place_of(options.gate)
@@ -450,7 +450,7 @@ def _place(options: argparse.Namespace) -> Place | None:
 
 
 def _check_file(file: Path) -> None:
-    """Refuse the folder of a record, which an earlier version wrote."""
+    """Refuse a folder, which an earlier version wrote in place of a file."""
     if file.is_dir():
         raise InputError(
             f"{file} is a folder, and a change is one file: plan it again with `gate plan --out change.json`",
@@ -460,12 +460,12 @@ def _check_file(file: Path) -> None:
 
 @contextlib.contextmanager
 def _judged(options: argparse.Namespace) -> Iterator[tuple[Broker, Judged]]:
-    """Yield the broker, and the change that a file has, or that an access request is for."""
+    """Yield the broker, and the change from a file or from an access request."""
     from stacks_pulumi.gate import client, workflow  # noqa: PLC0415  (each action needs its own modules)
 
     file = Path(options.change)
     _check_file(file)
-    # The id of an access request is neither a path nor the name of a file.
+    # The id of an access request is neither a path nor a file name.
     is_file = file.exists() or bool(file.suffix) or len(file.parts) > 1
     statement = workflow.statement_of(file) if is_file else None
     with client.opened(_place(options)) as broker:
@@ -482,7 +482,7 @@ def _next(action: str, options: argparse.Namespace) -> str:
 
 
 def _show_change(options: argparse.Namespace, judged: Judged) -> None:
-    """Print a change: for a person with colours on a terminal, or in another form."""
+    """Print a change: for people, with colours on a terminal, or in another format."""
     from stacks_pulumi.gate import words  # noqa: PLC0415  (each action needs its own modules)
 
     if options.format == "markdown":

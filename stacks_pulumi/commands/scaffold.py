@@ -1,8 +1,8 @@
 """
-Which options has `scaffold`, which files does it write, and what installs this package in a repository?
+Which options does `scaffold` have, which files does it write, and how does a repository install this package?
 
-A path of one machine is of no use in a repository. So what installs this package there is an address with a commit or a
-hash, or the wheel itself, copied into the repository with its checksum.
+A path of one machine is useless in a repository. So a repository installs this package from an address with a commit
+or a hash, or from the wheel, which is copied into the repository with its checksum.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def target_folder(text: str) -> Path:
-    """Return the folder that an option names."""
+    """Return the folder of an option."""
     if not text.strip():
         raise argparse.ArgumentTypeError("the name of the folder is empty; a dot names this one")
     return Path(text)
@@ -125,7 +125,7 @@ def _project(text: str) -> str:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command; the exit code is one of those that `--help` lists."""
+    """Run the command; `--help` lists the exit codes."""
     program = _write(options)
     if not program.complete:
         # The report contains it too, but its output may go to a pipe.
@@ -208,7 +208,8 @@ def _chosen(everything: Listing[Container], options: argparse.Namespace) -> list
     Return the containers that the options choose.
 
     Raises:
-        StacksError: There is none, or a pattern matches none: what a misspelt name excludes would be taken over.
+        StacksError: There is no such container, or a pattern matches none. With a misspelt `--exclude`, the program
+            would adopt a container that the user wants to exclude.
     """
     from stacks_pulumi.account.takeover import chosen  # noqa: PLC0415  (as above)
     from stacks_pulumi.pricing.money import count  # noqa: PLC0415  (as above)
@@ -239,7 +240,7 @@ def _stacks(options: argparse.Namespace) -> Stacks | None:
     Return the stacks that may own something; `None` if they do not matter.
 
     Raises:
-        StacksError: They cannot be listed, so that it is not known what they own.
+        StacksError: They cannot be listed, so their objects are not known.
     """
     from stacks_pulumi.account import backend  # noqa: PLC0415  (as above)
 
@@ -301,7 +302,7 @@ def _report(
 
 
 def _new_stack(project: str, stacks: Stacks | None) -> str:
-    """Return a name that no stack of the project has: in a stack that exists, the program would delete what it has."""
+    """Return a name that no stack of the project has. In an existing stack, the program would delete its resources."""
     known = [] if stacks is None else [one.name for one in stacks.read] + [one.stack for one in stacks.unread]
     taken = {tuple(name.split("/")[-2:]) for name in known}
     return next(name for name in _stack_names() if (project, name) not in taken)
@@ -315,7 +316,7 @@ def _stack_names() -> Iterator[str]:
 # --- What installs this package ---
 
 INDEX: Final = ""
-"""The package index that has this package; a release writes its name here when it is there. Empty: none."""
+"""The package index that has this package; empty if there is none. A release sets it after the upload."""
 
 PLACE_UNKNOWN: Final = """\
 # Write here the source of stacks-pulumi: a commit of its repository, or a wheel next to this file, such as
@@ -323,7 +324,7 @@ PLACE_UNKNOWN: Final = """\
 #   ./stacks_pulumi-VERSION-py3-none-any.whl
 # Never write its name alone, because anyone may register that name at an index.
 """
-"""A `requirements.txt` for a package whose place is not known; `pip install -r` of it installs nothing."""
+"""A `requirements.txt` for a package with an unknown source; `pip install -r` installs nothing from it."""
 
 _PATH: Final = re.compile(r"[\w./-]+")
 """A path that pip and a shell read as one word."""
@@ -334,10 +335,10 @@ class Place(NamedTuple):
     The source that this package was installed from.
 
     Attributes:
-        address: The address of a wheel or of a commit, as an installer takes it; that of a folder is its path.
-        file: The wheel or the folder; `None` if it is not on this machine, or not as such a file.
+        address: The address of a wheel or of a commit, in the form for an installer; for a folder, its path.
+        file: The wheel or the folder; `None` if there is no such file or folder on this machine.
         digest: The SHA-256 of the wheel, if the installer noted it.
-        editable: Whether the folder is used as it is.
+        editable: Whether the folder is an editable installation.
     """
 
     address: str
@@ -347,7 +348,7 @@ class Place(NamedTuple):
 
     @property
     def is_local(self) -> bool:
-        """Whether no other machine has it."""
+        """Whether the source exists only on this machine."""
         return self.file is not None or self.address.partition("+")[2].startswith("file:")
 
 
@@ -357,8 +358,8 @@ class Requirements(NamedTuple):
 
     Attributes:
         files: The content of each file that is written, by its name.
-        lock: The path of the lock from the folder; empty if no place is known.
-        problem: Why no place is known; empty if one is.
+        lock: The path of the lock from the folder; empty if the source is not known.
+        problem: Why the source is not known; empty if it is known.
     """
 
     files: dict[str, str | bytes]
@@ -371,7 +372,10 @@ IN_FOLDER: Final = Place(f"./stacks_pulumi-{__version__}-py3-none-any.whl")
 
 
 def place() -> Place | None:
-    """Return what this package was installed from; `None` if that is not known, as after an installation by name."""
+    """
+    Return the source that this package was installed from; `None` if it is not known, as after an installation by
+    name.
+    """
     try:
         origin = json.loads(metadata.distribution("stacks-pulumi").read_text("direct_url.json") or "{}")
     except (metadata.PackageNotFoundError, ValueError):
@@ -393,7 +397,7 @@ def place() -> Place | None:
 
 
 def install_words(extras: str = "", known: Place | None = None) -> list[str]:
-    """Return pip's arguments that install this package on this machine; empty if no place is known."""
+    """Return pip's arguments that install this package on this machine; empty if its source is not known."""
     known = known or place()
     if INDEX and known in {None, IN_FOLDER}:
         return [f"stacks-pulumi{extras}=={__version__}"]
@@ -410,13 +414,13 @@ def required(
     """
     Return the files that install this package in a folder of a repository.
 
-    A wheel that the repository has already is not written again. Beside the requirements is their lock, with the hashes
-    of this package and of everything that it needs.
+    If the repository already has the wheel, it is not written again. Each requirements file has a lock next to it,
+    with the hashes of this package and of all its dependencies.
 
     Args:
         folder: The folder.
         needs: The extras, in brackets, of each requirements file, by its name in the folder.
-        known: Where this package comes from; by default, what it was installed from.
+        known: The source of this package; by default, the source that it was installed from.
         extras: More extras for the lock.
     """
     known = known or place()
@@ -452,7 +456,7 @@ _BY_NAME: Final = "it was installed by its name"
 def _with_wheel(
     folder: Path, needs: Mapping[str, str], extras: Collection[str], wheel: Path, content: bytes
 ) -> Requirements:
-    """Return the files that install a wheel, which the repository may have."""
+    """Return the files that install a wheel. The repository may already have the wheel."""
     name, digest = wheel.name, hashlib.sha256(content).hexdigest()
     there = next((one for one in _places(folder, wheel) if _read(one / name) == content), folder)
     checksum = there / f"{name}.sha256"
@@ -470,13 +474,13 @@ def _with_wheel(
 
 
 def repository_of(folder: Path) -> Path | None:
-    """Return the top of the repository of git that a folder is in; `None` without one."""
+    """Return the top folder of the git repository that contains a folder; `None` outside of a repository."""
     here = folder.resolve()
     return next((one for one in (here, *here.parents) if (one / ".git").exists()), None)
 
 
 def _places(folder: Path, wheel: Path) -> Iterator[Path]:
-    """Yield the folders of the repository where its wheel may be."""
+    """Yield the folders of the repository that may contain the wheel."""
     top, here = repository_of(folder), folder.resolve()
     yield folder
     while top is not None and here != top:
@@ -502,11 +506,14 @@ def _path(target: Path, folder: Path, name: str) -> str:
 
 
 class _NoWheelError(Exception):
-    """There is no wheel; the text states why."""
+    """There is no wheel; the message states why."""
 
 
 def _wheel(known: Place) -> tuple[Path, bytes]:
-    """Return the wheel that this package was installed from, or one of what is installed, with its content."""
+    """
+    Return the name and content of the wheel that this package was installed from, or of one made from the installed
+    files.
+    """
     file = known.file
     if known.editable:
         return _built(str(file))
@@ -523,7 +530,7 @@ def _wheel(known: Place) -> tuple[Path, bytes]:
 
 
 def _packed(installed: metadata.Distribution) -> tuple[Path, bytes]:
-    """Return a wheel of the files that are installed, which have to be those that the installer noted."""
+    """Return a wheel of the installed files, if they still match the installer's record."""
     name = f"stacks_pulumi-{installed.version}"
     packed = io.BytesIO()
     record = []
@@ -549,7 +556,7 @@ _OF_INSTALLER: Final = {"INSTALLER", "RECORD", "REQUESTED", "direct_url.json"}
 
 
 def _path_in_wheel(file: metadata.PackagePath, name: str) -> str | None:
-    """Return where a wheel has an installed file; `None` if the installer made it."""
+    """Return the path of an installed file in a wheel; `None` if the installer generated the file."""
     if file.suffix == ".pyc" or file.name in _OF_INSTALLER:
         return None
     if file.parts[0] in {"stacks_pulumi", f"{name}.dist-info"}:
@@ -562,7 +569,7 @@ def _path_in_wheel(file: metadata.PackagePath, name: str) -> str | None:
 
 @functools.cache
 def _built(source: str) -> tuple[Path, bytes]:
-    """Return a wheel of a checkout, whose code is the one that runs."""
+    """Return a wheel of the checkout, whose code this process runs."""
     words = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--disable-pip-version-check", source]
     if util.find_spec("hatchling") is not None:
         # Nothing is downloaded then.

@@ -5,7 +5,7 @@ The command `stacks-pulumi cost` uses it; `docs/cost.md` describes it. Importing
 
 - `build`: What does a preview or a stack cost?
 - `live`: What does the account cost now, and what has changed since a snapshot?
-- `report`: What does a report on costs consist of, and what do resources of other providers cost?
-- `result`: Which limits does a report exceed, what does the command show of it, and with which code does it end?
+- `report`: What does a report on costs contain, and what do resources of other providers cost?
+- `result`: Which limits does a report exceed, what does the command show of it, and what is the exit code?
 - `comment`: How does a report become a comment on a pull request?
 """

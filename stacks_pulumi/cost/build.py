@@ -1,9 +1,10 @@
 """
-What does a preview or a stack cost, and which objects are there before and after a preview's steps?
+What does a preview or a stack cost, and which objects exist before and after a preview's steps?
 
 The three forms of a preview have different details. The events, and the JSON with `--show-replacement-steps`, contain
-every step. The JSON with only `--show-sames` contains one step for a replacement, and none for a leftover of an earlier
-one. `docs/cost.md` has the table, and `tests/unit/cost/test_steps.py` has a recorded document for each row.
+every step. The JSON with only `--show-sames` contains one step for a replacement, and no step for the leftover of an
+earlier replacement. `docs/cost.md` has the table, and `tests/unit/cost/test_steps.py` has a recorded document for
+each row.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ _DISCARDS: Final = frozenset({"discard", "discard-replaced"})
 _READS: Final = frozenset({"read", "read-replacement"})
 _CREATES: Final = frozenset({"create", "import"})
 REPLACES: Final = frozenset({"replace", "create-replacement", "read-replacement", "import-replacement"})
-"""The operations by which another object takes a resource's place."""
+"""The operations by which another object replaces a resource's object."""
 _EVERY_STEP: Final = REPLACES - {"replace"}
 _ROOT: Final = f"::{STACK}::"
 
@@ -64,7 +65,7 @@ class ObjectChange:
         urn: The URN of its resource.
         op: The engine's name of the operation, or `keep` for an object that leaves the stack but is not deleted.
         before: Its state now; `None` if it does not exist.
-        after: Its state afterwards; `None` if it does not exist then.
+        after: Its state after the change; `None` if it no longer exists.
         note: A text that the report shows after its name.
     """
 
@@ -90,7 +91,7 @@ class PreviewPlan:
 
 
 def only_refreshes(steps: Iterable[Step]) -> bool:
-    """Whether this is a refresh, perhaps with part of a preview: some resources have only a `refresh` step."""
+    """Whether some resources have only a `refresh` step: this is a refresh, perhaps with a part of a preview."""
     ops = [(step.op, _ROOT in step.urn) for step in steps]
     return any(op == "refresh" for op, _ in ops) and not any(root and op != "refresh" for op, root in ops)
 
@@ -101,14 +102,14 @@ def plan_of(
     """
     Return the combined effects of all steps.
 
-    With `--refresh` every resource has a `refresh` step before its other steps. The JSON shows the recorded state in
-    that step, even if the resource is gone. So the other steps show what exists now. In a preview of the whole stack, a
-    resource without other steps does not exist, and the program does not declare it.
+    With `--refresh`, every resource has a `refresh` step before its other steps. In that step, the JSON shows the
+    recorded state, even if the resource is gone. So only the other steps show whether it exists. In a preview of the
+    entire stack, a resource without other steps does not exist, and the program does not declare it.
 
     Args:
         steps: The steps.
-        deleted_with: Returns the URN of the resource with which another is deleted, empty for none, and `None` if that
-            is not known. By default the steps say it.
+        deleted_with: Returns the URN of the resource with which a given resource is deleted; empty for none, `None`
+            if that is not known. By default, the steps contain it.
     """
     plan, steps = PreviewPlan(), under_new_urns(steps)
     refreshed: dict[str, ResourceState] = {}
@@ -151,7 +152,9 @@ StepT = TypeVar("StepT", bound=Step)
 
 
 def under_new_urns(steps: Sequence[StepT]) -> list[StepT]:
-    """Return the steps; the deletion of what an alias names and another object replaces has the URN of the new one."""
+    """
+    Return the steps. If a new object replaces a resource that an alias refers to, the deletion step gets the new URN.
+    """
     new = {
         (step.old.urn, step.old.id): step.urn
         for step in steps
@@ -166,7 +169,9 @@ def under_new_urns(steps: Sequence[StepT]) -> list[StepT]:
 
 
 def _is_untargeted(step: Step) -> bool:
-    """Whether a resource is new and outside of --target. The engine shows it as unchanged, without id and inputs."""
+    """
+    Return whether a resource is new and outside of --target. The engine shows it as unchanged, without id and inputs.
+    """
     old = step.old
     return step.op == "same" and old is not None and not old.id and not old.inputs and old.kind is not None
 
@@ -181,7 +186,7 @@ def _changes_of(
     ended: set[str],
     deleted_with: Callable[[ResourceState], str | None],
 ) -> list[ObjectChange]:
-    """Return the objects of one resource: an id is an object, and the planned state is another if it is replaced."""
+    """Return the objects of one resource: each id is an object, and a replacement adds the planned object."""
     olds: dict[str, PlannedState] = {}
     ends: dict[str, str] = {}
     main: Step | None = None
@@ -225,11 +230,11 @@ def _changes_of(
 
 def _is_kept(old: ResourceState, end: str, ended: set[str], deleted_with: str | None) -> bool | None:
     """
-    Whether an object still exists after its resource leaves the stack; `None` if that is not known.
+    Return whether an object still exists after its resource leaves the stack; `None` if that is not known.
 
-    The engine does not delete an object that is retained, or that it only removes from the state. Nor does it delete
-    one whose resource is deleted with another that leaves the stack too, even if that was only looked up and stays; but
-    no container is deleted with another container.
+    The engine does not delete an object that is retained, or that it only removes from the state. It also does not
+    delete an object with `deleted_with`, if that other resource leaves the stack too, even if it was only looked up
+    and stays. But the platform deletes no container together with another container.
     """
     if old.retain_on_delete or end in _DISCARDS:
         return True
@@ -245,7 +250,9 @@ _TIMES: Final = "\N{MULTIPLICATION SIGN}"
 
 
 def exists_already(change: ObjectChange) -> bool:
-    """Whether an object was seen in the account, by the engine (an import) or by the provider at this preview."""
+    """
+    Return whether an object was seen in the account, by the engine (an import) or by the provider in this preview.
+    """
     inputs = (change.after and change.after.inputs) or {}
     return change.op == "import" or (change.op == "create" and text(inputs, ADOPTS) not in {None, UNKNOWN})
 
@@ -258,7 +265,8 @@ class Pricer:
     Attributes:
         monthly: Returns the prices of containers.
         others: The prices of resources of other providers. Without them, such resources are listed and not priced.
-        is_adopted: Whether a new object of the stack exists, and so is billed already. By default none does.
+        is_adopted: Returns whether a new object of the stack already exists, and so is already billed. By default,
+            none exists.
     """
 
     monthly: MonthlyPrice = catalog.monthly_price
@@ -280,7 +288,7 @@ class Pricer:
 
 
 CATALOGUE: Final = Pricer(is_adopted=exists_already)
-"""Prices containers by the catalogue, and nothing else."""
+"""Prices only containers, by the catalogue."""
 
 
 def report_of(data: bytes, pricer: Pricer = CATALOGUE, state: bytes | None = None) -> Report:
@@ -290,7 +298,7 @@ def report_of(data: bytes, pricer: Pricer = CATALOGUE, state: bytes | None = Non
     Args:
         data: Pulumi's output.
         pricer: Returns the prices.
-        state: The export of the stack before a preview, for what the preview does not say.
+        state: The export of the stack before a preview, for facts that the preview does not contain.
 
     Raises:
         InputError: The data cannot be priced.
@@ -309,7 +317,7 @@ def report_of(data: bytes, pricer: Pricer = CATALOGUE, state: bytes | None = Non
 
 def changes_of(data: bytes, pricer: Pricer = CATALOGUE) -> tuple[Report, list[tuple[ObjectChange, Line]]]:
     """
-    Return the report on a preview, and what happens to each object that it prices.
+    Return the report on a preview, and the change of each object that it prices.
 
     Raises:
         InputError: It is not a preview.
@@ -326,11 +334,11 @@ def changes_of(data: bytes, pricer: Pricer = CATALOGUE) -> tuple[Report, list[tu
 
 
 def _not_said(_state: ResourceState) -> None:
-    """Return that it is not known with which resource this one is deleted: no event says it."""
+    """Return `None`, because no event shows with which resource a resource is deleted."""
 
 
 def _from_state(data: bytes) -> Callable[[ResourceState], str | None]:
-    """Return how an export says with which resource another is deleted."""
+    """Return a function that looks up in an export with which resource a resource is deleted."""
     known = {(one.urn, one.id): one.deleted_with for one in read_stack(data).resources}
     return lambda state: state.deleted_with or known.get((state.urn, state.id))
 
@@ -345,7 +353,7 @@ def _only_refreshes(steps: list[Step]) -> str:
 
 
 def _lacking(summary: Mapping[str, int], steps: list[Step]) -> str:
-    """Return which resources the summary counts and the steps lack; empty if each has its step."""
+    """Return a description of the resources that the summary counts but the steps lack; empty if no step is missing."""
     shown = Counter(op for op, _ in {(step.op, step.urn) for step in steps})
     missing = {op: number - shown[op] for op, number in summary.items() if number > shown[op]}
     sames = missing.pop("same", 0)
@@ -450,7 +458,10 @@ def _afterwards(plan: PreviewPlan) -> Iterator[ResourceState]:
 
 
 def _charged_again(lines: tuple[Line, ...]) -> list[str]:
-    """Return a note on replacements: a key's cap counts all that it creates in a month, so their full price counts."""
+    """
+    Return a note on replacements: the key's cap applies to everything that the key creates in a month, so the full
+    price of the new objects is charged.
+    """
     replaced = [line for line in lines if line.action == "replace"]
     if not replaced:
         return []
@@ -461,7 +472,10 @@ def _charged_again(lines: tuple[Line, ...]) -> list[str]:
 
 
 def _adopted(lines: tuple[Line, ...]) -> list[str]:
-    """Return a note on what the change takes over: it was in no total of this stack, and the account pays it."""
+    """
+    Return a note on the objects that the change adopts: the account already pays for them, but no total of this stack
+    contained them.
+    """
     adopted = [line.planned for line in lines if line.action == "adopt"]
     if not adopted:
         return []
@@ -491,7 +505,7 @@ def _lines(changes: Iterable[ObjectChange], pricer: Pricer) -> tuple[Line, ...]:
 
 
 def _priced(changes: Iterable[ObjectChange], pricer: Pricer) -> Iterator[tuple[ObjectChange, Line]]:
-    """Return each change with its prices, except one without a price."""
+    """Return each change with its prices; changes without a price are left out."""
     changes = tuple(changes)
     managed = [it.before for it in changes if it.before is not None and not it.before.external]
     ids = {state.id for state in managed if state.kind == "Container" and state.id}
@@ -502,13 +516,13 @@ def _priced(changes: Iterable[ObjectChange], pricer: Pricer) -> Iterator[tuple[O
 
 def line_of(change: ObjectChange, pricer: Pricer, ids: Collection[str] = ()) -> Line | None:
     """
-    Return an object before and after a change, with its prices; `None` if it has none.
+    Return an object before and after a change, with its prices; `None` if it has no price.
 
     Args:
         change: The change.
         pricer: Returns the prices.
-        ids: The containers that the stack has before the change. One of them that is taken over counts already: an old
-            resource of the stack has it, as after a new name in the program without an alias.
+        ids: The ids of the containers that the stack has before the change. If one of them is adopted, it is already
+            counted with its old resource, for instance after a renaming without an alias.
     """
     before = pricer.item(change.before, change.before)
     # What keeps its container keeps the size that the state shows, whatever the program declares. A new one has no size
@@ -531,7 +545,7 @@ def line_of(change: ObjectChange, pricer: Pricer, ids: Collection[str] = ()) -> 
 
 
 def _taken_over(change: ObjectChange) -> str | None:
-    """Return the id of what a new resource takes over; `None` if that is not known."""
+    """Return the id of the object that a new resource adopts; `None` if that is not known."""
     if change.after is None:
         return None
     adopted = text(change.after.inputs or {}, ADOPTS)
@@ -539,7 +553,7 @@ def _taken_over(change: ObjectChange) -> str | None:
 
 
 def _shown(state: ResourceState | None) -> Mapping[str, Any] | None:
-    """Return what the outputs of a state say; `None` if it has none."""
+    """Return the relevant outputs of a state; `None` if it has no outputs."""
     return state.outputs if isinstance(state, (PlannedState, StoredResource)) else None
 
 

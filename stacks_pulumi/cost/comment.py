@@ -1,8 +1,8 @@
 """
-How does a report become a comment on a pull request or merge request, in place of that of the previous run?
+How does a report become a comment on a pull request or merge request, in place of the previous run's comment?
 
-All settings come from the variables that the CI sets. The token is sent only to the API that they name: redirects are
-not followed.
+All settings come from the variables that the CI sets. The token is sent only to the API in these variables, and
+redirects are not followed.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ _TIMEOUT_S: Final = 30
 _NO_USER: Final = frozenset({403, 404})
 _ACTION: Final = re.compile(r"^(?=[^\S\n]*/)", re.MULTILINE)
 """
-The beginning of a line that begins with a slash: GitLab, and bots on both platforms, carry out `/merge` there, in the
-name of whose token it is. A report has no such line, but the program of a change may have written the file.
+The beginning of a line with a slash. GitLab, and bots on both platforms, execute commands such as `/merge` in such a
+line, with the permissions of the token's owner. A report has no such line, but the program of a change may have
+written the file.
 """
 
 _ZERO_WIDTH: Final = "\N{ZERO WIDTH SPACE}"
@@ -62,7 +63,7 @@ class _Platform(ABC):
     def __init__(self, env: Mapping[str, str]) -> None:
         self._env = env
         self._session = requests.Session()
-        # Otherwise an entry in .netrc could replace the token.
+        # Ignore the environment: otherwise an entry in .netrc could replace the token.
         self._session.trust_env = False
         self._session.proxies = requests.utils.get_environ_proxies(self._base())
         self._session.headers.update(self._headers())
@@ -85,7 +86,10 @@ class _Platform(ABC):
 
     @abstractmethod
     def is_ours(self, row: Mapping[str, Any]) -> bool:
-        """Whether this command wrote a comment that begins with the marker, and not a person who copied one."""
+        """
+        Return whether this command wrote a comment that begins with the marker, and not a person who copied the
+        marker.
+        """
 
     def variable(self, *names: str) -> str:
         """
@@ -217,14 +221,14 @@ PLATFORMS: Final[dict[str, type[_Platform]]] = {"github": _GitHub, "gitlab": _Gi
 
 def post(platform: str, text: str, env: Mapping[str, str] = os.environ) -> str:
     """
-    Post a comment, or replace the comment of the previous run. Returns a sentence that says which.
+    Post a comment, or replace the comment of the previous run. Return a sentence that states which.
 
     Raises:
         CommentError: The text has no marker, a variable is missing, or the API failed.
     """
     marker = text.partition("\n")[0].strip()
     if not _MARKER.fullmatch(marker):
-        # Every comment begins with an empty marker, so another comment would be replaced.
+        # Every comment begins with an empty marker, so an unrelated comment would be replaced.
         msg = (
             "the comment does not begin with its marker: write it with `stacks-pulumi cost --format markdown`"
         )

@@ -2,7 +2,8 @@
 What does the account cost now, and what has changed since a snapshot?
 
 Only this part of the cost command calls the API. `cost --account` and `account` save and compare snapshots. A snapshot
-is a JSON document; the output of `stacks-pulumi account --json` is one with more fields, which are ignored.
+is a JSON document; the output of `stacks-pulumi account --json` is a snapshot too, and its additional fields are
+ignored.
 """
 
 from __future__ import annotations
@@ -41,9 +42,9 @@ VERSION: Final = 1
 _CURRENCY: Final = "USD"
 _PER: Final = "month"
 _CONFIRMED: Final = 3
-"""How many containers that seem to be missing are requested one by one."""
+"""The maximum number of seemingly missing containers that are requested one by one."""
 _HIGHEST: Final = 1_000_000_000
-"""The highest price in a snapshot that is read, in dollars."""
+"""The highest accepted price in a snapshot, in dollars."""
 _HELP: Final = (
     "pass the output of `stacks-pulumi account --save FILE` or `stacks-pulumi cost --account --save FILE`"
 )
@@ -59,7 +60,7 @@ class Entry:
         name: Its name.
         created_at: When it was created. Id and creation time together are its identity.
         item: Its kind and price.
-        stacks: The stacks that own it; `None` if the snapshot does not say.
+        stacks: The stacks that own it; `None` if the snapshot does not contain them.
     """
 
     id: str
@@ -164,8 +165,8 @@ def write_snapshot(path: Path, document: Mapping[str, Any]) -> None:
     """
     if path.is_dir() or not path.name:
         raise InputError(f"{path} is a folder: name a file for the snapshot", code="file-access")
-    # A crash must not leave a partly written file, and two concurrent commands must not write into one. The random name
-    # is that of no link of a project to another file.
+    # A crash must not leave a partly written file, and two concurrent commands must not write into the same file.
+    # With a random name, a project cannot prepare a link to another file.
     beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         with beside.open("xb") as file:
@@ -206,7 +207,7 @@ def read_snapshot(path: Path) -> Snapshot:
 def _entry_of_row(container: _Container, *, complete: bool) -> Entry:
     low, high = Decimal(container.price.low), container.price.high
     price = Price(low, None if high is None else Decimal(high))
-    # Also an amount of a million digits is finite, and no sum or text can be made of it.
+    # Check the range, because an amount with a million digits is finite, but cannot be added or printed.
     if not all(it.is_finite() and 0 <= it <= _HIGHEST for it in (low, price.high) if it is not None):
         raise ValueError(f"the price of {container.id!r} is not a number from 0 to {_HIGHEST}")
     # In an incomplete report, a stack that could not be read may own a container that seems to have none.
@@ -258,7 +259,7 @@ def compare(before: Snapshot, after: Snapshot) -> Report:
 
 
 def _owners(snapshot: Snapshot) -> set[str]:
-    """Return the accounts in the ids of containers; an id in another form than the guide's says nothing."""
+    """Return the accounts in the ids of containers; ids in a different form than the guide's are ignored."""
     accounts = ((account_of(entry.id), entry) for entry in snapshot.containers)
     return {account for account, entry in accounts if entry.id == f"{account}-{entry.name}"}
 
@@ -269,14 +270,14 @@ def _lines(before: Snapshot, after: Snapshot) -> Iterable[Line]:
         old = left.get(entry.id)
         is_same = None if old is None else compare_instants(old.created_at, entry.created_at)
         if is_same is False:
-            # Another container now has the name. The old one stays in `left`, because it is gone.
+            # A different container now has the name. The old container stays in `left`, because it is gone.
             old = None
         else:
             left.pop(entry.id, None)
         if old is None:
             yield Line(entry.name, entry.id, "create", None, entry.item)
         else:
-            # If it may be another container, two equal ranges are not the same price.
+            # If it may be a different container, two equal ranges may be different prices.
             stays = _same(old.item, entry.item) and (is_same is True or entry.price.exact)
             action: Action = "same" if stays else "update"
             yield Line(entry.name, entry.id, action, old.item, entry.item)
@@ -330,7 +331,7 @@ def snapshot_of(containers: Listing[Container], monthly: MonthlyPrice, base_url:
 
 def prices(client: StacksClient) -> PriceList:
     """
-    Return the prices that the platform lists and that are believed.
+    Return the platform's listed prices that are plausible.
 
     Raises:
         StacksError: The templates cannot be read.
@@ -353,7 +354,7 @@ def containers(timeout_s: float) -> list[Entry]:
     Return the account's containers, for the policy `account-headroom`.
 
     Args:
-        timeout_s: How long to wait at most, in seconds.
+        timeout_s: The timeout in seconds.
 
     Raises:
         StacksError: The account cannot be read.
@@ -367,13 +368,13 @@ def containers(timeout_s: float) -> list[Entry]:
     except futures.TimeoutError:
         raise TimeoutError(f"the account did not answer within {timeout_s:g} s") from None
     finally:
-        # A request that hangs must not delay the answer; it ends with its own timeout.
+        # Do not wait for a request that hangs; it ends with its own timeout.
         pool.shutdown(wait=False)
 
 
 def listed(client: StacksClient) -> Listing[Container]:
     """
-    Return the containers that exist, each once. The list has a gap if it may omit containers, which cost money.
+    Return the existing containers, each once. The list has a gap if it may omit containers, which cost money.
 
     Raises:
         StacksError: The list cannot be read.
@@ -381,17 +382,17 @@ def listed(client: StacksClient) -> Listing[Container]:
     from stacks_pulumi.api.models import Listing  # noqa: PLC0415  (pricing a file needs no HTTP)
 
     rows = client.containers.list()
-    # A container that is listed twice is billed once. A deleted one that is still listed does not exist.
+    # A container that is listed twice is billed once. A deleted container that is still listed does not exist.
     distinct = {(row.id, row.created_at): row for row in rows if row.status != "deleted"}
     return Listing(distinct.values(), gap=rows.gap, damaged=rows.damaged)
 
 
 def described(client: StacksClient, containers: Listing[Container]) -> Listing[Container]:
     """
-    Return the containers with what only their own answers say: one call for each whose row lacks it.
+    Return the containers with all details. A container whose row lacks a detail is requested with one call.
 
-    A row may lack the creation time, without which a container cannot be told from an earlier one of its name, or the
-    size, without which its additional storage is not known, or have a category in the place of its template.
+    A row may lack the creation time, which distinguishes a container from an earlier one with the same name. It may
+    lack the size, which shows the additional storage. Or it may have a category instead of the template.
 
     Raises:
         StacksError: A container cannot be read.
@@ -411,7 +412,7 @@ def _described(client: StacksClient, container: Container) -> Container:
     try:
         told = client.containers.status(container.id)
     except NotFoundError:
-        # It is listed, and may not be found yet.
+        # It is listed, but the API may not find it yet.
         return container
     template = told.template if told.template in catalog.TEMPLATES else container.template or told.template
     return msgspec.structs.replace(container.merge(told), template=template)
@@ -419,9 +420,9 @@ def _described(client: StacksClient, container: Container) -> Container:
 
 def confirmed(client: StacksClient, containers: Listing[Container], ids: Iterable[str]) -> Listing[Container]:
     """
-    Return the list. It has a gap if one of these containers exists although the list does not have it.
+    Return the list. It has a gap if one of these containers exists but is not in the list.
 
-    Without a gap they do not exist: two looks did not see them, further apart than the platform's lag.
+    Without a gap they do not exist: two looks, with more than the platform's lag between them, did not see them.
 
     Raises:
         StacksError: The API cannot be read.
@@ -467,10 +468,10 @@ def item_of(container: Container, monthly: MonthlyPrice = catalog.monthly_price)
     """Return the kind and the price of a container of the account."""
     template = UNKNOWN if container.template is None else container.template
     plan: str | Unknown | None = UNKNOWN if container.plan is None else container.plan
-    # The VPN template has several names in the API, and one price.
+    # The VPN template has several names in the API, but only one price.
     if template == catalog.VPN_TEMPLATE:
         plan = None
-    # The API lists only the sum of the plan's storage and the additional one.
+    # The API lists only the sum of the plan's storage and the additional storage.
     declared = listed_tier(template, plan, container.storage_mb)
     price, tier = billed(template, plan, declared, container.storage_mb, monthly)
     return Item(describe(template, plan, tier), price)

@@ -1,8 +1,8 @@
 """
-What does a report on costs consist of, and what do resources of other providers cost?
+What does a report on costs contain, and what do resources of other providers cost?
 
-An unknown value counts as the worst case. STACKS bills by the minute, up to the monthly price (guide, "Container
-Plans"); the guide does not give the price of a minute. Here it is the monthly price divided by the minutes of the
+An unknown value is treated as the worst case. STACKS bills by the minute, up to the monthly price (guide, "Container
+Plans"); the guide does not give the price of a minute. This module divides the monthly price by the minutes of the
 month, so the price of the rest of a month is an estimate.
 """
 
@@ -40,16 +40,16 @@ Reason: TypeAlias = Literal["free", "listed", "elsewhere", "read"]
 Source: TypeAlias = Literal["preview", "stack", "account", "comparison"]
 
 FOOTER: Final = "Prices of whole months in US dollars, before discount codes."
-"""The note about the figures of every report."""
+"""The note in every report about its figures."""
 
 _NOTHING: Final = Change.between(FREE, FREE)
 
 _UNLISTED: Final = Price(Decimal(0), None, ("price",))
 _ANY: Final = "*"
-"""The key of a price file for every value that is not listed."""
+"""The key in a price file for all values that are not listed."""
 
 UNSEEN: Final = Price(Decimal(0), None)
-"""The price of an account's unlisted containers, if its list is incomplete: nothing, or any sum."""
+"""The price of an account's unlisted containers, if its list is incomplete: any sum from zero."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def item(
     monthly: MonthlyPrice = catalog.monthly_price,
     outputs: Mapping[str, Any] | None = None,
 ) -> Item:
-    """Return the item for a container: the higher of what is declared and what the state shows."""
+    """Return the item for a container: the higher price of the declared values and the values in the state."""
     inputs, shown = snake_case(inputs), snake_case(outputs or {})
     template, size = text(inputs, "template"), whole(shown, "storage_mb")
     plan = shown_plan(template, text(inputs, "plan"), text(shown, "plan"), size)
@@ -81,7 +81,10 @@ def item(
 
 
 def higher(one: Item, other: Item) -> Item:
-    """Return the more expensive of two descriptions of a container; a bound of the price is the higher one."""
+    """
+    Return the more expensive of two descriptions of a container; each bound of the price is the higher one of the
+    two.
+    """
     first, second = one.price.high, other.price.high
     is_first = first is None or (second is not None and first >= second)
     return Item((one if is_first else other).kind, one.price.or_higher(other.price))
@@ -103,7 +106,7 @@ class Line:
     Attributes:
         name: The resource's name in the program, or the container's in the account.
         id: URN, or the container's id in the account.
-        action: What happens to it.
+        action: The action on it.
         before: The container now; `None` if it does not exist.
         after: The container after the change; `None` if it will not exist.
     """
@@ -116,7 +119,7 @@ class Line:
 
     @property
     def kind(self) -> str:
-        """Its kind, with the previous kind if that changes."""
+        """Its kind; if the kind changes, with the previous kind."""
         after = "" if self.after is None else self.after.kind
         before = "" if self.before is None else self.before.kind
         return f"{before} → {after}" if before and after and before != after else after or before
@@ -163,7 +166,7 @@ class NotPriced:
 @dataclass(frozen=True)
 class Report:
     """
-    The cost of everything that was read.
+    The cost of all resources in the input.
 
     Attributes:
         source: The type of the input. A preview, and the comparison of an account with a snapshot, have a before and an
@@ -174,7 +177,7 @@ class Report:
         notes: Facts that a reader needs to interpret the figures.
         blocked: Why the preview failed, if policies made it fail; otherwise empty.
         incomplete: Why the figures are incomplete; empty if they are complete. Incomplete sums have no upper bound.
-        borrowed: What is priced by the catalogue although live prices were asked for.
+        borrowed: The items that are priced by the catalogue, although live prices were requested.
     """
 
     source: Source
@@ -206,7 +209,7 @@ class Report:
     def difference(self) -> Change:
         """The difference of the monthly price of everything."""
         if self.incomplete and self.source == "preview":
-            # A missing container may exist now, or be new.
+            # An unlisted container may exist already, or be new.
             return Change(None, None)
         result = Change.between(FREE, self._unseen) if self.source == "comparison" else _NOTHING
         for line in self.lines:
@@ -225,7 +228,7 @@ class Report:
 
 @dataclass(frozen=True)
 class _Entry:
-    """The price of resources of a type: one, or one for each value of a property."""
+    """The price of resources of a type: one price, or a price for each value of a property."""
 
     type: str
     price: Price | None
@@ -251,7 +254,7 @@ class _Entry:
 
 
 def _written(value: Any) -> str | None:
-    """Return a property as a price file writes it; `None` if it is not known, or is no single value."""
+    """Return a property in the form of a price file; `None` if it is unknown, or is not a single value."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -274,7 +277,10 @@ class PriceTable:
     entries: tuple[_Entry, ...]
 
     def item(self, type_: str, inputs: Mapping[str, Any]) -> Item | None:
-        """Return what a resource costs; `None` if it is listed as free. What is not listed has no upper bound."""
+        """
+        Return the price of a resource; `None` if it is listed as free. A resource that is not listed has no upper
+        bound.
+        """
         fits = [one for one in self.entries if one.type == type_]
         fits = fits or [one for one in self.entries if fnmatchcase(type_, one.type)]
         if not fits:
@@ -307,7 +313,7 @@ def read_prices(path: Path) -> PriceTable:
     Read a price file, YAML or JSON.
 
     Raises:
-        StacksError: It cannot be read, or is not a price file. The message has the line.
+        StacksError: It cannot be read, or is not a price file. The message contains the line number.
     """
     document, reader = read_yaml(
         path, "price file", {Price: (_range, "`free`, a number, or a range such as 20-90")}
@@ -357,7 +363,7 @@ class Rest:
 
     Attributes:
         minutes: Minutes that are left.
-        of: Minutes of the whole month.
+        of: Minutes of the full month.
     """
 
     minutes: int

@@ -1,4 +1,4 @@
-"""Which limits does a report exceed, what does the cost command show of it, and with which code does it end?"""
+"""Which limits does a report exceed, what does the cost command show of it, and what is the exit code?"""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ class LimitVerdict:
 
     @property
     def weight(self) -> Weight:
-        """How much it matters to a reader."""
+        """Its weight for a reader."""
         return "note" if self.passed else "error" if self.limit.block else "warning"
 
     def describe(self) -> dict[str, Any]:
-        """Return it for programs."""
+        """Return the verdict for programs."""
         return {
             "measure": self.limit.measure,
             "most": f"{self.limit.most:.2f}",
@@ -92,7 +92,7 @@ def _judge(report: Report, limit: CostLimit, beside: tuple[CostLimit, ...]) -> L
     if before > 0:
         share = None if increase is None else increase * 100 / before
         return _verdict(limit, share, "the increase", lambda percent: f"{percent:+.1f} %")
-    # If nothing is paid now, there is no percentage: a new stack has to be limited by one of the other two.
+    # If nothing is paid now, there is no percentage, so one of the other two limits must limit a new stack.
     if increase is None:
         return _verdict(limit, None, "the increase", signed)
     if increase <= 0:
@@ -127,7 +127,7 @@ LIMITS: Final = {
     for measure, _, _ in _MEASURES
     for action in ("max", "warn")
 }
-"""Name of a limit, for instance `max_total` -> what it measures, and whether exceeding it blocks."""
+"""Name of a limit, for instance `max_total` -> its measure, and whether exceeding it blocks."""
 
 
 def add_limits(parser: argparse.ArgumentParser) -> None:
@@ -175,7 +175,7 @@ class CostResult:
         verdicts: The verdicts of the limits.
         rest: The rest of the month, if it was requested.
         strict: Whether a price that is not exact is a failure.
-        fail_on: The findings that block: `kept`, a container that leaves the stack and stays billed.
+        fail_on: The findings that block: `kept`, a container that leaves the stack but stays billed.
     """
 
     report: Report
@@ -186,7 +186,10 @@ class CostResult:
 
     @property
     def exit_code(self) -> int:
-        """0 within all limits; 1 the figures are incomplete; 2 blocked; 3 strict, and a price is not exact."""
+        """
+        The exit code: 0 within all limits; 1 if the figures are incomplete; 2 if blocked; 3 if `strict` and a price
+        is not exact.
+        """
         if self.report.incomplete:
             return 1
         if self.report.blocked or self.failed or any(verdict.blocks for verdict in self.verdicts):
@@ -195,7 +198,7 @@ class CostResult:
 
     @property
     def failed(self) -> str:
-        """The finding of `fail_on`; empty for none."""
+        """The finding of `fail_on`; empty if there is none."""
         kept = (
             [line for line in self.report.lines if _leaves(line)] if self.report.source == "preview" else []
         )
@@ -207,7 +210,7 @@ class CostResult:
 
 
 def _leaves(line: Line) -> bool:
-    """Whether a container stays billed, or may, although its resource leaves the stack."""
+    """Whether a container leaves the stack but stays billed, or may stay billed."""
     return line.after is not None and line.action in {"keep", "delete"}
 
 
@@ -217,7 +220,7 @@ def result_of(result: CostResult) -> str:
 
 
 def document_of(result: CostResult) -> Document:
-    """Return what is shown of a result, in every format."""
+    """Return the report of a result, for every format."""
     report = result.report
     others = tuple(
         f"{other.count} {_TIMES} {other.type} ({_REASONS[other.reason]})" for other in report.not_priced
@@ -299,7 +302,7 @@ def _cells(line: Line, report: Report) -> tuple[str, ...]:
 
 
 def _unchanged(report: Report) -> Folded | None:
-    """Return the unchanged containers of a report that compares; the other reports have no changes to stand out."""
+    """Return the unchanged containers of a report with a comparison; in other reports, all containers are shown."""
     rows = tuple(
         Row((line.name, line.kind, str(line.planned)), size=_size(line))
         for line in report.lines
@@ -310,7 +313,7 @@ def _unchanged(report: Report) -> Folded | None:
 
 
 def _size(line: Line) -> Decimal:
-    """Return how much a line affects the bill: the larger bound of its difference, or its price if unchanged."""
+    """Return the effect of a line on the bill: the larger bound of its difference, or its price if it is unchanged."""
     if line.action in {"same", "keep", "adopt"}:
         return _or_infinite(line.planned.high)
     return max(_or_infinite(line.difference.low), _or_infinite(line.difference.high))
@@ -322,7 +325,7 @@ def _or_infinite(bound: Decimal | None) -> Decimal:
 
 def _checks(result: CostResult) -> Iterator[Check]:
     report = result.report
-    # Always there, so that a report without limits has a test too.
+    # Always add this check, so that a report without limits has a test too.
     yield Check("preview", "the figures are complete", report.incomplete, bool(report.incomplete))
     yield Check("preview", "no mandatory policy is violated", report.blocked, bool(report.blocked))
     if result.fail_on:

@@ -8,26 +8,26 @@ Behaviour in the guide is implemented as stated. Where the guide is silent, a co
 `x-assumed` in `openapi.yaml`, marks our assumption. `(guide, "Create Container")` names a section of
 https://docs.stackshosting.cloud.
 
-Its rooms, from the outside in:
+Its files, from the outside in:
 
 - `emulator`: Which settings does it have, where does it listen, and who may call it?
 - `server`: Which requests arrive, which bytes are sent, and what is in the request log?
-- `app`: Which steps does a request pass, and which endpoint answers it?
+- `app`: Which steps does a request pass through, and which endpoint answers it?
 - `answers`: What does the function of an endpoint get, which values does it accept, and what may it answer?
-- `containers`: Which rules hold for a container's life, and how do answers show it?
+- `containers`: Which rules apply to a container's life, and how do answers show it?
 - `contents`: Which credentials, certificates, logs and metrics does a container have?
 - `access`: Which addresses may connect to a container?
 - `connections`: Which container may reach another, and with which variables?
 - `backups`: Which backups are there, and what can be done with them?
 - `vpn`: Which devices may use a VPN, and with which configuration?
-- `keys`: Which key may do what, for how much, and how often?
-- `platform`: What do the rules read and change, what time is it, and what happens when time passes?
-- `state`: Which data has the platform, and which bytes of it are in which file?
+- `keys`: Which requests may a key send, at which cost, and how often?
+- `platform`: Which data do the rules read and change, what time is it, and what happens when time passes?
+- `state`: Which data does the platform have, and which file contains which part of it?
 - `faults`: Which requests fail, and how?
-- `late`: Which answers are behind, and which lists show only some of their rows?
-- `controls`: What can a test ask and change?
+- `late`: Which answers lag behind, and which lists show only some of their rows?
+- `controls`: What can a test read and change?
 - `drift`: What happens without an API request?
-- `control_api`: What can another process ask and change over HTTP?
+- `control_api`: What can another process read and change over HTTP?
 """
 
 from __future__ import annotations

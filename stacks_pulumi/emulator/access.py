@@ -132,17 +132,17 @@ def add_ip(platform: Platform, container: Container, body: dict[str, Any]) -> Al
     if not isinstance(address, str) or _network(address) is None:
         raise bad_request("Invalid IPv4 or IPv6 address, or CIDR range", "ip_address")
     if platform.strict and _network(address, exact=True) is None:
-        # assumed: refused; if it is accepted (not strict), it is stored as it was sent.
+        # assumed: the range is refused; if it is accepted (not strict), it is stored unchanged.
         raise bad_request("The CIDR range has host bits set", "ip_address")
     if service is not None and service not in _SERVICE_TYPES:
         raise bad_request(f"Service type must be one of: {', '.join(_SERVICE_TYPES)}", "service_type")
     if description is not None and not isinstance(description, str):
         raise bad_request("Description must be text", "description")
     if not container.external_access:
-        # assumed: refused and not stored for later, because disabling clears the list.
+        # assumed: the address is refused and not stored for later, because disabling clears the list.
         raise bad_request("External access is not enabled for this container")
     if not platform.duplicate_ips and _is_allowed(container, address):
-        # assumed: one address can be in the list once, whatever its service type.
+        # assumed: an address can be in the list only once, even with different service types.
         raise bad_request("IP address is already allowed", "ip_address")
     return _append(platform, container, address, description or "Custom IP", service or "both")
 
@@ -184,9 +184,9 @@ def _is_allowed(container: Container, address: str) -> bool:
 
 
 def _network(address: str, *, exact: bool = False) -> _Network | None:
-    """Return the network for an address or a range; `None` for another text, and if `exact`, for host bits."""
+    """Return the network for an address or a range; `None` for any other text, and with `exact`, for host bits."""
     if "%" in address:
-        # A zone has a meaning on one machine only.
+        # A zone has a meaning only on one machine.
         return None
     try:
         return ipaddress.ip_network(address, strict=exact)

@@ -1,11 +1,11 @@
 """
-What the function of an endpoint gets, which values it accepts, and what it may answer.
+What does the function of an endpoint get, which values does it accept, and what may it answer?
 
 It gets a `Request` and returns a `Reply` whose body the guide specifies, or the `Open` content of a response that the
 guide only describes; a rule that does not allow the request raises a `Refusal`. A client must not depend on one form of
-an open response, so the emulator can send it in several `SHAPES`, for all endpoints or for one. Error texts are the
-guide's if it has an example ("Common Error Responses", "Create Container"). Otherwise they are our own and marked as
-assumed.
+an open response, so the emulator can send it in several `SHAPES`, for all endpoints or for one. If the guide has an
+example of an error ("Common Error Responses", "Create Container"), its text is used. Otherwise the text is our own
+and marked as assumed.
 
 A wrong argument of a control is a `ValueError`: a control request can contain any JSON, and a value of the wrong type
 would break a later request, the page, or the state file.
@@ -50,7 +50,8 @@ class Request:
         Return a parameter of the query.
 
         Raises:
-            Refusal: 400 unless it is a whole number from 1 on, or, if the emulator is strict, above `ceiling`.
+            Refusal: 400 if it is not a whole number of at least 1, or, with a strict emulator, if it is above
+                `ceiling`.
         """
         text = self.query.get(name)
         if text is None:
@@ -79,7 +80,7 @@ class Open:
         noun: The key for the value when it is wrapped.
         value: A list or an object; `None` if the response only confirms the operation.
         message: One sentence, for an operation that changes something.
-        text: The whole content as text, for a file or lines.
+        text: The complete content as text, for a file or lines.
         names: The names of a list's entries.
     """
 
@@ -107,12 +108,12 @@ class Refusal(Exception):  # noqa: N818  (not an error of the emulator: a regula
         self.headers = headers or {}
 
     def response(self) -> Response:
-        """Return it ready to be sent."""
+        """Return the error as a response."""
         return encode(self.status, self.body, self.headers)
 
 
 def bad_request(text: str, field: str | None = None) -> Refusal:
-    """Return a 400, with the field that is wrong, if any (guide, "Create Container")."""
+    """Return a 400, with the wrong field, if any (guide, "Create Container")."""
     body: dict[str, Any] = {"success": False, "error": text}
     if field is not None:
         body["field"] = field
@@ -151,7 +152,7 @@ class Route:
 
     def check_fields(self, body: dict[str, Any]) -> None:
         """
-        Check that a body has no other fields than the guide's; an endpoint without a body has none.
+        Check that a body has only the guide's fields; an endpoint without a body has no fields.
 
         Raises:
             Refusal: 400 on the field.
@@ -166,7 +167,8 @@ def route(name: str, method: str, path: str, scope: str, *fields: str) -> Callab
     """
     Return a decorator that makes a function the handler of an endpoint.
 
-    A test compares all of them with `openapi.yaml`. Reading that file at each start would take 20 to 130 ms.
+    A test compares all endpoints with `openapi.yaml`, because reading that file at each start would take 20 to 130
+    ms.
     """
     return lambda handler: Route(name, method, path, scope, handler, frozenset(fields))
 
@@ -174,11 +176,11 @@ def route(name: str, method: str, path: str, scope: str, *fields: str) -> Callab
 SHAPES: Final = ("guide", "bare", "wrapped", "text", "strings", "terse", "empty")
 """
 `guide`: `success`, perhaps `message`, and `data`, like the guide's other responses. The default.
-`bare`: the list or the object alone.
+`bare`: only the list or the object.
 `wrapped`: one level deeper, under the noun.
 `text`: plain text for a file, lines or a message; otherwise as `guide`.
 `strings`: a list of names instead of a list of objects, a JSON string instead of a file; otherwise as `guide`.
-`terse`: only `success` for an operation that changes something (so without an id); otherwise as `guide`.
+`terse`: only `success`, without an id, for an operation that changes something; otherwise as `guide`.
 `empty`: no body, 204, for an operation that changes something; otherwise as `guide`.
 """
 
@@ -216,7 +218,7 @@ class Shapes:
         shapes: One of `SHAPES` for all, or operation -> shape with `*` for the others.
 
     Raises:
-        ValueError: A shape or an operation that does not exist.
+        ValueError: A shape or an operation does not exist.
     """
 
     def __init__(self, shapes: str | dict[str, str] = "guide") -> None:
@@ -295,7 +297,8 @@ class Response:
         status: HTTP status code.
         payload: The body.
         headers: Headers in addition to `Content-Length` and `Date`.
-        end: `keep` the connection; `hang_up` after the answer; `cut` the answer in half; `drop` it whole; `reset`.
+        end: `keep` the connection; `hang_up` after the answer; `cut` the answer in half; `drop` it completely;
+            `reset` the connection.
         slow: Seconds over which its headers and its body are sent.
     """
 
@@ -315,7 +318,7 @@ def finished(answer: Reply | Open, shape: str) -> tuple[int, Any]:
 
 
 def encode(status: int, body: Any, headers: dict[str, str] | None = None) -> Response:
-    """Return a response with the body as JSON or plain text; without a body for `None`."""
+    """Return a response with the body as JSON or plain text; `None` means no body."""
     headers = dict(headers or {})
     if body is None:
         return Response(status, b"", headers)
@@ -327,7 +330,7 @@ def encode(status: int, body: Any, headers: dict[str, str] | None = None) -> Res
 
 @dataclass(frozen=True)
 class CreateRequest:
-    """A valid create request; `plan` is the plan that applies, after defaults."""
+    """A valid create request; `plan` is the plan after defaults."""
 
     name: str
     template: str
@@ -342,7 +345,7 @@ def valid_create(body: dict[str, Any], *, strict: bool = True) -> CreateRequest:
 
     Args:
         body: The request.
-        strict: Also refuse requests that the guide does not exclude, but the platform may refuse.
+        strict: Also refuse requests that the guide does not exclude but the platform may refuse.
 
     Raises:
         Refusal: 400 with the first field that is wrong.
@@ -431,7 +434,7 @@ def count(what: str, value: Any, *, least: int = 1) -> int | None:
     Return a whole number, or `None` for no limit.
 
     Raises:
-        ValueError: The value is neither, or less than `least`.
+        ValueError: The value is neither, or is less than `least`.
     """
     if value is None:
         return None

@@ -1,5 +1,5 @@
 """
-The handling of one request, from its bytes to its response.
+How is one request handled, from its bytes to its response?
 
 The steps in order: authenticate the key, count the request in its rate window, find the endpoint, apply a fault, check
 the scope, and run the endpoint's function. Its answer is then put into its shape, and a fault may change it.
@@ -81,7 +81,7 @@ _METHODS = {
     path: {it.method for it in OPERATIONS.values() if it.path == path}
     for path in (it.path for it in OPERATIONS.values() if "<" not in it.path)
 }
-"""The methods of each path without variables; no variable of another path may match such a path."""
+"""The methods of each path without variables; variables of other paths must not match such a path."""
 
 
 class Api:
@@ -94,8 +94,8 @@ class Api:
         limiter: The rate limiter.
         shapes: The shapes of responses that the guide does not specify.
         log: The request log.
-        late: Which answers are behind, and which lists show only some of their rows.
-        ending: Set when the server stops, so that a slow response does not delay that.
+        late: The answers that lag behind, and the lists that show only some of their rows.
+        ending: Set when the server stops, so that a slow response does not delay the stop.
         changed: Called, with the lock held, after a request that may have changed something.
     """
 
@@ -127,7 +127,7 @@ class Api:
 
 
 class _Visit:
-    """One request while it is handled, and what the request log needs of it."""
+    """One request while it is handled, and its data for the request log."""
 
     def __init__(self, api: Api, incoming: Incoming) -> None:
         self.api = api

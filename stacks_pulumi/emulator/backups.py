@@ -1,4 +1,4 @@
-"""Backups, manual and nightly ones, with pins and restores: rules and endpoints (guide, "Backups")."""
+"""Manual and nightly backups, with pins and restores: rules and endpoints (guide, "Backups")."""
 
 from __future__ import annotations
 
@@ -104,9 +104,9 @@ def trigger(platform: Platform, container: Container) -> Backup:
         Refusal: 400 unless the container runs.
     """
     if container.status != "running":
-        # assumed: the code and the wording; the guide says that it must be running.
+        # assumed: the code and the wording; the guide states that the container must be running.
         raise bad_request("Container must be running to create a backup")
-    # assumed: it is listed as in_progress from the start, and two may be in progress concurrently.
+    # assumed: a backup is listed as in_progress from the start, and two may be in progress concurrently.
     now, seconds = platform.clock.now(), platform.pace.backup_seconds
     return begin_backup(platform.state, container, "manual", now, seconds)
 
@@ -159,5 +159,5 @@ def pin(backup: Backup, *, pinned: bool) -> None:
 
 def delete(platform: Platform, backup: Backup) -> None:
     """Delete a backup."""
-    # assumed: a pin protects from the clean-up only, not from a delete request.
+    # assumed: a pin protects only from the clean-up, not from a delete request.
     del platform.state.backups[backup.id]

@@ -1,4 +1,4 @@
-"""Connections, with which one container reaches another: rules and endpoints (guide, "Container Connections")."""
+"""Connections from one container to another: rules and endpoints (guide, "Container Connections")."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _delete_connection(request: Request) -> Open:
 
 
 def _target(container: Container) -> dict[str, Any]:
-    # assumed: which targets are suggested; the guide suggests a database and a cache.
+    # assumed: the suggested targets; the guide suggests a database and a cache.
     suggested = _group(container) in {"databases", "caches"}
     return {"id": container.id, "name": container.name, "type": container.template, "suggested": suggested}
 
@@ -118,7 +118,8 @@ def create(platform: Platform, source: Container, target: Container, name: Any) 
     Connect two containers.
 
     Raises:
-        Refusal: 400 for an invalid or taken name, for a container that does not run, or if both are the same.
+        Refusal: 400 for an invalid or taken name, for a container that does not run, or if both containers are the
+            same.
     """
     # assumed: the target's name is the default, and all four refusals.
     name = target.name if name is None else name
@@ -176,8 +177,8 @@ def incoming(platform: Platform, container: Container) -> list[Connection]:
 
 
 def targets(platform: Platform, container: Container) -> dict[str, list[Container]]:
-    """Return the containers that it can be connected to, by group."""
-    # assumed: every other container of the account that is not being deleted, whether it runs or not.
+    """Return the containers that a container can be connected to, by group."""
+    # assumed: the targets are all other containers of the account that are not being deleted, running or not.
     others = [
         other
         for other in containers.of_account(platform, container.account)
@@ -204,12 +205,12 @@ def _group(container: Container) -> str:
 
 def kind(container: Container) -> str:
     """Return the type of a connection to a container."""
-    # assumed: a micro service is reached like the full-size one.
+    # assumed: a micro service is reached like the full-size service.
     return container.template.removesuffix("-micro")
 
 
 def environment(target: Container) -> dict[str, str]:
-    """Return the variables that a connection adds to the source; the password is masked as by the API."""
+    """Return the variables that a connection adds to the source; the password is masked, like in the API's answers."""
     port = str(port_of(target))
     login = _LOGINS.get(kind(target))
     if login is not None:
@@ -221,7 +222,7 @@ def environment(target: Container) -> dict[str, str]:
             f"{prefix}_PASSWORD": _MASK,
             f"{prefix}_DB": database,
         }
-    # assumed: host and port for everything, and a password for Redis.
+    # assumed: every type has host and port, and Redis has a password.
     prefix = kind(target).upper().replace("-", "_")
     variables = {f"{prefix}_HOST": target.id, f"{prefix}_PORT": port}
     return {**variables, f"{prefix}_PASSWORD": _MASK} if target.template in _CACHES else variables

@@ -1,8 +1,8 @@
 """
-Containers: how they are created, started, stopped and deleted, and how answers show them (guide, "List Containers" and
-on).
+How are containers created, started, stopped and deleted, and how do answers show them (guide, from "List Containers"
+on)?
 
-What is inside a container (credentials, logs ...) is in `contents`, its external access in `access`.
+The content of a container (credentials, logs ...) is in `contents`, and its external access is in `access`.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from stacks_pulumi.emulator.state import ApiKey, Container, Transition, VpnClien
 
 _ACTIONS = ("running", "stopped", "restart")
 _LASTING = frozenset({"running", "stopped", "error"})
-"""The lasting statuses; every other status changes without a request."""
+"""The lasting statuses; all other statuses change without a request."""
 
-# assumed: the versions, which the guide names only in a template's description, and which templates have a web UI.
+# assumed: the versions, which the guide mentions only in a template's description, and the templates with a web UI.
 _VERSIONS = {
     "ubuntu": "24.04",
     "nodejs": "22",
@@ -83,7 +83,7 @@ def _post_container(request: Request) -> Reply:
 
 @route("containers.templates", "GET", "/containers/templates", READ)
 def _get_templates(request: Request) -> Open:  # noqa: ARG001  (all handlers have the same signature)
-    # assumed: the names of the fields; the guide only mentions descriptions, categories and pricing.
+    # assumed: the names of the fields; the guide mentions only descriptions, categories and pricing.
     templates = []
     for template in catalog.TEMPLATES.values():
         size = template.plan or catalog.VPN_PLAN
@@ -197,7 +197,7 @@ def add(platform: Platform, account: str, wanted: CreateRequest, *, created_by: 
         created_by=created_by,
     )
     if wanted.template == catalog.VPN_TEMPLATE:
-        # assumed: a new VPN has one client: the one in the guide's download example.
+        # assumed: a new VPN has one client, the client in the guide's download example.
         container.vpn_clients.append(VpnClient("default", now, platform.state.count("vpn_client")))
     platform.state.containers[container.id] = container
     _boot(platform, container, now, "pending")
@@ -205,14 +205,14 @@ def add(platform: Platform, account: str, wanted: CreateRequest, *, created_by: 
 
 
 def stored(platform: Platform, name: str) -> str:
-    """Return a name as the platform stores it."""
-    # assumed: a name is stored as it was sent. Letters keep their case in it and in the id, unless
+    """Return a name in the form that the platform stores."""
+    # assumed: a name is stored unchanged. Letters keep their case in the name and in the id, unless
     # `lower_case_names` is set.
     return name.lower() if platform.lower_case_names else name
 
 
 def _check_account(platform: Platform, key: ApiKey, price: Decimal, now: float) -> None:
-    """Check that the account can pay and that there is capacity, and use the capacity."""
+    """Check that the account can pay and that there is capacity, and reserve the capacity."""
     account = platform.state.accounts[key.account]
     # assumed: the order of the checks, and the bodies of both refusals.
     if not account.payment_method:
@@ -251,8 +251,8 @@ def set_status(platform: Platform, container: Container, wanted: Any) -> None:
     if container.status not in _LASTING:
         # assumed: the code and the wording.
         raise bad_request(f"Container is {container.status}; wait until that is done")
-    # assumed: a request for the present status is a no-op, a restart starts a stopped container, and a start
-    # boots a container again whose boot failed.
+    # assumed: a request for the present status is a no-op, a restart starts a stopped container, and a start boots a
+    # container again if its boot failed.
     if wanted == "stopped":
         _stop(platform, container)
     elif wanted == "restart" or container.status != "running":
@@ -260,7 +260,7 @@ def set_status(platform: Platform, container: Container, wanted: Any) -> None:
 
 
 def _start(platform: Platform, container: Container, through: str) -> None:
-    """Begin to start; a container whose boot failed takes as long as a boot."""
+    """Begin to start; after a failed boot, this takes as long as a boot."""
     now = platform.clock.now()
     container.env_pending = False
     if container.error is not None:
@@ -281,7 +281,7 @@ def _stop(platform: Platform, container: Container) -> None:
     if container.status == "stopped":
         return
     now = platform.clock.now()
-    # assumed: the temporary statuses; the guide names only pending, running and error.
+    # assumed: the temporary statuses; the guide mentions only pending, running and error.
     change_status(container, "stopping", now)
     container.next = Transition("stopped", due=now + platform.pace.action_seconds)
 
@@ -290,12 +290,13 @@ def delete(platform: Platform, container: Container) -> None:
     """
     Begin to delete (guide, "Delete Container").
 
-    Its connections are deleted immediately. Until it is removed, it is listed as `deleting` and its name is taken.
+    Its connections are deleted immediately. Until the container is removed, it is listed as `deleting`, and its name
+    is taken.
 
     Raises:
         Refusal: 400 if it is being deleted and `refuse_repeated_delete` is set.
     """
-    # assumed: deletion takes time, and the status shows it. A second request is a no-op, or is refused.
+    # assumed: a deletion takes time, and the status shows it. A second request is a no-op, or is refused.
     if container.status == "deleting":
         if platform.refuse_repeated_delete:
             raise bad_request("Container is already being deleted")
@@ -311,7 +312,7 @@ def delete(platform: Platform, container: Container) -> None:
 
 
 def is_compute(container: Container) -> bool:
-    """Return whether users can log in by SSH; true if the guide does not state."""
+    """Return whether users can log in by SSH; true if the guide does not state it."""
     return catalog.TEMPLATES[container.template].compute is not False
 
 

@@ -1,8 +1,8 @@
 """
-What is inside a container: its credentials, certificate, logs and metrics (guide, "Get Container Credentials" and on).
+The content of a container: credentials, certificate, logs and metrics (guide, from "Get Container Credentials" on).
 
-All of it looks real and is made up when it is requested: derived from the seed and the container's history, and never
-stored. Passwords and keys give no access.
+All of it looks real, but is derived from the seed and the container's history at each request, and never stored.
+Passwords and keys give no access.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _get_credentials(request: Request) -> Reply:
     container = containers.in_path(request)
     secret = password(request.platform.state, container)
     ssh = containers.is_compute(container)
-    # assumed: every user name except PostgreSQL's, the entries of the list `credentials`, and the SSH host.
+    # assumed: all user names except PostgreSQL's, the entries of the list `credentials`, and the SSH host.
     username = container.account if ssh else "admin"
     kind = "ssh" if ssh else "database" if catalog.is_database(container.template) else "web"
     return Reply(
@@ -87,14 +87,14 @@ def _get_certificate(request: Request) -> Open:
 )
 def _post_certificate(request: Request) -> Open:
     _compute_in_path(request).certificate_serial += 1
-    # assumed: the response does not contain the new key; it is downloaded like the first one.
+    # assumed: the response does not contain the new key, which is downloaded like the first key.
     return Open("result", message="SSH key pair regenerated")
 
 
 def _compute_in_path(request: Request) -> Container:
     container = containers.in_path(request)
     if not containers.is_compute(container):
-        # assumed: the code and the wording; the guide says which containers have one.
+        # assumed: the code and the wording; the guide states which containers have a certificate.
         raise bad_request("SSH certificates are only available for compute containers")
     return container
 
@@ -105,11 +105,11 @@ def password(state: State, container: Container) -> str:
 
 
 def private_key(state: State, container: Container) -> str:
-    """Return a PEM block whose content states that it is not a key; a new one after every regeneration."""
+    """Return a PEM block whose content states that it is not a key; it changes with every regeneration."""
     digits = state.derive("certificate", container.id, container.certificate_serial)
     content = f"This is not a key: the emulator made it for {container.id}. {digits * 4}"
     lines = textwrap.wrap(base64.b64encode(content.encode()).decode(), 70)
-    # Assembled here, so that scanners for leaked keys do not report this file.
+    # Assemble the text here, so that scanners for leaked keys do not report this file.
     return "\n".join((f"-----BEGIN {_PEM}-----", *lines, f"-----END {_PEM}-----", ""))
 
 

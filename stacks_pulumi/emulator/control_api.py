@@ -1,11 +1,12 @@
 """
 The control API under `/_emulator/`, and the page: the methods of `Emulator` for other processes.
 
-On a loopback address it requires no token. So a request with another host name, or one from a web page of another
-origin, is rejected. On every other address it requires a token.
+On a loopback address, it requires no token. So it rejects a request with a different host name, or from a web page of
+a different origin. On every other address, it requires a token.
 
-Its calls are the methods of `Controls`, `faults`, `shapes` and `drift`, by the same names, and the fields of a request
-are the method's parameters. So Python and HTTP cannot differ. The OpenAPI description is generated from the same calls.
+Its calls are the methods of `Controls`, `faults`, `shapes` and `drift`, with the same names, and the fields of a
+request are the method's parameters. So Python and HTTP cannot differ. The OpenAPI description is generated from the
+same calls.
 """
 
 from __future__ import annotations
@@ -53,9 +54,9 @@ class ControlApi:
 
     Args:
         controls: The controls that the requests call.
-        answers_for: Returns whether a header `Host` has a name of the emulator.
+        answers_for: Returns whether a header `Host` contains a name of the emulator.
         allows: Returns whether web pages of another origin may send requests.
-        token: The bearer token that a client needs; `None` for none.
+        token: The bearer token that a client needs; `None` if it needs none.
     """
 
     def __init__(
@@ -133,7 +134,7 @@ def _given(call: ControlCall, incoming: Incoming) -> dict[str, Any]:
     Return the fields of a request that were given or have a default.
 
     Raises:
-        ValidationError: A field is missing, unknown or of another type.
+        ValidationError: A field is missing, unknown or of the wrong type.
         JSONDecodeError: The body is not JSON.
     """
     if incoming.method in {"GET", "HEAD"}:
@@ -192,7 +193,7 @@ class ControlCall:
     Attributes:
         method: HTTP method.
         name: The path below `/_emulator/`; the same as in Python, with `/` for a dot.
-        summary: What it does.
+        summary: Its effect.
         fields: The fields of its body, or of its query for GET.
         run: Takes the fields by name, carries out the call, and returns the response.
         descriptions: The description of each field.
@@ -356,12 +357,12 @@ def _descriptions(function: Callable[..., Any]) -> dict[str, str]:
 
 
 def _health(controls: Controls) -> Any:
-    """Return that the emulator answers, and the base URL of the API; needs no token."""
+    """Return the base URL of the API, as a sign that the emulator answers; needs no token."""
     return {"status": "ok", "url": controls.url}
 
 
 def _snapshot(controls: Controls) -> Any:
-    """Return the whole state as the page shows it: plain values, without secrets."""
+    """Return the complete state in the form for the page: plain values, without secrets."""
     return snapshot(controls.api)
 
 
@@ -397,7 +398,7 @@ def _late(controls: Controls) -> Any:
 
 
 def _pace(controls: Controls) -> Any:
-    """Return how long things take, in seconds."""
+    """Return the durations of operations, in seconds."""
     return msgspec.to_builtins(controls.platform.pace)
 
 

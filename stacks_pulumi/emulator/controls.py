@@ -1,7 +1,7 @@
 """
-What a test can ask and change: the emulator's state, requests, keys, pace, faults and clock.
+What can a test read and change? The emulator's state, requests, keys, pace, faults and clock.
 
-`snapshot` is the whole state as JSON, for the page and for other processes. It contains no secret.
+`snapshot` is the complete state as JSON, for the page and for other processes. It contains no secret.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from stacks_pulumi.emulator.server import Record
 from stacks_pulumi.emulator.state import ApiKey, Backup, Connection, Container, Journal, State
 
 _REQUESTS = 60
-"""How many of the newest requests the page shows."""
+"""The number of newest requests that the page shows."""
 
 
 class Controls:
@@ -31,7 +31,7 @@ class Controls:
 
     Args:
         api: The API.
-        journal: Stores its state in a file; `None` to store it nowhere.
+        journal: Stores its state in a file; `None` to store no state.
         key: The first key; by default derived from the seed.
         spending_cap: US dollars a calendar month for that key.
         rate_limit: Requests in a window for that key, and the default for other keys.
@@ -60,11 +60,11 @@ class Controls:
         self._save()
 
     def label_of(self, key: str) -> str:
-        """Return the label of a key, by which `drift.revoke_key` and the limits name it."""
+        """Return the label of a key, for `drift.revoke_key` and the limits."""
         return self._record(key).label
 
     def _record(self, key: str) -> ApiKey:
-        """Return what is stored of a key."""
+        """Return the stored record of a key."""
         record = keys.lookup(self.platform.state, key)
         if record is None:
             raise KeyError(key)
@@ -77,12 +77,12 @@ class Controls:
 
     @property
     def key_label(self) -> str:
-        """The label of the first key, by which `drift.revoke_key` and the limits name it."""
+        """The label of the first key, for `drift.revoke_key` and the limits."""
         return self._record(self.key).label
 
     @property
     def is_key_revoked(self) -> bool:
-        """Whether the first key was revoked, in this run or, with a state file, in an earlier one."""
+        """Whether the first key was revoked, in this run or, with a state file, in an earlier run."""
         return self._record(self.key).revoked
 
     @property
@@ -106,12 +106,12 @@ class Controls:
         Return one of the newest requests with its bodies.
 
         Raises:
-            KeyError: There is no request of this number, or it is too old.
+            KeyError: There is no request with this number, or it is too old.
         """
         return logged_request(self.api.log.detail(number))
 
     def new_account(self) -> str:
-        """Open another account. Return its id, with which its containers' ids begin."""
+        """Open an additional account. Return its id, which is the beginning of its containers' ids."""
         with self.platform.lock:
             account = keys.open_account(self.platform.state)
             self._save()
@@ -127,7 +127,7 @@ class Controls:
         label: str | None = None,
     ) -> str:
         """
-        Create another key.
+        Create an additional key.
 
         Args:
             account: The account's id; by default the first account.
@@ -154,7 +154,7 @@ class Controls:
 
     def set_rate_limit(self, rate_limit: int | None, label: str | None = None) -> None:
         """
-        Change the requests in a window for one key, or for all keys.
+        Change the number of requests in a window for one key, or for all keys.
 
         Raises:
             ValueError: The limit is invalid.
@@ -191,7 +191,7 @@ class Controls:
         delete_seconds: float | None = None,
         backup_seconds: float | None = None,
     ) -> None:
-        """Change the durations of operations that begin after this call. A duration that is not given stays."""
+        """Change the durations of operations that begin after this call. Durations that are not given do not change."""
         wanted = {
             "boot_seconds": boot_seconds,
             "action_seconds": action_seconds,
@@ -213,7 +213,7 @@ class Controls:
         """
         Add containers and connections immediately, all or none, without a request and without counting against a cap.
 
-        They are visible immediately, including in lists that are behind.
+        They are visible immediately, including in lists that lag behind.
 
         Args:
             containers: Name, template and optionally plan, status, allowed_ips, vpn_clients and backups of each.
@@ -223,8 +223,8 @@ class Controls:
             The ids of the containers.
 
         Raises:
-            SeedError: A field is missing, unknown or of another type.
-            Refusal: The platform would refuse one of them, or it names what does not exist.
+            SeedError: A field is missing, unknown or of the wrong type.
+            Refusal: The platform would refuse an entry, or an entry refers to an unknown object.
         """
         with self.platform.lock:
             ids = load(self.platform, self.account, containers, connections)
@@ -234,13 +234,13 @@ class Controls:
 
     def begin_with(self, file: Path) -> bool:
         """
-        Load a seed file, unless the state of this emulator has been filled from one before.
+        Load a seed file, unless the state of this emulator was already filled from a seed file.
 
         Returns:
-            Whether it was loaded. A state that was kept in a file (`state_file`) is filled only once.
+            Whether it was loaded. A state that is stored in a file (`state_file`) is filled only once.
 
         Raises:
-            SeedError: The file is not of the format.
+            SeedError: The file is not in the format.
             Refusal: The platform would refuse something in it.
             OSError: It cannot be read.
         """
@@ -255,24 +255,24 @@ class Controls:
 
     def set_lag(self, seconds: float, operation: str | None = None) -> None:
         """
-        Let answers be some seconds behind from now on. Everything that exists now is visible at once.
+        Make answers lag some seconds behind from now on. Everything that exists now is visible immediately.
 
         Args:
-            seconds: How many seconds; 0 for an answer of the present.
+            seconds: The number of seconds; 0 for current answers.
             operation: A list, or `containers.status`; by default all lists.
 
         Raises:
-            ValueError: The answer of the operation cannot be behind, or the number is not one of seconds.
+            ValueError: The answer of the operation cannot lag behind, or the number of seconds is invalid.
         """
         with self.platform.lock:
             self.api.late.set_lag(seconds, LISTS if operation is None else [operation])
 
     def set_gap(self, rows: int | None) -> None:
         """
-        Let the list of containers show only its first rows, and say how many there are (`total`).
+        Make the list of containers show only its first rows, and the total number (`total`).
 
         Args:
-            rows: How many; `None` for the whole list.
+            rows: The number of rows; `None` for the complete list.
 
         Raises:
             ValueError: It is not a whole number.
@@ -281,11 +281,11 @@ class Controls:
 
     def fail_boot(self, name_or_template: str, times: int | None = 1) -> None:
         """
-        Let the next boots of a container end in `error`; also boots of containers that are created later.
+        Make the next boots of a container end in `error`, including boots of containers that are created later.
 
         Args:
             name_or_template: A container's name, or a template for all of its containers.
-            times: The number of boots; `None` for all, so that another start fails too.
+            times: The number of boots; `None` for all, so that a repeated start fails too.
 
         Raises:
             ValueError: The name or the number of boots is invalid.
@@ -297,7 +297,7 @@ class Controls:
             self._save()
 
     def fail_backup(self, name: str, message: str = "snapshot failed: no space left on device") -> None:
-        """Let the next manual backup of a container fail."""
+        """Make the next manual backup of a container fail."""
         name, message = answers.text("name", name), answers.text("message", message)
         with self.platform.lock:
             self.platform.state.backup_failures.setdefault(name, []).append(message)
@@ -307,7 +307,8 @@ class Controls:
         """
         Remove containers, faults, requests, spending, rate windows; keys, limits, clock, pace, shapes, lag, gap stay.
 
-        A payment method and the capacity are there again. A key that was revoked stays so: `new_key` makes another.
+        Each account has a payment method again, and the capacity is unlimited again. A revoked key stays revoked;
+        `new_key` creates a new key.
         """
         with self.platform.lock:
             self.platform.empty()
@@ -325,11 +326,11 @@ class Controls:
             self._save()
 
     def freeze(self) -> None:
-        """Stop the clock; only `advance` moves it then."""
+        """Stop the clock; after that, only `advance` moves it."""
         self.clock.freeze()
 
     def resume(self) -> None:
-        """Let a frozen clock run again from its present time."""
+        """Make a frozen clock run again from its present time."""
         self.clock.resume()
 
     def _first_key(self, wanted: str | None, spending_cap: Decimal | float | None) -> str:
@@ -388,7 +389,7 @@ def snapshot(api: Api) -> dict[str, Any]:
 
 
 def logged_request(record: dict[str, Any]) -> dict[str, Any]:
-    """Return an entry of the request log, with its time as the API writes it."""
+    """Return an entry of the request log, with its time in the API's format."""
     return {**record, "at": iso(record["at"]), "seconds": round(record["seconds"], 4)}
 
 

@@ -1,7 +1,7 @@
 """
-What happens without an API request: changes in the dashboard or by accident, and seed data.
+What happens without an API request? Changes in the dashboard or by accident, and seed data.
 
-It needs no key, no scope and no cap, and takes effect immediately.
+These changes need no key and no scope, do not count against a cap, and take effect immediately.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Drift:
             self._enter(container, "running")
 
     def fail(self, container: str, error: str = "the process was killed: out of memory") -> None:
-        """Let a container crash: its status is then `error`."""
+        """Make a container crash; after that, its status is `error`."""
         error = answers.text("error", error)
         with self._platform.lock:
             self._find(container).error = error
@@ -68,7 +68,7 @@ class Drift:
 
     def recreate(self, container: str, template: str | None = None, plan: str | None = None) -> Container:
         """
-        Delete a container and create another one with the same name, one second later on the clock; it then boots.
+        Delete a container, and one second later on the clock create a new one with the same name, which then boots.
 
         Args:
             container: Its name or id.
@@ -80,7 +80,7 @@ class Drift:
             body: dict[str, Any] = {
                 "name": old.name,
                 "template": template or old.template,
-                # A VPN has a separate plan, which a create request cannot name.
+                # A VPN has a separate plan, which a create request cannot contain.
                 "plan": plan or (old.plan if old.plan in catalog.PLANS else None),
                 "additional_storage_tier": old.storage_tier if template is None and plan is None else None,
             }
@@ -89,13 +89,13 @@ class Drift:
             # Real creations with the same name are at least a second apart, although the API's times have milliseconds.
             self._platform.clock.advance(1.0)
             new = containers.add(self._platform, old.account, wanted, created_by="dashboard")
-            # Subdomains are random, so the new container gets another one.
+            # Subdomains are random, so the new container gets a different one.
             new.exposures = old.exposures
             self._changed()
             return new
 
     def resize(self, container: str, plan: str, additional_storage_tier: int | None = None) -> None:
-        """Change a container's plan and additional storage, which no API key can do."""
+        """Change a container's plan and additional storage, which is not possible with an API key."""
         tier = answers.count("additional_storage_tier", additional_storage_tier)
         if plan not in catalog.PLANS:
             raise ValueError(f"no such plan: {plan}; there are {', '.join(catalog.PLANS)}")
@@ -193,7 +193,7 @@ class Drift:
             self._changed()
 
     def set_capacity(self, containers_left: int | None) -> None:
-        """Limit how many more containers can be created on all accounts together; `None` for no limit."""
+        """Limit the number of further containers on all accounts together; `None` for no limit."""
         with self._platform.lock:
             self._platform.state.capacity = answers.count("containers_left", containers_left, least=0)
             self._changed()
@@ -216,7 +216,7 @@ class Drift:
 
 class SeedContainer(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """
-    A container and what belongs to it.
+    A container and its parts.
 
     Attributes:
         name: Its name.
@@ -224,11 +224,11 @@ class SeedContainer(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         plan: Its plan; by default `basic`, as for a create request.
         additional_storage_tier: Its additional storage: 1, 3 or 5.
         status: `running` (the default), `stopped` or `error`.
-        allowed_ips: The addresses that may connect. External access is then on, which adds the address of
-            `--your-ip` too; an empty list only turns it on.
+        allowed_ips: The addresses that may connect. If this is set, external access is on, which also adds the
+            address of `--your-ip`; an empty list only turns it on.
         vpn_clients: The names of the clients of a VPN container.
-        backups: How many completed manual backups it has, 1000 at most.
-        account: The id of its account; by default that of the first key.
+        backups: The number of its completed manual backups, at most 1000.
+        account: The id of its account; by default the account of the first key.
     """
 
     name: str
@@ -238,7 +238,7 @@ class SeedContainer(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     status: _Status = "running"
     allowed_ips: list[str] | None = None
     vpn_clients: list[str] = []
-    # A mistyped number must not fill the memory.
+    # A mistyped number must not use up the memory.
     backups: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 0
     account: str | None = None
 
@@ -276,7 +276,7 @@ class SeedFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class SeedError(ValueError):
-    """Seed data is not of the format; the text names the row and its name."""
+    """Seed data is not in the format; the message contains the row and its name."""
 
 
 def read_seed(content: bytes) -> SeedFile:
@@ -284,7 +284,7 @@ def read_seed(content: bytes) -> SeedFile:
     Return the content of a seed file.
 
     Raises:
-        SeedError: It is not JSON, or not of this format.
+        SeedError: It is not JSON, or is not in this format.
     """
     try:
         return msgspec.json.decode(content, type=SeedFile)
@@ -295,7 +295,7 @@ def read_seed(content: bytes) -> SeedFile:
 
 
 def _reason(why: str, field: str) -> str:
-    """Return the reason of an error with the words that the field takes."""
+    """Return the reason of an error with the words that the field accepts."""
     if not why.startswith("Invalid enum value"):
         return why
     return (
@@ -304,7 +304,7 @@ def _reason(why: str, field: str) -> str:
 
 
 def _named(content: bytes, where: str) -> str:
-    """Return the row of an error with the name that it has there: `containers[2] ("web"), plan: `."""
+    """Return the row of an error with the name in the row: `containers[2] ("web"), plan: `."""
     row = re.match(r"(containers|connections)\[(\d+)\]\.?(.*)", where)
     if row is None:
         return f"{where}: " if where else ""
@@ -332,8 +332,9 @@ def load(
         The ids of the containers.
 
     Raises:
-        SeedError: An entry is not of the format.
-        Refusal: The platform would refuse one of them, or it names what does not exist. Its text names the row.
+        SeedError: An entry is not in the format.
+        Refusal: The platform would refuse an entry, or an entry refers to an unknown object. The message contains the
+            row.
     """
     ready = [_converted("containers", number, it, SeedContainer) for number, it in enumerate(wanted)]
     links = [_converted("connections", number, it, SeedConnection) for number, it in enumerate(connected)]
@@ -345,7 +346,7 @@ def load(
             row = _row("containers", number, it.name)
             with _at(row, it):
                 ids.append(_add(platform, it.account or account, it, row))
-        # A name of these rows is theirs, although another account may have it too.
+        # A name in these rows means the container of these rows, even if another account has the same name.
         own = {it.name: id_ for it, id_ in zip(ready, ids, strict=True)}
         for number, link in enumerate(links):
             with _at(_row("connections", number, link.name), link):
@@ -360,14 +361,17 @@ def load(
         container = platform.state.containers[container_id]
         container.env_pending = False
         container.error = UNHEALTHY if it.status == "error" else container.error
-        # Only now: a connection is made between containers that run.
+        # Connect them only now, because a connection needs running containers.
         change_status(container, it.status, platform.clock.now())
     return ids
 
 
 @contextlib.contextmanager
 def _at(place: str, entry: SeedContainer | SeedConnection | None = None) -> Iterator[None]:
-    """Name the place, and the value of the entry there, in what the platform refuses, or does not know."""
+    """
+    Add the place, and the value of the entry there, to the error if the platform refuses an entry or does not find
+    it.
+    """
     try:
         yield
     except KeyError as error:
@@ -376,7 +380,7 @@ def _at(place: str, entry: SeedContainer | SeedConnection | None = None) -> Iter
         why, field = refusal.body["error"], refusal.body.get("field")
         if why.startswith(place):
             raise
-        # The name is in the place already.
+        # The place already contains the name.
         value = None if field in {None, "name"} else getattr(entry, field, None)
         where = place if value is None else f"{place}, {field} {json.dumps(value)}"
         said = {**refusal.body, "error": f"{where}: {why}"}
@@ -396,7 +400,7 @@ def _converted(part: str, number: int, entry: _Entry[_T], kind: type[_T]) -> _T:
 
 
 def _add(platform: Platform, account: str, wanted: SeedContainer, row: str) -> str:
-    # A separate key, so that the containers do not count against the cap of a real one.
+    # Use a separate key, so that the containers do not count against the cap of a real key.
     owner = ApiKey("seed", "", platform.state.accounts[account].id, list(keys.SCOPES))
     fields = ("name", "template", "plan", "additional_storage_tier")
     body: dict[str, Any] = {name: getattr(wanted, name) for name in fields}
@@ -413,6 +417,6 @@ def _add(platform: Platform, account: str, wanted: SeedContainer, row: str) -> s
     for _ in range(wanted.backups):
         backups.trigger(platform, container).due = platform.clock.now()
     if wanted.backups:
-        # It looks at every container.
+        # This method looks at every container.
         platform.settle()
     return container.id

@@ -1,7 +1,7 @@
 """
 The emulator for Python code: one object that serves the API and lets a test inspect and change its state.
 
-It decides where the server listens and who may call it.
+It decides where the server listens, and which clients may call it.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class Emulator(Controls):
 
     Args:
         port: The port to listen on; 0 takes a free port.
-        host: The address to listen on. On any but a loopback address, the control API needs `control_token`.
+        host: The address to listen on. On every address except loopback, the control API needs `control_token`.
         control_token: The bearer token for the control API. Default: a random one if a token is needed.
         cors_origins: Origins whose web pages may send requests; `*` for all.
         allow_hosts: Names by which clients may address it, in addition to the loopback names and `host`.
         boot_seconds: How long a container is `pending`.
-        boot_reads: Let this many reads see it `pending` instead of counting seconds.
+        boot_reads: How many reads see it `pending`, instead of counting seconds.
         action_seconds: How long a stop, start or restart takes.
         delete_seconds: How long a deleted container is still listed.
         backup_seconds: How long a backup takes.
@@ -49,9 +49,9 @@ class Emulator(Controls):
         duplicate_ips: Whether an address may be allowed twice.
         refuse_repeated_delete: Whether deleting a container that is being deleted is refused with a 400.
         lower_case_names: Whether names and ids are stored in lower case.
-        strict: Refuse requests that the guide does not exclude, but the platform may refuse.
+        strict: Refuse requests that the guide does not exclude but the platform may refuse.
         shapes: The shape of responses that the guide does not specify: one of `SHAPES`, or operation -> shape.
-        list_lag: How many seconds the lists are behind; `set_lag` has more.
+        list_lag: The lag of all lists in seconds; `set_lag` has more options.
         clock: The clock to use instead of a new one.
         state_file: The file for the state; read at the start, written after every change.
 
@@ -205,12 +205,12 @@ class HostNames:
     """
     The names by which clients address the emulator, in the header `Host`.
 
-    A web page can let its own name resolve to this machine (DNS rebinding). For the browser, its requests are then not
-    cross-origin, but their header still has that name.
+    A web page can make its own name resolve to this machine (DNS rebinding). Then the browser does not treat its
+    requests as cross-origin, but their header still contains that name.
 
     Args:
         bound: The address that the emulator listens on.
-        allowed: Other names.
+        allowed: Additional names.
     """
 
     def __init__(self, bound: str, allowed: Collection[str] = ()) -> None:
@@ -218,7 +218,7 @@ class HostNames:
         self._is_any_address = ipaddress.ip_address(bound).is_unspecified
 
     def has(self, host: str) -> bool:
-        """Return whether a header `Host` has one of the names; if all addresses are served, also any address."""
+        """Return whether a header `Host` contains one of the names, or an address if all addresses are served."""
         try:
             name = urlsplit(f"//{host}").hostname or ""
             return name in self._names or (self._is_any_address and bool(ipaddress.ip_address(name)))
@@ -244,7 +244,7 @@ class CrossOrigin:
         return origin is not None and not self._origins.isdisjoint({"*", origin})
 
     def preflight(self, method: str, headers: Mapping[str, str]) -> Response | None:
-        """Return the response to a browser's preflight request; `None` for another request."""
+        """Return the response to a browser's preflight request; `None` for any other request."""
         asked = headers.get("Access-Control-Request-Method")
         if method != "OPTIONS" or asked is None or not self.allows(headers.get("Origin")):
             return None
@@ -256,7 +256,7 @@ class CrossOrigin:
         return self.opened(Response(204, b"", allowed), headers)
 
     def opened(self, response: Response, headers: Mapping[str, str]) -> Response:
-        """Return the response with the headers that let an allowed page read it."""
+        """Return the response with the headers that allow a page of an allowed origin to read it."""
         origin = headers.get("Origin")
         if origin is None or not self.allows(origin):
             return response

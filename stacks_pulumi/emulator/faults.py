@@ -1,8 +1,8 @@
 """
-Faults: a queue of failures for certain requests, what each kind does to a response, and a record of those that fired.
+Faults: a queue of failures for certain requests, the effect of each kind on a response, and a record of fired faults.
 
 A fault waits in the queue of its operation until a request matches it; of several matching faults, the oldest is used.
-A test ends with `assert_none_left`: without it, a test whose fault never fired would pass.
+A test ends with `assert_none_left`; otherwise a test with a fault that never fired would pass.
 """
 
 from __future__ import annotations
@@ -35,26 +35,26 @@ KINDS: dict[str, dict[str, Any]] = {
     "redirect": {"code": 307, "location": "http://localhost:9/elsewhere", "done": False},
 }
 """
-Every kind with its options and their defaults. `done` sets whether the request is carried out nevertheless.
+Every kind with its options and their defaults. `done` sets whether the request is carried out despite the fault.
 
-`pass`: no failure; one request passes, and the next fault in the queue applies to a later one.
+`pass`: no failure; one request passes, and the next fault in the queue applies to a later request.
 `drop_before`: the connection is closed and the request is not carried out. `reset` closes it with a TCP reset.
 `drop_after`: the request is carried out, and then the connection is closed without a response.
-`hang_up`: the response is sent and the connection closed without notice, so that the client cannot reuse it.
+`hang_up`: the response is sent, and the connection is closed without notice, so that the client cannot reuse it.
 `rate_limited`: 429, with `Retry-After` if `retry_after` is given.
-`status`: the status `code`, with `body` or a suitable one. Short form, only the number: `add(op, 503)`.
+`status`: the status `code`, with `body` or a suitable body. The short form is only the number: `add(op, 503)`.
 `slow`: the response takes `seconds`, after the request was carried out or (not `done`) before.
 `truncated`: the first half of the JSON as a complete response.
 `cut`: the first half of the response, then the connection is closed.
 `html`: a web page instead of JSON, with the status `code`.
 `empty`: no body, with the status `code` or the right status.
-`wrong_code`: the right body with another status, for instance 200 instead of 202.
-`wrong_types`: every value in the body has another type; with `field` only those under that key; with `row` only
-    those in that row of each list, counted from 0.
+`wrong_code`: the right body with a wrong status, for instance 200 instead of 202.
+`wrong_types`: every value in the body has a wrong type; with `field`, only the values under that key; with `row`,
+    only the values in that row of each list, counted from 0.
 `miscount`: `count` in the body is higher than the number of rows, by `by`.
 `trickle`: the `headers` or the `body` (`part`) arrive a few bytes at a time, over `seconds`.
 `answer`: the given body unchanged (text, or any JSON value), with the status `code`.
-`redirect`: a redirect to `location`, another host.
+`redirect`: a redirect to `location`, a different host.
 """
 
 OPTION_TYPES: dict[str, tuple[type, ...]] = {
@@ -70,7 +70,7 @@ OPTION_TYPES: dict[str, tuple[type, ...]] = {
     "row": (int,),
     "seconds": (int, float),
 }
-"""The types of each option; an option that is not listed here accepts any JSON."""
+"""The types of each option; an option that is not in this table accepts any JSON."""
 
 
 @dataclass
@@ -84,7 +84,7 @@ class Fault:
         options: Every option of the kind.
         times: For how many requests; `None` for all.
         match: Fires only if the request's path or the name in its body contains this text.
-        fired: How often it has fired.
+        fired: The number of times that it has fired.
     """
 
     operation: str
@@ -140,7 +140,8 @@ class Faults:
     The queue of one emulator.
 
     Args:
-        operations: Those that a fault can be for: a fault with a misspelt operation would never fire.
+        operations: The operations for faults. A fault with a misspelt operation is refused, because it would never
+            fire.
     """
 
     def __init__(self, operations: frozenset[str]) -> None:
@@ -204,7 +205,7 @@ class Faults:
         return fault
 
     def take(self, operation: str, path: str, name: str = "") -> Fault | None:
-        """Return the fault that applies to a request, and count that it has fired."""
+        """Return the fault that applies to a request, and record that it has fired."""
         with self._lock:
             for fault in self._queue:
                 if fault.fits(operation, f"{path} {name}"):
@@ -214,7 +215,7 @@ class Faults:
         return None
 
     def all(self) -> list[Fault]:
-        """Return every fault that was queued, also those that have fired."""
+        """Return every fault that was queued, including fired faults."""
         with self._lock:
             return list(self._queue)
 
@@ -232,7 +233,7 @@ class Faults:
         Check that every fault has fired as often as requested.
 
         Raises:
-            AssertionError: Some did not; the message names them.
+            AssertionError: Some faults did not; the message lists them.
         """
         left = self.left()
         if left:
@@ -254,13 +255,16 @@ _TEXTS = {
 
 
 def instead(fault: Fault) -> Response | None:
-    """Return the response that a fault sends instead of the right one; `None` if it only changes the right one."""
+    """
+    Return the response that a fault sends instead of the right response; `None` if the fault only changes the right
+    response.
+    """
     options = fault.options
     if fault.kind in {"drop_before", "drop_after"}:
         return Response(0, end="reset" if options["reset"] else "drop")
     if fault.kind == "rate_limited":
         after = options["retry_after"]
-        # assumed: the body; the guide gives code and header.
+        # assumed: the body; the guide states code and header.
         body = {"error": "Rate limit exceeded"}
         return encode(429, body, {} if after is None else {"Retry-After": str(after)})
     if fault.kind == "status":

@@ -1,8 +1,8 @@
 """
 Keys: their account, scopes, spending caps and rate limits (guide, "Permissions", "Spending Caps", "Rate Limiting").
 
-A cap counts by calendar month of the driven clock. The window of a rate limit uses a clock that is not driven, because
-clients wait for its end.
+A cap applies to a calendar month of the driven clock. The window of a rate limit uses the real clock, because clients
+wait for its end.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SCOPES = (READ, CREATE, MANAGE, DELETE)
 _PREFIX = "sk_stacks_"
 
 UNLIMITED = 1_000_000
-"""The limit in the headers for a key without one, so that clients do not apply their default of 60 a minute."""
+"""The limit in the headers for a key without a limit, so that clients do not apply their default of 60 a minute."""
 
 
 def open_account(state: State) -> Account:
@@ -50,7 +50,7 @@ def issue(
     secret: str | None = None,
 ) -> str:
     """
-    Create a key of an account, as the dashboard does.
+    Create a key of an account, like the dashboard.
 
     Args:
         state: The state to add it to.
@@ -93,7 +93,7 @@ def authenticate(state: State, authorization: str | None) -> ApiKey:
     key = lookup(state, secret.strip())
     if scheme.lower() == "bearer" and key is not None and not key.revoked:
         return key
-    # assumed: a request without a key gets the body that the guide shows for an invalid one.
+    # assumed: a request without a key gets the body that the guide shows for an invalid key.
     raise Refusal(401, {"error": "Invalid API key"})
 
 
@@ -113,7 +113,7 @@ def check_scope(key: ApiKey, scope: str) -> None:
     Check a scope.
 
     Raises:
-        Refusal: 403 with the scope needed and the scopes held (guide, "Common Error Responses").
+        Refusal: 403 with the required scope and the key's scopes (guide, "Common Error Responses").
     """
     if scope not in key.scopes:
         raise Refusal(
@@ -157,7 +157,7 @@ def charge(key: ApiKey, price: Decimal, now: float) -> None:
 
     A deletion does not reduce the amount: the cap limits the price of all containers created in a month.
     """
-    # assumed: the container's whole monthly price counts from its creation.
+    # assumed: the container's full monthly price is counted at its creation.
     key.spent[month(now)] = spent(key, now) + price
 
 
@@ -173,7 +173,7 @@ class Admission:
     Attributes:
         allowed: Whether the request is within the limit.
         limit: Requests in a window.
-        remaining: The number of requests left after this one.
+        remaining: The number of requests left after this request.
         reset: Unix time at which the window ends, in whole seconds, rounded up.
         retry_after: Whole seconds until then.
     """
@@ -198,14 +198,14 @@ class Admission:
 
 class RateLimiter:
     """
-    A fixed window for each key, which begins with its first request.
+    A fixed window for each key, which begins with the key's first request.
 
     Args:
         seconds: Length of a window.
         wall: Returns the time.
     """
 
-    # assumed: the kind of window. The guide describes the headers, not how the platform counts.
+    # assumed: the kind of window. The guide describes only the headers, not the platform's way of counting.
 
     def __init__(self, seconds: float = 60.0, wall: Callable[[], float] = time.time) -> None:
         self.seconds = seconds

@@ -1,8 +1,8 @@
 """
-Which answers are behind, and which lists show only some of their rows?
+Which answers lag behind, and which lists show only some of their rows?
 
-The rules of the nouns stay as they are. A request for what is behind is answered by its rule from the state as it was
-then. Everything that exists when a lag begins counts as there for a long time.
+The rules of the nouns do not change. If the answer to a request lags behind, the rule answers from the earlier state.
+Everything that exists when a lag begins is treated as old.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ LISTS: Final = (
     "vpn_clients.list",
     "backups.list",
 )
-"""The lists that can be behind."""
+"""The lists that can lag behind."""
 
 LATE: Final = (*LISTS, "containers.status")
-"""The operations whose answer can be behind."""
+"""The operations whose answer can lag behind."""
 
 _ENCODER: Final = msgspec.json.Encoder()
 _DECODER: Final = msgspec.json.Decoder(State)
@@ -36,14 +36,15 @@ _DECODER: Final = msgspec.json.Decoder(State)
 
 class Late:
     """
-    The changes that the answers of a platform do not show yet, or not at all.
+    The changes that the answers of a platform do not show yet, or do not show at all.
 
     Args:
         platform: The data of the rules.
 
     Attributes:
-        seconds: How many seconds the answer of an operation is behind.
-        rows: The most rows of the list of containers; `None` for all. It then says how many there are (`total`).
+        seconds: The lag of each operation's answer in seconds.
+        rows: The maximum number of rows in the list of containers; `None` for all. If it is set, the list contains
+            the total number (`total`).
     """
 
     def __init__(self, platform: Platform) -> None:
@@ -54,10 +55,10 @@ class Late:
 
     def set_lag(self, seconds: float, operations: Collection[str] = LISTS) -> None:
         """
-        Let answers be some seconds behind from now on.
+        Make answers lag some seconds behind from now on.
 
         Raises:
-            ValueError: The answer of an operation cannot be behind, or the number is not one of seconds.
+            ValueError: The answer of an operation cannot lag behind, or the number of seconds is invalid.
         """
         for name in operations:
             if name not in LATE:
@@ -67,11 +68,11 @@ class Late:
         self.forget()
 
     def forget(self) -> None:
-        """Let everything that exists now count as there for a long time."""
+        """Treat everything that exists now as old."""
         self._past = [(float("-inf"), _ENCODER.encode(self._platform.state))] if self.seconds else []
 
     def remember(self) -> None:
-        """Keep the state after a change, as long as an answer may show it."""
+        """Store the state after a change, for as long as an answer may show it."""
         if not self.seconds:
             return
         now = self._platform.clock.now()
@@ -80,7 +81,7 @@ class Late:
             del self._past[0]
 
     def answered(self, route: Route, request: Request) -> Reply | Open:
-        """Return the answer to a request, as the platform shows it now."""
+        """Return the answer to a request that the platform shows now."""
         seconds = self.seconds.get(route.name)
         if not seconds:
             return self._cut(route, route.handler(request))
@@ -95,7 +96,10 @@ class Late:
         return self._cut(route, route.handler(replace(request, platform=then)))
 
     def _let_parent_be(self, then: State, args: dict[str, str]) -> None:
-        """Let the container whose children are asked for exist exactly if it does now: only its children are behind."""
+        """
+        Make the container of the requested children exist in the earlier state exactly if it exists now, because only
+        its children lag behind.
+        """
         for own in (args[name] for name in ("container_id", "vpn_container_id") if name in args):
             now = self._platform.state.containers.get(own)
             if now is None:
@@ -106,7 +110,7 @@ class Late:
                 )
 
     def _cut(self, route: Route, answer: Reply | Open) -> Reply | Open:
-        """Return the list of containers without the rows that it does not show, and with the number of all."""
+        """Return the list of containers with only the rows that it shows, and with the total number."""
         if self.rows is None or route.name != "containers.list" or isinstance(answer, Open):
             return answer
         rows = answer.body["data"]

@@ -1,9 +1,9 @@
 """
-The platform: what the rules read and change, its clock, and what happens when time passes.
+The platform: the data that the rules read and change, its clock, and the events when time passes.
 
-The rules of each noun stand in its file (`containers`, `access`, `connections`, `backups`, `vpn`), with its endpoints.
-Before a rule reads the state, `Platform.settle` carries
-out what is due: boots and deletions end, backups are made, completed and cleaned up.
+The rules of each noun are in its file (`containers`, `access`, `connections`, `backups`, `vpn`), with its endpoints.
+Before a rule reads the state, `Platform.settle` carries out all due events: boots and deletions end, backups are
+made, completed and cleaned up.
 """
 
 from __future__ import annotations
@@ -19,16 +19,19 @@ DAY = 86400.0
 """Seconds of a day."""
 
 _END = 253_370_764_800.0
-"""The start of the year 9999, the last one for dates; it is left for later events."""
+"""
+The start of the year 9999, which is the last year for dates. The clock cannot be advanced to it, so that later events
+have valid dates.
+"""
 
 _RETENTION = 7 * DAY
-"""How long a backup that is not pinned is kept."""
+"""The time for which an unpinned backup is kept."""
 
 _SCHEDULE = 2 * 3600.0
-"""When the nightly backups are made, in seconds after midnight UTC."""
+"""The time of the nightly backups, in seconds after midnight UTC."""
 
 UNHEALTHY = "the service did not become healthy in time"
-"""Why a boot failed."""
+"""The reason for a failed boot."""
 
 
 class Platform:
@@ -38,7 +41,7 @@ class Platform:
     Take `lock` around code that reads more than one value while requests are in progress.
 
     Args:
-        state: The state at the start; empty unless given.
+        state: The state at the start; by default empty.
         clock: The driven clock.
         pace: The durations.
 
@@ -49,7 +52,7 @@ class Platform:
         duplicate_ips: Whether an address may be allowed twice.
         refuse_repeated_delete: Whether deleting a container that is being deleted is refused.
         lower_case_names: Whether names and ids are stored in lower case.
-        strict: Whether to refuse requests that the guide does not exclude, but the platform may refuse.
+        strict: Whether to refuse requests that the guide does not exclude but the platform may refuse.
     """
 
     def __init__(
@@ -81,7 +84,7 @@ class Platform:
         Carry out all events that are due.
 
         Returns:
-            The current time, for which that was done.
+            The current time, up to which the events were carried out.
         """
         with self.lock:
             now = self.clock.now()
@@ -89,7 +92,7 @@ class Platform:
             return now
 
     def view(self, state: State, at: float) -> Platform:
-        """Return a platform with these settings whose clock stands at a moment, for another state."""
+        """Return a platform with these settings for a different state, with its clock stopped at a moment."""
         view = copy.copy(self)
         view.state, view.clock = state, DrivenClock(at, running=False)
         view.settle()
@@ -225,7 +228,7 @@ class DrivenClock:
 
     Args:
         start: Seconds since the Unix epoch to begin at; by default now.
-        running: Whether it runs by itself. If not, only `advance` moves it.
+        running: Whether the clock runs by itself. If not, only `advance` moves it.
         speed: How many of its seconds pass in one second.
 
     Attributes:
@@ -247,7 +250,7 @@ class DrivenClock:
             return self._moment()
 
     def wall(self) -> float:
-        """Return the time of a clock that begins with now, and that no call drives or freezes."""
+        """Return the time of a clock that starts at the same time, but that no call drives or freezes."""
         start, origin = self._begun
         return start + (time.monotonic() - origin) * self.speed
 
@@ -283,13 +286,13 @@ class DrivenClock:
             return not self._running
 
     def freeze(self) -> None:
-        """Stop the clock: only `advance` moves it then. No-op if it is frozen."""
+        """Stop the clock, so that only `advance` moves it. No-op if it is frozen."""
         with self._lock:
             self._start = self._moment() - self._driven
             self._running = False
 
     def resume(self) -> None:
-        """Let the clock run again from its present time. No-op if it is running."""
+        """Make the clock run again from its present time. No-op if it is running."""
         with self._lock:
             self._start = self._moment() - self._driven
             self._origin = time.monotonic()
@@ -301,7 +304,7 @@ class DrivenClock:
 
 
 def iso(moment: float | None) -> str | None:
-    """Return a moment as the API writes it: UTC, milliseconds, `Z`. `None` is returned unchanged."""
+    """Return a moment in the API's format: UTC, milliseconds, `Z`. `None` is returned unchanged."""
     if moment is None:
         return None
     text = dt.datetime.fromtimestamp(moment, dt.timezone.utc).isoformat(timespec="milliseconds")

@@ -1,8 +1,8 @@
 """
 The HTTP/1.1 server with persistent connections, by default on the loopback interface, and the log of its requests.
 
-Werkzeug's handler closes every connection after one response, because it does not know whether the whole request was
-read. Here the whole request is always read first, so the connection can stay open, as with the real API.
+Werkzeug's handler closes every connection after one response, because it does not know whether the complete request
+was read. Here the complete request is always read first, so the connection can stay open, as with the real API.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ _MAX_BODY = 1_000_000
 _IDLE_SECONDS = 75.0
 _PIECE_SECONDS = 0.1
 _LONGEST_SHOWN = 16_384
-"""Bytes of a body that the request log keeps."""
+"""The maximum number of bytes of a body that the request log keeps."""
 
 
 @dataclass(frozen=True)
 class Incoming:
     """
-    A request as it came in.
+    A request as it was received.
 
     Attributes:
         method: HTTP method.
@@ -62,7 +62,7 @@ class Incoming:
 
 
 class PortTakenError(Exception):
-    """The port is taken; `str` is one line with what to do."""
+    """The port is in use; `str` is one line with what to do."""
 
 
 class Server:
@@ -260,12 +260,12 @@ class _Handler(WSGIRequestHandler):
     def _drop(self, *, hard: bool = False) -> None:
         self.close_connection = True
         if hard:
-            # With SO_LINGER and 0 seconds, the kernel sends a reset when the socket is closed. The server would first
-            # end its direction in the ordinary way, so the socket is closed here.
+            # With SO_LINGER and 0 seconds, the kernel sends a reset when the socket is closed. The socket is closed
+            # here, because the server would first end its direction in the ordinary way.
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             os.close(self.connection.detach())
             return
-        # Closing the socket is not enough: the handler's files keep it open.
+        # Closing the socket is not enough, because the handler's files keep it open.
         self.connection.shutdown(socket.SHUT_RDWR)
 
     def date_time_string(self, timestamp: float | None = None) -> str:
@@ -286,7 +286,10 @@ class _Threaded(ThreadedWSGIServer):
     block_on_close = False
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Register a connection before its thread begins, so that `stop` also closes one whose thread has not begun."""
+        """
+        Register a connection before its thread begins, so that `stop` also closes a connection whose thread has not
+        begun.
+        """
         self.owner.opened(request)
         super().process_request(request, client_address)
 
@@ -296,7 +299,7 @@ class _Threaded(ThreadedWSGIServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """No-op: clients that disconnect during a request are not reported."""
+        """No-op, so that clients which disconnect during a request are not reported."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
@@ -307,8 +310,8 @@ class Record:
     One request.
 
     Attributes:
-        number: From 1, in the order of the answers.
-        at: Seconds since the Unix epoch, real time, when it came in.
+        number: The number of the request, from 1, in the order of the answers.
+        at: The time at which it was received: seconds since the Unix epoch, real time.
         method: HTTP method.
         path: The path as it was sent, without the query.
         operation: Operation name; `None` if the path is not one of the API's.
@@ -340,8 +343,8 @@ class RequestLog:
     The newest requests, and the number of requests of each operation.
 
     Args:
-        keep: How many requests are kept; the counts include all requests.
-        keep_details: How many are kept with their bodies.
+        keep: The number of requests to keep; the counts include all requests.
+        keep_details: The number of requests to keep with their bodies.
     """
 
     def __init__(self, keep: int = 20_000, keep_details: int = 300) -> None:
@@ -357,7 +360,7 @@ class RequestLog:
             self._counts[operation] += 1
 
     def append(self, incoming: Incoming, response: Response, **what: Any) -> None:
-        """Store a request and its response; `what` are the other attributes of `Record`, except the number."""
+        """Store a request and its response; `what` contains the other attributes of `Record`, except the number."""
         detail = {
             "query": incoming.query,
             "request": _shown(incoming.payload),
@@ -375,7 +378,7 @@ class RequestLog:
         Return one request with its bodies.
 
         Raises:
-            KeyError: There is no request of this number, or it is too old.
+            KeyError: There is no request with this number, or it is too old.
         """
         with self._lock:
             details = dict(self._details)
@@ -385,7 +388,7 @@ class RequestLog:
         return {**record.describe(), **details[number]}
 
     def all(self) -> list[Record]:
-        """Return the requests that are kept, oldest first."""
+        """Return the stored requests, oldest first."""
         with self._lock:
             return list(self._records)
 
@@ -395,7 +398,7 @@ class RequestLog:
             return self._counts.total() if operation is None else self._counts[operation]
 
     def counts(self) -> dict[str, int]:
-        """Return the number of requests of each operation; requests for other paths are under `unknown`."""
+        """Return the number of requests of each operation; requests for other paths are counted under `unknown`."""
         with self._lock:
             return {operation or "unknown": number for operation, number in self._counts.items()}
 

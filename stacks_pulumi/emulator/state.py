@@ -1,12 +1,12 @@
 """
-Which data has the platform, how long do its transitions take, and which bytes of it are in which file?
+Which data does the platform have, how long do its transitions take, and which file contains which part of it?
 
-All of it can be written to a file and read again, so it consists of numbers, text and lists. Moments are seconds since
-the Unix epoch on the driven clock. Nothing is secret: only the digest of an API key is stored, and passwords and
-private keys are derived when they are requested.
+All data can be written to a file and read again, so it consists of numbers, text and lists. Moments are seconds since
+the Unix epoch on the driven clock. No data is secret: only the digest of an API key is stored, and passwords and
+private keys are derived at each request.
 
-The file is a snapshot. Later changes are in a journal next to it, one line for each change, which is written before the
-response is sent. When the journal is large, and at the end, a new snapshot replaces it.
+The file is a snapshot. Later changes are in a journal next to it. It has one line for each change, which is written
+before the response is sent. A new snapshot replaces the journal when it is large, and at the end.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Account:
     Attributes:
         id: `usr-` and eight characters; the ids of its containers begin with it.
         payment_method: Whether the account has a payment method. Without one, a create request gets a 402.
-        waitlisted: How often it was put on the waitlist for capacity.
+        waitlisted: The number of times that it was put on the waitlist for capacity.
     """
 
     id: str
@@ -81,7 +81,7 @@ class AllowedIp:
 
 @dataclass
 class VpnClient:
-    """A device that may use a VPN. Its keys are derived from its serial; every new client gets another serial."""
+    """A device that may use a VPN. Its keys are derived from its serial; every new client gets a new serial."""
 
     name: str
     created_at: float
@@ -93,13 +93,13 @@ class Transition:
     """
     A container's next change of status.
 
-    It is due at a moment of the driven clock, or after a number of reads, depending on the emulator's settings. So a
-    test can wait, advance the clock, or count polls.
+    It is due at a moment of the driven clock or after a number of reads; the emulator's settings decide. So a test
+    can wait, advance the clock, or count polls.
 
     Attributes:
         to: The next status; `gone` removes the container.
-        due: When, on the driven clock; `None` if reads are counted instead.
-        reads: How many more reads still show the present status.
+        due: The time on the driven clock; `None` if reads are counted instead.
+        reads: The number of further reads that still show the present status.
     """
 
     to: str
@@ -107,7 +107,7 @@ class Transition:
     reads: int | None = None
 
     def is_due(self, now: float) -> bool:
-        """Return whether it is due."""
+        """Return whether the transition is due."""
         return self.due is not None and now >= self.due
 
     def read(self) -> bool:
@@ -156,7 +156,7 @@ class Container:
         running_since: When it last started, if it runs.
         stopped_at: When it last stopped, if it does not run.
         next: Its next transition, if any.
-        boots: How many boots have begun.
+        boots: The number of boots that have begun.
         booting: Whether `next` ends a boot, which can fail.
         env_pending: Whether connections have changed since its last (re)start, so that it runs with old variables.
         certificate_serial: A counter that increases with every new key pair.
@@ -200,7 +200,7 @@ class Container:
 
     @property
     def storage_mb(self) -> int:
-        """Storage of the plan and of the additional tier together."""
+        """The sum of the plan's storage and the additional storage."""
         extra = catalog.STORAGE_TIERS[self.storage_tier].storage_mb if self.storage_tier is not None else 0
         return self.size.storage_mb + extra
 
@@ -211,7 +211,7 @@ class Container:
 
     @property
     def url(self) -> str | None:
-        """Its public host name, while external access is on."""
+        """Its public host name while external access is on."""
         return None if self.subdomain is None else f"{self.name}-{self.subdomain}.stackshosting.cloud"
 
 
@@ -249,9 +249,9 @@ class Backup:
 @dataclass
 class State:
     """
-    The whole state of the platform.
+    The complete state of the platform.
 
-    Each attribute is the data itself and not a copy.
+    Each attribute is the data itself, not a copy.
 
     Attributes:
         seed: The text from which ids, passwords and the first key are derived.
@@ -260,12 +260,12 @@ class State:
         containers: By id, oldest first, of every account.
         connections: By id, oldest first.
         backups: By id, oldest first.
-        counters: How many ids of each kind were assigned.
-        driven: By how many seconds the clock was advanced.
+        counters: The number of assigned ids of each kind.
+        driven: The seconds by which the clock was advanced.
         scheduled_until: The time up to which the nightly backups were made.
-        boot_failures: Container name or template -> how many more of its boots fail; `None` for all.
+        boot_failures: Container name or template -> the number of its next boots that fail; `None` for all.
         backup_failures: Container name -> the messages of its next backups, which fail.
-        capacity: How many more containers can be created; `None` for any number.
+        capacity: The number of further containers that can be created; `None` for any number.
         seeded: Whether it was filled from a seed file.
     """
 
@@ -327,7 +327,7 @@ class State:
 
 
 def _size_of(plan: str) -> catalog.Plan:
-    """Return the size of a plan, also of the VPN tier."""
+    """Return the size of a plan, including the VPN tier."""
     return catalog.VPN_PLAN if plan == catalog.VPN_PLAN.name else catalog.PLANS[plan]
 
 
@@ -339,10 +339,10 @@ def price_of(plan: str, storage_tier: int | None) -> Decimal:
 
 _VERSION = 2
 _READS = (1, 2)
-"""The versions that can be read. Version 1 has no journal and no generation, and is otherwise the same."""
+"""The versions that can be read. Version 1 differs only in that it has no journal and no generation."""
 
 _FOLD_AFTER = 4_000_000
-"""Bytes of journal after which a new snapshot is written."""
+"""The size of the journal in bytes at which a new snapshot is written."""
 
 _COLLECTIONS = ("containers", "connections", "backups")
 """Fields of the state that map ids to objects; the journal contains each object that changed."""
@@ -490,7 +490,7 @@ def load(path: Path) -> State | None:
 
 def save(path: Path, state: State) -> int:
     """
-    Write the whole state to a file atomically.
+    Write the complete state to a file atomically.
 
     Returns:
         The generation of the snapshot; a journal with another generation does not belong to it.

@@ -1,5 +1,5 @@
 """
-VPN clients, the devices that may use a VPN: rules and endpoints (guide, "VPN Management").
+VPN clients, which are the devices that may use a VPN: rules and endpoints (guide, "VPN Management").
 
 Their configurations look real but give no access. They are derived from the seed and never stored.
 """
@@ -16,7 +16,7 @@ from stacks_pulumi.emulator.keys import MANAGE, READ
 from stacks_pulumi.emulator.platform import Platform, iso
 from stacks_pulumi.emulator.state import Container, State, VpnClient
 
-# assumed: everything about clients except the four endpoints and the field `name`, so also the scopes.
+# assumed: everything about clients except the four endpoints and the field `name`; this includes the scopes.
 
 
 @route("vpn_clients.list", "GET", "/containers/<vpn_container_id>/vpn-clients", READ)
@@ -100,7 +100,7 @@ def find(container: Container, name: str) -> VpnClient:
 
 def remove(container: Container, name: str) -> None:
     """
-    Remove a device; the default one can be removed too.
+    Remove a device; the default device can be removed too.
 
     Raises:
         Refusal: 404 if it does not exist; 400 if the container is not a VPN.

@@ -3,12 +3,12 @@ Data functions: they return data of the account that the program does not manage
 
 Each function has two forms. `get_container(id)` needs a plain id and returns a plain result. The `_output` form,
 `get_container_output(id)`, also takes an output, such as the id of a container that does not exist yet, and returns
-an output; in the preview of a new stack it sends no request. An answer is cached for five seconds. If the result is
-secret, the `_output` form returns a secret output; the plain form returns plain text that the caller has to protect.
-An incomplete list is an error, because a program would use it as the whole. The errors are those in
-`stacks_pulumi.errors`. If a program does not catch one, it ends with one line and no traceback.
+an output. In the preview of a new stack it sends no request. An answer is cached for five seconds. If the result is
+secret, the `_output` form returns a secret output; the plain form returns plain text, which the caller must protect.
+An incomplete list is an error, because a program would use it as a complete list. The errors are those in
+`stacks_pulumi.errors`. If a program does not catch an error, it ends with one line and no traceback.
 
-A program calls them by name, the native plugin through `Invoke`: both by the table `QUESTIONS`.
+A program calls them by name, and the native plugin through `Invoke`; both use the table `QUESTIONS`.
 
 - `results`: What does a function return?
 """
@@ -74,15 +74,15 @@ __all__ = [
 
 _MAX_AGE: Final = 5.0
 """
-Seconds for which an answer is cached: enough for a program that calls the same function in many places.
+Seconds for which an answer is cached, for programs that call the same function in many places.
 
-It is short, because the account may change while the program runs: with the Automation API, one process makes many
-runs, and its own engine changes the account.
+The time is short, because the account may change while the program runs: with the Automation API, one process makes
+many runs, which change the account.
 """
 
 
 def _existing(api: StacksClient) -> Listing[models.Container]:
-    """Return the containers without those that are deleted and still listed."""
+    """Return the containers without deleted ones that are still listed."""
     rows = api.containers.list()
     return Listing((row for row in rows if row.status != "deleted"), gap=rows.gap, damaged=rows.damaged)
 
@@ -175,7 +175,7 @@ def answer(session: Session, name: str, arguments: Mapping[str, Any]) -> Any:
     key = (name, *map(str, arguments.values()))
     told = session.reads.get(*key, ask=lambda: question.ask(session.client, **arguments), max_age=_MAX_AGE)
     for listing in [told, *map(told.__getattribute__, getattr(told, "__struct_fields__", ()))]:
-        # The newest backups are all that the caller asked for.
+        # The caller asked only for the newest backups.
         if isinstance(listing, Listing) and len(listing) < arguments.get("limit", math.inf):
             _check_complete(name, listing)
     risks = risks_of(told) if name == "get_vpn_config" else ""
@@ -194,7 +194,7 @@ def _warn(text: str) -> None:
 
 def _check_complete(name: str, listing: Listing[Any]) -> None:
     """
-    Check that a list is complete, because a program would use it as the whole.
+    Check that a list is complete, because a program would use it as a complete list.
 
     Raises:
         UnreadableAnswerError: It is not complete.
@@ -238,7 +238,7 @@ def _from_mocks(monitor: MockMonitor, name: str, arguments: Mapping[str, Any]) -
     token = f"{NAMESPACE}:index:{name}"
     given: Any = monitor.mocks.call(MockCallArgs(token, dict(arguments), ""))
     if isinstance(given, tuple):
-        # Pulumi's own form: a pair of the answer and the failures.
+        # Pulumi's own form of an answer is a pair: the answer and the failures.
         given, failures = given
         if failures:
             raise StacksError(f"{name}: the mocks report a failure: {failures}", code="mocks")
@@ -265,7 +265,7 @@ def _check_plain_arguments(name: str, *arguments: Any) -> None:
 
 def later(function: Callable[..., Any], *arguments: Any, provider: Provider | None = None) -> Any:
     """
-    Return the answer as an output, which is unknown while one of the arguments is unknown.
+    Return the answer as an output, which is unknown while an argument is unknown.
 
     The caller declares its type. At run time `pulumi.Output` has the attributes of its value, but only the types in
     `results` declare them.
@@ -344,7 +344,7 @@ def list_templates(*, provider: Provider | None = None) -> list[results.Template
     """
     Return all templates with the API's prices (guide, "List Available Templates").
 
-    A price that is not clearly in US dollars a month is `None`; `raw` has what the API answered.
+    A price that is not clearly in US dollars a month is `None`; `raw` contains the API's answer.
 
     Args:
         provider: The provider of the account; by default the stack's.
@@ -379,11 +379,11 @@ def get_credentials_output(
 
 def get_logs(container_id: str, lines: int = 100, *, provider: Provider | None = None) -> str:
     """
-    Return the last lines of a container's log; 500 at most (guide, "Get Container Logs").
+    Return the last lines of a container's log, at most 500 (guide, "Get Container Logs").
 
     Args:
         container_id: The container's id.
-        lines: How many lines.
+        lines: The number of lines.
         provider: The provider of the account; by default the stack's.
     """
     return ask(provider, "get_logs", container_id=container_id, lines=lines)
@@ -494,11 +494,11 @@ def list_backups(
     container_id: str, limit: int = 50, *, provider: Provider | None = None
 ) -> list[results.Backup]:
     """
-    Return the newest backups of a container; 100 at most (guide, "List Backups").
+    Return the newest backups of a container, at most 100 (guide, "List Backups").
 
     Args:
         container_id: The container's id.
-        limit: How many backups at most.
+        limit: The maximum number of backups.
         provider: The provider of the account; by default the stack's.
     """
     return ask(provider, "list_backups", container_id=container_id, limit=limit)

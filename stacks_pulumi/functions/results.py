@@ -1,8 +1,8 @@
 """
-What the data functions return.
+What do the data functions return?
 
-A whole result can be exported or be the input of a resource. `stacks.get_container_output(id).status` is an output of
-one value.
+A complete result can be exported or be the input of a resource. `stacks.get_container_output(id).status` is an output
+of one value.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Value(Generic[_T]):
     def __get__(self, instance: pulumi.Output[Any], owner: type) -> pulumi.Output[_T]: ...
 
     def __get__(self, instance: Any, owner: type) -> Any:
-        # `pulumi.input_type` replaces this by a property; an output finds the attributes of its value by itself.
+        # `pulumi.input_type` replaces this with a property; an output finds the attributes of its value itself.
         return self
 
 
@@ -91,7 +91,7 @@ class _AllowedIp:
 
 
 class AllowedIp(_AllowedIp, Result):
-    """An address that may connect."""
+    """An address that is allowed to connect."""
 
     model = models.AllowedIp
 
@@ -105,7 +105,7 @@ class _ExternalAccess:
 
 
 class ExternalAccess(_ExternalAccess, Result):
-    """Whether and where a container can be reached from outside."""
+    """The external access of a container: whether it is on, and its public address."""
 
     model = models.ExternalAccess
 

@@ -1,7 +1,8 @@
 """
-A gRPC call from the engine, for both hosts: how it fails and ends, and the service that shows lines next to it.
+A gRPC call from the engine, for both hosts: how does it fail and end, and which service shows lines next to it?
 
-Every text for the user passes `EngineService.show` or `GrpcCall.reported`, which clean it and remove API keys.
+Every text for the user passes through `EngineService.show` or `GrpcCall.reported`, which clean it and remove API
+keys.
 """
 
 from __future__ import annotations
@@ -20,9 +21,12 @@ from stacks_pulumi.errors import clean, contains_key, without_keys
 from stacks_pulumi.resources._operation import Checked, EngineCall
 
 _KNOWS_WAITING: Final = ">=3.272.0"
-"""The engines that know `ErrorResourceAwaitFailed`."""
+"""The versions of the engine that support `ErrorResourceAwaitFailed`."""
 _Waiting: Any = getattr(provider_pb2, "ErrorResourceAwaitFailed", None)
-"""`None` in an SDK that does not know it: a program that uses an output of such a resource ends with a traceback."""
+"""
+The error class; `None` in an SDK without it, where a program that uses an output of such a resource ends with a
+traceback.
+"""
 
 
 class EngineService:
@@ -57,7 +61,7 @@ class EngineService:
         Return whether the engine is one of these versions, for instance `>=3.272.0`.
 
         Returns:
-            The engine's answer, which is kept; `None` if it gives none.
+            The engine's answer, which is cached; `None` if there is no answer.
         """
         if versions not in self._versions:
             self._versions[versions] = self._ask(versions)
@@ -70,13 +74,13 @@ class EngineService:
         try:
             self._stub.RequirePulumiVersion(request, timeout=2)
         except grpc.RpcError as error:
-            # An engine without the call is older than all that have it.
+            # An engine without this call is older than every engine with it.
             refused = {grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNIMPLEMENTED}
             return False if cast("grpc.Call", error).code() in refused else None
         return True
 
     def warn_if_too_old(self) -> None:
-        """Warn once if the engine is older than the oldest one that is tested."""
+        """Warn once if the engine is older than the oldest tested engine."""
         wanted = f">={OLDEST_ENGINE}"
         if wanted not in self._versions and self.satisfies(wanted) is False:
             oldest = OLDEST_ENGINE.rpartition(".")[0]
@@ -111,14 +115,14 @@ class Context(Protocol):
         """Return whether the client still waits for the response."""
 
     def set_trailing_metadata(self, trailing_metadata: tuple[tuple[str, bytes], ...]) -> None:
-        """Send this with the status."""
+        """Send these metadata with the status."""
 
     def abort(self, code: grpc.StatusCode, details: str) -> NoReturn:
         """End the call with an error."""
 
 
 class HostError(Exception):
-    """An error with a message for the user, for SDK versions that can only report exceptions."""
+    """An error with a message for the user, for SDK versions that can report only exceptions."""
 
 
 class GrpcCall(EngineCall):
@@ -153,7 +157,7 @@ class GrpcCall(EngineCall):
         self._inputs = inputs
 
     def stored_inputs(self) -> Mapping[str, Any] | None:
-        """Return the inputs in the state, in a read; `None` if they are not known."""
+        """Return the inputs in the state during a read; `None` if they are not known."""
         return None if self._inputs is None else self._inputs()
 
     def is_active(self) -> bool:
@@ -161,15 +165,18 @@ class GrpcCall(EngineCall):
         return self._context is None or self._context.is_active()
 
     def worded(self, message: str) -> str:
-        """Return the message as the engine gets it: cleaned. A host may change names to the program's language."""
+        """Return the cleaned message for the engine. A host may convert names to the program's language."""
         return clean(message)
 
     def reported(self, message: str) -> str:
-        """Return an error as the user sees it."""
+        """Return an error in the form that the user sees."""
         return without_keys(self.worded(message))
 
     def failures(self, checked: Checked, news: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-        """Return the failures of a check: pairs of property and reason. The engine prints the value of a property."""
+        """
+        Return the failures of a check as pairs of property and reason. If there is a property, the engine prints its
+        value.
+        """
         for name, reason in checked.failures.items():
             if contains_key(news.get(name)):
                 yield "", self.reported(f"{name}: {reason}")
@@ -183,7 +190,7 @@ class GrpcCall(EngineCall):
     def fail_keeping_id(self, id_: str, outs: Mapping[str, Any], reasons: Sequence[str]) -> NoReturn:
         """End a create or an update that failed part-way, and keep the resource and its id in the state."""
         if self._context is None:
-            # Only the message can then contain the id. The reasons come last, because they end with a code.
+            # In this case, only the message can contain the id. The reasons come last, because they end with a code.
             self.fail(f"it exists as {id_}: adopt it, or delete it; " + "; ".join(reasons))
         detail = provider_pb2.ErrorResourceInitFailed(
             id=id_, properties=self._to_struct(outs), reasons=[self.reported(reason) for reason in reasons]
@@ -192,10 +199,10 @@ class GrpcCall(EngineCall):
 
     def fail_waiting(self, message: str) -> NoReturn:
         """
-        End a create that has to wait for longer than an operation lasts; nothing was created.
+        End a create that must wait longer than an operation can last; nothing was created.
 
-        An engine that knows this shows only the warning, continues with the other resources, and ends with its own exit
-        code. For an older one, or with an older SDK, it is an error.
+        A new engine shows only the warning, continues with the other resources, and ends with a special exit code.
+        With an older engine or SDK, it is an error.
         """
         if _Waiting is None or not self._service.satisfies(_KNOWS_WAITING):
             self.fail(message)
@@ -232,6 +239,6 @@ class GrpcCall(EngineCall):
         status = status_pb2.Status(code=code.value[0], message=message)
         for detail in details:
             status.details.add().Pack(detail)
-        # The engine uses the rich status if it exists, otherwise the plain one.
+        # The engine uses the rich status if it exists, otherwise the plain status.
         self._context.set_trailing_metadata(((_STATUS_KEY, status.SerializeToString()),))
         self._context.abort(code, message)

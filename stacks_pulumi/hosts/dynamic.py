@@ -3,15 +3,15 @@ The host in the SDK's process for dynamic providers (`python -m pulumi.dynamic`)
 
 The public interface of a dynamic provider passes only properties. The caller's stack frames contain more: the
 resource's URN, its timeout, whether the engine still waits, and the objects needed to show progress, to report an error
-without a traceback, and to keep the id of a failed create. All of that is private to the SDK, so all access to it is
-here, and in `_grpc_call` for both hosts. If a new SDK version breaks a piece, the operation still works without that
-piece's feature: a warning is shown, and `tests/host/test_canary.py` fails and names the SDK version.
+without a traceback, and to keep the id of a failed create. All of this is private to the SDK, so all access to it is
+here, and in `_grpc_call` for both hosts. If a new SDK version breaks a piece, a warning is shown, and the operation
+still works without that piece's feature. `tests/host/test_canary.py` then fails and shows the SDK version.
 
 | piece | where it is | without it |
 |---|---|---|
 | `current_call` | the caller's frame: `request`, `context` | no URN, default timeouts, no progress, no rollback |
 | `GrpcCall.fail` | rich gRPC status in the trailing metadata | the SDK's own text around our message |
-| `GrpcCall.fail_keeping_id` | `ErrorResourceInitFailed` there | the error contains the id; `adopt` takes it over |
+| `GrpcCall.fail_keeping_id` | `ErrorResourceInitFailed` there | the error contains the id, for an adoption |
 | `GrpcCall.fail_waiting` | `ErrorResourceAwaitFailed` there | the waitlist is an error, and ends the operation |
 | `engine_service` | the engine's address in `sys.argv[1]` | no progress on the resource's line |
 | `widen_worker_pool` | the thread pool in the worker's frame | 4 concurrent operations |
@@ -69,7 +69,7 @@ class DynamicProvider(ResourceProvider):
     The dynamic provider of one kind of resource, which the SDK's process calls.
 
     Its only state is the settings of its handler, which `configure` sets. It is pickled as a reference to
-    `stacks_pulumi.provider_for`, so that a stack's state contains no key and no byte code, and the class can be moved.
+    `stacks_pulumi.provider_for`. So a stack's state contains no key and no byte code, and the class can be moved.
 
     Args:
         handler: The handler that answers the calls.
@@ -86,7 +86,7 @@ class DynamicProvider(ResourceProvider):
         return provider_for, (self.handler.kind,)
 
     def configure(self, req: ConfigureRequest) -> None:
-        """Read the settings, and let the process run `maxConcurrency` operations concurrently."""
+        """Read the settings, and allow the process to run `maxConcurrency` operations concurrently."""
         engine_service().warn_if_too_old()
         workers = self.handler.configure(req.config.get)
         if workers is not None:
@@ -139,7 +139,7 @@ def provider_for(kind: str) -> DynamicProvider:
     Return the provider of a kind of resource.
 
     Every existing state refers to our providers as `stacks_pulumi.provider_for("<kind>")`. So this name must never
-    change; the class of a kind may.
+    change, but the class of a kind may change.
 
     Args:
         kind: The resource's name, for instance `Container`.
@@ -154,12 +154,12 @@ def provider_for(kind: str) -> DynamicProvider:
         raise LookupError(with_code(msg, "unknown-type")) from None
 
 
-# A state refers to `stacks_pulumi.provider_for`, wherever the function is defined.
+# States refer to `stacks_pulumi.provider_for`, which may be defined in any module.
 provider_for.__module__ = "stacks_pulumi"
 
 
 def current_call() -> GrpcCall:
-    """Return the engine's call that is in progress; an empty one if it cannot be found in the caller's frames."""
+    """Return the engine's call in progress; an empty call if it cannot be found in the caller's frames."""
     for frame in _frames():
         if frame.f_code.co_name not in _METHODS:
             continue
@@ -181,11 +181,11 @@ def current_call() -> GrpcCall:
 
 def widen_worker_pool(workers: int) -> bool:
     """
-    Let the host run this many operations concurrently instead of four.
+    Allow the host to run this many operations concurrently instead of four.
 
-    A create that waits occupies a worker thread during the whole wait. The pool starts a new thread for each later
-    operation while it is below its limit, so raising the limit is enough for them. Operations that are already queued
-    get no new thread by that. This matters because a `destroy` sends all of its deletes together, and the first of them
+    A create that waits occupies a worker thread during the whole wait. Below its limit, the pool starts a new thread
+    for each later operation, so for these a higher limit is enough. Queued operations need additional threads, which
+    this function starts. They matter because a `destroy` sends all of its deletes together, and the first delete
     calls this function.
 
     Returns:
@@ -201,7 +201,7 @@ def widen_worker_pool(workers: int) -> bool:
             if queue is None or start is None or lock is None:
                 _miss("widen_worker_pool")
             else:
-                # Without the pool's lock, the thread that takes the engine's calls may start one too many meanwhile.
+                # Hold the pool's lock: without it, the thread that takes calls may start one thread too many.
                 with lock:
                     for _ in range(queue.qsize()):
                         start()
@@ -221,10 +221,9 @@ def engine_service() -> EngineService:
 @contextlib.contextmanager
 def _serving(call: GrpcCall) -> Iterator[None]:
     """
-    Count a call in progress. After the last call, end the process if its engine has ended.
+    Count the enclosed call as in progress. After the last call, end the process if its engine has ended.
 
-    The SDK's host never ends by itself. Without this, a killed engine would leave a process with an API key in its
-    memory.
+    The SDK's host never ends by itself, so a killed engine would leave a process with an API key in its memory.
     """
     with _under_way:
         _calls.add(id(call))
@@ -243,7 +242,7 @@ def _miss(piece: str) -> None:
     if piece in _missing:
         return
     _missing.add(piece)
-    import importlib.metadata  # noqa: PLC0415  (with zipfile, csv and email; only this warning needs it)
+    import importlib.metadata  # noqa: PLC0415  (it loads zipfile, csv and email; only this warning needs it)
 
     version = importlib.metadata.version("pulumi")
     text = f"stacks-pulumi does not fully support this Pulumi SDK ({version}): {_WITHOUT[piece]}"
@@ -267,7 +266,10 @@ def _own(props: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _written(value: Any) -> Any:
-    """Return the value with every unknown in the protocol's form: in some calls the SDK passes objects instead."""
+    """
+    Return the value with every unknown value in the protocol's form, because in some calls the SDK passes objects
+    instead.
+    """
     if isinstance(value, Unknown):
         return UNKNOWN
     if isinstance(value, dict):

@@ -1,5 +1,5 @@
 """
-Policy packs for STACKS: which containers are allowed, what they may cost, and who may connect.
+Policy packs for STACKS: which containers are allowed, how much they may cost, and who may connect.
 
 `stacks-pulumi policies` writes the three ready packs: `plans`, `spend` and `exposure`. `StacksGuard` builds your own
 pack in three lines. `stacks_pulumi.policy.testing` tests both on plain data. `docs/policies.md` lists all policies.
@@ -8,9 +8,9 @@ Needs the extra `policy` (`docs/install.md`).
 
 - `guard`: Which rules does a pack have, and what do its arguments set?
 - `rule`: What is a rule, what can it report, and which resources are exempt?
-- `options`: How is a rule configured, what does a file for a pack say, and what is wrong with it?
+- `options`: How is a rule configured, what does a pack's configuration file contain, and what is wrong in it?
 - `plans`: Which containers are allowed?
-- `spend`: What may they cost?
+- `spend`: How much may they cost?
 - `exposure`: Who may connect, and which containers must be protected?
 - `adapter`: How does a rule become a policy of Pulumi's SDK?
 - `testing`: How is a pack tested on plain data?

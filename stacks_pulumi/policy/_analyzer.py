@@ -1,19 +1,19 @@
 """
-How a pack runs without an engine, and which private parts of Pulumi's policy SDK are used.
+How does a pack run without an engine, and which private parts of Pulumi's policy SDK are used?
 
-`Analyzer` runs the SDK's analyzer in this process, with the steps that the engine does before and after it. The SDK has
-no public way to do that.
+`Analyzer` runs the SDK's analyzer in this process, including the engine's steps before and after it. The SDK has no
+public way to do this.
 
 | Part | Used to |
 |---|---|
 | `pulumi_policy.policy._PolicyAnalyzerServicer` | run a pack without an engine; check a whole configuration |
-| its `__policies`, and that `PolicyPack` calls `add_AnalyzerServicer_to_server` | get what a program would serve |
-| `pulumi_policy.proxy.UNKNOWN_STRING_VALUE` | send an unknown value to a policy, and name one in an error |
-| `pulumi_policy.proxy.UnknownValueError` | recognise an unknown value, and report that a check waits for one |
-| properties that can be written | change a property in a remediation, so that the marks of secrets are kept |
+| its `__policies`, and that `PolicyPack` calls `add_AnalyzerServicer_to_server` | get what a program serves |
+| `pulumi_policy.proxy.UNKNOWN_STRING_VALUE` | send an unknown value to a policy, and show it in an error |
+| `pulumi_policy.proxy.UnknownValueError` | recognise an unknown value, and report that a check waits for it |
+| writable properties | change a property in a remediation, and keep the marks of secrets |
 
-Other modules import them from here. `tests/policy/test_sdk_canary.py` fails and names the version if the SDK
-changes one of them.
+Other modules import them from here. If the SDK changes one of them, `tests/policy/test_sdk_canary.py` fails and shows
+the version.
 """
 
 from __future__ import annotations
@@ -55,19 +55,19 @@ __all__ = [
 ]
 
 ALL: Final = "all"
-"""The key of a configuration for the level of every policy."""
+"""The key in a configuration that sets the level of every policy."""
 
 TAG: Final = "stacks"
-"""The tag of the policies of this package, which other policies in the same pack do not have."""
+"""The tag that only the policies of this package have, not other policies in the same pack."""
 
 
 class CheckedServicer(AnalyzerServicer):
     """
     The SDK's analyzer, which also refuses a configuration with a part that has no effect.
 
-    The engine gives the level of `all` to every policy whose entry has none. So `{"all": "disabled", "monthly-budget":
-    {"max_monthly_usd": 5}}` sets a limit that no policy keeps, and a policy that is disabled cannot report it. The
-    engine also passes on an entry with a level for a policy that the pack does not have, and the options of `all`.
+    The engine gives the level of `all` to every policy whose entry has no level. So `{"all": "disabled",
+    "monthly-budget": {"max_monthly_usd": 5}}` sets a limit that no policy enforces, and a disabled policy cannot
+    report it. The engine also passes on entries for unknown policies, and the options of `all`.
     """
 
     def __init__(
@@ -140,14 +140,14 @@ def options_of_all(properties: Mapping[str, Any]) -> str:
 
 def serve(**pack: Any) -> None:
     """Serve a pack to the engine; the arguments are those of the SDK's `PolicyPack`. Never returns."""
-    # The SDK has no other way to see the configuration of a policy that is disabled.
+    # The SDK has no other way to see the configuration of a disabled policy.
     with _replaced(sdk, "_PolicyAnalyzerServicer", CheckedServicer):
         pulumi_policy.PolicyPack(**pack)
 
 
 @contextlib.contextmanager
 def _replaced(module: ModuleType, name: str, ours: object) -> Iterator[None]:
-    """Let `PolicyPack` find ours under this name: it has no parameter for it."""
+    """Make `PolicyPack` use our class under this name, because it has no parameter for it."""
     its = getattr(module, name)
     setattr(module, name, ours)
     try:
@@ -157,7 +157,7 @@ def _replaced(module: ModuleType, name: str, ours: object) -> Iterator[None]:
 
 
 class _ServedError(BaseException):
-    """Ends a program that serves a pack, at the moment at which it would begin to listen."""
+    """Ends a program that serves a pack, at the moment when it would begin to listen."""
 
 
 _serving = threading.Lock()
@@ -165,10 +165,10 @@ _serving = threading.Lock()
 
 def served_by(program: Callable[[], object], name: str | Path) -> AnalyzerServicer:
     """
-    Return what a program serves to the engine: an analyzer of the SDK, or ours.
+    Return the analyzer that a program serves to the engine: the SDK's, or ours.
 
     Args:
-        program: Runs it in this process, until it would begin to listen.
+        program: A function that runs the program in this process, until it would begin to listen.
         name: Its name, for the error.
 
     Raises:
@@ -180,7 +180,7 @@ def served_by(program: Callable[[], object], name: str | Path) -> AnalyzerServic
         served.append(servicer)
         raise _ServedError
 
-    # In another thread, a program would serve permanently.
+    # A program in a different thread would continue to serve.
     with (
         _serving,
         _replaced(analyzer_pb2_grpc, "add_AnalyzerServicer_to_server", listen),
@@ -209,7 +209,7 @@ def write_properties(properties: Mapping[str, Any], changes: Mapping[str, Any]) 
         writable[name] = value
 
 
-# How Pulumi's resource protocol writes a secret.
+# The mark of a secret in Pulumi's resource protocol.
 _SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105  (the protocol's signature of a secret, not a secret)
 
 _LEVELS: Final = {level.value: level for level in pulumi_policy.EnforcementLevel}
@@ -266,7 +266,7 @@ class Resource:
 
 
 _ROOT: Final = Resource(recognition.STACK, "test-dev", {})
-"""The stack itself: the engine reports a violation of the whole stack on it."""
+"""The resource of the stack itself, on which the engine reports violations of the entire stack."""
 
 
 @dataclass(frozen=True)
@@ -279,7 +279,7 @@ class Diagnostic:
         level: `advisory` or `mandatory`.
         message: The text, with the policy's description above it.
         resource: The name of the resource with the violation; `None` for the whole stack.
-        exceptions: The ids of the exceptions in the configuration that let it pass.
+        exceptions: The ids of the exceptions in the configuration that allow the violation.
     """
 
     policy: str
@@ -290,7 +290,7 @@ class Diagnostic:
 
     @property
     def blocks(self) -> bool:
-        """Whether it makes an operation fail."""
+        """Whether the violation makes an operation fail."""
         return self.level == "mandatory" and not self.exceptions
 
     def __str__(self) -> str:
@@ -303,10 +303,10 @@ class Analyzer:
     A pack with the configuration that the engine would pass to it.
 
     Args:
-        servicer: What the pack's program serves to the engine.
+        servicer: The analyzer that the pack's program serves to the engine.
         config: The user's configuration; it overrides the pack's own.
         tags: The stack's tags.
-        exceptions: The violations that the engine lets pass.
+        exceptions: The exceptions, whose violations the engine allows.
 
     Attributes:
         not_applicable: By policy, the reason why it checked nothing.
@@ -390,7 +390,7 @@ class Analyzer:
 
 
 def _filled(message: Any, resource: Resource) -> Any:
-    """Return a message of the protocol with everything of a resource except for its properties."""
+    """Return a message of the protocol with all data of a resource except its properties."""
     message.type, message.urn, message.name = resource.type, resource.urn, resource.name
     message.options.protect = resource.protect
     if not (resource.component or resource.type == recognition.STACK):
@@ -399,7 +399,7 @@ def _filled(message: Any, resource: Resource) -> Any:
 
 
 def not_a_policy(name: str, known: Iterable[str]) -> str:
-    """Return the text for a name in a configuration that no policy of the pack has."""
+    """Return the text for a name in a configuration that is not a policy of the pack."""
     close = difflib.get_close_matches(name, list(known), 1)
     meant = f" (did you mean {close[0]!r}?)" if close else ""
     return f"the configuration names {name!r}, which is not a policy of this pack{meant}: it has {', '.join(known)}"
@@ -415,11 +415,11 @@ def _reconciled(
     """
     Return the level and the options of each policy, as the engine's `ReconcilePolicyPackConfig` does.
 
-    The pack's own configuration overrides what its policies say, and the user's overrides the pack's. In each of the
-    two, the level of a policy's own entry overrides that of `all`.
+    The pack's own configuration overrides the defaults of its policies, and the user's configuration overrides the
+    pack's. In each configuration, the level of a policy's own entry overrides the level of `all`.
 
     Raises:
-        ValueError: An entry of the user's is for a policy that the pack does not have, or for `all` and has no level.
+        ValueError: A user's entry is for a policy that the pack does not have, or is for `all` and has no level.
     """
     result: dict[str, tuple[str, dict[str, Any]]] = {}
     for policy in info.policies:
@@ -441,7 +441,7 @@ def _reconciled(
             former, known = result.get(name, (level, {}))
             given = level or former
             if given is None:
-                # The engine refuses it, with a text that does not name it.
+                # The engine refuses it too, but with a text that does not name `all`.
                 raise ValueError(options_of_all(options) or "'all' has no level")
             result[name] = given, {**known, **options}
     return result

@@ -1,8 +1,8 @@
 """
-How a rule becomes a policy of Pulumi's SDK, and what the policies of one pack share.
+How does a rule become a policy of Pulumi's SDK, and what do the policies of one pack share?
 
-By default the SDK fails open: an unknown value turns a mandatory policy into a warning, and the report of a crash does
-not show its place. So a rule gets only plain data and no SDK objects, and every error of a rule is caught here.
+By default, the SDK fails open: an unknown value turns a mandatory policy into a warning. And its report of a crash
+does not show the place. So a rule gets only plain data and no SDK objects, and every error of a rule is caught here.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ class Pack:
     The data that the policies of one pack share during one operation.
 
     Attributes:
-        today: Returns the day in UTC, on which exemptions may end.
-        longest_exemption: The most days from today for which an exemption may be valid.
+        today: Returns the current day in UTC, which is compared with the ends of exemptions.
+        longest_exemption: The maximum number of days from today for which an exemption may be valid.
     """
 
     today: Today
@@ -81,10 +81,10 @@ class Pack:
         self, resource: pulumi_policy.ResourceValidationArgs | pulumi_policy.PolicyResource
     ) -> str | None:
         """
-        Return the kind of a resource that was first recognised in this operation.
+        Return the kind of a resource as it was first recognised in this operation.
 
-        It was recognised by the checked inputs. A policy for the stack gets the outputs of an unchanged resource, and
-        outputs written by version 0.2 do not contain the kind.
+        The kind was recognised by the checked inputs. A policy for the stack gets the outputs of an unchanged
+        resource, and outputs written by version 0.2 do not contain the kind.
         """
         if resource.urn not in self._kinds:
             self._kinds[resource.urn] = kind_of(
@@ -94,9 +94,9 @@ class Pack:
 
     def has_none_of(self, child: ChildView) -> bool:
         """
-        Return whether the id of a child's container shows that the engine has not sent that container so far.
+        Return whether the id of a child's container shows that the engine has not yet sent that container.
 
-        The engine sends a container before what refers to it.
+        The engine sends a container before the resources that refer to it.
         """
         with self._lock:
             return not any(child.may_name(container) for container in self._containers.values())
@@ -112,9 +112,9 @@ class Pack:
 
     def limit_missing(self, rule: Rule, settings: Settings) -> str:
         """
-        Return the error if another policy has a shared limit that this one lacks; else an empty text.
+        Return the error if another policy has a shared limit that this policy lacks; otherwise an empty text.
 
-        The engine passes to a policy only its own configuration, so each call also records this policy's limits.
+        The engine passes only its own configuration to each policy, so each call also records this policy's limits.
         """
         for option in rule.options:
             if option.shared:
@@ -134,7 +134,7 @@ def plain(properties: Mapping[str, Any]) -> dict[str, Any]:
         # Policies do not need the pickled provider, which is large.
         if name != "__provider":
             try:
-                # A mapping or a list with an unknown part raises as well, when that part is read.
+                # In a mapping or a list, reading an unknown part raises as well.
                 result[name] = known(properties[name])
             except UnknownValueError:
                 result[name] = UNKNOWN
@@ -178,8 +178,9 @@ class PackConfiguration:
         """
         Return whether to check the configuration when the engine sends this resource.
 
-        The engine sends the root resource first. A limit of another policy may become known only after that. So a rule
-        with a shared limit checks at every resource: the last check before a container is at the container's provider.
+        The engine sends the root resource first. The limit of another policy may become known only later. So a rule
+        with a shared limit checks at every resource; the last check before a container is at the container's
+        provider.
         """
         return self._shares or args.resource_type == STACK
 
@@ -208,7 +209,7 @@ def policy_of(rule: Rule, pack: Pack) -> pulumi_policy.Policy:
             remediate=_remediation(rule, pack),
             **common,
         )
-    assert isinstance(rule, ResourceRule)  # noqa: S101  (the three kinds of rule there are)
+    assert isinstance(rule, ResourceRule)  # noqa: S101  (there are only these three kinds of rule)
     return pulumi_policy.ResourceValidationPolicy(validate=_resource_validation(rule, pack), **common)
 
 
@@ -216,12 +217,12 @@ _LONGEST: Final = "x-longest-days"
 
 
 def _described(option: Option, pack: Pack) -> Schema:
-    # The reader of a file for this pack has no other way to know its limit.
+    # The reader of a configuration file for this pack has no other way to know the pack's limit.
     return {**option.schema, _LONGEST: pack.longest_exemption} if option is EXEMPT else option.schema
 
 
 def longest_exemption(policies: Iterable[pulumi_policy.Policy]) -> int:
-    """Return the most days for which a pack with these policies lets an exemption be valid."""
+    """Return the maximum number of days for which an exemption may be valid in a pack with these policies."""
     schemas = (policy.config_schema.properties for policy in policies if policy.config_schema is not None)
     found = [schema[EXEMPT.name][_LONGEST] for schema in schemas if _LONGEST in schema.get(EXEMPT.name, {})]
     return min(found, default=LONGEST_EXEMPTION)
@@ -229,10 +230,10 @@ def longest_exemption(policies: Iterable[pulumi_policy.Policy]) -> int:
 
 class _StackPolicy(pulumi_policy.StackValidationPolicy, pulumi_policy.ResourceValidationPolicy):
     """
-    The policy of a rule for the whole stack.
+    The policy of a rule for the entire stack.
 
-    In an update, the engine runs stack policies after all resources have been created. This class is a policy for
-    resources too, so it also runs before, and then refuses a wrong configuration.
+    In an update, the engine runs stack policies after all resources have been created. This class is also a policy
+    for resources, so it also runs before that, and then refuses a wrong configuration.
     """
 
     def __init__(self, rule: StackRule, pack: Pack, common: Mapping[str, Any]) -> None:
@@ -267,7 +268,7 @@ class _StackPolicy(pulumi_policy.StackValidationPolicy, pulumi_policy.ResourceVa
 
 
 def _cleaned(report: Report) -> Report:
-    """Return a report that cleans its messages: they have names and properties of the program."""
+    """Return a report function that cleans messages, because they contain names and properties of the program."""
 
     def cleaned(message: str, urn: str | None = None) -> None:
         report(clean_lines(message), urn)
@@ -305,7 +306,7 @@ def _resource_validation(rule: ResourceRule[Any], pack: Pack) -> pulumi_policy.R
             if live is not None and exempted_twice(live, args.urn):
                 report(ambiguous(rule, live), None)
             elif live is not None:
-                # Skipped before the check, so that a rule that adds up prices leaves it out of the sum.
+                # Skip an exempt resource before the check, so that a rule that adds up prices does not add its price.
                 not_enforced(rule, args.name, live)
                 return
             view = rule.view.of(args.urn, args.name, properties, protect=args.opts.protect)
@@ -331,10 +332,10 @@ _ACCESSES: Final = {
 
 class _Elsewhere:
     """
-    Judges what gives access to a container that the stack does not have.
+    Judges resources that give access to a container that the stack does not have.
 
-    For the whole stack that is known at the end of an update, when the access is open. So a resource is judged before
-    it is created, if its id shows that.
+    The complete stack is known only at the end of an update, when the access is already open. So a resource is judged
+    before it is created, if the container's id shows that the stack does not have the container.
     """
 
     def __init__(self, rule: StackRule, pack: Pack) -> None:
@@ -419,7 +420,7 @@ def _ours(resources: Iterable[pulumi_policy.PolicyResource], pack: Pack) -> list
 def _exempt(
     rule: StackRule, ours: Sequence[_Ours], settings: Settings, today: datetime.date
 ) -> tuple[set[str], dict[str, Exemption], list[Exemption]]:
-    """Return the exempt URNs, the exemptions that have ended, and those whose name several resources have."""
+    """Return the exempt URNs, the exemptions that have ended, and the exemptions with an ambiguous name."""
     live: dict[Exemption, dict[str, str]] = {}
     ended: dict[str, Exemption] = {}
     for kind in rule.subjects:
@@ -432,9 +433,9 @@ def _exempt(
                     found.setdefault(holds, {})[urn] = name
                 elif past is not None:
                     ended[urn] = past
-        # A child often has its container's name.
+        # A child often has the same name as its container.
         live = {**found, **live}
-    # Otherwise a sum would leave all of these resources out, although the exemption is meant for one.
+    # Otherwise a sum would lack all of these resources, although the exemption is meant for only one.
     unclear = [exemption for exemption, covered in live.items() if len(covered) > 1]
     exempt: set[str] = set()
     for exemption, covered in live.items():
@@ -481,8 +482,8 @@ def _as_check(rule: Remediation[Any]) -> ResourceRule[Any]:
     """
     Return a rule that reports a remediation's changes as violations.
 
-    At the level `remediate` it runs after the change and finds nothing. At the other levels the SDK changes nothing, so
-    this rule must report the resource.
+    At the level `remediate`, it runs after the change and finds nothing. At the other levels, the SDK changes
+    nothing, so this rule must report the resource.
     """
 
     def check(view: Any, settings: Settings) -> Iterator[Finding]:
@@ -519,7 +520,7 @@ def _remediation(rule: Remediation[Any], pack: Pack) -> pulumi_policy.ResourceRe
 
 
 def _new_price(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the new price: the provider computed the old one before the remediation changed the plan."""
+    """Return the new price, because the provider computed the price before the remediation changed the plan."""
     [name] = [name for name in _PRICE_INPUTS if isinstance(properties.get(name), int | float)][:1] or [""]
     view = ContainerView.of("", "", properties)
     new = price(view.template, view.plan, view.tier)

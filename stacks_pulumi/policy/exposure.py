@@ -1,6 +1,4 @@
-"""
-Rules about who may connect, and which containers must be protected.
-"""
+"""Rules about who may connect, and which containers must be protected."""
 
 from __future__ import annotations
 
@@ -70,7 +68,8 @@ def _size(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> tuple[int, 
     """
     Return IP version and prefix length; an IPv4 network in IPv6 notation is treated as IPv4.
 
-    No machine has the address 0.0.0.0, and where it is written alone it often means every address.
+    0.0.0.0 without a prefix length is treated as every address: no machine has it, and users often mean every
+    address.
     """
     if network.network_address in _ANY:
         return 4 if network.version == 4 or network.network_address in _MAPPED else 6, 0
@@ -112,9 +111,9 @@ def protect_paid(container: ContainerView, settings: Settings) -> Iterator[Findi
 
 def _holds_data(container: ContainerView, settings: Settings) -> str:
     """
-    Return what a container holds, as the end of a sentence; empty if it holds no data.
+    Return a description of a container's data, as the end of a sentence; empty if it has no data.
 
-    A template that the catalogue does not have may hold data, unless the configuration lists it in `new_names` only.
+    A template that is not in the catalogue may hold data, unless the configuration lists it only in `new_names`.
     """
     template = container.template
     if template is None or isinstance(template, Unknown):
@@ -128,7 +127,7 @@ def _holds_data(container: ContainerView, settings: Settings) -> str:
 
 
 def protect_data(container: ContainerView, settings: Settings) -> Iterator[Finding]:
-    """A container that holds data cannot be deleted by mistake: that also deletes its volumes and backups."""
+    """A container that holds data cannot be deleted by mistake. A deletion includes its volumes and backups."""
     if not _in_scope(settings):
         yield _elsewhere(settings)
     elif container.protect:
@@ -158,7 +157,7 @@ def backup_required(stack: StackView, settings: Settings) -> Iterator[Finding]:
 
 
 def no_restore_over_data(restore: BackupRestoreView, settings: Settings) -> Iterator[Finding]:
-    """No restore replaces the data of a container, unless it is agreed on for a time: with an exemption."""
+    """No restore replaces the data of a container, unless a temporary exemption allows it."""
     if not _in_scope(settings):
         yield _elsewhere(settings)
         return
@@ -173,13 +172,13 @@ def _access(container: ContainerView, stack: StackView) -> str:
     """
     Return `has`, `may have` or nothing: whether a container has external access.
 
-    If the program does not set it, it stays as it is. Then it is treated as on in three cases: the provider has seen
-    that, the stack has an address for the container (which the API takes only with external access), or this operation
-    may adopt one.
+    If the program does not set external access, it stays unchanged. Then it is treated as on in three cases. The
+    provider has seen it on; the stack has an address for the container, which the API accepts only with external
+    access; or this operation may adopt the container.
     """
     if container.external_access is None:
         listed = any(address.may_belong_to(container) for address in stack.allowed_ips)
-        # The account's setting may adopt too, and then only the provider's check has said so.
+        # The account's setting may also cause an adoption; then only the provider's check has reported it.
         may_adopt = container.adopt not in {None, "never"} or container.adopts is not None
         adopted = may_adopt and not isinstance(container.id, str)
         return "may have" if container.open_unmanaged or listed or adopted else ""
@@ -189,7 +188,7 @@ def _access(container: ContainerView, stack: StackView) -> str:
 
 
 def no_public_database(stack: StackView, settings: Settings) -> Iterator[Finding]:
-    """A container that holds data and is reachable from outside allows single addresses only."""
+    """A container that holds data and is reachable from outside allows only single addresses."""
     if not _in_scope(settings):
         yield _elsewhere(settings)
         return
@@ -206,7 +205,7 @@ def no_public_database(stack: StackView, settings: Settings) -> Iterator[Finding
             )
         for address in stack.allowed_ips:
             if address.belongs_to(container) and _too_wide(address, settings):
-                # A site is for visitors; its other services are not.
+                # A site may be open to visitors, but its other services may not.
                 if catalog.is_site(str(container.template)) and address.service_type == "http":
                     continue
                 yield Violation(
@@ -265,7 +264,7 @@ def no_unmanaged_access(stack: StackView, settings: Settings) -> Iterator[Findin
 
 
 def unmanaged_target(stack: StackView, settings: Settings) -> Iterator[Finding]:
-    """Access is given only to containers of the stack, which its policies judge."""
+    """Access is given only to containers of the stack, because its policies judge only these."""
     del stack
     if not _in_scope(settings):
         yield _elsewhere(settings)

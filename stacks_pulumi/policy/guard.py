@@ -1,6 +1,4 @@
-"""
-Which rules a pack has, and what its arguments set: `StacksGuard`, a policy pack in three lines.
-"""
+"""Which rules does a pack have, and what do its arguments set? `StacksGuard` is a policy pack in three lines."""
 
 from __future__ import annotations
 
@@ -31,7 +29,7 @@ PLANS: Final = (
     "clamp-plan",
     KNOWN_RESOURCES,
 )
-"""Which containers are allowed, and how many."""
+"""The policies on which containers are allowed, and how many."""
 
 SPEND: Final = (
     "monthly-budget",
@@ -41,7 +39,7 @@ SPEND: Final = (
     "account-headroom",
     KNOWN_RESOURCES,
 )
-"""What the stack may cost."""
+"""The policies on how much the stack may cost."""
 
 EXPOSURE: Final = (
     "open-allowed-ip",
@@ -54,7 +52,7 @@ EXPOSURE: Final = (
     "unmanaged-target",
     KNOWN_RESOURCES,
 )
-"""Who may connect, and which containers must be protected."""
+"""The policies on who may connect, and which containers must be protected."""
 
 
 def rules(account_reader: Account | None = None) -> dict[str, Rule]:
@@ -81,7 +79,7 @@ _FAN_OUT: Final = {
 
 
 def utc_today() -> datetime.date:
-    """Return the day in UTC, on which exemptions may end."""
+    """Return the current day in UTC, which is compared with the ends of exemptions."""
     return datetime.datetime.now(datetime.timezone.utc).date()
 
 
@@ -99,23 +97,23 @@ class StacksGuard:
         name: The pack's name.
         only: Names of the policies in the pack; by default all of them (`PLANS`, `SPEND`, `EXPOSURE`).
             `known-resources` is in every pack.
-        all: Enforcement level of every policy for which `config` sets none.
-        max_monthly_usd: What the stack may cost a month, in US dollars: for `monthly-budget`, `budget-warning` and
-            `spend-gate`.
-        max_container_usd: What one container may cost a month, in US dollars: for `resource-price-cap`.
-        allowed_plans: Plans that containers may have: for `allowed-plans` and `clamp-plan`.
-        allowed_templates: Templates that containers may have: for `allowed-templates`.
+        all: The enforcement level of every policy for which `config` sets no level.
+        max_monthly_usd: The maximum monthly price of the stack in US dollars, for `monthly-budget`, `budget-warning`
+            and `spend-gate`.
+        max_container_usd: The maximum monthly price of one container in US dollars, for `resource-price-cap`.
+        allowed_plans: Plans that containers may have, for `allowed-plans` and `clamp-plan`.
+        allowed_templates: Templates that containers may have, for `allowed-templates`.
         config: By policy, a level or an object, as in the file for `--policy-pack-config`, of version 2 or without a
-            version; for `all`, a level. It overrides the arguments above; the file overrides it. It has no exceptions:
-            the engine reads them from the file alone.
+            version; for `all`, a level. It overrides the arguments above; the file overrides it. It cannot contain
+            exceptions, because the engine reads them only from the file.
         account: Lists the account's containers, for `account-headroom` (`stacks_pulumi.cost.live.containers`).
-        longest_exemption_days: The most days from today for which an exemption may be valid. The file cannot raise it.
+        longest_exemption_days: The maximum number of days from today for which an exemption may be valid. The file
+            cannot raise it.
         extra: Your own rules (`ResourceRule`, `StackRule`), or policies made with Pulumi's SDK.
 
     Raises:
         ValueError: A policy or a level is unknown, two policies have the same name, a text is given instead of a list,
-            a limit is set but its policy is not in the pack, `all` is given more than a level, or `config` has
-            exceptions.
+            a limit is set but its policy is not in the pack, `all` has more than a level, or `config` has exceptions.
     """
 
     def __init__(
@@ -195,7 +193,7 @@ class StacksGuard:
         return read.policies
 
     def _given_level(self, policy: str) -> str | None:
-        """Return the level that the arguments set for a policy: that of its own entry, or that of `all`."""
+        """Return the level that the arguments set for a policy: the level of its own entry, or the level of `all`."""
         levels = (self._config.get(name, {}).get("enforcementLevel") for name in (policy, ALL))
         return next((level for level in levels if level is not None), None)
 
@@ -262,7 +260,7 @@ class StacksGuard:
 
 
 _OF_PACK: Final = pulumi_policy.EnforcementLevel.MANDATORY
-"""The level of a policy that sets none: only one made with Pulumi's SDK."""
+"""The level of a policy that sets no level, which is only possible for a policy made with Pulumi's SDK."""
 
 
 def _default_level(part: Rule | pulumi_policy.Policy) -> str:

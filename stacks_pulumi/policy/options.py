@@ -1,9 +1,9 @@
 """
-The configuration of a rule: its options, their types, and the values that were set; and the file that sets them.
+The configuration of a rule: its options, their types and values, and the file that sets them.
 
 The engine checks a pack's configuration against the schemas, but it ignores misspelt names without a message. Other
 ways to run a pack may check nothing. So everything is checked here again, and an error in the configuration is a
-violation: otherwise a limit with a misspelt name would have no effect, and every stack would seem to keep it.
+violation. Otherwise a limit with a misspelt name would have no effect, and every stack would seem to be within it.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ class Option:
 
     Attributes:
         name: Its key in the configuration.
-        schema: JSON schema, for the engine and for the documentation; with the default, if it has one.
+        schema: JSON schema, for the engine and for the documentation; it contains the default, if there is one.
         parse: Converts the raw value to a typed value. Raises `OptionError`.
-        help: What it does, in one line.
-        shared: Whether several policies of a pack have this limit, so that it must be set for all of them.
+        help: Its effect, in one line.
+        shared: Whether several policies of a pack have this limit; then it must be set for all of them.
         catalogue: The names that it accepts in addition to those in `new_names`; empty for any name.
     """
 
@@ -61,7 +61,7 @@ def money(name: str, help: str, default: Decimal | None = None, least: Decimal =
     def parse(raw: Any) -> Decimal:
         if isinstance(raw, bool) or not isinstance(raw, int | float) or not Decimal(str(raw)).is_finite():
             raise OptionError("is not an amount in US dollars, such as 12.50")
-        # Converted through its text, so that 19.99 stays 19.99.
+        # Convert the number through its text, so that 19.99 stays 19.99.
         amount = Decimal(str(raw))
         if amount < least:
             raise OptionError(f"is less than {usd(least)}")
@@ -114,7 +114,7 @@ NEW_NAMES: Final = "new_names"
 
 
 def new_names() -> Option:
-    """Return the option for names that the platform has, but not this version's catalogue."""
+    """Return the option for names that exist on the platform, but not in this version's catalogue."""
     help = "names to accept in the lists above although this version's catalogue does not have them"
     return Option(NEW_NAMES, _schema("array", help, [], items={"type": "string"}), _names, help)
 
@@ -174,7 +174,7 @@ class Settings:
     The input of a rule: its configuration, completed with the defaults, and the tags of the stack.
 
     Attributes:
-        problems: The errors in the configuration, one text each. With an error, the rule is not run.
+        problems: The errors in the configuration, one text each. If there is an error, the rule is not run.
         tags: The tags of the stack.
     """
 
@@ -239,14 +239,14 @@ class Settings:
 @dataclass(frozen=True)
 class PolicyException:
     """
-    Violations that the engine (3.272 or newer) reports and lets pass, from a file of version 2.
+    An exception in a file of version 2: violations that the engine (3.272 or newer) reports but allows.
 
-    The engine ignores `expires`, and a pack never sees an exception. So the end counts only where the file is read
-    with `read_configuration`.
+    The engine ignores `expires`, and a pack never sees an exception. So the end has an effect only where
+    `read_configuration` reads the file.
 
     Attributes:
         id: Its key in the file.
-        reason: Why. The engine requires it too.
+        reason: The reason, which the engine requires too.
         expires: The last day, in UTC.
         matches: Pairs of policies and URNs: the violations of each of these policies on each of these resources.
     """
@@ -257,7 +257,7 @@ class PolicyException:
     matches: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
 
     def covers(self, policy: str, urn: str) -> bool:
-        """Return whether the engine lets a violation of this policy on this resource pass."""
+        """Return whether the engine allows a violation of this policy on this resource."""
         return any(policy in policies and urn in urns for policies, urns in self.matches)
 
 
@@ -267,9 +267,10 @@ class Configuration:
     The content of a file for `--policy-pack-config`.
 
     Attributes:
-        policies: By policy (or `all`), a level or an object, as the file has it.
-        exceptions: What the engine lets pass; none in a file without a version. A wrong one is not in it.
-        problems: What is wrong with the file, except for what only the pack knows: its policies and their options.
+        policies: By policy (or `all`), a level or an object, unchanged from the file.
+        exceptions: The valid exceptions; empty for a file without a version.
+        problems: The problems in the file. Names of policies and options are not checked, because only the pack knows
+            them.
     """
 
     policies: Mapping[str, Any]
@@ -286,15 +287,15 @@ _URN: Final = re.compile(r"urn:pulumi:[^:]+::[^:]+::.+::.+", re.DOTALL)
 
 def read_configuration(text: str, today: datetime.date, longest: int) -> Configuration:
     """
-    Return what a file for `--policy-pack-config` says, of version 2 or without a version.
+    Return the content of a file for `--policy-pack-config`, of version 2 or without a version.
 
-    The engine reads it with less care: it takes the last of two equal keys, ignores keys that it does not know, takes
-    the known ones in any case of letters, and applies an exception permanently. Each of these is a problem here.
+    The engine reads it less strictly: it uses the last of two equal keys, ignores unknown keys, accepts known keys in
+    any case of letters, and applies an exception permanently. Each of these is a problem here.
 
     Args:
         text: The file's content.
-        today: The day in UTC, on which exceptions may end.
-        longest: The most days from today for which an exception may be valid.
+        today: The current day in UTC, which is compared with the ends of exceptions.
+        longest: The maximum number of days from today for which an exception may be valid.
     """
     problems: list[str] = []
 
@@ -328,7 +329,7 @@ def _no_configuration(why: str) -> Configuration:
 def configuration_of(document: Mapping[str, Any], today: datetime.date, longest: int) -> Configuration:
     """Return the same as `read_configuration` from the file's object; the problems have no codes."""
     version = document.get("version")
-    # The engine takes any other value of `version` for the entry of a policy with this name.
+    # The engine treats any other value of `version` as the entry of a policy with this name.
     if not isinstance(version, int | float) or isinstance(version, bool):
         return Configuration(document)
     problems: list[str] = []
@@ -393,7 +394,7 @@ def _match(raw: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _unknown_keys(raw: Mapping[str, Any], known: tuple[str, ...], what: str) -> Iterator[str]:
-    """Yield a text for each unknown key: the engine ignores it, or takes it in another case of letters."""
+    """Yield a text for each unknown key: the engine ignores it, or accepts it in a different case of letters."""
     for key in raw:
         if key not in known:
             close = difflib.get_close_matches(str(key).lower(), known, 1)
@@ -403,7 +404,7 @@ def _unknown_keys(raw: Mapping[str, Any], known: tuple[str, ...], what: str) -> 
 
 def reason_and_end(raw: Mapping[str, Any]) -> tuple[str, datetime.date]:
     """
-    Return why something is exempt, and its last day (UTC).
+    Return the reason of an exemption or exception, and its last day (UTC).
 
     Raises:
         OptionError: One of the two is missing or wrong.
@@ -418,7 +419,9 @@ def reason_and_end(raw: Mapping[str, Any]) -> tuple[str, datetime.date]:
 
 
 def too_late(expires: datetime.date, today: datetime.date, longest: int) -> str:
-    """Return the error of an end that is too far away, without a review until then; empty for another one."""
+    """
+    Return the error for an end that is too far in the future, because a review must happen earlier; empty otherwise.
+    """
     latest = today + datetime.timedelta(longest)
     if expires <= latest:
         return ""

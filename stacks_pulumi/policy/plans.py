@@ -1,6 +1,4 @@
-"""
-Rules about which containers are allowed: plan, template, storage and name, and no kind that is not known.
-"""
+"""Rules about which containers are allowed: plan, template, storage and name, and no unknown kinds."""
 
 from __future__ import annotations
 
@@ -75,7 +73,7 @@ def allowed_plans(container: ContainerView, settings: Settings) -> Iterator[Find
 
 
 def allowed_templates(container: ContainerView, settings: Settings) -> Iterator[Finding]:
-    """The template is in the list of allowed ones, or not in the list of denied ones."""
+    """The template is in the list of allowed templates, or not in the list of denied templates."""
     allowed, denied = settings["allowed"], settings.names("denied")
     if allowed is None and not denied:
         yield NotApplicable("neither allowed nor denied is set")
@@ -93,7 +91,7 @@ def allowed_templates(container: ContainerView, settings: Settings) -> Iterator[
 
 
 def _letters(name: str) -> str:
-    # A platform may take a template in another case, and a denied one is denied in each.
+    # A platform may accept a template in a different case, so a denied template is denied in every case.
     return name.strip().casefold()
 
 
@@ -136,7 +134,7 @@ def naming(container: ContainerView, settings: Settings) -> Iterator[Finding]:
 
 def clamp_plan(container: ContainerView, settings: Settings) -> dict[str, Any]:
     """
-    Change a plan that is not allowed to `to`, or to the next lower one that is allowed, if that is cheaper.
+    Replace a plan that is not allowed with `to`, or with the next lower allowed plan, if that is cheaper.
 
     `allowed-plans` handles unknown plans.
     """
@@ -149,14 +147,14 @@ def clamp_plan(container: ContainerView, settings: Settings) -> dict[str, Any]:
         return {}
     if container.template == catalog.VPN_TEMPLATE or isinstance(container.template, Unknown):
         return {}
-    # A micro container takes no additional storage: the API would refuse the result.
+    # A micro container cannot have additional storage, so the API would refuse the result.
     if container.tier is not None and catalog.is_micro(container.template or "", wanted.name):
         return {}
     return {"plan": wanted.name}
 
 
 def known_resources(resource: UnrecognisedView, settings: Settings) -> Iterator[Finding]:
-    """This version knows the kind of every resource that is one of STACKS by its type, its mark or its inputs."""
+    """This version knows the kind of every resource whose type, marker or inputs are those of a STACKS resource."""
     del settings
     yield Violation(
         f"resource {resource.name!r} has the type prefix or the inputs of a STACKS resource, but this version of "

@@ -1,8 +1,8 @@
 """
-What a rule is, what it can report, and from which resources it is exempt.
+What is a rule, what can it report, and which resources are exempt?
 
-A rule is a plain function on a view, with the data about it that users and the engine need. Its texts never contain a
-property's value.
+A rule is a plain function on a view of resources, with data about the rule for users and the engine. Its texts never
+contain a property's value.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from stacks_pulumi.pricing.views import ChildView, ResourceView, StackView
 @dataclass(frozen=True)
 class Violation:
     """
-    Something that is not allowed.
+    A violation: something that is not allowed.
 
     Attributes:
         message: The problem, the price, the limit and the fix, in one line that can be understood alone. It contains
-            names, words of the catalogue, numbers and words of the configuration; never a property's value.
+            names, words of the catalogue, numbers and words of the configuration, but never a property's value.
         urn: The resource with the violation, if the rule checks more than one.
     """
 
@@ -57,12 +57,12 @@ class Deferred:
 @dataclass(frozen=True)
 class Notice:
     """
-    A message that is not a violation: it does not block at any level.
+    A message that is not a violation, so it does not block at any level.
 
     At `mandatory` it is written to standard error, which the engine prints; otherwise it is shown like a violation.
 
     Attributes:
-        message: The text; it may have several lines. It may contain the same as the message of a violation.
+        message: The text, which may have several lines. The rules for its content are those of a violation's message.
     """
 
     message: str
@@ -94,8 +94,9 @@ class Exemption:
     Attributes:
         name: The resource's name in the program, or `None` if `urn` is given.
         urn: The resource's URN, or `None` if `name` is given.
-        reason: Why. Required, because a later reader must be able to judge the exemption.
-        expires: The last day, in UTC. Required, because an exemption without an end disables the rule permanently.
+        reason: The reason. It is required, because a later reader must be able to judge the exemption.
+        expires: The last day, in UTC. It is required, because an exemption without an end disables the rule
+            permanently.
     """
 
     name: str | None
@@ -151,7 +152,7 @@ EXEMPT: Final = Option(
 def covering(
     exemptions: tuple[Exemption, ...], urn: str, name: str, today: datetime.date
 ) -> tuple[Exemption | None, Exemption | None]:
-    """Return a resource's valid exemption and its expired one; each is `None` if it does not exist."""
+    """Return a resource's valid exemption and its expired exemption; each is `None` if it does not exist."""
     ours = [exemption for exemption in exemptions if exemption.covers(urn, name)]
     live = [exemption for exemption in ours if exemption.expires >= today]
     ended = [exemption for exemption in ours if exemption.expires < today]
@@ -159,11 +160,13 @@ def covering(
 
 
 LONGEST_EXEMPTION: Final = 366
-"""The most days from today for which an exemption may be valid, unless the pack sets another number."""
+"""
+The maximum number of days from today for which an exemption may be valid, unless the pack sets a different number.
+"""
 
 
 def too_long(exemptions: tuple[Exemption, ...], today: datetime.date, days: int) -> list[str]:
-    """Return the errors of the exemptions that end too late: without a review, it disables the rule."""
+    """Return the errors of the exemptions that end too late and so would disable the rule without a review."""
     return [
         f"'exempt' entry {number} {late}"
         for number, exemption in enumerate(exemptions, 1)
@@ -224,15 +227,16 @@ class StackRule(Rule):
     """
     A rule for all resources together.
 
-    It runs at the end of a preview and at the end of an update. At the end of an update, all resources have been
-    created. So it must find a violation in the preview, and it must assume the worst case for unknown values.
+    It runs at the end of a preview and at the end of an update, when all resources have been created. So it must find
+    a violation in the preview, and assume the worst case for unknown values.
 
     Attributes:
         check: Yields the findings for a stack.
-        elsewhere: Yields the findings for a resource that gives access to a container that is not known to be in
-            the stack; `None` for none. Where the id shows that, this runs before the resource is created.
-        subjects: The kinds of resources that can be exempt. A name that resources of several kinds have exempts the one
-            of the first kind.
+        elsewhere: Yields the findings for a resource that gives access to a container which is not known to be in the
+            stack; `None` if the rule has no such findings. If the container's id shows this, the function runs before
+            the resource is created.
+        subjects: The kinds of resources that can be exempt. If resources of several kinds have the name, the resource
+            of the first kind is exempt.
     """
 
     check: Callable[[StackView, Settings], Iterable[Finding]] = field(kw_only=True)
@@ -255,7 +259,7 @@ class Remediation(Rule, Generic[V]):
 
 
 class _DeferredError(UnknownValueError):
-    """Makes the SDK show its warning for an unknown value, followed by our explanation."""
+    """Raised so that the SDK shows its warning for an unknown value, followed by our explanation."""
 
     def __init__(self, name: str, value: str) -> None:
         super().__init__(UNKNOWN_STRING_VALUE, [value])
@@ -297,7 +301,7 @@ def ended_note(exemption: Exemption | None) -> str:
 
 
 def ambiguous(rule: Rule, exemption: Exemption) -> str:
-    """Return the text for an exemption whose name several resources have."""
+    """Return the text for an exemption with a name that several resources have."""
     text = (
         f"{rule.name} has an exemption by the name {exemption.name!r}, which more than one resource has. "
         "A name exempts one resource: give the urn of the resource that you mean."
@@ -306,7 +310,7 @@ def ambiguous(rule: Rule, exemption: Exemption) -> str:
 
 
 def limit_missing(rule: Rule, option: str, other: str) -> str:
-    """Return the text for a limit that is set for another policy of the pack, but not for this one."""
+    """Return the text for a limit that is set for another policy of the pack, but not for this policy."""
     text = (
         f"{rule.name} has no {option}, and {other} has one. "
         f"Set {option} for {rule.name} too, or set {rule.name} to disabled."
@@ -315,7 +319,7 @@ def limit_missing(rule: Rule, option: str, other: str) -> str:
 
 
 def show(rule: Rule, message: str) -> None:
-    """Print a notice on standard error: the engine shows it in the operation's output, and it does not block."""
+    """Print a notice on standard error, so that the engine shows it in the operation's output without blocking."""
     sys.stderr.write(f"{rule.name}:\n{clean_lines(message)}\n")
 
 
@@ -324,7 +328,7 @@ def tell_sdk(
     findings: list[Finding],
     name: str,
 ) -> None:
-    """Report the findings to the SDK that are not violations."""
+    """Report the findings that are not violations to the SDK."""
     for finding in findings:
         if isinstance(finding, Deferred):
             raise _DeferredError(name, finding.property)

@@ -39,7 +39,7 @@ _SHOWN = 5
 
 def breakdown(containers: tuple[ContainerView, ...]) -> str:
     """Return the most expensive containers and their prices as text."""
-    # A container without an upper bound comes first, because the user has to fix that one.
+    # Containers without an upper bound come first, because the user must fix these.
     by_price = sorted(containers, key=lambda container: _worst(container.price), reverse=True)
     lines = [f"{container.name!r} {container.price} ({container.kind})" for container in by_price[:_SHOWN]]
     more = len(by_price) - len(lines)
@@ -58,7 +58,7 @@ def up_to(price: Price) -> str:
 
 
 def resource_price_cap(container: ContainerView, settings: Settings) -> Iterator[Finding]:
-    """One container does not cost more than a limit; an unknown value has no upper bound."""
+    """One container does not cost more than a limit. An unknown value has no upper bound."""
     limit, price = settings.money("max_usd"), container.price
     if limit is None:
         yield NotApplicable("max_usd is not set")
@@ -70,7 +70,10 @@ def resource_price_cap(container: ContainerView, settings: Settings) -> Iterator
 
 
 def _fix(price: Price, otherwise: str) -> str:
-    """Return how to keep a limit. A price without an upper bound exceeds every limit, so a higher one does not help."""
+    """
+    Return how to stay within a limit. A price without an upper bound exceeds every limit, so a higher limit does not
+    help.
+    """
     later = [name for name in price.unknown if name not in {"price", "kind"}]
     fixes = [f"write the {' and the '.join(later)} as a plain value"] if later else []
     if "price" in price.unknown:
@@ -82,7 +85,7 @@ def _fix(price: Price, otherwise: str) -> str:
 
 
 def monthly_budget(stack: StackView, settings: Settings) -> Iterator[Finding]:
-    """The stack does not cost more than a limit; an unknown value has no upper bound."""
+    """The stack does not cost more than a limit. An unknown value has no upper bound."""
     limit, mode = settings.money("max_monthly_usd"), settings["unknown"]
     if limit is None:
         yield NotApplicable("max_monthly_usd is not set")
@@ -135,8 +138,8 @@ class SpendGate:
     The running total of one operation, compared with the limit before each container is created.
 
     It supplements `monthly-budget` in an update without a preview, or with values that the preview did not know. It
-    knows only the containers that the program has declared so far. So it may report a container that exists already, if
-    a new one was declared before it. The engine runs one process of a pack in each operation and may call it from
+    knows only the containers that the program has declared so far. So it may report an existing container, if a new
+    container was declared before it. In each operation, the engine runs one process of a pack, and may call it from
     several threads.
     """
 
@@ -152,7 +155,7 @@ class SpendGate:
             return
         price = container.price
         if price.unknown and "price" not in price.unknown:
-            # Only a preview has such values, and there monthly-budget refuses them.
+            # Only a preview has such values, and in a preview monthly-budget refuses them.
             yield Deferred(price.unknown[0])
             return
         with self._lock:
@@ -224,7 +227,7 @@ class Priced(Protocol):
 
     @property
     def id(self) -> str | None:
-        """Its id; `None` if it is not known. Then a container of the stack may be counted twice."""
+        """Its id; `None` if it is not known. Without an id, a container of the stack may be counted twice."""
 
     @property
     def name(self) -> str:
@@ -237,10 +240,11 @@ class Priced(Protocol):
 
 Account: TypeAlias = Callable[[float], Iterable[Priced]]
 """
-Lists the account's containers; the argument is the timeout in seconds. Any exception from it means that it failed.
+A function that lists the account's containers; the argument is the timeout in seconds. Any exception means that it
+failed.
 
-It is a parameter and not an import: policies check plain data, and the author of the pack decides whether requests to
-the API are allowed. `stacks_pulumi.cost.live.containers` is such a function.
+It is a parameter, not an import, because policies check plain data, and the author of the pack decides whether
+requests to the API are allowed. `stacks_pulumi.cost.live.containers` is such a function.
 """
 
 
@@ -258,7 +262,7 @@ class _Headroom:
             return
         try:
             others, listed = _beside(stack.containers, self._account(float(settings["timeout_s"])))
-        except Exception as error:  # noqa: BLE001  (a user's function may raise anything)
+        except Exception as error:  # noqa: BLE001  (a user's function may raise any exception)
             text = (
                 f"the account could not be read ({type(error).__name__}), so it is not known whether the stack stays "
                 f"within the cap of {usd(cap)}. Set STACKS_API_KEY where the policies run, or set on_error to warn."
@@ -269,7 +273,7 @@ class _Headroom:
                 sys.stderr.write(f"account-headroom: {text}\n")
             return
         elsewhere = total(container.price for container in others)
-        # A container that was enlarged in the dashboard costs what the account lists.
+        # If a container was enlarged in the dashboard, the price in the account's list is the real one.
         ours = total(
             container.price.or_higher(listed.get(container.id, FREE)) for container in stack.containers
         ) + total(UNPRICED for _ in stack.unrecognised)
@@ -291,11 +295,12 @@ def _beside(
     ours: Iterable[ContainerView], account: Iterable[Priced]
 ) -> tuple[list[Priced], dict[str | Unknown | None, Price]]:
     """
-    Return the containers of the account that are not in this stack, and the listed prices of those that are, by id.
+    Return the containers of the account that are not in this stack, and by id the listed prices of the stack's
+    containers.
 
-    A stack may have containers in several accounts, so a name alone does not identify one. Containers are matched by id
-    if it is known, else by name and price, one to one. An uncertain match is counted twice, so that the sum is never
-    too low.
+    A stack may have containers in several accounts, so a name alone does not identify a container. Containers are
+    matched by id if it is known, else by name and price, one to one. An uncertain match is counted twice, so that the
+    sum is never too low.
     """
     ours = list(ours)
     ids = {container.id for container in ours if isinstance(container.id, str)}

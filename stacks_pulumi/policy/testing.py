@@ -14,7 +14,7 @@ def test_an_unknown_plan_counts_as_the_most_expensive_one():
 ```
 
 The SDK's own analyzer runs in this process, with the same protobuf messages that the engine sends. So unknown values,
-secrets, levels and configuration are treated as in a real operation. It works for all packs.
+secrets, levels and configuration are treated as in a real operation. This works for all packs.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ class Outcome:
 
     @property
     def blocked(self) -> bool:
-        """Whether a mandatory policy was violated, so that the operation fails, and no exception lets that pass."""
+        """Whether the operation fails: a mandatory policy was violated, and no exception allows it."""
         return any(finding.blocks for finding in self.findings)
 
     def of(self, policy: str) -> tuple[Diagnostic, ...]:
@@ -220,19 +220,19 @@ _READY: Final = {"stacks-plans": PLANS, "stacks-spend": SPEND, "stacks-exposure"
 
 def configuration_problems(text: str, pack: str | Path | None = None) -> list[str]:
     """
-    Return what is wrong with a file for `--policy-pack-config`, also what the engine ignores without a message.
+    Return the problems of a file for `--policy-pack-config`, including those that the engine silently ignores.
 
-    The engine ignores the names of policies that the pack does not have, all but the last of equal keys, the options of
-    `all`, an empty file, and the end of an exception: each exception must have a reason and a last day (`expires`, in
-    UTC) that is not past, within the pack's longest exemption. A file that the pack itself refuses fails with the
-    pack's own text.
+    The engine ignores names of unknown policies, all but the last of equal keys, the options of `all`, an empty file,
+    and the end of an exception. Here, each exception must have a reason and a last day (`expires`, in UTC). This day
+    must not be in the past, and must be within the pack's longest exemption. If the pack itself refuses the file, the
+    problem has the pack's own text.
 
     Args:
         text: The file's content.
-        pack: The pack's folder; by default that of the three ready packs which has all policies that the file names.
+        pack: The pack's folder; by default, the ready pack that has all policies of the file.
 
     Raises:
-        ValueError: The folder serves no pack, or a wrong one.
+        ValueError: The program in the folder serves no pack, or an invalid pack.
     """
     served = None if pack is None else load_pack(pack)
     longest = LONGEST_EXEMPTION if served is None else longest_exemption(policies_of(served))
@@ -258,7 +258,7 @@ def configuration_problems(text: str, pack: str | Path | None = None) -> list[st
         analyzer = Analyzer(served, sound, {})
     except ValueError as error:
         return [*problems, *str(error).splitlines()]
-    # A rule with a limit that others have too knows theirs at the second resource.
+    # A rule with a shared limit knows the limits of the other rules only at the second resource.
     resources = (Resource(recognition.STACK, "test-dev", {}), Resource("pulumi:providers:none", "none", {}))
     found = [finding for one in resources for finding in analyzer.analyze(one)]
     own = {policy.name for policy in policies if TAG in (policy.tags or ())}
@@ -267,7 +267,10 @@ def configuration_problems(text: str, pack: str | Path | None = None) -> list[st
 
 
 def _ready(names: Iterable[str], problems: list[str]) -> AnalyzerServicer:
-    """Return the ready pack that has the policies of a file; if none has, one with all policies, with a problem."""
+    """
+    Return the ready pack that has the policies of a file. If there is none, return a pack with all policies, and a
+    problem.
+    """
     named = [name for name in dict.fromkeys(names) if name != "all"]
     fitting = [pack for pack, policies in _READY.items() if set(named) <= set(policies)]
     guard = StacksGuard(fitting[0], _READY[fitting[0]]) if fitting else StacksGuard()
@@ -278,7 +281,7 @@ def _ready(names: Iterable[str], problems: list[str]) -> AnalyzerServicer:
 
 
 def _entry_problem(name: str, entry: Any, policies: Mapping[str, pulumi_policy.Policy]) -> str:
-    """Return the problem with the name, the form or the level of an entry; empty for a correct one."""
+    """Return the problem with the name, the form or the level of an entry; empty for a correct entry."""
     if name != "all" and name not in policies:
         return not_a_policy(name, policies)
     if not isinstance(entry, str | Mapping):
@@ -302,10 +305,11 @@ class PackTester:
 
     Args:
         pack: A `StacksGuard`, a pack's folder, or policies made with Pulumi's SDK.
-        config: The content of the file for `--policy-pack-config`: by policy (or `all`), a level or an object; of
-            version 2 too, whose exceptions count as in the engine. The stack is `dev` of the project `test`.
+        config: The content of the file for `--policy-pack-config`: by policy (or `all`), a level or an object. In the
+            form of version 2, its exceptions apply like in the engine. The stack is `dev` of the project `test`.
         tags: The stack's tags.
-        today: The day in UTC on which exceptions may end, and for a `StacksGuard` exemptions.
+        today: The current day in UTC, which is compared with the ends of exceptions and, for a `StacksGuard`, of
+            exemptions.
 
     Raises:
         ValueError: The form of `config`, or one of its exceptions, is wrong.
@@ -332,8 +336,8 @@ class PackTester:
 
     def update(self, *resources: Resource) -> Outcome:
         """
-        Return the result of `pulumi up --skip-preview`: one resource after the other until one is refused, then the
-        stack.
+        Return the result of `pulumi up --skip-preview`: the policies check each resource until one is refused, then
+        the stack.
 
         Raises:
             ValueError: A value is `UNKNOWN`; an update has no unknown values.

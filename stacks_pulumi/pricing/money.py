@@ -1,8 +1,8 @@
 """
-What a container costs, and sums of money in US dollars: exact, or with a lower bound if something is unknown.
+The price of a container, and sums of money in US dollars: exact, or with a lower bound if a value is unknown.
 
-An unknown value may be one that is not in the catalogue, so both have no upper bound: unknown never means free, and
-never less than a value that is written. The lower bound is that of the cheapest container that fits.
+An unknown value may turn out not to be in the catalogue, so both have no upper bound. Unknown never means free, and
+never less than a known value. The lower bound is the price of the cheapest container that fits.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 _CENT: Final = Decimal("0.01")
 _SAME_SIZE: Final = Decimal("1.05")
-"""A size that is larger by at most this factor is the same size in another unit (10 GB, 10 GiB)."""
+"""A size that is larger by at most this factor is treated as the same size in a different unit (10 GB, 10 GiB)."""
 _OTHER_UNIT: Final = 10
-"""A size that is smaller by more than this factor is in another unit: GB, and not MB."""
+"""A size that is smaller by more than this factor is treated as GB instead of MB."""
 _MOST_STORAGE: Final = max(tier.storage_mb for tier in catalog.STORAGE_TIERS.values())
 
 
-# Far higher than any useful limit, with few enough digits to calculate with. `1E-99999999` is written with as many.
+# Far higher than any useful limit, but with few enough digits for calculations. `1E-99999999` has too many digits.
 _MOST: Final = Decimal(1_000_000_000)
 _LONGEST: Final = 40
 
@@ -52,10 +52,10 @@ def signed(amount: Decimal) -> str:
 
 def number(text: str, *, is_share: bool = False) -> Decimal:
     """
-    Return a limit or a price as a number; the sign of its unit, dollars or percent, is allowed.
+    Return a limit or a price as a number; the sign of its unit (dollars or percent) is allowed.
 
     Raises:
-        ValueError: It is not a number, out of range, or has the sign of another unit.
+        ValueError: It is not a number, is out of range, or has the sign of a different unit.
     """
     if text.startswith("$") if is_share else text.endswith("%"):
         unit, other = ("percent", "increase") if is_share else ("US dollars", "increase-pct")
@@ -67,7 +67,7 @@ def number(text: str, *, is_share: bool = False) -> Decimal:
     shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
     if not parsed.is_finite() or not 0 <= parsed <= _MOST:
         raise ValueError(f"{shown!r} is not a number from 0 to {_MOST:,}")
-    if parsed.as_tuple().exponent < -_LONGEST:  # type: ignore[operator]  # a finite one has an exponent
+    if parsed.as_tuple().exponent < -_LONGEST:  # type: ignore[operator] # a finite number has an exponent
         raise ValueError(f"{shown!r} has too many decimals")
     return parsed
 
@@ -75,7 +75,7 @@ def number(text: str, *, is_share: bool = False) -> Decimal:
 @dataclass(frozen=True)
 class Price:
     """
-    A price for a whole month.
+    A price for a full month.
 
     Attributes:
         low: The lowest possible price in US dollars.
@@ -97,7 +97,7 @@ class Price:
         return Price(self.low + other.low, high, tuple(dict.fromkeys(self.unknown + other.unknown)))
 
     def or_higher(self, other: Price) -> Price:
-        """Return the price of something that costs this or another price: each bound is the higher one."""
+        """Return a price that covers this price and another: each bound is the higher one of the two."""
         low = max(self.low, other.low)
         if self.high is None or other.high is None:
             return Price(low, None, self.unknown if self.high is None else other.unknown)
@@ -111,7 +111,7 @@ class Price:
 
 
 FREE: Final = Price(Decimal(0), Decimal(0))
-"""A price of zero, also that of a resource that does not exist."""
+"""A price of zero, including for a resource that does not exist."""
 
 
 @dataclass(frozen=True)
@@ -159,10 +159,12 @@ def total(prices: Iterable[Price]) -> Price:
 
 
 MonthlyPrice: TypeAlias = Callable[[str, str | None, int | None], Decimal | None]
-"""Returns the US dollars a month for template, plan and storage tier, or `None` if the price is unknown."""
+"""
+A function that returns the US dollars a month for template, plan and storage tier, or `None` if the price is unknown.
+"""
 
 Added: TypeAlias = Literal["none", "tier", "any"]
-"""The storage that a container may have next to the declared one: none, up to the highest tier, or any."""
+"""The storage that a container may have in addition to the declared storage: none, up to the highest tier, or any."""
 
 _NAMES: Final = ("template", "plan", "additional storage")
 
@@ -179,19 +181,19 @@ def price(
     Return the monthly price of a container, before any discount code.
 
     Args:
-        template: Template id. `None` counts as unknown, because every container has a template.
+        template: Template id. `None` is treated as unknown, because every container has a template.
         plan: Plan name; `None` for the template's default.
         tier: Additional storage tier; `None` for none.
         monthly: Returns the prices: `catalog.monthly_price`, or live prices.
-        added: What may be added to the declared storage, even if its template takes none.
+        added: The storage that may be added to the declared storage, even if its template does not allow any.
     """
     if template is None and plan is None:
-        # Its properties are missing, so that no default can be counted.
+        # Its properties are missing, so no default can be assumed.
         plan, tier = UNKNOWN, UNKNOWN if tier is None else tier
     return _price(UNKNOWN if template is None else template, plan, tier, monthly, added)
 
 
-# Cached, because most containers of a large stack are of a few kinds.
+# The result is cached, because most containers of a large stack are of a few kinds.
 @lru_cache(maxsize=4096)
 def _price(
     template: str | Unknown,
@@ -207,7 +209,7 @@ def _price(
         for a_tier in _tiers(a_template, a_plan, tier, sized=added != "none")
     ]
     prices = [(monthly(*one), monthly(*one[:2], None)) for one in possible]
-    # A value that changes nothing is not needed: the plan of a VPN, the additional storage of a database.
+    # A value without an effect on the price is not needed: the plan of a VPN, the additional storage of a database.
     unknown = tuple(
         name
         for name, value, tried in zip(
@@ -215,7 +217,7 @@ def _price(
         )
         if value is UNKNOWN and len({*tried}) > 1
     )
-    # If the tier is not in the catalogue, the price is at least that of the plan.
+    # If the tier is not in the catalogue, the price is at least the plan's price.
     low = min(whole if whole is not None else part or Decimal(0) for whole, part in prices)
     known = [whole for whole, _ in prices if whole is not None]
     if len(known) < len(prices):
@@ -251,7 +253,8 @@ def storage_tier(
     storage_mb: int | Unknown | None,
 ) -> int | Unknown | None:
     """
-    Return the storage tier that counts: the higher of the declared one and that which the container's size shows.
+    Return the storage tier that determines the price: the higher one of the declared tier and the tier that the
+    container's size shows.
     """
     if isinstance(tier, Unknown) or storage_mb is None:
         return tier
@@ -274,9 +277,10 @@ def listed_tier(
     template: str | Unknown | None, plan: str | Unknown | None, storage_mb: int | None
 ) -> Unknown | None:
     """
-    Return the storage tier that is treated as declared for a container whose size alone is known: none.
+    Return the storage tier to assume for a container of which only the size is known: none.
 
-    It is unknown where the size is, and where that is far less than the plan's, as in another unit.
+    The tier is unknown if the size is unknown, or is so much smaller than the plan's that it may be in a different
+    unit.
     """
     size = _size(template, plan)
     is_told = size is not None and storage_mb is not None and size.storage_mb <= storage_mb * _OTHER_UNIT
@@ -290,13 +294,15 @@ def billed(
     storage_mb: int | Unknown | None,
     monthly: MonthlyPrice = catalog.monthly_price,
 ) -> tuple[Price, int | Unknown | None]:
-    """Return the price of a container whose size may be known, and the storage tier that counts (`storage_tier`)."""
+    """
+    Return the price of a container whose size may be known, and the storage tier that determines it (`storage_tier`).
+    """
     counts, size = storage_tier(template, plan, tier, storage_mb), _size(template, plan)
     added: Added = "any" if isinstance(counts, Unknown) and not isinstance(tier, Unknown) else "none"
     if added == "any" and isinstance(storage_mb, int) and size is not None:
         added = "tier" if storage_mb <= (size.storage_mb + _MOST_STORAGE) * _SAME_SIZE else "any"
     cost = price(template, plan, counts, monthly, added=added)
-    # Where the API takes no additional storage, an unknown tier is no storage.
+    # If the API accepts no additional storage, an unknown tier means no storage.
     return cost, None if isinstance(counts, Unknown) and cost.exact else counts
 
 
@@ -314,10 +320,10 @@ def shown_plan(
     storage_mb: int | Unknown | None,
 ) -> str | Unknown | None:
     """
-    Return the plan that counts: the more expensive of the declared one and that which the state shows.
+    Return the plan that determines the price: the more expensive one of the declared plan and the plan in the state.
 
-    A word that is not in the catalogue may be the platform's own for the declared plan, or a plan that is new. It is
-    the declared plan if the container has the storage of that one.
+    A word that is not in the catalogue may be the platform's own word for the declared plan, or a new plan. It is
+    treated as the declared plan if the container has that plan's storage.
     """
     if shown is None or isinstance(declared, Unknown) or template == catalog.VPN_TEMPLATE:
         return declared
@@ -330,7 +336,7 @@ def shown_plan(
 
 
 def _fits(size: catalog.Plan, storage_mb: int) -> bool:
-    """Whether a container of this plan has this storage, perhaps with additional storage."""
+    """Return whether a container of this plan can have this storage, perhaps with additional storage."""
     added = (0, *(tier.storage_mb for tier in catalog.STORAGE_TIERS.values()))
     wholes = (size.storage_mb + more for more in added)
     return any(storage_mb <= whole * _SAME_SIZE and whole <= storage_mb * _SAME_SIZE for whole in wholes)
@@ -344,7 +350,8 @@ def describe(template: str | Unknown | None, plan: str | Unknown | None, tier: i
     """
     Describe template, plan and storage with words of the catalogue: `nodejs, basic, 64 GB more`.
 
-    A value that is not in the catalogue is not shown, because it could be a secret; the word that may be meant is.
+    A value that is not in the catalogue is not shown, because it could be a secret. A similar word of the catalogue
+    is shown instead.
     """
     words = [_word(template, catalog.TEMPLATES, "template")]
     if template != catalog.VPN_TEMPLATE:

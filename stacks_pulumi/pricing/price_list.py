@@ -1,10 +1,11 @@
 """
-Which prices does the platform list for its templates, and which of them are believed?
+Which prices does the platform list for its templates, and which of them are plausible?
 
-The guide does not state in which field, unit and period a template has its price. So one field is read, in one unit:
-the only field of a template that is named like a price, in US dollars a month. It is believed if no other field
-contradicts it, and if prices of the same answer that are in the catalogue too are within a factor of five of it. So a
-new plan or a discount can be believed. Every other price is unknown: the catalogue's does not replace it.
+The guide does not state the field, unit and period of a template's price. So one field is read, in one unit: the only
+field of a template that is named like a price, in US dollars a month. Two conditions make the price plausible. No
+other field contradicts it. And the prices in the same answer are within a factor of five of the catalogue's prices,
+if the catalogue has them. So a new plan or a discount can be plausible. Every other price is unknown; it is not
+replaced by the catalogue's price.
 """
 
 from __future__ import annotations
@@ -27,24 +28,27 @@ def _these(words: str) -> frozenset[str]:
 
 
 _FACTOR: Final = 5
-"""The largest factor between a price and the catalogue's: enough for a discount, too little for a different unit."""
+"""
+The largest plausible factor between a price and the catalogue's price: enough for a discount, too little for a
+different unit.
+"""
 _SHOWN: Final = 5
 
 _PRICE: Final = _these("price prices pricing cost costs fee monthly hourly usd")
-"""Words in the name of a field that is a price, or has the parts of one."""
+"""Words in the name of a field that is a price, or that contains the parts of a price."""
 _PLAIN: Final = (_PRICE - {"hourly"}) | _these("us dollar dollars $ month mo per amount value list base plan")
 """Words in the name or text of a price in US dollars a month."""
 _TERMS: Final = _these(
     "currency currencies ccy symbol unit period interval cycle frequency quantity term duration recurring billing "
     "billed tax taxes vat gst discount discounted sale coupon promo promotion rebate surcharge"
 )
-"""Words in the name of a field that may say that the price next to it is not what is paid, in dollars a month."""
+"""Words in the name of a field which may show that the price next to it is not the paid price in dollars a month."""
 _OTHERWISE: Final = _these("trial storage backup codes")
-"""Words in the name of a field with such a word that is about something else."""
+"""Words which show that such a field is about something else."""
 _SAME: Final = frozenset(
     {"", "0", "0.0", "1", "usd", "us", "$", "us$", "dollar", "dollars", "month", "monthly"}
 )
-"""The values that such a field may have."""
+"""The values of such a field that do not contradict a price."""
 _CURRENCY: Final = re.compile(
     r"eur|gbp|chf|jpy|inr|cad|aud|nzd|sgd|hkd|brl|mxn|sek|nok|dkk|pln|zar|cny|krw|euros?|[€£¥₹₩₪₴]"
     r"|(?!us)[a-z]{1,3}\$",
@@ -74,7 +78,7 @@ class _Row:
 
     @property
     def listed(self) -> str | None:
-        """The plan of the catalogue that its price is for."""
+        """The plan of the catalogue to which the price belongs."""
         return self.plan if self.plan in catalog.PLANS else catalog.default_plan(self.template)
 
     @property
@@ -84,7 +88,7 @@ class _Row:
 
     @property
     def agrees(self) -> bool | None:
-        """Whether its price is near the catalogue's; `None` if that cannot be told."""
+        """Whether its price is near the catalogue's price; `None` if they cannot be compared."""
         if self.monthly is None or self.catalogue is None:
             return None
         if self.plan in {None, self.listed} or self.template == catalog.VPN_TEMPLATE:
@@ -97,17 +101,18 @@ class _Row:
 @dataclass(frozen=True, eq=False)
 class PriceList:
     """
-    The prices of a platform. It is called like `catalog.monthly_price`, and returns `None` for an unknown price.
+    The prices of a platform. An instance is called like `catalog.monthly_price`, and returns `None` for an unknown
+    price.
 
-    For what the platform does not list, which is another plan of a template or additional storage, the catalogue is
-    used only if the platform's price of that template is the catalogue's.
+    The platform may not list a different plan of a template, or additional storage. For these, the catalogue is used
+    only if it has the same price for the template as the platform.
 
     Attributes:
         known: Template and plan -> US dollars a month.
         doubts: Template -> why its price is not known.
-        differing: Template -> its price and the catalogue's, if they differ.
+        differing: Template -> its price and the catalogue's price, if they differ.
         gap: Why the platform's list is incomplete; `None` if it is complete.
-        borrowed: What is priced by the catalogue, because the platform does not list it.
+        borrowed: The items that are priced by the catalogue, because the platform does not list them.
     """
 
     known: Mapping[tuple[str, str | None], Decimal]
@@ -117,11 +122,11 @@ class PriceList:
     borrowed: dict[str, None] = field(default_factory=dict)
 
     def listed(self, template: str, plan: str | None) -> Decimal | None:
-        """Return the price that is listed for a template under a plan, in any case; `None` if it is not known."""
+        """Return the listed price of a template with a plan, ignoring case; `None` if it is not known."""
         return self.known.get((template, plan.lower() if plan else catalog.default_plan(template)))
 
     def __call__(self, template: str, plan: str | None, tier: int | None) -> Decimal | None:
-        """Return the price of a container for a whole month, in US dollars; `None` if it is not known."""
+        """Return the price of a container for a full month, in US dollars; `None` if it is not known."""
         told = self.listed(template, plan)
         if told is not None and tier is None:
             return told
@@ -140,7 +145,8 @@ class PriceList:
 
     def notes(self, advice: Callable[[str], str]) -> tuple[str, ...]:
         """
-        Return what a reader has to know of the prices. What the catalogue was used for is known after their use.
+        Return the notes on the prices for a reader. Call it after the prices were used, because only then the use of
+        the catalogue is known.
         """
         notes = [
             f"live prices: {template} costs {usd(price)} a month, the catalogue shows "
@@ -172,7 +178,7 @@ def price_list(
     facts: Prices,
     beside: Mapping[str, Any] | None = None,
 ) -> PriceList:
-    """Return the prices of an answer that are believed."""
+    """Return the plausible prices of an answer."""
     said = list(_terms(beside or {}))
     read = [_row(template, plan, entry or {}, facts, said) for template, plan, entry in rows]
     doubt_of_all = _doubt_of_all(read, facts)
@@ -196,7 +202,7 @@ def price_list(
 
 
 def _doubt_of_all(rows: Iterable[_Row], facts: Prices) -> str:
-    """Return why no price of the answer is believed; empty if the known ones agree with the catalogue."""
+    """Return why no price of the answer is plausible; empty if the known prices agree with the catalogue."""
     odd = next((row for row in rows if row.agrees is False), None)
     if odd is not None and odd.monthly is not None and odd.catalogue is not None:
         return (
@@ -211,7 +217,7 @@ def _doubt_of_all(rows: Iterable[_Row], facts: Prices) -> str:
 def _row(
     template: str, plan: str | None, entry: Mapping[str, Any], facts: Prices, beside: Sequence[str]
 ) -> _Row:
-    """Return what an entry shows of its price."""
+    """Return the price in an entry, or the doubt about it."""
     plan = None if plan is None else plan.lower()
     found = list(_prices(entry))
     if facts.field is not None:
@@ -240,7 +246,7 @@ def _row(
 
 
 def _prices(entry: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
-    """Return the path and value of each field that is named like a price, or is inside of something that is."""
+    """Return the path and value of each field that is named like a price, or is inside such a field."""
     for name, value in entry.items():
         where = f"{path}{name}"
         if isinstance(value, Mapping):
@@ -254,7 +260,7 @@ def _prices(entry: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any
 
 
 def _terms(entry: Mapping[str, Any], path: str = "") -> Iterator[str]:
-    """Return the path of each field that says something else of a price than US dollars a month."""
+    """Return the path of each field which shows that a price is not in US dollars a month."""
     for name, value in entry.items():
         where, words = f"{path}{name}", _words_of(f"{path}{name}")
         if isinstance(value, Mapping):
@@ -264,7 +270,10 @@ def _terms(entry: Mapping[str, Any], path: str = "") -> Iterator[str]:
 
 
 def _says_otherwise(words: frozenset[str], value: Any) -> bool:
-    """Whether a field with these words in its name says that a price is not in US dollars a month, or not all."""
+    """
+    Return whether a field with these words in its name shows that a price is not in US dollars a month, or is only a
+    part.
+    """
     if value is None or isinstance(value, bool):
         return value is False and "included" in words
     text = str(value).strip().lower()
@@ -273,7 +282,9 @@ def _says_otherwise(words: frozenset[str], value: Any) -> bool:
 
 
 def _dollars(value: Any, name: frozenset[str]) -> Decimal | None:
-    """Return a number, or that of a text such as `$4.00`; `None` if a word says anything but US dollars a month."""
+    """
+    Return a number, or the number in a text such as `$4.00`; `None` if a word in it does not fit US dollars a month.
+    """
     found = _NUMBER.fullmatch(str(value).strip()) if isinstance(value, (int, float, str)) else None
     if found is None or (name | _words_of(found[2])) - _PLAIN:
         return None

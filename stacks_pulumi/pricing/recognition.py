@@ -1,14 +1,15 @@
 """
-Which resources are ours, and which of their values are known: read from a preview, a state file or a policy request.
+Which resources are ours, and which of their values are known? They come from a preview, a state file or a policy
+request.
 
 The type alone does not show the kind: a program can give a STACKS resource any type, and a policy cannot see which
 dynamic provider creates it. So the provider's `check` writes the kind into the inputs (`MARKER`). If that marker is
 missing (states and programs of 0.1 and 0.2), the type decides, or the pickled provider if it can be read. If neither
-shows the kind, the inputs decide whether it may be one of ours.
+shows the kind, the inputs decide whether the resource may be ours.
 
-A value is `UNKNOWN` if it is an output that does not exist yet, a secret that the engine hides, or of a type that the
-property cannot have. `UNKNOWN` is neither `None` (absent) nor a value, so that an unknown property is never mistaken
-for a free, small or allowed one.
+A value is `UNKNOWN` if it is an output that does not exist yet, a secret that the engine hides, or a value of the
+wrong type. `UNKNOWN` is neither `None` (absent) nor a value, so that an unknown property is never mistaken for a
+free, small or allowed one.
 
 Type tokens and the marker are part of the state format and never change.
 """
@@ -40,10 +41,10 @@ MARKER: Final = "stacks_kind"
 """The input in which `check` stores the kind of a resource, because a program can give it any type."""
 
 ADOPTS: Final = "adopts"
-"""The input in which `check` stores the id of an existing container that a creation will take over."""
+"""The input in which `check` stores the id of an existing container that a creation will adopt."""
 
 UNFINISHED: Final = "unfinished"
-"""The output of a container whose creation failed after its request: the next update finishes it."""
+"""The output of a container whose creation failed after its request; the next update finishes the creation."""
 
 DYNAMIC: Final = "pulumi-python:dynamic/stacks:"
 """The type prefix of the dynamic STACKS resources."""
@@ -65,7 +66,7 @@ SSH_CERTIFICATE: Final = f"{DYNAMIC}SshCertificate"
 VPN_CLIENT: Final = f"{DYNAMIC}VpnClient"
 
 STACK: Final = "pulumi:pulumi:Stack"
-"""The type of the root resource of every stack, the first one that a policy sees."""
+"""The type of the root resource of every stack, which is the first resource that a policy sees."""
 
 
 class Unknown(enum.Enum):
@@ -83,7 +84,7 @@ UNKNOWN: Final = Unknown.UNKNOWN
 _BLINDED: Final = "[secret]"
 
 NOT_KNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-"""How the engine writes a text that does not exist yet."""
+"""The engine's constant for a text that does not exist yet."""
 
 # How the engine writes an output that does not exist yet: one constant per type (Pulumi's resource protocol).
 _SENTINELS: Final = frozenset(
@@ -114,12 +115,12 @@ def is_unknown(value: Any) -> bool:
 
 
 def is_hidden(value: Any) -> bool:
-    """Return whether the engine hides a value from its reader: a secret, or an asset."""
+    """Return whether the engine hides a value from its reader: it is a secret or an asset."""
     return value == _BLINDED or (isinstance(value, Mapping) and SIGNATURE in value)
 
 
 def known(value: Any) -> Any:
-    """Return a value as its reader can use it: `UNKNOWN` if it, or a part of it, does not exist yet or is hidden."""
+    """Return a value for its reader: `UNKNOWN` if it, or a part of it, does not exist yet or is hidden."""
     return UNKNOWN if is_unknown(value) or is_hidden(value) else value
 
 
@@ -149,10 +150,10 @@ def boolean(properties: Mapping[str, Any], name: str) -> bool | Unknown | None:
 
 def is_open(outputs: Mapping[str, Any]) -> bool:
     """
-    Return whether a container's state says that external access is on. Then no update switches it on.
+    Return whether external access is on in a container's state. Then no update switches it on.
 
-    The provider and the gate both ask this, so that a change which opens access is always judged as one. A value that
-    is hidden from the gate counts as not open.
+    The provider and the gate both use this function, so that the gate judges every change that opens access. A value
+    that is hidden from the gate is treated as not open.
     """
     outs = snake_case(outputs)
     if outs.get(UNFINISHED) is not None:
@@ -167,14 +168,15 @@ _RAN: Final = frozenset({"running", "stopped"})
 
 
 def is_unfinished(outputs: Mapping[str, Any]) -> bool:
-    """Return whether a container's state says that its creation, or its start, was not completed."""
+    """Return whether a container's state shows that its creation, or its start, was not completed."""
     outs = snake_case(outputs)
     return outs.get(UNFINISHED) is not None or text(outs, "status") not in {None, *_RAN}
 
 
 def unfinished(kind: str | None, outputs: Mapping[str, Any]) -> str:
     """
-    Return what an update does although no input changes, because the state shows that it is not done yet.
+    Return the action that an update completes, although no input changes, because the state shows that it is not done
+    yet.
     """
     outs = snake_case(outputs)
     if kind == "Container" and is_unfinished(outs):
@@ -189,10 +191,12 @@ def unfinished(kind: str | None, outputs: Mapping[str, Any]) -> str:
 
 
 UNRECOGNISED: Final = "unrecognised"
-"""The kind of a resource whose type, marker or inputs are of STACKS, but whose kind this version does not know."""
+"""
+The kind of a resource with the type, marker or inputs of a STACKS resource, whose kind this version does not know.
+"""
 
 PROVIDER: Final = "__provider"
-"""The property of a dynamic resource that has its pickled provider."""
+"""The property of a dynamic resource that contains its pickled provider."""
 
 _REFERENCE: Final = ("stacks_pulumi", "provider_for")
 
@@ -246,7 +250,7 @@ def _looks_like_ours(type_: str, properties: Mapping[str, Any]) -> bool:
     """
     Return whether a dynamic resource has the inputs of a container or of an allowed address of ours.
 
-    Version 0.2 wrote no marker, and policies do not see the provider of a dynamic resource with another type.
+    Version 0.2 wrote no marker, and policies do not see the provider of a dynamic resource with a different type.
     """
     if not type_.startswith(_ANY_DYNAMIC):
         return False

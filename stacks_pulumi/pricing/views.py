@@ -1,5 +1,5 @@
 """
-What a policy sees of a resource: a typed view of its properties.
+What does a policy see of a resource? A typed view of its properties.
 
 The properties are those that the engine passes to a policy: the checked inputs with the provider's defaults, or the
 outputs of an existing resource, which have the same names.
@@ -41,9 +41,10 @@ def is_id_of(
     """
     Return whether an input is exactly the id of a container of this stack: `${x.id}`, or `x.id`.
 
-    A program can compute the id of any container from another one's. So an unknown value counts only if the container's
-    id is not known either, and if the value depends on this one resource. In Python, a computed id depends on none
-    (`resources/_resource.py`); a gate's program in YAML has no computed one (`gate/program.py`).
+    A program can compute the id of any container from another container's id. So an unknown value is accepted only if
+    the container's id is not known either, and if the value depends only on this resource. In Python, a computed id
+    depends on no resource (`resources/_resource.py`); a gate's program in YAML has no computed id
+    (`gate/program.py`).
     """
     if isinstance(value, str) or isinstance(id_, str):
         return value == id_
@@ -99,7 +100,10 @@ class UnrecognisedView(ResourceView):
 
 
 def _existing_size(properties: Mapping[str, Any]) -> int | Unknown | None:
-    """Return all storage in MB; `None` if no container has it yet: then it will have what is declared."""
+    """
+    Return all storage in MB; `None` if the container does not exist yet, because then it will have the declared
+    storage.
+    """
     return None if is_unknown(properties.get("storage_mb")) else whole(properties, "storage_mb")
 
 
@@ -114,10 +118,10 @@ class ContainerView(ResourceView):
         plan: Plan name; `None` for a `stacks-vpn` container, which has no plan.
         tier: Additional storage tier; `None` for none.
         external_access: Whether it is reachable from outside; `None` if the program does not set it, which leaves it
-            as it is.
+            unchanged.
         open_unmanaged: Whether it was seen to be reachable from outside although the program does not set that.
-        adopt: Whether it may be one that exists already: `if_matching`.
-        adopts: The id of the existing container that its creation takes over.
+        adopt: `if_matching` if it may be an existing container.
+        adopts: The id of the existing container that its creation adopts.
         storage_mb: All its storage in MB, if the state is known.
         id: Its id in the account, if it is known.
     """
@@ -187,22 +191,22 @@ class ChildView(ResourceView):
     made_from: frozenset[str] = frozenset()
 
     def belongs_to(self, container: ContainerView) -> bool:
-        """Whether its container is exactly this one."""
+        """Return whether its container is exactly this one."""
         if isinstance(self.container, str) and not isinstance(container.id, str):
             # A preview does not show the id of a container that it changes.
             return self.made_from == {container.urn} and self.may_name(container)
         return is_id_of(self.container, self.made_from, container.urn, container.id)
 
     def may_belong_to(self, container: ContainerView) -> bool:
-        """Whether its container is this one, or is computed from this one."""
+        """Return whether its container is this one, or is computed from this one."""
         return self.belongs_to(container) or container.urn in self.made_from
 
     def may_name(self, container: ContainerView) -> bool:
         """
-        Whether its id may be that of this container, whose id is not known, by the container's name.
+        Return whether its id may belong to this container, whose id is not known, by the container's name.
 
-        In the guide's form of an id, the name comes last, and names are unique in an account. An id of another form
-        shows no name.
+        In the guide's form of an id, the name comes last, and names are unique in an account. An id in a different
+        form shows no name.
         """
         name = container.container_name
         if not isinstance(self.container, str) or not isinstance(name, str):
@@ -271,7 +275,7 @@ class ConnectionView(ChildView):
 
 @dataclass(frozen=True)
 class BackupRestoreView(ResourceView):
-    """A BackupRestore. The number of a backup does not show which container it belongs to."""
+    """A BackupRestore. A backup's number does not show its container."""
 
     KIND = "BackupRestore"
 

@@ -1,8 +1,9 @@
 """
-A report of a command: its parts as one `Document`. It knows nothing of accounts, prices and policies.
+The report of a command: its parts as one `Document`, independent of accounts, prices and policies.
 
 `cost` and `account` each build one document, and each format has one writer for it. Names and messages come from
-programs, states and accounts and are untrusted input: the document has them as they are, and the writers escape them.
+programs, states and accounts and are untrusted input: the document contains them unchanged, and the writers escape
+them.
 
 - `writers`: How does a report look in a terminal, on a page, as JSON and as JUnit XML?
 """
@@ -29,7 +30,10 @@ __all__ = [
 
 Weight: TypeAlias = Literal["error", "warning", "note"]
 Action: TypeAlias = Literal["create", "adopt", "update", "replace", "delete", "keep", "same"]
-"""The action on an object; `adopt` is for one that exists already, `keep` for one that leaves the stack undeleted."""
+"""
+The action on an object; `adopt` is for an existing object, `keep` for an object that leaves the stack but is not
+deleted.
+"""
 
 
 @dataclass(frozen=True)
@@ -39,9 +43,10 @@ class Column:
 
     Attributes:
         title: Its title.
-        form: `figure` is aligned to the right; `action` has the name of an action, which each writer shows in its way.
+        form: `figure` is aligned to the right; `action` is the name of an action, which each writer shows in its own
+            way.
         strong: Whether a page shows it in bold.
-        widest: The characters of a cell that a terminal shows at most; `None` for all.
+        widest: The maximum number of characters that a terminal shows of a cell; `None` for all.
     """
 
     title: str
@@ -57,8 +62,8 @@ class Row:
 
     Attributes:
         cells: One text for each column.
-        action: What happens to the object of the row.
-        size: How much it matters, if only some rows can be shown.
+        action: The action on the object of the row.
+        size: The weight of the row, if only some rows can be shown.
     """
 
     cells: tuple[str, ...]
@@ -72,7 +77,7 @@ class Folded:
     Content that a page shows only when a reader opens it.
 
     Attributes:
-        title: What it is, in a few words.
+        title: A description in a few words.
         table: A table, or
         items: a list.
     """
@@ -92,7 +97,7 @@ class Table:
         rows: Its rows.
         title: Its title; empty if it needs none.
         total: The last row, in a terminal. A page has the total in the headline.
-        unchanged: The rows without a change, which a page folds away.
+        unchanged: The rows without a change, which a page collapses.
     """
 
     columns: tuple[Column, ...]
@@ -123,7 +128,7 @@ class PolicyViolation:
 
     @property
     def weight(self) -> Weight:
-        """`error` if it makes a preview fail."""
+        """`error` if the violation makes a preview fail."""
         return "error" if self.level == "mandatory" else "warning"
 
 
@@ -133,8 +138,8 @@ class Advice:
     Advice about some findings. The program does not carry it out.
 
     Attributes:
-        text: What the commands do, and what to check before.
-        commands: Each command for a POSIX shell, with the findings that it is for.
+        text: The effect of the commands, and what to check before them.
+        commands: Each command for a POSIX shell, with its findings.
     """
 
     text: str
@@ -149,7 +154,7 @@ class Check:
     Attributes:
         group: The kind of the condition.
         name: The condition.
-        text: The result; may have several lines, or none.
+        text: The result, which may have several lines, or be empty.
         failed: Whether it makes the exit code nonzero.
     """
 
@@ -165,14 +170,14 @@ class Document:
     A report.
 
     Attributes:
-        headline: The whole result in one line.
+        headline: The result in one line.
         incomplete: Why the report is incomplete, which is shown first; empty if it is complete.
-        remarks: Texts for the reader, each with its weight; what made the command fail comes first.
+        remarks: Texts for the reader, each with its weight; the reasons for a failure come first.
         tables: The tables.
         violations: The policy violations, mandatory ones first.
-        others: What the tables do not have, and why.
+        others: The objects that are not in the tables, and why.
         advice: What to do.
-        footer: A small line below a page, for instance what the figures are.
+        footer: A small line below a page, for instance an explanation of the figures.
         ending: The last line, for instance the reason for the exit code.
         checks: The conditions of the exit code.
         data: The report for programs; the page of the command in `docs` describes its fields.

@@ -1,8 +1,8 @@
 """
 How does a report look in a terminal, on a page, as JSON and as JUnit XML?
 
-A terminal gets rich's tables if rich is installed, otherwise plain columns. A comment of a pull request begins with a
-hidden marker, with which the next run finds and replaces it, and has a largest size. Names and messages come from the
+A terminal gets rich's tables if rich is installed, otherwise plain columns. A comment on a pull request has a maximum
+size. It begins with a hidden marker, so that the next run can find and replace it. Names and messages come from the
 reviewed program and are untrusted input, so all markup in them is escaped.
 """
 
@@ -54,7 +54,7 @@ def _text(text: str) -> str:
 
 
 def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[str]:
-    """Return the rows as lines whose cells stand below each other, without spaces at the end."""
+    """Return the rows as lines with aligned cells, without spaces at the end."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(
@@ -95,7 +95,7 @@ def _plain_table(table: Table) -> list[str]:
 
 
 def _rows(table: Table) -> list[list[str]]:
-    """Return the cells as they are shown, with the total."""
+    """Return the cells in the form that is shown, including the total."""
     rows = [
         [
             MARKS[cell] if column.form == "action" else _short(cell, column.widest)
@@ -107,7 +107,7 @@ def _rows(table: Table) -> list[list[str]]:
 
 
 def _narrowest(table: Table) -> int:
-    """Return the width of a frame with each figure on one line, and with columns of text that can be read."""
+    """Return the minimum width of a frame with each figure on one line and readable columns of text."""
     titles = [column.title for column in table.columns]
     widths = [max(map(len, cells)) for cells in zip_longest(titles, *_rows(table), fillvalue="")]
     # A narrower frame has no place for a name, and of $1,234.00 it would show $1.
@@ -118,7 +118,7 @@ def _narrowest(table: Table) -> int:
 
 
 def _short(text: str, widest: int | None) -> str:
-    """Shorten a long text, so that it does not make every row as wide. The JSON has the full text."""
+    """Shorten a long text, so that it does not widen every row. The JSON has the full text."""
     return _text(text if widest is None or len(text) <= widest else f"{text[: widest - 3]}...")
 
 
@@ -132,7 +132,8 @@ def _indented(message: str) -> list[str]:
 
 def rich_text(document: Document, *, width: int, color: bool) -> str | None:
     """
-    Return the report with lines and colours; `None` without rich, for very many rows, or if the terminal is too narrow.
+    Return the report with lines and colours; `None` if rich is missing, there are very many rows, or the terminal is
+    too narrow.
 
     Args:
         document: The report.
@@ -213,7 +214,7 @@ _ACTIONS: Final = {
     "same": "unchanged",
 }
 LIMIT: Final = 65_536
-"""The highest number of characters that GitHub accepts; GitLab accepts more. Bytes are counted, to be safe."""
+"""The maximum number of characters that GitHub accepts; GitLab accepts more. We count bytes, to be safe."""
 
 # The rows of a comment; fewer if they do not fit.
 _ROWS: Final = (100, 50, 25, 10, 5, 2, 0)
@@ -239,7 +240,8 @@ def marker(name: str) -> str:
 
 def comment(document: Document, name: str = "default") -> str:
     """
-    Return the report as a comment of at most `LIMIT` bytes: the largest rows of each part, and a count of the rest.
+    Return the report as a comment of at most `LIMIT` bytes, with the largest rows of each part and the number of
+    other rows.
     """
     text = ""
     for rows in _ROWS:
@@ -345,7 +347,7 @@ def _fenced(command: str) -> list[str]:
 
 
 def _beginning(text: str) -> str:
-    """Escape a text that begins a line."""
+    """Return the text escaped for the beginning of a line."""
     return _BEGINS.sub(lambda match: f"{match[0]}{_BREAK}", escape(text))
 
 
@@ -359,7 +361,7 @@ def escape(text: str) -> str:
 
 
 def as_json(data: Mapping[str, Any], *, indent: int | None = 2) -> str:
-    """Return data as JSON for people and programs: only ASCII, and no command to a CI system."""
+    """Return data as JSON for people and programs: only ASCII, and without commands to a CI system."""
     text = json.dumps(msgspec.to_builtins(data, str_keys=True), indent=indent)
     return text.replace("##", "#\\u0023") + "\n"
 
@@ -368,7 +370,7 @@ def as_junit(document: Document, suite_name: str) -> str:
     """
     Return the report as JUnit XML, which CI systems show: one test for each check.
 
-    The text of a check that did not fail, for instance of a limit that only warns, is the output of a passed test.
+    If a check did not fail, for instance a limit that only warns, its text is the output of a passed test.
     """
     suite = ET.Element("testsuite", name=suite_name)
     for check in document.checks:

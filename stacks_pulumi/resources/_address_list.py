@@ -1,12 +1,12 @@
 """
 A container's list of addresses that may connect: how one address is found, added, changed and removed.
 
-Two rules of the API complicate changes. The list is never empty while external access is on: the API does not remove
-the last entry, and between two steps a client must not lose its access. And when external access is turned on, the API
-adds the caller's own address, which the program did not request; that may take some seconds.
+Two rules of the API complicate changes. First, the list is never empty while external access is on: the API does not
+remove the last entry. Between two steps, a client must not lose its access. Second, when external access is turned
+on, the API adds the caller's own address, which the program did not request; this may take some seconds.
 
-An entry is identified by its address. A change of its description or service type also changes its id, because the API
-can only add another entry. If the API has an address in the list twice, both entries count as one.
+An entry is identified by its address. A change of its description or service type also changes its id, because the
+API can only add a new entry. If the list contains an address twice, both entries are treated as one.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _REFUSED: Final = (BadRequestError, ConflictError)
 AWAITED: Final = "awaited_address"
 """The output with the caller's own address if the API has not added it yet: a later update removes it."""
 OTHERS_LEFT: Final = "others_left"
-"""The output of an address beside whose entry another one of ours may be listed: its deletion looks at the list."""
+"""The output of an address that may have a second entry of ours in the list: its deletion reads the list first."""
 _SLACK: Final = 60.0
 """The largest difference in seconds between the time of an entry in the answer that adds it and in the list."""
 _PAUSE: Final = 2.0
@@ -59,7 +59,7 @@ _PAUSE: Final = 2.0
 
 class PutBackError(StacksError):
     """
-    An entry could not be changed, and the old one was added back.
+    An entry could not be changed, and the old entry was added back.
 
     Attributes:
         entry: The entry that was added back.
@@ -118,7 +118,7 @@ class AllowedIpList:
         }
 
     def look(self, inputs: Mapping[str, Any], olds: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the outputs of an update that changes nothing; what others have changed is left to a refresh."""
+        """Return the outputs of an update that changes nothing; a change by other clients is left to a refresh."""
         address = inputs["ip_address"]
         rows = entries_of(self.access().allowed_ips, address)
         entry = next((row for row in rows if row.id == olds.get("entry_id")), None)
@@ -163,9 +163,10 @@ class AllowedIpList:
         """
         Remove the address.
 
-        If the state has its entry's id, and that is unique, no look is needed. The API does not remove the last entry:
-        only that refusal, or a list without another entry, shows that it is one. Before a replacement, a placeholder is
-        added then, so that external access and its host name stay. Otherwise external access is turned off.
+        If the state has the entry's id, and this id is unique, no look is needed. The API does not remove the last
+        entry. Only its refusal, or a list without other entries, shows that an entry is the last one. In a
+        replacement, a placeholder is then added, so that external access and its host name stay. Otherwise external
+        access is turned off.
         """
         refused: ApiError | None = None
         with self.session.turn(self.container):
@@ -223,18 +224,18 @@ class AllowedIpList:
     # --- steps ---
 
     def _goes_by_id(self, olds: Mapping[str, Any]) -> bool:
-        """Return whether the state has all that a deletion removes."""
+        """Return whether the state contains everything that a deletion must remove."""
         # If the container stays, so would what a killed exchange has left in its list, and no state knows that.
         stays = OWNERS.owner("Container", self.container) is not None
         looks = stays or olds.get("revoke_auto_added") or olds.get(OTHERS_LEFT)
         return not looks and is_unique(olds.get("entry_id") or "")
 
     def access(self) -> models.ExternalAccess:
-        """Return who may connect."""
+        """Return the container's external access with its list."""
         return self.session.client.allowed_ips.list(self.container)
 
     def _find(self, id_: str, *, shared: bool = True) -> models.ExternalAccess | None:
-        """Return the access of a container whose list has the address; `None` if the entry is certainly gone."""
+        """Return the container's access if its list has the address; `None` if the entry is certainly gone."""
 
         def look(get: Ask) -> models.ExternalAccess | None:
             access = get("allowed_ips", self.container, ask=self.access)
@@ -251,13 +252,13 @@ class AllowedIpList:
     def _wait_until(
         self, wanted: Callable[[models.ExternalAccess], object], what: str
     ) -> models.ExternalAccess:
-        """Return the container's access as soon as it is as wanted, or as it is when the time for that has passed."""
+        """Return the container's access as soon as it is as wanted, or its last form after the timeout."""
         seconds = self.session.client.platform.settle
         return self.op.look_until(wanted, self.access, seconds=seconds, waiting=f"waiting for {what}")
 
     @property
     def was_opened(self) -> bool:
-        """Whether this operation has turned external access on, which may take effect later."""
+        """Whether this operation has turned on external access, which may take effect later."""
         return self.session.fresh.opened_for(self.container) is not None
 
     def open_access(self, address: str) -> models.ExternalAccess:
@@ -278,9 +279,9 @@ class AllowedIpList:
         """
         Return the entries that the API added for the caller when external access was turned on.
 
-        If this operation has turned it on, an entry for the caller's address is one, whatever its description. The list
-        was empty before, so if the API does not show the address, the only entry that no resource manages is one. In a
-        later operation two signs are needed: the address and the description.
+        If this operation has turned it on, every entry for the caller's address was added by the API, with any
+        description. If the API does not show that address, and only one entry is unmanaged, the API added it, because
+        the list was empty before. In a later operation, both the address and the description must match.
         """
         rows = [
             entry
@@ -330,7 +331,7 @@ class AllowedIpList:
 
     def revoke(self, address: str) -> dict[str, Any]:
         """
-        Remove the caller's own address, which may be listed some time after external access was turned on.
+        Remove the caller's own address, which may appear in the list some time after external access was turned on.
 
         Returns:
             The output with the address that was not seen, which a later update removes; empty if it was seen.
@@ -366,7 +367,7 @@ class AllowedIpList:
     def _put(
         self, entry: Mapping[str, Any], before: Sequence[models.AllowedIp], *, patient: bool = False
     ) -> models.AllowedIp:
-        """Add an entry. If `patient`, a refusal may be due to external access that is not on yet."""
+        """Add an entry. If `patient`, try again after a refusal, because external access may not be on yet."""
         clock, platform = self.session.clock, self.session.client.platform
         began = clock.now()
         while True:
@@ -393,7 +394,7 @@ class AllowedIpList:
     def put_entry(
         self, entries: Sequence[models.AllowedIp], inputs: Mapping[str, Any]
     ) -> tuple[models.AllowedIp, list[models.AllowedIp]]:
-        """Add an entry that matches the inputs; return it, and the entries to remove, which it replaces."""
+        """Add an entry that matches the inputs; return it, and the old entries, which must be removed."""
         olds = entries_of(entries, inputs["ip_address"])
         right = next((entry for entry in olds if matches(entry, inputs)), None)
         if right is not None:
@@ -411,7 +412,9 @@ class AllowedIpList:
     def _replace_entry(
         self, entries: Sequence[models.AllowedIp], old: models.AllowedIp, inputs: Mapping[str, Any]
     ) -> tuple[models.AllowedIp, list[models.AllowedIp]]:
-        """Do the same if the API refuses an address twice: remove the old entry, then add the new one."""
+        """
+        Do the same for an API that refuses a second entry for an address: remove the old entry, then add the new one.
+        """
         placeholder: list[models.AllowedIp] = []
         try:
             self.take_out([old])
@@ -443,7 +446,7 @@ class AllowedIpList:
             raise
 
     def take_out(self, entries: Iterable[models.AllowedIp]) -> None:
-        """Remove entries; no error for one that is gone."""
+        """Remove entries; ignore entries that are already gone."""
         api = self.session.client.allowed_ips
         for entry in entries:
             self.op.progress(f"removing {entry.ip_address}")
@@ -503,7 +506,7 @@ def matches(entry: models.AllowedIp, inputs: Mapping[str, Any]) -> bool:
 
 
 def _is_label(entry: models.AllowedIp, inputs: Mapping[str, Any]) -> bool:
-    """Return whether an entry has the description of the inputs, which a platform may cut or write in another case."""
+    """Return whether an entry has the description of the inputs; a platform may shorten it or change its case."""
     wanted, shown = inputs.get("description"), (entry.description or "Custom IP").strip().casefold()
     return isinstance(wanted, str) and wanted.strip().casefold().startswith(shown)
 
@@ -528,9 +531,9 @@ def _is_ours(
     """
     Return whether the entries for an address are the ones in the state.
 
-    A later container with the same id has another list, and another client may have added the address again. A unique
-    id decides, otherwise the time at which the entry was added. Where it has no time, the container's identity and
-    then the content decide.
+    They may differ: a later container with the same id has a different list, and another client may have added the
+    address again. If the entry's id is unique, the id decides; otherwise its time. Without a time, the container's
+    identity and the entry's content decide.
     """
     entries, stored = list(entries), olds.get("added_at")
     if _is_proven(entries, olds):

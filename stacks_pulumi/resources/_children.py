@@ -1,7 +1,8 @@
 """
 A resource that belongs to a container: is it there, is it ours, how is it removed, and how is it created fast?
 
-A child has no address of its own. It is gone if its container is, or after two looks that are a pause apart.
+The API has no path for a single child. A child is gone if its container is gone, or if two looks with a pause between
+them do not find it.
 """
 
 from __future__ import annotations
@@ -29,30 +30,30 @@ _T = TypeVar("_T")
 
 
 class ContainerGoneError(Exception):
-    """The container is certainly gone, and so are its children."""
+    """The container is certainly gone, including its children."""
 
 
 class Ask(Protocol):
-    """Returns the answer to a request of a look for a child, by the request's key."""
+    """A function that returns the answer to a request during a look for a child, by the request's key."""
 
     def __call__(self, *key: str, ask: Callable[[], _T]) -> _T:
-        """Return the answer; it is requested only if none is known that the look may use."""
+        """Return the answer; send the request only if there is no recent answer that the look may use."""
 
 
 class ChildHandler(ResourceHandler, Generic[T]):
     """
     A kind whose objects belong to a container.
 
-    Each kind says how one look finds the object, when it is the one in the state, and how it is removed.
+    Each kind implements the search in one look, the comparison with the state, and the removal.
     """
 
     @abstractmethod
     def look(self, session: Session, id_: str, olds: Mapping[str, Any], get: Ask) -> T | None:
-        """Return the object as lists show it; `None` if they do not. See `find_child`."""
+        """Return the object as lists show it; `None` if no list contains it. See `find_child`."""
 
     @abstractmethod
     def is_ours(self, id_: str, olds: Mapping[str, Any], found: T) -> bool:
-        """Return whether the object is the one in the state, and not a later one with the same id."""
+        """Return whether the object is the one in the state, not a later object with the same id."""
 
     @abstractmethod
     def remove(self, session: Session, id_: str, olds: Mapping[str, Any]) -> None:
@@ -60,7 +61,7 @@ class ChildHandler(ResourceHandler, Generic[T]):
 
     @abstractmethod
     def describe(self, id_: str, found: T) -> str:
-        """Return what the object is, for a message."""
+        """Return a description of the object for a message."""
 
     @property
     def time(self) -> str:
@@ -68,13 +69,13 @@ class ChildHandler(ResourceHandler, Generic[T]):
         return "created_at"
 
     def own_id(self, id_: str, olds: Mapping[str, Any]) -> str | int:
-        """Return the id that the platform has given to the object; empty if the program has named it."""
+        """Return the id that the platform has assigned to the object; empty if the program chose its name."""
         return own_name(id_)
 
     def check_container(
         self, session: Session, op: Operation, id_: str, olds: Mapping[str, Any], found: T | None
     ) -> None:
-        """Check that its container is ours, before a change of an object that has nothing that shows whose it is."""
+        """Check that its container is ours, before a change of an object without a sign of its owner."""
 
     def find(
         self,
@@ -89,7 +90,8 @@ class ChildHandler(ResourceHandler, Generic[T]):
         """
         Return the object in the state; `None` if it is certainly gone, or only a different object has its id.
 
-        A different object is left alone, with a warning. `max_age` is that of the answers for the first look.
+        A different object is left alone, with a warning. `max_age` is the maximum age of the answers for the first
+        look.
         """
         look = functools.partial(self.look, session, id_, olds)
         found = find_child(session, op, id_, look, max_age=max_age)
@@ -104,19 +106,19 @@ class ChildHandler(ResourceHandler, Generic[T]):
         return None
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
-        """Remove the object, if it is the one in the state. An id that is never given twice needs no look."""
+        """Remove the object, if it is the one in the state. If its id is never reused, no look is needed."""
         if not is_unique(self.own_id(id_, olds)):
             try:
                 if self.find(session, op, id_, olds, max_age=RECENT) is None:
                     return
             except UnreadableAnswerError:
-                # In a list with a gap it is unknown, and its own id is enough for our request.
+                # An incomplete list may lack the object, but its own id is enough for our request.
                 self.check_container(session, op, id_, olds, None)
         op.progress("removing")
         try:
             self.remove(session, id_, olds)
         except NotFoundError:
-            # That is no evidence: it may be listed nevertheless.
+            # A 404 is no evidence: the object may still be in a list.
             if self.find(session, op, id_, olds, max_age=0.0) is not None:
                 self.remove(session, id_, olds)
 
@@ -131,8 +133,9 @@ def fast_or_once_running(
     """
     Return what `create` returns, as soon as the containers run.
 
-    `create` gets what exists, or `None` if it has to look. In containers that this operation has created there is
-    nothing yet. If that is refused, it is tried as in any other container.
+    `create` gets the existing objects, or `None` if it must list them itself. A container that this operation has
+    created is still empty, so `create` gets an empty list. If the API refuses that request, `create` is called again
+    with `None`.
     """
     if session.fresh.are_running(*containers):
         with contextlib.suppress(*REFUSALS):
@@ -146,12 +149,13 @@ def find_child(
     """
     Return a child; `None` only if it is certainly gone.
 
-    It is gone if its container is, or if two looks that are a pause apart do not find it. Children whose looks need the
-    same answers share them, and so the pause.
+    It is gone if its container is gone, or if two looks with a pause between them do not find it. Children share the
+    answers that their looks need, and so they share the pause.
 
     Raises:
-        StacksError: What can be read is incomplete.
-        UnseenError: The list of containers lacks its container, which runs: then no list is evidence.
+        StacksError: A list is incomplete.
+        UnseenError: The list of containers lacks its container, although the container runs. Then lists are no
+            evidence.
     """
     clock, reads, looked = session.clock, session.reads, list[float]()
 
@@ -164,7 +168,7 @@ def find_child(
         try:
             return look(get)
         except NotFoundError:
-            # The API knows no such list. Whether the container exists is decided by the rule for containers.
+            # The API does not find the child's list. The rule for containers decides whether the container exists.
             if find_container(session, parent_id(id_), shared=shared) is None:
                 raise ContainerGoneError from None
             return None
@@ -184,14 +188,16 @@ def find_child(
 
 
 def _check_lists(session: Session, id_: str) -> None:
-    """Check that the list of containers has the container of a child that no list shows, if that container runs."""
+    """
+    Check the lists after they did not show a child: if its container runs, the list of containers must contain it.
+    """
     container, client = parent_id(id_), session.client
 
     def shown() -> bool:
         listed = session.reads.get("containers", ask=client.feed.snapshot)
         return listed.gap is not None or any(row.id == container for row in listed)
 
-    # A key may have no right to read containers.
+    # A key may lack the scope to read containers.
     with contextlib.suppress(ForbiddenError):
         if client.feed.seen(container) is not None or shown():
             return
@@ -206,7 +212,7 @@ def _check_lists(session: Session, id_: str) -> None:
 
 def same_time(stored: str | None, listed: str | None, *, slack: float = 1.0) -> bool | None:
     """
-    Return whether two times of an object are the same; `None` if one is missing or unreadable, which proves nothing.
+    Return whether two times of an object are the same; `None` if one is missing or unreadable.
 
     They may differ by the slack: the time in the answer to a create request is provisional.
     """
@@ -215,14 +221,14 @@ def same_time(stored: str | None, listed: str | None, *, slack: float = 1.0) -> 
 
 
 def same_content(stored: Mapping[str, Any], listed: Mapping[str, Any]) -> bool:
-    """Return whether no value that both have differs."""
+    """Return whether all values that both contain are equal."""
     return all(stored.get(name) in {None, "", value} for name, value in listed.items() if value is not None)
 
 
 def leave_alone(
     op: Operation, what: str, stored: str | None, listed: str | None, *, refresh: bool = False
 ) -> None:
-    """Warn that an object only has the id of the one in the state."""
+    """Warn that an object is not the one in the state, although it has the same id."""
     times = (
         f" (it was made at {listed}, and the one in the state at {shown_time(stored)})"
         if stored or listed

@@ -1,4 +1,4 @@
-"""How does a container differ from what is wanted, and which change of it needs a new one?"""
+"""How does a container differ from the program, and which changes would need a new container?"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stacks_pulumi.api import models
 
 
 def of_unknown(name: str, old: Any, inputs: Mapping[str, Any]) -> str:
-    """Return the warning for a new value that is unknown at preview, so that only `pulumi up` can check it."""
+    """Return the warning for a new value that is unknown at preview; only `pulumi up` can check it."""
     then = (
         "the container is replaced and its data destroyed"
         if inputs.get("replace_on_change") is True
@@ -52,7 +52,7 @@ def resized_outside(name: str, old: Any, new: Any) -> str:
 
 def _shown(value: Any) -> str:
     """Return the value as a program writes it; the engine turns every number into a float."""
-    # A number of the state that may be a secret has another type, whose text does not show it.
+    # A number of the state that may be a secret has a different type, whose text does not show the number.
     return repr(int(value) if type(value) is float and value.is_integer() else value)
 
 
@@ -60,7 +60,7 @@ def differences_to(inputs: Mapping[str, Any], container: models.Container) -> li
     """Return the differences that prevent an adoption; only inputs that the program sets are compared."""
     differences = []
     template, plan, tier = inputs["template"], inputs.get("plan"), inputs.get("additional_storage_tier")
-    # A category, or a word that is not known, does not show that the template is the same.
+    # A category or an unknown word does not prove that the template is the same.
     if not container.is_from(template):
         differences.append(f"its template is {container.template!r}, not {template!r}")
     if plan is not None and container.plan is not None and not same_name(container.plan, plan):
@@ -70,7 +70,7 @@ def differences_to(inputs: Mapping[str, Any], container: models.Container) -> li
         if container.storage_mb != wanted:
             differences.append(f"it has {container.storage_mb} MB of storage, not {wanted} MB")
     elif tier is None and (more := catalog.added_tier(catalog.PLANS.get(plan or ""), container.storage_mb)):
-        # It would be billed, and neither a preview nor a policy would know it.
+        # Otherwise this storage would be billed, but neither a preview nor a policy would contain it.
         size = f"{catalog.STORAGE_TIERS[more].storage_mb // 1024} GB"
         differences.append(f"it has {size} of additional storage: write additional_storage_tier={more}")
     return differences

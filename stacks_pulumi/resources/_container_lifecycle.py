@@ -1,6 +1,4 @@
-"""
-Which steps an operation on a container takes; one object for each operation.
-"""
+"""Which steps does an operation on a container take? There is one object for each operation."""
 
 from __future__ import annotations
 
@@ -59,7 +57,7 @@ _LIVE: Final = (
     "image_tag",
     "created_at",
 )
-"""Outputs that may change with a start, which every update may be or cause."""
+"""Outputs that a start may change. Every update may start the container."""
 _LASTING: Final = (
     "internal_host",
     "cpu",
@@ -71,7 +69,10 @@ _LASTING: Final = (
     "vpc_network",
 )
 ANSWERED: Final = (*_LIVE, *_LASTING)
-"""Outputs with the same name as the model's attribute. The uptime is not one: it would change in every read."""
+"""
+Outputs with the same name as the model's attribute. The uptime is not an output, because it would change in every
+read.
+"""
 OUTPUTS: Final = (
     *(Output(name, (ANY_UPDATE,)) for name in (*_LIVE, "url", "subdomain", "monthly_price_usd")),
     *(Output(name, (REPAIR,)) for name in _LASTING),
@@ -108,9 +109,7 @@ def outputs(
 def observed(
     container: models.Container, olds: Mapping[str, Any], access: models.ExternalAccess | None
 ) -> dict[str, Any]:
-    """
-    Return the inputs with the API's values, if the API returns them; a difference from the program is drift.
-    """
+    """Return the inputs with the API's values, if the API returns them; a difference from the program is drift."""
     notes = {IDENTITY_CONFLICT, REQUESTED_AT, OPEN_UNMANAGED, UNFINISHED}
     not_inputs = {*ANSWERED, "url", "subdomain", *notes}
     inputs = {name: value for name, value in olds.items() if name not in not_inputs}
@@ -145,7 +144,7 @@ _STAYS: Final = "and stays {0}: run `pulumi refresh`, and then `pulumi up` {1}"
 
 @contextlib.contextmanager
 def _shown_by_a_list(id_: str) -> Iterator[None]:
-    """Say of a container that a look has shown what it means if its own address does not know it."""
+    """Convert a 404 from the own address of a container that a list has shown into an error that explains it."""
     try:
         yield
     except NotFoundError as error:
@@ -172,8 +171,8 @@ class Lifecycle(msgspec.Struct, frozen=True):
         """
         Return the current outputs; `None` if the container certainly no longer exists.
 
-        A refresh sends one list request for all containers, and one more for each container that seems to have changed,
-        and for each one whose external access this program manages.
+        A refresh sends one list request for all containers. It sends one more for each container that seems to have
+        changed, and for each container whose external access this program manages.
         """
 
         def is_changed(row: models.Container) -> bool:
@@ -210,7 +209,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
         return outputs(container, olds, inputs, access)
 
     def update(self, id_: str, olds: dict[str, Any], inputs: dict[str, Any]) -> dict[str, Any]:
-        """Update the container to match the inputs, also a container whose creation was not completed."""
+        """Update the container to match the inputs, including a container whose creation was not completed."""
         container = find_container(self.session, id_, stored=olds)
         identity = Identity.OTHER if container is None else self._identify(id_, olds, container)
         if container is None or identity is Identity.OTHER:
@@ -279,7 +278,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
     # --- identity ---
 
     def _identify(self, id_: str, olds: Mapping[str, Any], container: models.Container) -> Identity:
-        """Compare the container with the one in the state; without times there is one warning in a run."""
+        """Compare the container with the one in the state; without creation times, warn once in a run."""
         identity = identify(self.session, olds, container)
         has_times = olds.get("created_at") is not None or container.created_at is not None
         if identity is Identity.SAME and not has_times and "name" in olds and self.session.first("no times"):
@@ -293,7 +292,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
     def _bind(
         self, id_: str, olds: Mapping[str, Any], inputs: Mapping[str, Any], container: models.Container
     ) -> None:
-        """Adopt the container that has the id now, if the program asks for that and it matches."""
+        """Adopt the container that now has the id, if the program asks for it and the container matches."""
         differences = differences_to(inputs, self.with_template(container))
         if inputs.get("adopt") != "if_matching" or differences:
             hint = f" It differs from the program: {'; '.join(differences)}." if differences else ""
@@ -326,11 +325,12 @@ class Lifecycle(msgspec.Struct, frozen=True):
         """
         Start, set external access, restart, stop: in the order in which each step is possible.
 
-        An update takes a step if its input has changed, or if the state shows that the creation was not completed. A
-        container that this operation has created is new; one that takes the place of the one in the state is bound.
+        An update takes a step if its input has changed, or if the state shows that the creation was not completed.
+        `new` means that this operation has created the container; `bound` means that it replaces the container in the
+        state.
 
         Raises:
-            UnseenError: Its own address does not know it, although a look has shown it.
+            UnseenError: A request for the container got a 404, although a list has shown it.
         """
         with _shown_by_a_list(container.id):
             desired, is_update = inputs.get("desired_status"), "name" in olds
@@ -384,7 +384,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
     def _access_in_effect(
         self, id_: str, access: models.ExternalAccess, *, wanted: bool
     ) -> models.ExternalAccess:
-        """Wait until external access is on and has its `url`; it may come into effect after the answer."""
+        """Wait until external access is on and has its `url`; it may take effect after the answer."""
         if not wanted or access.url:
             return access
         client = self.session.client
@@ -422,21 +422,22 @@ class Lifecycle(msgspec.Struct, frozen=True):
     # --- looking and waiting ---
 
     def with_template(self, container: models.Container) -> models.Container:
-        """Return the container with its template: the list may have only the category, and its status has both."""
+        """Return the container with its template: the list may have only the category, but the status has both."""
         if container.template in catalog.TEMPLATES:
             return container
         alone = self.session.client.containers.find(container.id)
         return container if alone is None else alone.merge(container)
 
     def with_time(self, container: models.Container) -> models.Container:
-        """Return the container with its creation time, which only its status has if the list has none."""
+        """Return the container with its creation time, from its status if the list does not have it."""
         if container.created_at is not None:
             return container
         return container.merge(self.session.client.containers.find(container.id) or container)
 
     def wait_until_created(self, container: models.Container, since: float | None) -> models.Container:
         """
-        Wait until a container runs that was requested at a time (`None`: not by this operation), by the API's clock.
+        Wait until a container runs. It was requested at this time of the API's clock; `None` means not by this
+        operation.
 
         Values that only the create response has are kept.
 
@@ -445,7 +446,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
         """
 
         def is_it(row: models.Container) -> bool:
-            """Return whether a row is the container in the answer, which the client has found to be a new one."""
+            """Return whether a row is the container in the create response, which the client has found to be new."""
             is_same = compare_instants(container.created_at, row.created_at)
             return bool(is_same) or not is_older(row.created_at, since)
 
@@ -506,12 +507,12 @@ class Lifecycle(msgspec.Struct, frozen=True):
 
 
 def _is_as_wanted(olds: Mapping[str, Any], wanted: bool) -> bool:
-    """Return whether the state shows that external access is as wanted, so that an update leaves it as it is."""
+    """Return whether the state shows that external access is as wanted; then an update does not change it."""
     if wanted:
         return is_open(olds)
     return olds.get("external_access") is False and UNFINISHED not in olds
 
 
 def _without_case(stored: str | None, listed: str | None) -> str | None:
-    """Return the API's word; the stored one if they differ only in case."""
+    """Return the API's word, or the stored word if the two differ only in case."""
     return stored if listed is None or (stored is not None and same_name(stored, listed)) else listed

@@ -5,7 +5,7 @@ The creation of a resource: the same steps for every kind.
     send     send the request once; if its outcome is unknown, look again first (`api/once.py`)
     record   store the id and the token of this creation
     finish   wait, pin, restart, download ...; if that fails, the state keeps the id
-    or roll back, if the engine has ended: no state would have the id, so the object is deleted again
+    or roll back, if the engine has ended: then no state would have the id, so the object is deleted again
 
 Each kind of resource implements the steps. This module implements their order, the cancellation and the messages.
 """
@@ -93,7 +93,7 @@ class Creation(ABC, Generic[T]):
         """Return the resource's id."""
 
     def existing(self) -> T | None:
-        """Return the object as a list shows it now; `None` if it shows none, which is no evidence."""
+        """Return the object as a list shows it now. `None` is no evidence that the object does not exist."""
         return None
 
     def finish(self, thing: T) -> dict[str, Any]:
@@ -102,7 +102,7 @@ class Creation(ABC, Generic[T]):
 
     @abstractmethod
     def known(self, thing: T, error: Exception | None) -> dict[str, Any]:
-        """Return the known outputs; `error` is the error of `finish`, if it failed."""
+        """Return the known outputs; `error` is the error of `finish`, if that failed."""
 
     def describe_failure(self, thing: T, error: StacksError) -> str:
         """Return the message for a failed `finish`: what exists, what failed and what to do."""
@@ -122,11 +122,11 @@ class Creation(ABC, Generic[T]):
         return ()
 
     def is_leftover(self, thing: T) -> bool:
-        """Return whether an earlier run of this stack may have left an existing object, which no state has."""
+        """Return whether an existing object, which is in no state, may be from an earlier run of this stack."""
         return False
 
     def under_way(self) -> contextlib.AbstractContextManager[None]:
-        """Return the context manager that is active from the look to the end of the creation."""
+        """Return the context manager that encloses the creation, from the look to the end."""
         return contextlib.nullcontext()
 
     def what_to_do(self) -> str:
@@ -261,7 +261,7 @@ class Creation(ABC, Generic[T]):
         return thing
 
     def _is_left_by(self, owner: Owner, thing: T) -> bool:
-        """Return whether the resource that the object belongs to leaves it to this one."""
+        """Return whether the resource that owns the object hands it over to this resource."""
         if owner.urn != self.op.call.urn:
             return self.can_be_taken_over and owner.replacing and self.is_leftover(thing)
         # In a replacement the engine marks as deleted what `retain_on_delete` keeps, and (from 3.260) what
@@ -321,8 +321,9 @@ def to_adopt(session: Session | None, call: EngineCall, inputs: Mapping[str, Any
     """
     Return the id of the container that a creation with these inputs will adopt; `None` if none is seen.
 
-    It is one list for all containers of a preview. Without an answer, or without a key, each is treated as a new one,
-    the worst case. A resource does not adopt its own container: a replacement destroys that first.
+    A preview sends one list request for all containers. Without an answer or a key, each container is treated as new,
+    which is the worst case. A resource does not adopt its own container, because a replacement destroys that
+    container first.
     """
     # A setting of the stack is for what may exist; what the resource says itself expects one.
     is_expected = inputs.get("adopt") == "if_matching"
@@ -359,7 +360,7 @@ def to_adopt(session: Session | None, call: EngineCall, inputs: Mapping[str, Any
 
 
 def _listed(session: Session) -> Listing[Container] | str:
-    """Return the containers of the account, or why they are not known."""
+    """Return the containers of the account, or the reason why they are not known."""
     try:
         return session.reads.get("containers", ask=session.client.feed.snapshot)
     except StacksError as error:

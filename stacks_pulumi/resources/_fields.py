@@ -1,8 +1,8 @@
 """
 The table of a resource's inputs and outputs, and what a change of an input does.
 
-`check` and `diff` use only this table. A comparison of whole property bags would show values that the API adds or
-rounds as a change in every preview.
+`check` and `diff` use only this table. A comparison of complete property bags would show a change in every preview,
+because the API adds and rounds values.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ from stacks_pulumi.resources._values import UNKNOWN, plain, secret
 
 CHANGED_OUTSIDE: Final = "changed_outside"
 """
-The property with the names of inputs whose drift their values do not show, such as `["plan"]` after a resize.
+The property that lists inputs whose values do not show their drift, such as `["plan"]` after a resize.
 
-The engine finds most drift by itself, because a read returns the inputs with the API's values. Two cases need more. The
-API may have undone the effect of an input (`revoke_auto_added`: the address is in the list again). Or the value does
-not show who changed it (`plan`: the guard against a replacement needs that). A read then lists those inputs here, in
-its outputs and in its inputs. `diff` reports an update as long as the state has the list; an update removes it.
+The engine finds most drift by itself, because a read returns the inputs with the API's values. Two cases need this
+list. First, the API may have undone the effect of an input (`revoke_auto_added`: the address is in the list again).
+Second, the value does not show who changed it (`plan`: the guard against a replacement needs to know). A read then
+adds the list to its outputs and to its inputs. `diff` reports an update as long as the state has the list; an update
+removes it.
 """
 
 _FOUND: Final = ("additional_storage_tier", "name", "plan", "revoke_auto_added")
-"""The inputs that a read may list there."""
+"""The inputs that may be in this list."""
 
 
 def found_changed(names: Iterable[str]) -> dict[str, list[str]]:
@@ -38,7 +39,7 @@ def found_changed(names: Iterable[str]) -> dict[str, list[str]]:
 
 
 def changed_outside(state: Mapping[str, Any]) -> list[str]:
-    """Return the inputs that the last read found changed; a state may have anything else there."""
+    """Return the inputs that the last read found changed; ignore everything else that a state may contain there."""
     listed = plain(state.get(CHANGED_OUTSIDE))
     return [name for name in _FOUND if isinstance(listed, list) and name in listed]
 
@@ -71,7 +72,7 @@ class Field(msgspec.Struct, frozen=True):
         required: Whether the program must set it.
         default: The value if the program sets none; `None` for no default.
         computed: Whether the API chooses the value if the program sets none; then a missing input is not a change.
-        noted: Whether `check` adds it, as a note for the next `check`; it is not an argument of the resource.
+        noted: Whether `check` adds it as a note for the next `check`; then it is not an argument of the resource.
     """
 
     name: str
@@ -84,19 +85,19 @@ class Field(msgspec.Struct, frozen=True):
 
 
 ANY_UPDATE: Final = "any update"
-"""The reason for a change of an output that every update reads again at the API."""
+"""The reason for a change of an output that every update reads from the API again."""
 
 REPAIR: Final = "a repair"
-"""The reason for a change of an output by an update that completes a creation or takes over another object."""
+"""The reason for a change of an output by an update that completes a creation or adopts a different object."""
 
 
 class Output(msgspec.Struct, frozen=True):
     """
-    One output that is no input, or an input whose value the API may choose.
+    One output that is not an input, or an input whose value the API may choose.
 
-    At preview, an update shows it as unknown if the update has one of the reasons to change it, and otherwise with the
-    value in the state. An update without such a reason leaves it as it is in the state, whatever the API shows: only a
-    refresh changes it. So every change of an output was announced by a preview.
+    At preview, an update shows it as unknown if the update has one of the reasons to change it. Otherwise the update
+    shows the value in the state and keeps this value, even if the API shows a different one; only a refresh changes
+    it. So a preview announces every change of an output.
 
     Attributes:
         name: The property.
@@ -117,9 +118,9 @@ def checked(fields: Iterable[Field], news: Mapping[str, Any]) -> tuple[dict[str,
     """
     Return the inputs in their normal form, and every failure by property.
 
-    A value that is unknown at preview, or a list with such a value, is unknown. (In a plan, the engine compares a list
-    with the one of `up` as a whole: `up` would fail if an unknown value in it proves to be a secret.) An invalid value
-    is left out of the inputs, so that rules over several inputs see only valid ones.
+    A value that is unknown at preview, or a list with such a value, is unknown. (With an update plan, the engine
+    compares complete lists. If an unknown value in a list proves to be a secret, `up` would fail.) An invalid value
+    is left out of the inputs, so that rules over several inputs see only valid values.
     """
     inputs: dict[str, Any] = {}
     failures: dict[str, str] = {}
@@ -141,14 +142,14 @@ def checked(fields: Iterable[Field], news: Mapping[str, Any]) -> tuple[dict[str,
 
 
 def changed(fields: Iterable[Field], olds: Mapping[str, Any], news: Mapping[str, Any]) -> list[Field]:
-    """Return the fields that differ and whose change has an effect; an unknown differs from every value."""
+    """Return the fields that differ and whose change has an effect; an unknown value differs from every value."""
     return [field for field in fields if field.on_change is not OnChange.NONE and _differs(field, olds, news)]
 
 
 def _differs(field: Field, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
     old, new = olds.get(field.name), news.get(field.name)
     if old == new:
-        # As most are: equal values have equal normal forms.
+        # The most frequent case: equal values have equal normal forms.
         return is_unknown(new)
     old, new = plain(old), plain(new)
     if new is None and field.computed:

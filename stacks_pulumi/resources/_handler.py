@@ -1,5 +1,5 @@
 """
-What happens to a call of the engine, whatever its host and the kind of resource.
+What happens to every call of the engine, for all hosts and kinds of resources?
 
 `check` and `diff` use the field table, each operation gets a deadline, and an error becomes one line. `ResourceKind`
 declares the methods that each kind implements.
@@ -75,9 +75,9 @@ from stacks_pulumi.resources._values import UNKNOWN, plain
 
 def end_operation() -> None:
     """
-    Discard the data of a run of the engine that has ended, because another one follows in this process.
+    Discard the data of a run of the engine that has ended, because a new run begins in this process.
 
-    That happens in a plugin that serves one engine after another.
+    This happens in a plugin that serves several engines in turn.
     """
     close_sessions()
     forget()
@@ -111,13 +111,13 @@ class ResourceKind:
         return ()
 
     def guards(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-        """Return the changes to refuse, compared with the previous inputs (empty for a new resource)."""
+        """Return the problems of refused changes, compared with the previous inputs (empty for a new resource)."""
         return ()
 
     def foreseen(
         self, settings: AccountSettings, call: EngineCall, inputs: Mapping[str, Any]
     ) -> Mapping[str, Any]:
-        """Return what `check` notes of a new object that the account has already."""
+        """Return the inputs that `check` adds for a new resource whose object already exists in the account."""
         return {}
 
     def derived(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -169,11 +169,14 @@ class ResourceKind:
         raise NotImplementedError
 
     def distinct_id(self, id_: str) -> str:
-        """Return the id as the native plugin stores it: code that an import writes refers to resources by their ids."""
+        """
+        Return the id that the native plugin stores. It must be distinct, because generated import code refers to
+        resources by their ids.
+        """
         return id_
 
     def plain_id(self, id_: str) -> str:
-        """Return the id that a handler knows: the opposite of `distinct_id`."""
+        """Return the id that a handler uses: the inverse of `distinct_id`."""
         return id_
 
     def imported(self, session: Session, id_: str) -> dict[str, Any]:
@@ -245,7 +248,7 @@ class ResourceHandler(ResourceKind):
         """
         Store the settings; return how many operations to run concurrently, or `None` if a setting is malformed.
 
-        The first operation that needs the API reports that one.
+        The first operation that needs the API reports the malformed setting.
         """
         names = [f"{config.NAMESPACE}:{key}" for key in config.KEYS]
         given = {name: setting(name) for name in names}
@@ -384,9 +387,10 @@ class ResourceHandler(ResourceKind):
         self, call: EngineCall, stored: Mapping[str, Any], inputs: Mapping[str, Any]
     ) -> dict[str, Any]:
         """
-        Return the inputs of a read without those that only an output of the state has.
+        Return the inputs of a read without values that only an output of the state contains.
 
-        The engine marks an input that is returned as a secret if it was one. What only an output has may be one, too.
+        The engine marks a returned input as secret only if the input was secret before. A value that only an output
+        contains may be secret too.
         """
         before = call.stored_inputs()
         if before is None:
@@ -426,7 +430,7 @@ class ResourceHandler(ResourceKind):
         return {**later, **self._inputs(props)}
 
     def at_update(self, olds: Mapping[str, Any], news: Mapping[str, Any], id_: str = "") -> dict[str, Any]:
-        """Return the outputs of an update at preview: what it may change is unknown, and everything else is known."""
+        """Return the outputs of an update at preview: outputs that it may change are unknown, all others are known."""
         stored, inputs = from_state(plain(olds), known_of(id_)), self._inputs(news)
         origin, settings = stored.get(ORIGIN), self._settings
         same_key = isinstance(settings, AccountSettings) and is_of_key(origin, settings.fingerprint)
@@ -539,7 +543,7 @@ class ResourceHandler(ResourceKind):
             yield name, text
 
     def _check_account(self, call: EngineCall, id_: str, origin: str | None) -> None:
-        """Refuse a resource that was moved to another account's provider: the preview would show no change."""
+        """Refuse a resource that was moved to another account's provider, because the preview would show no change."""
         settings = self._settings
         if isinstance(settings, ConfigError) or settings.api_key is None or origin is None:
             return
@@ -592,5 +596,7 @@ class ResourceHandler(ResourceKind):
         return {**inputs, **self._added(inputs)}
 
     def _added(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the derived values and the kind, by which policies and prices recognise the resource."""
+        """
+        Return the derived values, and the marker with the kind, by which policies and prices recognise the resource.
+        """
         return {**self.derived(inputs), MARKER: self.kind}

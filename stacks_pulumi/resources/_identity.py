@@ -1,8 +1,8 @@
 """
-Is it ours: is it there, the same object, in the same account?
+Is an object ours: does it exist, is it the same object, and is it in the same account?
 
 A container's id contains its name. So a container that was deleted and created again with the same name has the same
-id. A container is therefore identified by its id and its creation time. Which resource owns it: `_owners`.
+id. A container is therefore identified by its id and its creation time. `_owners` decides which resource owns it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ CONTAINER_CREATED_AT: Final = "container_created_at"
 
 REQUESTED_AT: Final = "requested_at"
 """
-The output with the time of the create request, by the API's clock. Only a container has it that was never seen since.
+The output with the time of the create request, by the API's clock. Only a container that no look has seen since then
+has it.
 """
 
 IDENTITY_CONFLICT: Final = "identity_conflict"
@@ -44,18 +45,20 @@ class Identity(enum.Enum):
     SAME = "same"
     """It is the same container."""
     OTHER = "other"
-    """It is another container: created at another time and from another template."""
+    """It is a different container: created at a different time and from a different template."""
     UNCERTAIN = "uncertain"
-    """Nothing shows that it is the same: it was created at another time from the same template, for instance. The guide
-    does not say that a resize or a restore keeps the creation time."""
+    """
+    Nothing shows that it is the same: for instance, it was created at a different time from the same template. The
+    guide does not state that a resize or a restore keeps the creation time.
+    """
 
 
 def identify(session: Session, stored: Mapping[str, Any], container: models.Container) -> Identity:
     """
     Compare the container in the state with the one that the API returned for its id.
 
-    The creation times decide. Where neither state nor platform has one, template and plan have to match. So it is on a
-    platform on which a start changes the time, if the platform file says so.
+    The creation times decide. If neither the state nor the platform has one, template and plan must match. The same
+    applies if the platform file states that a start changes the creation time.
     """
     known, now = stored.get("created_at"), container.created_at
     template, plan = stored.get("template"), stored.get("plan")
@@ -73,7 +76,7 @@ def identify(session: Session, stored: Mapping[str, Any], container: models.Cont
 
 
 def may_be_another(session: Session, stored: str | None, now: str | None) -> bool:
-    """Return whether nothing shows that a container is the one whose creation time a child has in its state."""
+    """Return whether a container may differ from the container whose creation time is in a child's state."""
     return stored is not None and not _start_changes_times(session) and not compare_instants(stored, now)
 
 
@@ -82,7 +85,7 @@ def _start_changes_times(session: Session) -> bool:
 
 
 class UnseenError(StacksError):
-    """It is unknown whether it exists: it stays in the state, and nothing is changed."""
+    """It is unknown whether an object exists: it stays in the state, and nothing is changed."""
 
     code: ErrorCode = "outcome-unknown"
 
@@ -99,16 +102,17 @@ def find_container(
     """
     Return the container with an id; `None` only if it certainly does not exist.
 
-    There are two witnesses: the list and the container's own address. It is gone if both say so, or if its own address
-    says so twice where the list has a gap. If they disagree, both are asked again until the platform's lag has passed.
-    If no look has seen it since its creation, it may not be visible yet. If a row of the list differs from the state
-    (`is_changed`), its own address decides.
+    There are two witnesses: the list, and the request for the container itself. The container is gone if neither
+    shows it, or if the list is incomplete and two requests for the container get a 404. If the witnesses disagree,
+    both are asked again until the platform's lag has passed. If no look has seen the container since its creation, it
+    may not be visible yet. If a row of the list differs from the state (`is_changed`), the request for the container
+    decides.
 
     A read uses the answers that all reads share (`shared`). A caller that acts on the status needs a new list.
 
     Raises:
-        UnseenError: The list shows it, and its own address does not, for longer than the platform's lag; or it was
-            never seen, and its create request is so recent that it may not be visible yet.
+        UnseenError: For longer than the platform's lag, the list shows it, but a request for it gets a 404. Or no
+            look has seen it, and its create request is so recent that it may not be visible yet.
     """
     feed, client, state = session.client.feed, session.client, stored or {}
     clock, reads, known = session.clock, session.reads, state.get("created_at")
@@ -154,30 +158,33 @@ def _has_time(container: models.Container, known: str | None) -> bool:
 
 
 _LATEST: Final = 600.0
-"""Seconds after a create request in which it may still take effect: as long as a create waits for the container."""
+"""
+Seconds after a create request during which the request may still take effect: a create waits as long for the
+container.
+"""
 
 
 def _may_be_of_request(container: models.Container, stored: Mapping[str, Any]) -> bool:
-    """Return whether a create request of ours may have made a container, by the time of the request in the state."""
+    """Return whether our create request may have made a container, by the request's time in the state."""
     requested, created = seconds_of(stored.get(REQUESTED_AT)), seconds_of(container.created_at)
     is_later = requested is not None and created is not None and created > requested + _LATEST
     return not is_later and not is_older(container.created_at, requested)
 
 
 def _is_not_visible_yet(session: Session, stored: Mapping[str, Any]) -> bool:
-    """Return whether a container that was never seen may have been created a moment ago."""
+    """Return whether a container that no look has seen may have been created a moment ago."""
     requested = seconds_of(stored.get(REQUESTED_AT))
     now = session.client.containers.server_now() or session.clock.wall()
     return requested is not None and -CLOCKS_APART < now - requested < _LATEST
 
 
 def other_container(id_: str, container: models.Container) -> str:
-    """Return the description of a container that only has the id of ours."""
+    """Return the description of a different container that has the id of ours."""
     return f"the id {id_} belongs to another container now ({container.template}, created at {container.created_at})"
 
 
 def uncertain(id_: str, stored: Mapping[str, Any], now: str | None) -> str:
-    """Return the description of a container with an id of ours that was made at another time, or at an unknown one."""
+    """Return the description of a container with the id of ours that was made at a different or an unknown time."""
     known = stored.get("created_at") or stored.get(REQUESTED_AT)
     if now is None:
         return (
@@ -194,8 +201,8 @@ def uncertain(id_: str, stored: Mapping[str, Any], now: str | None) -> str:
 
 ORIGIN: Final = "origin"
 """
-The output that identifies the key of the last change, and the creation. It has two parts: a part of a digest of key and
-base URL, from which the key cannot be recovered, and a random number for each creation.
+The output that identifies the key of the last change, and the creation. It has two parts. The first is a part of a
+digest of key and base URL, from which the key cannot be recovered. The second is a random number for each creation.
 """
 
 
@@ -205,7 +212,7 @@ def new_origin(session: Session) -> str:
 
 
 def renewed_origin(session: Session, origin: str | None) -> str:
-    """Return the origin for an object that is being changed: the token stays, the key may be a different one."""
+    """Return the origin for an object that is being changed: the token stays the same, but the key may be different."""
     return new_origin(session) if origin is None else f"{session.fingerprint}-{token_of(origin)}"
 
 
@@ -215,7 +222,10 @@ def token_of(origin: str | None) -> str | None:
 
 
 def is_of_key(origin: str | None, fingerprint: str) -> bool:
-    """Return whether the key with this fingerprint changed a resource last, so that it is in the key's account."""
+    """
+    Return whether the last change of a resource was made with the key of this fingerprint; then it is in the key's
+    account.
+    """
     return origin is not None and origin.partition("-")[0] == fingerprint
 
 

@@ -1,9 +1,9 @@
 """
 Which words does a type checker accept for an input?
 
-The types `Template` and `Plan` accept any text, because the platform may add names. The others are closed: the type
-checker reports a wrong literal. Text that is known only at run time is passed as an output
-(`pulumi.Output.from_input(text)`). `tests/typing` compares them with the catalogue and with `check`.
+The types `Template` and `Plan` accept any text, because the platform may add names. The other types are closed: the
+type checker reports a wrong literal. Pass text that is known only at run time as an output
+(`pulumi.Output.from_input(text)`). `tests/typing` compares the types with the catalogue and with `check`.
 """
 
 from __future__ import annotations

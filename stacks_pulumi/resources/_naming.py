@@ -1,7 +1,7 @@
 """
 The default name of a container: the resource's name, formatted by a pattern.
 
-Plain functions without Pulumi's SDK, for every host.
+The functions do not use Pulumi's SDK, so that every host can call them.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ does not return it, so it is not stored in the state.
 """
 
 NAME_PATTERN: Final = "name_pattern"
-"""The input in which `check` stores the pattern of the name; such a container keeps its name."""
+"""The input in which `check` stores the pattern of the name; a container with this input keeps its name."""
 
 _DIGEST_LENGTH: Final = 6
 _SHORTEST_PART: Final = 6
-"""Characters of `${name}` to keep, so that a reader recognises it."""
+"""The minimum number of characters of `${name}` to keep, so that a reader recognises the name."""
 
 
 def named(
@@ -66,7 +66,7 @@ def named(
 
 
 def _is_shaped(old: str, name: str, noted: object) -> bool:
-    """Return whether a name and a pattern in the state are a container's and a pattern: they are shown from now on."""
+    """Return whether a name and a pattern in the state have the right form, and so cannot be copied secrets."""
     pattern = isinstance(noted, str) and "${name}" in noted
     return pattern and _is_valid(old) and _clean(name)[:_SHORTEST_PART].casefold() in old.casefold()
 
@@ -114,7 +114,7 @@ def valid_container_name(text: str) -> str:
 
 
 def how_to_rename(pattern: str | None, account: str | None, *, by_default: bool) -> str:
-    """Return the instruction how to give a new container another name."""
+    """Return the instruction how to give a new container a different name."""
     expressions = NAME_EXPRESSION.findall(pattern or "${name}")
     lacking = [word for word in ("stack", "project") if word not in expressions]
     if not by_default or not lacking:

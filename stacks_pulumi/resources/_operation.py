@@ -57,7 +57,7 @@ class EngineCall(ABC):
         return self.name.startswith("__exists__")
 
     def stored_inputs(self) -> Mapping[str, Any] | None:
-        """Return the inputs in the state, in a read; `None` if they are not known."""
+        """Return the inputs in the state during a read; `None` if they are not known."""
         return None
 
     @abstractmethod
@@ -79,7 +79,7 @@ class EngineCall(ABC):
 
     @abstractmethod
     def fail_waiting(self, message: str) -> NoReturn:
-        """End a create that has to wait for longer than an operation lasts; nothing was created."""
+        """End a create that must wait longer than an operation can last; nothing was created."""
 
     @abstractmethod
     def status(self, message: str) -> None:
@@ -146,10 +146,10 @@ class Found(msgspec.Struct, frozen=True):
 
 
 _PROGRESS_INTERVAL: Final = 1.0
-"""Seconds between two lines of progress: the engine does not redraw faster, and each line is a call to it."""
+"""Seconds between two lines of progress: the engine does not redraw faster, and each line is one call to the engine."""
 
 _LIMIT_STEP: Final = 10
-"""The rate limit's seconds are shown in such steps: without a terminal each other text is a line, for each resource."""
+"""The step in seconds for the shown rate limit: without a terminal, each new text is a new line for each resource."""
 
 _PAUSE: Final = 2.0
 
@@ -158,7 +158,7 @@ _local: Final = threading.local()
 
 
 def limit_text(seconds: float) -> str:
-    """Return the line that says how long the rate limit lasts, at most."""
+    """Return the line that shows the longest possible wait for the rate limit."""
     return f"rate limit: {_LIMIT_STEP * math.ceil(seconds / _LIMIT_STEP)} s"
 
 
@@ -187,7 +187,7 @@ class Operation(msgspec.Struct):
 
     @property
     def quoted_urn(self) -> str:
-        """The resource's URN as one word of a command for a shell; its name may have quotes."""
+        """The resource's URN quoted for a shell command, because its name may contain quotes."""
         return "'" + self.call.urn.replace("'", "'\"'\"'") + "'"
 
     def elapsed(self) -> float:
@@ -226,7 +226,7 @@ class Operation(msgspec.Struct):
     def look_until(
         self, wanted: Callable[[_T], object], look: Callable[[], _T], *, seconds: float, waiting: str
     ) -> _T:
-        """Return what a look shows as soon as it is as wanted, or as it is after so many seconds."""
+        """Return the result of a look as soon as it is as wanted, or the last result after so many seconds."""
         until = min(self.clock.now() + seconds, self.deadline)
         while True:
             # An answer that was asked for earlier and came late says nothing about the end of that time.
@@ -238,7 +238,10 @@ class Operation(msgspec.Struct):
             sleep_with_pulse(min(_PAUSE, max(until - self.clock.now(), 0.0)), self.clock, self.check_active)
 
     def second_look(self, id_: str, why: str) -> Callable[[], None]:
-        """Return what is called during the wait for a second look at an object, which is not listed, for instance."""
+        """
+        Return the pulse for the wait for a second look at an object; `why` is the reason, for instance `is not
+        listed`.
+        """
 
         def pulse() -> None:
             self.check_active()
@@ -260,8 +263,8 @@ class Operation(msgspec.Struct):
         """
         Show a line next to the resource until the operation ends; at most one line a second.
 
-        In a terminal of 100 columns, about 25 are left for it. The engine itself shows the duration of the operation.
-        In a pipe, as in CI, each line stays, so the same text is shown once.
+        In a terminal of 100 columns, about 25 are left for the line. The engine itself shows the duration of the
+        operation. In a pipe, as in CI, each line stays, so a repeated text is shown only once.
         """
         now = self.clock.now()
         is_due = self._last_progress is None or now - self._last_progress >= _PROGRESS_INTERVAL
@@ -274,7 +277,10 @@ class Operation(msgspec.Struct):
         self.call.warn(text)
 
     def report(self, message: str, code: ErrorCode = "rollback-failed") -> None:
-        """Show an error that stays, on stderr too, because the engine may be gone: something is left in the account."""
+        """
+        Show an error that stays, including on stderr, because the engine may be gone. It reports an object that is
+        left in the account.
+        """
         text = with_code(message, code)
         print(clean(f"stacks-pulumi: {self.label}: {text}"), file=sys.stderr, flush=True)  # noqa: T201  (works without the engine)
         self.call.error(text)
@@ -285,7 +291,7 @@ class Operation(msgspec.Struct):
 
     @contextlib.contextmanager
     def running(self) -> Iterator[Operation]:
-        """Make it the thread's current operation, so that the client can show its waits and end them."""
+        """Make this the thread's current operation, so that the client can show its waits and end them."""
         _local.operation = self
         try:
             yield self
@@ -355,7 +361,10 @@ def _file(engine: str) -> Path | None:
 
 
 def reason_of(error: StacksError, timeout: Literal["create", "update"]) -> str:
-    """Return why a wait for a container ended, for a message; `timeout` is the one that allows more time."""
+    """
+    Return why a wait for a container ended, for a message; `timeout` is the name of the timeout that the user can
+    raise.
+    """
     if isinstance(error, WaitTimeoutError) and error.last_state is not None:
         return (
             f'it is still "{error.last_state}" after {error.elapsed:.0f} s (timed out; '

@@ -27,7 +27,7 @@ class Owner(msgspec.Struct, frozen=True):
         created_at: The creation time of the object in the state, for a container.
         replacing: Whether the engine replaces the object in this operation.
         created: Whether this operation has created the object.
-        unchanged: Whether the program asks for no change of it.
+        unchanged: Whether the program requests no change of it.
     """
 
     urn: str
@@ -58,8 +58,9 @@ class Owners:
 
     A token identifies the owner, not a URN. Each creation or adoption generates a random token, which is stored in the
     resource's output `origin`. `diff` registers the token of every resource that the program still has; `create`
-    registers its new token. A delete is carried out unless another token has been registered for the object. So the old
-    half of a replacement is always deleted, whatever its URN is; what another resource has adopted is not.
+    registers its new token. A delete is carried out unless a different token has been registered for the object. So
+    the old half of a replacement is always deleted, whatever its URN is. An object that another resource has adopted
+    is not deleted.
     """
 
     def __init__(self) -> None:
@@ -76,7 +77,7 @@ class Owners:
             self._undecided.clear()
 
     def declare(self, urn: str) -> None:
-        """Record that the program has a resource: the engine has sent it to be checked."""
+        """Record that the program has a resource, because the engine has sent it to `check`."""
         with self._lock:
             self._declared.add(urn)
             self._undecided.add(urn)
@@ -105,7 +106,10 @@ class Owners:
             return self._owners.get((kind, id_))
 
     def has_created(self, kind: str, id_: object) -> bool:
-        """Return whether this operation has created the object; the children of an earlier one are then deleted."""
+        """
+        Return whether this operation has created the object; then the children of an earlier object with this id are
+        deleted.
+        """
         owner = self.owner(kind, id_) if isinstance(id_, str) else None
         return owner is not None and owner.created
 
@@ -147,7 +151,8 @@ class DeclaredNames:
         """
         Record that a resource has these names; return another resource that has one of them, or `None`.
 
-        They must be unique in the account of this kind; compared without case, because the API may ignore case.
+        Within an account, names of one kind must be unique. They are compared without case, because the API may
+        ignore case.
         """
         keys = [(kind, name.lower()) for name in names]
         with self._lock:
@@ -181,7 +186,10 @@ class ParentTimes:
                 self._times[id_] = created_at
 
     def of(self, id_: str) -> str | None:
-        """Return when our container with this id was created, by its own state or else by that of a child."""
+        """
+        Return when our container with this id was created, according to its own state or else to the state of a
+        child.
+        """
         owner = OWNERS.owner("Container", id_)
         with self._lock:
             return self._times.get(id_) if owner is None else owner.created_at
@@ -191,10 +199,12 @@ OWNERS: Final = Owners()
 NAMES: Final = DeclaredNames()
 PARENT_TIMES: Final = ParentTimes()
 BACKUPS: Final[dict[str, str]] = {}
-"""The registers of this process. The last one has the container of each backup that was compared with the state."""
+"""
+The registers of this process. The last one contains the container of each backup that was compared with the state.
+"""
 
 
 def forget() -> None:
-    """Forget everything: the run of the engine has ended."""
+    """Forget everything, because the run of the engine has ended."""
     for register in (OWNERS, NAMES, PARENT_TIMES, BACKUPS):
         register.clear()

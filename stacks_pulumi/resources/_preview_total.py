@@ -1,8 +1,9 @@
 """
-Which price does the last line of a preview show, and which was the old one?
+Which price does the last line of a preview show, and what was the old price?
 
-A program cannot read its state through the engine. The engine's built-in functions could, but they register a provider,
-which an update plan (`preview --save-plan`) then requires in the update. So the command line is run during the preview.
+A program cannot read its state through the engine. The engine's built-in functions could read it, but they register a
+provider, which an update plan (`preview --save-plan`) then requires in the update. So this module runs the `pulumi`
+command during the preview.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from stacks_pulumi._pulumi_cli import StoredResource
 
 _SECONDS: Final = 0.3
-"""How long the line waits for the state: by then a preview has been reading it for as long as its host started."""
+"""The seconds that the line waits for the state. The read began during the preview, so it has usually ended by then."""
 _LONGEST: Final = 5.0
 """The timeout of the command that reads the state."""
 
@@ -36,13 +37,13 @@ _State: TypeAlias = "Future[list[StoredResource] | None]"
 
 class Declared(NamedTuple):
     """
-    A container of the program, as a preview knows it.
+    A container of the program, with the values that a preview knows.
 
     Attributes:
         urn: Its URN.
         id: Its id; unknown if it does not exist yet.
         price: Its monthly price; unknown or `None` if it has none.
-        adopts: The id of the existing container that it takes over; unknown or `None` without one.
+        adopts: The id of the existing container that it adopts; unknown, or `None` if it adopts none.
         is_lookup: Whether the program only looks it up.
     """
 
@@ -76,10 +77,11 @@ def _export(stack: str) -> list[StoredResource] | None:
 
 def past_price(state: Iterable[StoredResource], declared: Iterable[Declared]) -> float | None:
     """
-    Return the monthly price of what is billed already, in the state or to be adopted; `None` if it is not known.
+    Return the monthly price of the containers that are already billed, in the state or to be adopted; `None` if it is
+    not known.
 
-    With the Automation API, the command line may use another backend, so the state is used only if it has the ids that
-    the preview knows.
+    With the Automation API, the command may use a different backend, so the state is used only if it contains the ids
+    that the preview knows.
     """
     declared, state = tuple(declared), tuple(state)
     ids = {row.urn: row.id for row in declared if not row.is_lookup and isinstance(row.id, str)}
@@ -110,14 +112,14 @@ class _Priced(Protocol):
 
     @property
     def id(self) -> pulumi.Output[str]:
-        """Its id, which a preview knows if the state has it."""
+        """Its id; a preview knows the id if the state contains it."""
 
 
 class _Run:
     """
     The containers of one run of the program.
 
-    Each value has one callback. `Output.all` would make three outputs of each, and the SDK a task of each output.
+    Each value has one callback. `Output.all` would create three outputs for each value, and a task for each output.
     """
 
     def __init__(self) -> None:
@@ -126,7 +128,7 @@ class _Run:
         self._state: _State | None = None
 
     def add(self, container: _Priced, adopts: pulumi.Output[Any] | None, *, is_lookup: bool) -> None:
-        """Count a container; the state is requested with the first one."""
+        """Count a container; start to read the state at the first container."""
         if not self._rows:
             self._state = None if isinstance(get_monitor(), MockMonitor) else request_export()
         row: dict[str, Any] = {"adopts": None, "is_lookup": is_lookup}
@@ -190,7 +192,7 @@ def _total(prices: Collection[Any], known: Collection[float], where: str = "") -
 
 
 async def _change(planned: float, reading: _State, rows: list[Declared]) -> str:
-    """Return the difference from the state as text to append, or that it is not known."""
+    """Return the difference from the state as text to append, or a text that it is not known."""
     await asyncio.wait({asyncio.wrap_future(reading)}, timeout=_SECONDS)
     state = reading.result() if reading.done() else None
     past = None if state is None else past_price(state, rows)
@@ -205,8 +207,8 @@ class CheckedPrices:
     """
     The prices of the containers that one operation of the engine has checked, for a host that sees no program.
 
-    The engine does not check what `--target` leaves out, and names no container that a preview would delete. So the
-    line counts what was checked, and compares it with nothing.
+    The engine does not check resources that `--target` excludes, and does not name containers that a preview would
+    delete. So the line counts only the checked containers, and shows no difference.
     """
 
     def __init__(self) -> None:
@@ -215,16 +217,16 @@ class CheckedPrices:
         self._is_preview = self._has_failed = False
 
     def checked(self, urn: str, price: Any) -> None:
-        """Note a container."""
+        """Record the price of a checked container."""
         with self._lock:
             self._prices[urn] = price
 
     def refused(self) -> None:
-        """Note that a call failed: the engine then does not check the rest of the program."""
+        """Record that a call failed; after that, the engine does not check the rest of the program."""
         self._has_failed = True
 
     def previewed(self) -> None:
-        """Note that the operation is a preview: only a create or an update shows it."""
+        """Record that the operation is a preview; only a create or an update shows that."""
         self._is_preview = True
 
     def take(self) -> str | None:

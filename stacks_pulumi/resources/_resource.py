@@ -41,11 +41,11 @@ class _GivenId(pulumi.Output[str]):
     """
     An id that a program passed as an output. It depends on a resource only if it is exactly the resource's id.
 
-    A program can compute the id of any container from another one's. While an id is unknown, the resources that it
-    depends on are all that a policy and the gate see of it.
+    A program can compute the id of any container from another container's id. While an id is unknown, policies and
+    the gate see only the resources that it depends on.
 
     Attributes:
-        given: What the program passed.
+        given: The value that the program passed.
     """
 
     def __init__(self, given: pulumi.Output[str]) -> None:
@@ -59,7 +59,7 @@ async def _sources_of(id_: pulumi.Output[str]) -> set[pulumi.Resource]:
 
 
 def _ordered_after(opts: pulumi.ResourceOptions, props: Mapping[str, Any]) -> None:
-    """Let a resource depend on what its given ids are computed from."""
+    """Make a resource depend on the resources from which its given ids are computed."""
     for given in (one.given for one in props.values() if isinstance(one, _GivenId)):
         # The SDK waits for the resources of an element, whatever its value is.
         waiting: Any = given.apply(lambda _: None)
@@ -86,8 +86,8 @@ def deletes_children_with_container(provider: pulumi.ProviderResource | None) ->
     """
     Return whether children are deleted with their container and not one by one.
 
-    That saves requests, but has a risk: the engine removes such children from the state when it plans the container's
-    deletion. If the container is then kept or its deletion fails, they stay at STACKS and are in no state.
+    This saves requests, but has a risk: the engine removes such children from the state when it plans the container's
+    deletion. If the container is then kept, or its deletion fails, the children stay at STACKS but are in no state.
 
     Raises:
         ConfigError: The setting is malformed.
@@ -129,16 +129,16 @@ def own_name(id_: str) -> str:
 
 
 PARENT_IN_PROGRAM: Final = "container_in_program"
-"""The extra input with what the program knows of a child's container."""
+"""The extra input with the program's knowledge of a child's container."""
 
 
 class ParentInProgram(msgspec.Struct, frozen=True):
     """
-    A child's container, as its program declares it.
+    A child's container, as the program declares it.
 
     A child's inputs contain only the container's id, which is unknown at the preview of a new stack. The program knows
-    more: the template, and whether external access is on. One extra input passes that to `check`. `check` does not
-    return it, so it is not stored in the state.
+    more: the template, and whether external access is on. One extra input passes this knowledge to `check`, which
+    does not return it, so it is not stored in the state.
 
     Attributes:
         facts: The known arguments of the Container by name; an unset argument is missing.
@@ -150,7 +150,10 @@ class ParentInProgram(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, news: Mapping[str, Any], adopt: str = "never") -> ParentInProgram | None:
-        """Read the extra input; return `None` if it is missing, or part of it is unknown. `adopt` is the stack's."""
+        """
+        Read the extra input; return `None` if it is missing, or part of it is unknown. `adopt` is the stack's
+        setting.
+        """
         facts = plain(news.get(PARENT_IN_PROGRAM))
         if not isinstance(facts, Mapping) or is_unknown(dict(facts)):
             return None
@@ -172,7 +175,7 @@ class ParentInProgram(msgspec.Struct, frozen=True):
 
     @property
     def is_closed(self) -> bool:
-        """Whether external access is certainly off: the program sets that, or the container is new."""
+        """Whether external access is certainly off: the program turns it off, or the container is new."""
         wanted = self.facts.get("external_access")
         adopted = self.facts.get("adopt") == "if_matching"
         return wanted is False or (wanted is None and self.is_new and not adopted)
@@ -193,10 +196,10 @@ class StacksResource(dynamic.Resource):
     The base class of all resource classes.
 
     The SDK derives the type of a class from the class arguments `module` and `name`. Here a subclass always has its
-    parent's type, so that policies, prices and later versions recognise it. Up to version 0.2, a subclass with other
-    arguments (`class Database(Container, module="acme", name="Database")`) had another type. It becomes an alias,
-    so that the engine finds the resource in the state. The type of the native plugin is an alias too, so that a program
-    can continue with the plugin's state.
+    parent's type, so that policies, prices and later versions recognise it. Up to version 0.2, a subclass with
+    different arguments (`class Database(Container, module="acme", name="Database")`) had a different type. That type
+    becomes an alias, so that the engine finds the resource in the state. The type of the native plugin is an alias
+    too, so that a program can continue with the plugin's state.
     """
 
     origin: pulumi.Output[str | None]
@@ -205,9 +208,9 @@ class StacksResource(dynamic.Resource):
     _module_and_name: ClassVar[tuple[str, str]]
     _former_type: ClassVar[str | None] = None
     _delete_first: ClassVar[bool] = False
-    """Whether a replacement always deletes first, because the object's name can exist only once."""
+    """Whether a replacement always deletes the old object first, because the object's name can exist only once."""
     is_awaited: bool = False
-    """Whether another resource of this package has it in `depends_on` or as its parent."""
+    """Whether another resource of this package has this resource in `depends_on` or as its parent."""
 
     def __init__(
         self,
@@ -268,7 +271,7 @@ class Child(StacksResource):
     """A resource that belongs to a container."""
 
     _unique: ClassVar[tuple[str, str] | None] = None
-    """The inputs that identify its object: the container, and the identity in it; none if objects are never shared."""
+    """The inputs that identify its object: the container, and the identity in it; empty if objects are never shared."""
 
     container_created_at: pulumi.Output[str | None]
     """Creation time of its container, ISO 8601; none if the resource's own id is unique."""
@@ -312,8 +315,9 @@ def _outputs_of(resource: type) -> frozenset[str]:
     """
     Return the names of a class's outputs.
 
-    For each resource the SDK reads the types of its outputs, and needs them only to convert numbers to `int`. So from
-    the first resource on, the class has only those, which are read five times as fast.
+    For each resource, the SDK reads the types of the outputs, but needs them only to convert numbers to `int`. So
+    after the first resource, the class has only the types of these outputs, and the SDK reads them five times as
+    fast.
     """
     own = inspect.get_annotations(resource)
     names = frozenset(own).union(*map(_outputs_of, resource.__bases__))
@@ -324,14 +328,14 @@ def _outputs_of(resource: type) -> frozenset[str]:
 
 
 def _alias(type_: str, resource_name: str, opts: pulumi.ResourceOptions | None) -> str | pulumi.Alias:
-    """Return an alias of another type. The URN, where it is known, spares the SDK twelve outputs, each with a task."""
+    """Return an alias of a different type. A known URN saves the SDK twelve outputs, each with a task."""
     if opts is not None and opts.parent is not None:
         return pulumi.Alias(type_=type_)
     return f"urn:pulumi:{pulumi.get_stack()}::{pulumi.get_project()}::{type_}::{resource_name}"
 
 
 def _mark_awaited(opts: pulumi.ResourceOptions | None) -> None:
-    """Mark the resources that these options name in `depends_on` or as the parent."""
+    """Mark the resources that these options contain in `depends_on` or as the parent."""
     named: Any = None if opts is None else opts.depends_on
     for other in (*_listed(named), opts and opts.parent):
         if isinstance(other, StacksResource):
@@ -342,10 +346,10 @@ def _replaced_delete_first(
     opts: pulumi.ResourceOptions | None, adopt: pulumi.Input[str] | None, type_: str
 ) -> pulumi.ResourceOptions | None:
     """
-    Return the options. For a resource that may adopt, a replacement deletes first, unless the program decides that.
+    Return the options. For a resource that may adopt, a replacement deletes first, unless the program sets the order.
 
-    For `pulumi up --replace` the engine does not call `diff` and creates first. The new half would then adopt the old
-    object.
+    For `pulumi up --replace`, the engine does not call `diff`, and creates first. The new half would then adopt the
+    old object.
     """
     if opts is not None and (opts.id is not None or opts.delete_before_replace is not None):
         return opts
@@ -386,7 +390,7 @@ def provider_in_options(opts: pulumi.ResourceOptions | None, type_: str) -> pulu
 
 
 def has_name_pattern(provider: pulumi.ProviderResource | None) -> bool:
-    """Return whether a pattern applies to default names; then only the provider knows them."""
+    """Return whether a pattern applies to default names; then only the provider knows the names."""
     if provider is None:
         return pulumi.Config(NAMESPACE).get("namePattern") is not None
     return getattr(provider, "name_pattern", None) is not None
@@ -396,7 +400,7 @@ def declare_container_name(
     name: pulumi.Input[str], resource_name: str, provider: pulumi.ProviderResource | None
 ) -> pulumi.Input[str]:
     """
-    Return a container's name, and refuse a second resource with the same one, as soon as its value is known.
+    Return a container's name, and refuse a second resource with the same name as soon as the name is known.
 
     The provider's `check` compares names too, but the engine does not call it for resources outside of `--target`.
     """
@@ -414,7 +418,10 @@ def declare_child(
     resource_name: str,
     provider: pulumi.ProviderResource | None,
 ) -> pulumi.Input[str]:
-    """Return the id of a child's container, and refuse a second resource for the same address, name or number in it."""
+    """
+    Return the id of a child's container, and refuse a second resource for the same address, name or number in that
+    container.
+    """
     declare = _declaration(kind, resource_name, provider)
 
     def declared(known: Any) -> pulumi.Input[str]:

@@ -1,9 +1,9 @@
 """
-When a source is restarted: once for all of its connections that are made at the same time.
+When is a source restarted? Once for all of its connections that are made at the same time.
 
 A source must be restarted to see the variables of a new connection. Ten connections would cause ten restarts. So a
-restart waits until no other connection to the same source is in progress or expected. A container that restarts cannot
-be connected or backed up. So such an operation delays the restart until the operation has ended.
+restart waits until no other connection of the same source is in progress or expected. During a restart, a container
+cannot be connected or backed up. So these operations delay the restart until they have ended.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import msgspec
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock, wait_while
 
 GRACE: Final = 1.0
-"""Seconds to wait for one more connection: the engine sends its calls one after another, in quick succession."""
+"""Seconds to wait for a further connection: the engine sends its calls in quick succession."""
 
 _POLL: Final = 0.5
 
@@ -30,7 +30,7 @@ class ExpectedConnections:
 
     The engine creates a connection when its target is ready, and two targets may become ready at different times. The
     program knows all connections of a source and passes their names with each connection. So a restart can wait for a
-    connection whose target is being created now. It waits for no other connection, because only that one is certain to
+    connection whose target is being created now. It waits for no other connection, because no other is certain to
     follow. Connections and containers are identified by their names in the program.
     """
 
@@ -52,7 +52,7 @@ class ExpectedConnections:
 
     def declare(self, connection: str, siblings: Mapping[str, str]) -> None:
         """
-        Record that the engine has sent a connection to check; its creation follows if it is new.
+        Record that the engine has sent a connection to `check`; its creation follows if it is new.
 
         The siblings are all connections of its source that restart it: name -> name of the target, empty if the program
         has only its id.
@@ -68,7 +68,10 @@ class ExpectedConnections:
 
     @contextlib.contextmanager
     def creating(self, container: str) -> Iterator[None]:
-        """Mark a container as being created: the connections to it follow when that has succeeded."""
+        """
+        Mark a container as being created inside the block; the connections to it follow after its creation has
+        succeeded.
+        """
         with self._lock:
             self._creating[container] += 1
         try:
@@ -80,14 +83,12 @@ class ExpectedConnections:
                 self._creating[container] -= 1
 
     def seconds(self, connection: str, since: float) -> float:
-        """
-        Return how many seconds to wait for another connection of the same source; 0 if none is expected.
-        """
+        """Return how many seconds to wait for another connection of the same source; 0 if none is expected."""
         with self._lock:
             siblings = self._declared.get(connection)
             now = self._clock.now()
             if siblings is None:
-                # If the program passed an id, the siblings are not known, and others may follow.
+                # If the program passed an id, the siblings are not known, and further connections may follow.
                 return max(since + GRACE - now, 0.0)
             missing = [name for name in siblings if name != connection and name not in self._begun]
             if any(self._creating[siblings[name]] for name in missing):
@@ -107,7 +108,7 @@ PATIENCE: Final = 300.0
 """
 Seconds after which a delayed restart begins in any case.
 
-Several windows of the rate limit: with many concurrent connections and backups, each waits for the rate limit.
+It is several windows of the rate limit, because many concurrent connections and backups all wait for the rate limit.
 """
 
 
@@ -121,7 +122,7 @@ class _Container(msgspec.Struct):
 
 class NewConnection(msgspec.Struct):
     """
-    A connection that was made.
+    A connection that was created.
 
     Attributes:
         name: Its name in the program.
@@ -146,9 +147,11 @@ class Restarts:
     @contextlib.contextmanager
     def held_off(self, containers: Collection[str] | None, on_wait: Callable[[], None]) -> Iterator[None]:
         """
-        Wait until no restart of these containers (`None`: of any) is in progress, and let none begin inside the block.
+        Wait until no restart of these containers (`None`: of any) is in progress, and prevent new restarts inside the
+        block.
 
-        A caller waits only for restarts that have begun, and those do not wait for callers, so there is no deadlock.
+        A caller waits only for restarts that have begun. These restarts do not wait for callers, so there is no
+        deadlock.
         """
         with self._changed:
             self._holds.append(containers)
@@ -165,7 +168,9 @@ class Restarts:
     def connecting(
         self, source: str, target: str, on_wait: Callable[[], None], name: str = ""
     ) -> Iterator[NewConnection]:
-        """Let no restart of source or target begin while a connection is made inside the block; return it."""
+        """
+        Prevent restarts of source and target while a connection is created inside the block; return the connection.
+        """
         made = NewConnection(name)
         with self.held_off((source, target), on_wait):
             # From here on, the restart is delayed.
@@ -173,7 +178,7 @@ class Restarts:
             try:
                 yield made
             finally:
-                # Before the restart may begin, so that it serves this connection as well.
+                # Request the restart before it may begin, so that it serves this connection as well.
                 made.number = self._ask(source)
 
     def restart(
@@ -184,10 +189,10 @@ class Restarts:
         made: NewConnection | None = None,
     ) -> bool:
         """
-        Restart the source, or wait until another thread has done it; return whether this thread did.
+        Restart the source, or wait until another thread has restarted it; return whether this thread did it.
 
-        Any restart that begins after the connection was made (`None`: after this call) is enough. An exception from
-        `restart` goes to the thread that called it; the other threads then try themselves.
+        Any restart that begins after the connection was created (`None`: after this call) is enough. An exception
+        from `restart` is raised in the thread that called it; the other threads then try themselves.
         """
         made = NewConnection(number=self._ask(source)) if made is None else made
         mine, since = made.number, self._clock.now()

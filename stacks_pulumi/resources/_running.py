@@ -1,4 +1,4 @@
-"""Checks of a child resource's container: whether it runs, and whether it belongs to this stack."""
+"""Checks of a child resource's container: does it run, and does it belong to this stack?"""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def runs(
     parent: ParentInProgram, olds: Mapping[str, Any], inputs: Mapping[str, Any], name: str, purpose: str
 ) -> Iterable[tuple[str, str]]:
     """
-    Return the violation if a new child resource needs a running container and the program keeps it stopped.
+    Return the violation if a new child resource needs a running container but the program keeps it stopped.
 
-    One that the program expects to exist does not need it.
+    A child that the program expects to exist does not need a running container.
     """
     if not olds and parent.is_stopped and inputs.get("adopt") != "if_matching":
         yield (
@@ -53,9 +53,11 @@ def runs(
 
 
 def lost_with_its_container(olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-    """Return the violation if this change destroys the named backup with its container, and then asks for it again."""
+    """
+    Return the violation if this change destroys the backup `backup_id` with its container, and then needs the backup.
+    """
     named, now = inputs.get("backup_id"), inputs.get("container")
-    # At the replacement of a container, the engine gives the new inputs of its children alone.
+    # When a container is replaced, the engine passes only the new inputs of its children.
     container = olds.get("container") or BACKUPS.get(str(named))
     owner = OWNERS.owner("Container", container) if isinstance(container, str) else None
     if named is None or owner is None or not owner.replacing or not (is_unknown(now) or now == container):
@@ -69,10 +71,9 @@ def lost_with_its_container(olds: Mapping[str, Any], inputs: Mapping[str, Any]) 
 
 def is_own_container(session: Session, id_: str) -> bool:
     """
-    Return whether this stack may have created a child in the container and then lost it from its state.
+    Return whether this stack may have created a child in the container that is missing in its state.
 
-    That is possible if this stack owns the container. If this operation has created the container, no earlier operation
-    can have lost a child in it.
+    This is possible if this stack owns the container. It is not possible if this operation has created the container.
     """
     if session.fresh.created_at(id_) is not None:
         return False
@@ -87,8 +88,8 @@ def creation_time(session: Session, id_: str) -> str | None:
     """
     Return a container's creation time from a recent list, or from its status; `None` if neither shows it.
 
-    A container that this operation has created needs no recent list. A list that cannot be read is not an error here,
-    because the outputs of an existing object must not be lost.
+    For a container that this operation has created, the list need not be recent. If the list cannot be read, no error
+    is raised, because the outputs of an existing object must not be lost.
     """
     created_at = session.fresh.created_at(id_)
     if created_at is not None:
@@ -111,14 +112,14 @@ def check_not_recreated(session: Session, id_: str, created_at: str | None) -> N
     Refuse to create a child in a different container that has the same id as this program's container.
 
     Raises:
-        StacksError: The state has a container of that id with another creation time.
+        StacksError: The state has a container of that id with a different creation time.
     """
     owner = OWNERS.owner("Container", id_)
     known = PARENT_TIMES.of(id_)
     if owner is None and known is None:
         return
     if created_at is None and known is not None:
-        # A list may lack the time, or could not be read, which shows nothing.
+        # A list may lack the time, or may be unreadable, which is no evidence.
         found = find_container(session, id_)
         created_at = None if found is None else found.created_at
     if may_be_another(session, known, created_at):
@@ -131,7 +132,8 @@ def check_not_recreated(session: Session, id_: str, created_at: str | None) -> N
 
 def rebinds(call: EngineCall, id_: str, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
     """
-    Return whether an update adopts what has the id now; if so, warn, because the preview shows only an update.
+    Return whether an update adopts the object that now has the id; if so, warn, because the preview shows only an
+    update.
     """
     now = olds.get(IDENTITY_CONFLICT)
     if now is None or news.get("adopt") != "if_matching":
@@ -150,17 +152,17 @@ def wait_until_running(session: Session, op: Operation, purpose: str, *container
     Wait until the containers run; if they run already, one list request is enough.
 
     Raises:
-        StacksError: One has been recreated outside of this program.
-        UnexpectedStateError: One is stopped or failed, and will not run by itself.
-        VanishedError: One does not exist.
-        WaitTimeoutError: One did not run in time.
+        StacksError: A container has been recreated outside of this program.
+        UnexpectedStateError: A container is stopped or failed, and will not run by itself.
+        VanishedError: A container does not exist.
+        WaitTimeoutError: A container did not run in time.
     """
-    # During the wait for one, another may have been restarted: only a check of all of them together counts.
+    # During the wait for one container, another may have been restarted, so only a check of all together is valid.
     while (waiting := _not_running(session, purpose, containers)) is not None:
         status = waiting.status
         started = session.fresh.is_starting(waiting.id)
-        # A container that this operation has started may pass through other statuses, and a list that is behind may
-        # still show the failed state from before the start.
+        # A container that this operation has started may pass through other statuses, and a list may still show the
+        # failed state from before the start.
         if started or status not in CREATED.failed:
             try:
                 wait_for(session, op, CREATED, waiting.id)
@@ -183,8 +185,8 @@ def once_running(
     """
     Wait until the containers run, and return what `act` returns.
 
-    The API may refuse it although a list shows them running: a list may be behind, and something may have restarted one
-    of them. So it is tried again for as long as a list may be behind.
+    The API may refuse `act` although a list shows the containers running: lists lag behind, and a container may have
+    been restarted. So `act` is repeated for as long as a list may lag behind.
     """
     clock, until = session.clock, None
     while True:
@@ -201,7 +203,10 @@ def once_running(
 
 
 def are_running(session: Session, *containers: str) -> bool:
-    """Return whether a new list shows all of these containers running; a container that it lacks counts as running."""
+    """
+    Return whether a new list shows all of these containers running; a container that the list lacks is treated as
+    running.
+    """
     listed = session.client.feed.snapshot()
     return all(one.status == STATUS_RUNNING for one in listed if one.id in containers)
 
@@ -219,7 +224,10 @@ def _not_running(session: Session, purpose: str, containers: tuple[str, ...]) ->
 
 
 def _alone(session: Session, purpose: str, id_: str) -> models.Container:
-    """Return a container that is missing in the list, because the list may be wrong or behind."""
+    """
+    Return a container that the list lacks by a request for the container itself, because the list may be wrong or may
+    lag behind.
+    """
     found = find_container(session, id_)
     if found is None:
         msg = (
@@ -232,7 +240,7 @@ def _alone(session: Session, purpose: str, id_: str) -> models.Container:
 
 
 def wait_for(session: Session, op: Operation, wait: Wait, container: str) -> models.Container | None:
-    """Wait until a container has a state, or until the operation's deadline, and show its status."""
+    """Wait until a container reaches a state, or until the operation's deadline, and show its status."""
 
     def on_tick(seen: models.Container | None, _elapsed: float) -> None:
         op.progress(f"{container}: not listed yet" if seen is None else f"{seen.name}: {seen.status}")
@@ -250,7 +258,7 @@ def wait_for(session: Session, op: Operation, wait: Wait, container: str) -> mod
 def patiently(
     session: Session, op: Operation, what: str, ask: Callable[[], R], not_yet: tuple[type[StacksError], ...]
 ) -> R:
-    """Return an answer as soon as the API has it; these errors mean that it is not ready yet."""
+    """Return an answer as soon as the API has it; the given errors mean that it is not ready yet."""
 
     def look() -> R | StacksError:
         try:

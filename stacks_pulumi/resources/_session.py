@@ -1,5 +1,6 @@
 """
-What the operations of one account share: one client, the answers that many resources read, the cap and new containers.
+What do the operations of one account share: the client, the answers that many resources read, the cap and new
+containers.
 
 The rate limiter, the connections and the shared polling are in the client, so one poll serves every wait. Each provider
 has its own settings. A host process serves one run of the engine, and each explicit provider has a separate
@@ -39,10 +40,10 @@ _Key = tuple[str, ...]
 
 MAX_AGE: Final = 600.0
 """
-Seconds for which a response is reused. A refresh takes time in any case, so its data is never from one moment.
+Seconds for which a response is reused. The data of a refresh is never from one moment anyway.
 
-This is longer than a large refresh takes under the rate limit: a response that expires during the refresh would be
-requested again.
+This time is longer than a large refresh takes under the rate limit: a response that expires during the refresh would
+be requested again.
 """
 
 
@@ -56,9 +57,9 @@ class Reads:
     """
     The answers of one account that many resources read.
 
-    Without it, a refresh of two hundred containers would send two hundred requests for data that one list contains. The
-    engine starts only a few reads at a time, so sharing only the requests in flight would not be enough. An answer is
-    used again while it is recent and this process has changed nothing since the request.
+    Without this class, a refresh of two hundred containers would send two hundred requests for data that one list
+    contains. The engine starts only a few reads at a time, so sharing only the requests in flight would not be
+    enough. An answer is used again while it is recent and this process has changed nothing since the request.
     """
 
     def __init__(self, clock: Clock, pulse: Pulse | None = None) -> None:
@@ -71,7 +72,7 @@ class Reads:
 
     @contextlib.contextmanager
     def changing(self) -> Iterator[None]:
-        """Enclose a change: a response that was requested before its end is not used after it."""
+        """Enclose a change: a response that was requested before the end of the change is not used afterwards."""
         try:
             yield
         finally:
@@ -80,10 +81,10 @@ class Reads:
 
     def get(self, *key: str, ask: Callable[[], _T], max_age: float = MAX_AGE, since: float = -math.inf) -> _T:
         """
-        Return the response for a key, requested again if it is too old now, or was requested before `since`.
+        Return the response for a key; request it again if it is too old, or was requested before `since`.
 
-        Callers that arrive during a request share its response, however long it takes. An exception from `ask` goes to
-        the caller that has sent the request, and the next one sends it again.
+        Callers that arrive during a request share its response, however long it takes. An exception from `ask` is
+        raised in the caller that has sent the request, and the next caller sends it again.
         """
         return self.dated(*key, ask=ask, max_age=max_age, since=since)[0]
 
@@ -187,14 +188,18 @@ class SpendGuard:
 
 
 REFUSALS: Final = (BadRequestError, ConflictError, ExistsError)
-"""Errors for a request that the API did not carry out. After one, list the children and send the request again."""
+"""
+Errors for a request that the API did not carry out. After such an error, list the children and send the request
+again.
+"""
 
 
 class Waitlist:
     """
     The containers of this run of the engine that wait for capacity.
 
-    A program's hook can let the engine repeat a create up to a hundred times, and every request joins the waitlist.
+    A hook in a program can make the engine repeat a create up to a hundred times, and every request joins the
+    waitlist.
     """
 
     def __init__(self) -> None:
@@ -202,17 +207,17 @@ class Waitlist:
 
     def admit(self, name: str) -> None:
         """
-        Check that the container does not wait already.
+        Check that the container is not already waiting.
 
         Raises:
-            NoCapacityError: It does. No request was sent.
+            NoCapacityError: It is waiting already. No request was sent.
         """
         error = self._waiting.get(name.casefold())
         if error is not None:
             raise error.but()
 
     def join(self, name: str, error: NoCapacityError) -> NoCapacityError:
-        """Store that the container waits, and return the error that says how it continues."""
+        """Record that the container waits, and return an error that states how it continues."""
         msg = (
             f"{error.message}. If STACKS creates it later from the waitlist, the next `pulumi up` reports that "
             'the name is taken: then adopt it (adopt="if_matching")'
@@ -227,12 +232,12 @@ class _Created(msgspec.Struct, frozen=True):
 
 class FreshContainers:
     """
-    The containers that this run of the engine has created, and which children they can have.
+    The containers that this run of the engine has created, and the children that they can have.
 
-    Before a child is created, the provider lists the container's children, to find one that exists already. A container
-    that was created a moment ago has only the children that the API itself adds, so this list request is skipped. A
-    container is identified by its id and creation time: if the newest list does not have it, the request is sent as
-    usual. So it is if the child has another provider than its container.
+    Before it creates a child, the provider lists the container's children, to find a child that exists already. A
+    container that was created a moment ago has only the children that the API itself adds, so this list request is
+    skipped. A container is identified by its id and creation time. If the newest list does not have it, or if the
+    child and the container have different providers, the request is sent as usual.
     """
 
     def __init__(self, seen: Callable[[str], models.Container | None]) -> None:
@@ -261,14 +266,17 @@ class FreshContainers:
         return id_ in self._started or self.created_at(id_) is not None
 
     def add_access(self, id_: str, access: models.ExternalAccess) -> None:
-        """Record the response to turning external access on: the API adds the caller's address to the list."""
+        """
+        Record the response to the request that turned external access on: the API adds the caller's address to the
+        list.
+        """
         if access.enabled:
             with self._lock:
                 self._opened[id_] = access
                 self._revoked.discard(id_)
 
     def revoke(self, id_: str) -> None:
-        """Record that the address that the API had added was removed from the list, or was awaited in vain."""
+        """Record that the API's own entry was removed from the list, or did not appear in time."""
         with self._lock:
             self._revoked.add(id_)
 
@@ -282,14 +290,14 @@ class FreshContainers:
         """
         Return the caller's address, if this operation has turned the container's external access on.
 
-        It is empty if the API did not say the address, and `None` if the access was on before, or is off.
+        It is empty if the API did not return the address. It is `None` if the access was on before, or is off.
         """
         with self._lock:
             access = self._opened.get(id_)
         return None if access is None else canonical(access.your_ip)
 
     def was_revoked(self, id_: str) -> bool:
-        """Return whether the caller's address was dealt with since external access was turned on."""
+        """Return whether the caller's address was already removed, or awaited, since external access was turned on."""
         with self._lock:
             return id_ in self._revoked
 
@@ -365,7 +373,7 @@ class Session(msgspec.Struct, frozen=True):
 
     @contextlib.contextmanager
     def turn(self, subject: str) -> Iterator[None]:
-        """Let one operation at a time work on a subject, for operations that read before they change it."""
+        """Allow one operation at a time on a subject, for operations that read the subject before they change it."""
         with self._changed:
             wait_while(lambda: subject in self._busy, self._changed, self.clock, check_operation)
             self._busy.add(subject)
@@ -377,7 +385,7 @@ class Session(msgspec.Struct, frozen=True):
                 self._changed.notify_all()
 
     def first(self, text: str) -> bool:
-        """Return whether this is the first call with this text: a warning that all of them share is shown once."""
+        """Return whether this is the first call with this text, so that a shared warning is shown once."""
         with self._changed:
             is_first = text not in self._warned
             self._warned.add(text)
@@ -441,7 +449,7 @@ def _checked(waiting_for: str) -> Operation | None:
 
 
 class _Sometimes:
-    """An action that all callers together do at most once in a number of seconds."""
+    """An action that all callers together take at most once in a number of seconds."""
 
     def __init__(self, seconds: float, clock: Clock) -> None:
         self._seconds = seconds
@@ -468,7 +476,7 @@ def _report_wait(text: str) -> None:
 
 
 def _check_awaited() -> None:
-    """End a call whose operation no engine waits for: the next run may have made what it would change or delete."""
+    """End a call if no engine waits for its operation: the call could change or delete an object of the next run."""
     operation = current_operation()
     if operation is not None:
         operation.check_active()

@@ -1,12 +1,12 @@
 """
 Which values of a state may an operation return as plain?
 
-The engine decrypts the state for a provider and does not say which of its values are secrets. It marks what the
+The engine decrypts the state for a provider, but does not mark which values are secrets. It marks the values that the
 provider returns by the names of the program's inputs, or of the state. So a secret that someone has copied to a plain
-output would come out in plain text with the next update or refresh. Therefore each text and number of a state is known
-as one: an operation returns it as a secret, under whatever name, unless the engine marks it or it is certainly public,
-and no message quotes it. Besides, some plain outputs have a form, and an update of a state with something else is
-refused before anything is sent.
+output would appear in plain text after the next update or refresh. Therefore each text and number of a state has a
+type that shows its source. An operation returns it as a secret, under any name, unless the engine marks it or it is
+certainly public. No message quotes it. In addition, some plain outputs have a fixed form. If the state has a value of
+a different form, an update is refused before anything is sent.
 """
 
 from __future__ import annotations
@@ -101,18 +101,21 @@ _FORMS: Final[Mapping[str, Callable[[Any], bool]]] = {
 
 
 def shown_time(stored: object) -> str:
-    """Return a time of the state for a message; what is no time may be a secret that was copied there."""
+    """
+    Return a time of the state for a message; a value that is not a time is hidden, because it may be a copied secret.
+    """
     return str(stored) if stored is None or _is_written_time(stored) else "a time that is not shown"
 
 
 def check_state(what: str, stored: Mapping[str, Any]) -> None:
     """
-    Check, before an update, that no plain output in a state has a value which cannot be its own.
+    Check, before an update, that no plain output in a state has a value of the wrong form.
 
-    What a read returns gets the marks of the state from the engine, and a deletion returns nothing.
+    A read does not need this check, because the engine marks its results like the state, and a deletion returns
+    nothing.
 
     Raises:
-        StacksError: One has. The message has its name and not its value.
+        StacksError: An output has such a value. The message contains the output's name, but not its value.
     """
     for name in _FORMS:
         value = stored.get(name)
@@ -129,7 +132,7 @@ _NOT_SHOWN: Final = "<as in the state>"
 
 
 class _Text(str):
-    """A text of a state. It stays one under whatever name, and in whatever list, an operation returns it."""
+    """A text of a state. It keeps this type under any name, and in any list, in which an operation returns it."""
 
     __slots__ = ()
 
@@ -160,16 +163,14 @@ _ORDINARY: Final[Mapping[type, Callable[[Any], Any]]] = {_Text: str, _Integer: i
 
 
 def known_of(id_: str) -> Collection[str]:
-    """Return the texts that are public because the resource's id is."""
+    """Return the texts that are public because they are parts of the resource's id, which is public."""
     account = account_of(id_)
     container = id_.partition("/")[0]
     return {id_, *id_.split("/"), account, f"vpc-{account}", container.removeprefix(f"{account}-")}
 
 
 def from_state(value: Any, known: Collection[str] = ()) -> Any:
-    """
-    Return a value of a state whose texts and numbers are known to be from there, unless they are certainly public.
-    """
+    """Return a value of a state with its texts and numbers typed as stored, unless they are certainly public."""
     if isinstance(value, dict):
         return {
             name: item if type(item) is str and item in _WORDS else from_state(item, known)
@@ -184,7 +185,7 @@ def from_state(value: Any, known: Collection[str] = ()) -> Any:
 
 
 def is_from_state(value: Any) -> bool:
-    """Return whether a part of the value is from a state, not certainly public, and not marked as a secret."""
+    """Return whether a part of the value is from a state, is not certainly public, and is not marked as a secret."""
     if isinstance(value, Mapping):
         return SIGNATURE not in value and any(map(is_from_state, value.values()))
     return any(map(is_from_state, value)) if isinstance(value, list) else type(value) in _ORDINARY
@@ -200,7 +201,7 @@ def ordinary(value: Any) -> Any:
 
 
 def _is_written_time(value: Any) -> bool:
-    # A number may be a time, and a secret as well.
+    # A number can be a time, but also a secret.
     return isinstance(value, str) and _WRITTEN_TIME.fullmatch(value) is not None and _is_time(value)
 
 
@@ -214,14 +215,15 @@ _PUBLIC: Final[Mapping[str, Callable[[Any], bool]]] = {
         lambda value: isinstance(value, str) and _VERSION.fullmatch(value) is not None,
     ),
 }
-"""Name of a plain output -> whether a value of it is certainly no secret."""
+"""Name of a plain output -> a function that returns whether a value is certainly not a secret."""
 
 
 def returned(outs: Mapping[str, Any], marked: Mapping[str, Any]) -> dict[str, Any]:
     """
-    Return the outputs of an operation. What is from the state, and not certainly public, becomes a secret.
+    Return the outputs of an operation. Values from the state that are not certainly public become secrets.
 
-    Of the values in `marked` the engine knows the marks: an output with the same name and value gets them from it.
+    The engine knows the marks of the values in `marked`: it marks an output with the same name and value in the same
+    way.
     """
     return {
         name: ordinary(value)

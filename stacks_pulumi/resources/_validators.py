@@ -36,7 +36,7 @@ def text(value: Any) -> str:
 
 
 def segment(value: Any) -> str:
-    """Return a text that can be one segment of an API path; `.` and `..` would lead to another endpoint."""
+    """Return a text that can be one segment of an API path; `.` and `..` would lead to a different endpoint."""
     name = text(value)
     if name in {".", ".."}:
         msg = f"{name!r} cannot be a name at the API: choose another"
@@ -114,8 +114,8 @@ def ip_network(value: Any) -> str:
     """
     Return an IPv4 or IPv6 address or network in canonical form: without /32 or /128, IPv6 compressed and in lower case.
 
-    A network with host bits set is refused: `10.0.0.7/24` may mean one address or the whole network, and a guess could
-    give access to too many clients.
+    A network with host bits set is refused: `10.0.0.7/24` may mean one address or the entire network, and a guess
+    could give access to too many clients.
     """
     given = text(value).strip()
     network = canonical_network(given)
@@ -130,7 +130,7 @@ def ip_network(value: Any) -> str:
 
 
 def backup_number(value: Any) -> int | str:
-    """Return a backup's number, or its id where that is a text, given alone or in the id of a PinnedBackup."""
+    """Return a backup's number, or its id if the platform has text ids. The value may be the id of a PinnedBackup."""
     number = value.rpartition("/")[2] if isinstance(value, str) else value
     if isinstance(number, str) and re.search(r"\d", number) and not re.fullmatch(r"-?[\d.]+", number):
         return number
@@ -170,7 +170,7 @@ def _kind(value: Any) -> str:
 
 
 def _ordered(value: Any) -> Any:
-    """Return the value with sorted mappings: they come in another order in each call, which is no change."""
+    """Return the value with sorted mappings: their order differs from call to call, which is not a change."""
     if isinstance(value, dict):
         return {name: _ordered(value[name]) for name in sorted(value)}
     return [_ordered(item) for item in value] if isinstance(value, list) else value

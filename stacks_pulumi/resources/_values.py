@@ -1,4 +1,4 @@
-"""How are unknown and secret values marked, as the engine understands them?"""
+"""How are unknown and secret values marked for the engine?"""
 
 from __future__ import annotations
 

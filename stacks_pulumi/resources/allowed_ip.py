@@ -1,6 +1,4 @@
-"""
-AllowedIp: one address or network that may reach a container from outside.
-"""
+"""AllowedIp: one address or network that may reach a container from outside."""
 
 from __future__ import annotations
 
@@ -130,7 +128,7 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
         )
 
     def describe(self, thing: models.AllowedIp) -> str:
-        """Return a description of the entry as it is in the list."""
+        """Return a description of the entry in the list."""
         return (
             f"the rule for {self.inputs['ip_address']} in the list of {self.inputs['container']} "
             f"({thing.id}, {thing.service_type}, {thing.description!r})"
@@ -149,7 +147,7 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
 
 class AllowedIp(Child, module="stacks", name="AllowedIp"):
     """
-    An entry in a container's list of addresses that may connect (guide, "External Access & IP Restrictions").
+    An entry in a container's list of allowed addresses (guide, "External Access & IP Restrictions").
 
     The container's external access must be on. The resource's id is `<container id>/<address>`.
     """
@@ -195,7 +193,7 @@ class AllowedIp(Child, module="stacks", name="AllowedIp"):
             service_type: `http`, `tcp` or `both` (default).
             revoke_auto_added: After this entry was added, remove the address that the API added when external access
                 was turned on: the caller's own, for instance a CI runner's (default false).
-            adopt: `never` (default) or `if_matching`: adopt an entry for the same address that exists already.
+            adopt: `never` (default) or `if_matching`: adopt an existing entry for the same address.
         """
         super().__init__(
             resource_name,
@@ -245,7 +243,7 @@ class AllowedIpHandler(ResourceHandler):
     )
 
     def unique_names(self, inputs: Mapping[str, Any]) -> Mapping[str, str]:
-        """An address may be only once in a container's list."""
+        """An address can be in a container's list only once."""
         return {"ip_address": child_id(inputs["container"], inputs["ip_address"])}
 
     def parent_rules(
@@ -276,6 +274,6 @@ class AllowedIpHandler(ResourceHandler):
         return addresses.change(inputs, olds)
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: Mapping[str, Any]) -> None:
-        """Remove the entry. The last one cannot be removed: turn external access off, or add a placeholder."""
+        """Remove the entry. The last entry cannot be removed: then turn external access off, or add a placeholder."""
         replacing = OWNERS.is_replacing(self.kind, id_, op.call.urn)
         AllowedIpList(session, op, parent_id(id_)).remove(id_, olds, replacing=replacing)

@@ -1,6 +1,4 @@
-"""
-BackupRestore: the data of a backup, put back once.
-"""
+"""BackupRestore: restore the data of a backup once."""
 
 from __future__ import annotations
 
@@ -73,7 +71,7 @@ class BackupRestoreHandler(ResourceHandler):
     )
 
     def warnings(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterable[str]:
-        """Warn of the lost data: a preview shows only `create`, even if the state has no such restore now."""
+        """Warn of the lost data, because a preview shows only `create`."""
         if changed(self.fields, olds, inputs):
             number = inputs.get("backup_id")
             backup = "a backup" if is_unknown(number) else f"backup {number}"
@@ -93,7 +91,7 @@ class BackupRestoreHandler(ResourceHandler):
     def on_update(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
     ) -> dict[str, Any]:
-        """Restore again if the program requests it, but not to complete a restore whose outcome is unknown."""
+        """Restore again if the program requests it, but not after a restore whose outcome is unknown."""
         if changed(self.fields, olds, inputs):
             _restore(session, op, inputs)
         return dict(inputs)
@@ -123,7 +121,7 @@ def _restore(session: Session, op: Operation, inputs: dict[str, Any]) -> None:
     number = inputs["backup_id"]
     op.progress(f"restoring backup {number}")
     try:
-        # A backup's number does not show which container it belongs to, so delay the restarts of all.
+        # A backup's number does not show its container, so delay the restarts of all containers.
         with session.restarts.held_off(None, op.check_active):
             session.client.backups.restore(number)
     except StacksError as error:

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 class Connection(Child, module="stacks", name="Connection"):
     """
-    A connection from a container to another one in the same account (guide, "Container Connections").
+    A connection from one container to another in the same account (guide, "Container Connections").
 
     It adds the target's host, port and credentials to the source's environment variables, and restarts the source so
     that it sees them. Its id is `<source id>/<connection id>`.
@@ -60,17 +60,17 @@ class Connection(Child, module="stacks", name="Connection"):
     source: pulumi.Output[str]
     """Id of the container that gets the variables."""
     target: pulumi.Output[str]
-    """Id of the container that the variables lead to."""
+    """Id of the container that the variables point to."""
     name: pulumi.Output[str]
     """The connection's name at STACKS."""
     restart_source: pulumi.Output[bool]
     """Whether the source was restarted."""
     connection_type: pulumi.Output[str | None]
-    """What the target is, for instance `postgresql`."""
+    """The target's type, for instance `postgresql`."""
     environment_variables: pulumi.Output[Mapping[str, str] | None]
     """
-    The variables, a secret. The API masks the password as `****`; `get_credentials` has the real one. Only the
-    create response has them: unset for a connection that was adopted or looked up.
+    The variables, a secret. The API masks the password as `****`; `get_credentials` returns the real password. Only
+    the create response contains the variables, so they are unset for an adopted or looked-up connection.
     """
     connection_string: pulumi.Output[str | None]
     """The target's connection string with user and (masked) password, a secret."""
@@ -95,12 +95,11 @@ class Connection(Child, module="stacks", name="Connection"):
             resource_name: Name in the program; also the connection's name unless `name` is given.
             opts: Pulumi's options.
             source: The container that gets the variables.
-            target: The container that the variables lead to.
+            target: The container that the variables point to.
             name: The connection's name at STACKS.
             restart_source: Restart the source, once for all of its connections that are made at the same time (default
                 true).
-            adopt: `never` (default) or `if_matching`: adopt an equal connection that exists already, without a
-                restart.
+            adopt: `never` (default) or `if_matching`: adopt an existing, equal connection without a restart.
         """
         super().__init__(
             resource_name,
@@ -127,8 +126,9 @@ class Connection(Child, module="stacks", name="Connection"):
         """
         Return all connections that restart the source: name -> name of the target.
 
-        The source's URN is known when the engine has registered the source, and by then the program has declared all of
-        its resources. The result is `None` if other resources wait for this connection: it must not wait itself.
+        The source's URN is known after the engine has registered the source; by then the program has declared all of
+        its resources. The result is `None` if other resources wait for this connection, which then must not wait
+        itself.
         """
         if not isinstance(source, pulumi.Resource):
             return None
@@ -153,7 +153,7 @@ class Connection(Child, module="stacks", name="Connection"):
 
 
 _RESTART_PENDING: Final = "restart_pending"
-"""The output that is set until the source has been restarted after the connection was made."""
+"""The output that is set from the creation of the connection until the restart of the source."""
 
 
 class ConnectionHandler(ChildHandler[models.Connection]):
@@ -176,7 +176,7 @@ class ConnectionHandler(ChildHandler[models.Connection]):
     )
 
     def delete_first(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-        """Delete first if the source stays the same: names and targets of its connections are unique."""
+        """Delete first if the source stays the same, because names and targets of its connections are unique."""
         return bool(olds.get("source") == news.get("source"))
 
     def unique_names(self, inputs: Mapping[str, Any]) -> Mapping[str, str]:
@@ -216,7 +216,7 @@ class ConnectionHandler(ChildHandler[models.Connection]):
     def on_read(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
     ) -> dict[str, Any] | None:
-        """Find it among the connections of its source; one request serves all connections of a source."""
+        """Find the connection among those of its source; one request serves all connections of a source."""
         connection = self.find(session, op, id_, olds, reads=True)
         if connection is None:
             return None
@@ -226,7 +226,7 @@ class ConnectionHandler(ChildHandler[models.Connection]):
         inputs.update(
             source=parent_id(id_),
             target=olds.get("target") or _target_id(session, connection),
-            # The platform may write our name in another way; that is no change.
+            # The platform may spell our name differently, which is not a change.
             name=name if name and is_spelling(name, connection.name) else connection.name or name,
         )
         return _outputs(connection, olds, inputs)
@@ -240,7 +240,7 @@ class ConnectionHandler(ChildHandler[models.Connection]):
         return _outputs(None, olds, inputs)
 
     def look(self, session: Session, id_: str, olds: Mapping[str, Any], get: Ask) -> models.Connection | None:
-        """Return the connection as one of its ends lists it. If its target is gone, it is gone, too."""
+        """Return the connection as one of its ends lists it. If its target is gone, the connection is gone too."""
         api, target = session.client.connections, olds.get("target") or None
 
         def ask(container: str) -> models.Connections:
@@ -292,7 +292,7 @@ class _ConnectionCreation(Creation[models.Connection]):
         with self.session.restarts.connecting(
             source, target, self.op.check_active, self.op.label
         ) as self._made:
-            # The platform may restart one of the two for another connection.
+            # The platform may restart one of the two for a different connection.
             return fast_or_once_running(
                 self.session, self.op, "a connection", (source, target), self._connect
             )
@@ -316,8 +316,8 @@ class _ConnectionCreation(Creation[models.Connection]):
         return child_id(self.inputs["source"], thing.id)
 
     def finish(self, thing: models.Connection) -> dict[str, Any]:
-        # The source of a connection that the program adopts uses it already. Another one may be of an `up`
-        # that was killed before the restart.
+        # If the program asks for an adoption, the source already uses the connection. Otherwise the connection may be
+        # from an `up` that was killed before the restart.
         is_used = self.adopted and adopts(self.session.settings, self.inputs)
         if self.inputs["restart_source"] and not is_used:
             _restart(self.session, self.op, self.inputs, self._made)
@@ -367,13 +367,13 @@ def _restart_now(session: Session, op: Operation, source: str) -> None:
     try:
         set_status(source, "restart")
     except (BadRequestError, ConflictError):
-        # The platform may be restarting it at this moment, with or without the new variables.
+        # The platform may be restarting the source at this moment, with or without the new variables.
         once_running(session, op, "a restart", (source,), lambda: set_status(source, "restart"))
     wait_for(session, op, STARTED, source)
 
 
 def _target_id(session: Session, connection: models.Connection) -> str | None:
-    """Return the target's id for a look-up: the list has only the target's name."""
+    """Return the target's id for a look-up, because the list has only the target's name."""
     if connection.target_id is not None:
         return connection.target_id
     containers = session.reads.get("containers", ask=session.client.feed.snapshot)

@@ -1,6 +1,4 @@
-"""
-Container: one container, from its creation to its deletion, and the changes that would destroy it.
-"""
+"""Container: one container from its creation to its deletion, and the refusal of changes that would destroy it."""
 
 from __future__ import annotations
 
@@ -72,9 +70,9 @@ class Container(StacksResource, module="stacks", name="Container"):
     """
     A container (guide, "Create Container"). It is identified by its id and its creation time.
 
-    `name`, `template`, `plan` and `additional_storage_tier` cannot change in place, because no API key can do that.
-    A change is refused at preview unless `replace_on_change` is true: a replacement destroys the container with
-    all its data and backups.
+    `name`, `template`, `plan` and `additional_storage_tier` cannot change in place, because the API has no such
+    operation for keys. A preview refuses such a change unless `replace_on_change` is true: a replacement destroys the
+    container with all its data and backups.
     """
 
     name: pulumi.Output[str]
@@ -82,15 +80,15 @@ class Container(StacksResource, module="stacks", name="Container"):
     template: pulumi.Output[str]
     """Template id."""
     plan: pulumi.Output[str | None]
-    """Plan; none for `stacks-vpn`, which has a separate price tier."""
+    """Plan; unset for `stacks-vpn`, which has a separate price tier."""
     additional_storage_tier: pulumi.Output[int | None]
     """Additional storage tier."""
     monthly_price_usd: pulumi.Output[float | None]
-    """List price of a whole month in US dollars, known at preview; none if it is not in the catalogue."""
+    """List price of a full month in US dollars, known at preview; unset if it is not in the catalogue."""
     desired_status: pulumi.Output[str | None]
-    """`running` or `stopped`; none if this program does not manage it."""
+    """`running` or `stopped`; unset if this program does not manage the status."""
     external_access: pulumi.Output[bool | None]
-    """Whether the container can be reached from outside; none if this program does not manage it."""
+    """Whether the container can be reached from outside; unset if this program does not manage external access."""
     status: pulumi.Output[str]
     """The status that the API reports, for instance `running`."""
     internal_host: pulumi.Output[str]
@@ -163,10 +161,10 @@ class Container(StacksResource, module="stacks", name="Container"):
             desired_status: `running` or `stopped`. Unset: not managed.
             external_access: True or false. Unset: not managed.
             restart_triggers: When any value in this list changes, the container is restarted.
-            replace_on_change: Allow that a change of name, template, plan or storage destroys the container and
-                creates a new, empty one.
-            adopt: `never` (default) or `if_matching`: adopt a container of the same name that exists already, if
-                template, plan (or its default) and storage (if given) match.
+            replace_on_change: Allow a change of name, template, plan or storage to destroy the container and create a
+                new, empty one.
+            adopt: `never` (default) or `if_matching`: adopt an existing container of the same name, if template, plan
+                (or its default) and storage (if given) match.
         """
         is_lookup = opts is not None and opts.id is not None
         provider = provider_in_options(opts, CONTAINER)
@@ -191,7 +189,7 @@ class Container(StacksResource, module="stacks", name="Container"):
                 "restart_triggers": restart_triggers,
                 "replace_on_change": replace_on_change,
                 "adopt": adopt,
-                # An output is a task of the SDK, so only a program that may adopt has this one.
+                # An output is a task of the SDK, so only a program that may adopt has this output.
                 **({} if is_lookup or adopt_mode(adopt, provider) is None else {ADOPTS: None}),
                 **by_default,
             },
@@ -214,7 +212,7 @@ class Container(StacksResource, module="stacks", name="Container"):
         self.connections_in_program: dict[str, str] = {}
         """The declared connections whose source is this container: name -> name of the target in the program."""
         self.outlives_stack = is_lookup or (opts is not None and bool(opts.retain_on_delete))
-        """Whether it stays when the stack is destroyed; then its children must be deleted themselves."""
+        """Whether the container stays when the stack is destroyed; then its children must be deleted themselves."""
         show_in_preview(self, vars(self).get(ADOPTS), is_lookup=is_lookup)
 
     @staticmethod
@@ -233,7 +231,7 @@ class Container(StacksResource, module="stacks", name="Container"):
 
 
 _PATIENCE: Final = 120.0
-"""Seconds for which a rollback is tried: longer than a boot takes, and until a new container is visible."""
+"""Seconds for which a rollback is tried: longer than a boot takes, and longer than a new container stays invisible."""
 _PAUSE: Final = 2.0
 
 
@@ -301,7 +299,7 @@ class ContainerCreation(Creation[models.Container]):
             since = None if self.adopted else self._since or 0.0
             thing = self._lifecycle.wait_until_created(thing, since)
         else:
-            # Without a time in the state, a later container with this name would count as this one.
+            # Without a creation time in the state, a later container with this name would be treated as this one.
             thing = self._lifecycle.with_time(thing)
         if not self.adopted:
             self.session.fresh.add(thing.id)
@@ -314,7 +312,7 @@ class ContainerCreation(Creation[models.Container]):
             # The time in the response is provisional. Without one in the state, the first refresh or update stores it.
             outs.pop("created_at", None)
             seen = self.session.client.feed.seen(self.id_of(thing))
-            # No request here: the creation may have failed because the API does not answer list requests.
+            # Send no request here: the creation may have failed because the API does not answer list requests.
             if (created_at := None if seen is None else seen.created_at) is not None:
                 outs["created_at"] = created_at
             else:
@@ -356,9 +354,9 @@ class ContainerCreation(Creation[models.Container]):
         return differences_to(self.inputs, thing)
 
     def what_to_do(self) -> str:
-        """Return how to find the owner, how to choose another name, and what an adoption means."""
+        """Return how to find the owner, how to choose a different name, and what an adoption means."""
         pattern = self.inputs.get(NAME_PATTERN)
-        # A pattern that did not apply: the program writes the name, even if it is that of the resource.
+        # The pattern did not apply: the program sets the name itself, perhaps to the resource's name.
         is_written = pattern is None and self.session.settings.name_pattern is not None
         by_default = pattern is not None or (self.inputs["name"] == self.op.label and not is_written)
         avoid = how_to_rename(pattern, self.session.settings.account, by_default=by_default)
@@ -384,7 +382,7 @@ class ContainerCreation(Creation[models.Container]):
                 if containers.delete(thing.id, thing.name):
                     break
             except NotFoundError:
-                pass  # that shows nothing: it may not be visible yet
+                pass  # A 404 is no evidence: the container may not be visible yet.
             except (BadRequestError, ConflictError) as error:
                 failed = error
             if clock.now() >= until:
@@ -393,7 +391,10 @@ class ContainerCreation(Creation[models.Container]):
         self._name_late_twin(thing)
 
     def _name_late_twin(self, thing: models.Container) -> None:
-        """Report a container of this name that a late repeat of the request has made, or whose id the answer lacked."""
+        """
+        Report a container of this name that a late repeat of the request has created, or whose id was not in the
+        answer.
+        """
         with contextlib.suppress(StacksError):
             for row in self.session.client.feed.snapshot():
                 # The time in the answer is provisional.
@@ -467,15 +468,17 @@ class ContainerHandler(ResourceHandler):
                 yield f"the guide has the plan micro only for other templates than {template}: the API may refuse it"
             return
         for field in self._refused():
-            # An unknown value differs from every other.
+            # An unknown value differs from every other value.
             if is_unknown(inputs.get(field.name)):
                 yield of_unknown(field.name, olds.get(field.name), inputs)
 
     def foreseen(
         self, settings: AccountSettings, call: EngineCall, inputs: Mapping[str, Any]
     ) -> Mapping[str, Any]:
-        """Return the id of the container that the creation will adopt: it is billed already, and nothing is added."""
-        # All that is compared with what exists.
+        """
+        Return the id of the container that the creation will adopt; it is already billed, so the price does not rise.
+        """
+        # These are all values that are compared with an existing container.
         certain = None not in (_known(inputs, "name"), _known(inputs, "template")) and not any(
             is_unknown(inputs.get(name)) for name in ("plan", "additional_storage_tier")
         )
@@ -500,7 +503,7 @@ class ContainerHandler(ResourceHandler):
             if is_unknown(new):
                 continue
             if field.name in changed_outside(olds):
-                # replace_on_change allows changes of the program, and the program did not change.
+                # replace_on_change allows only changes of the program, but the program did not change.
                 yield field.name, resized_outside(field.name, old, new)
             elif inputs.get("replace_on_change") is not True:
                 yield field.name, replacement_needed(field.name, old, new)
@@ -514,7 +517,9 @@ class ContainerHandler(ResourceHandler):
         return {"name": inputs["name"]}
 
     def needs_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-        """Return whether the creation was not completed, or the container failed and has not been started since."""
+        """
+        Return whether the creation was not completed, or the container failed and has not been started since then.
+        """
         return UNFINISHED in olds or (
             olds.get("status") == STATUS_ERROR and news.get("desired_status") != STATUS_STOPPED
         )
@@ -532,19 +537,21 @@ class ContainerHandler(ResourceHandler):
 
     def replaces(self, field: Field, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """
-        Replace only with `replace_on_change`. Without it, `guards` has refused the change already, except in two cases:
-        a value that is unknown at preview, and a difference found by a refresh, for which the engine calls `diff` to
-        show it.
+        Replace only with `replace_on_change`. Without it, `guards` has already refused the change, except in two
+        cases. First, a value that is unknown at preview. Second, a difference that a refresh found: the engine calls
+        `diff` to show the difference.
         """
         return field.on_change is OnChange.REFUSED and news.get("replace_on_change") is True
 
     def derived(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the price, and the plan that is sent if the program sets none; unknown, as what they are made of."""
+        """
+        Return the price, and the plan that is sent if the program sets none; unknown if an input of them is unknown.
+        """
         template, tier = _known(inputs, "template"), inputs.get("additional_storage_tier")
         plan = inputs.get("plan") or (template and catalog.default_plan(template))
         price: Any = None
         if any(map(is_unknown, (inputs.get("template"), plan, tier))):
-            # Without them an update that has a plan (`--plan`) would refuse the values that it finds.
+            # Without these unknown values, an update with a plan (`--plan`) would refuse the real values.
             plan, price = plan or (_values.UNKNOWN if template is None else None), _values.UNKNOWN
         elif template is not None:
             usd = catalog.monthly_price(template, plan, tier)
@@ -553,7 +560,7 @@ class ContainerHandler(ResourceHandler):
         return {name: value for name, value in derived.items() if value is not None}
 
     def delete_first(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-        """The old container is deleted first if the new one has its name, which the API may compare without case."""
+        """Delete the old container first if the new one has the same name; the API may compare names without case."""
         old, new = olds.get("name"), news.get("name")
         return isinstance(old, str) and isinstance(new, str) and old.lower() == new.lower()
 
@@ -562,7 +569,7 @@ class ContainerHandler(ResourceHandler):
         return ContainerCreation(session, op, inputs)
 
     def imported(self, session: Session, id_: str) -> dict[str, Any]:
-        """Return external access if it is on, so that the program generated by an import has it too."""
+        """Return external access if it is on, so that the program that an import generates contains it."""
         inputs = super().imported(session, id_)
         with contextlib.suppress(NotFoundError):
             ask = functools.partial(session.client.allowed_ips.list, id_)
@@ -591,7 +598,10 @@ class ContainerHandler(ResourceHandler):
 
 
 def _of_other_tier(inputs: Mapping[str, Any]) -> str | None:
-    """Return why a new micro template has no larger plan: the API may refuse it after other creates."""
+    """
+    Return the problem if a new container with a micro template has a larger plan, which the API may refuse only after
+    other creates.
+    """
     template, plan = _known(inputs, "template"), _known(inputs, "plan")
     if template is None or plan is None or inputs.get("adopt") == "if_matching":
         return None

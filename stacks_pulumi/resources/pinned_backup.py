@@ -62,9 +62,9 @@ if TYPE_CHECKING:
 
 class PinnedBackup(Child, module="stacks", name="PinnedBackup"):
     """
-    A backup of a container, protected from the clean-up after seven days (guide, "Backups").
+    A backup of a container that the clean-up after seven days does not delete (guide, "Backups").
 
-    Deleting the container deletes its backups, pinned or not. Its id is `<container id>/<number>`.
+    Deleting the container deletes its backups, including pinned ones. Its id is `<container id>/<number>`.
     """
 
     _unique: ClassVar = ("container", "backup_id")
@@ -72,9 +72,9 @@ class PinnedBackup(Child, module="stacks", name="PinnedBackup"):
     container: pulumi.Output[str]
     """The container's id."""
     backup_id: pulumi.Output[int | str]
-    """The backup's number (a text where the platform has such ids), which BackupRestore takes."""
+    """The backup's number, or a text if the platform has text ids. BackupRestore accepts it."""
     on_delete: pulumi.Output[str]
-    """What happens to the backup when this resource is deleted."""
+    """The action for the backup when this resource is deleted."""
     pinned: pulumi.Output[bool]
     """Whether it is protected."""
     status: pulumi.Output[str | None]
@@ -105,8 +105,8 @@ class PinnedBackup(Child, module="stacks", name="PinnedBackup"):
             container: The container, which must run.
             triggers: When any value in this list changes, a new backup is made, and then `on_delete` applies to the old
                 one.
-            backup_id: Pin this existing backup instead of making one.
-            on_delete: What to do with the backup when this resource is deleted: `unpin` (default), `delete` or `keep`.
+            backup_id: Pin this existing backup instead of making a new one.
+            on_delete: The action for the backup when this resource is deleted: `unpin` (default), `delete` or `keep`.
         """
         super().__init__(
             resource_name,
@@ -136,7 +136,7 @@ class PinnedBackup(Child, module="stacks", name="PinnedBackup"):
 
 
 class _TooOldError(UnseenError):
-    """The backup may exist although the list, which has only the newest ones, does not contain it."""
+    """The list, which has only the newest backups, does not contain the backup, but it may exist."""
 
 
 class _BackupFailedError(UnexpectedStateError):
@@ -153,7 +153,7 @@ class PinnedBackupHandler(ChildHandler[models.Backup]):
     fields: ClassVar = (
         Field("container", container_id, OnChange.REPLACE, required=True),
         Field("triggers", _validators.strings, OnChange.REPLACE),
-        # If it is not set, it is the number of the new backup, and a missing input is not a change.
+        # If the program does not set it, it is the number of the new backup, and a missing input is not a change.
         Field("backup_id", _validators.backup_number, OnChange.REPLACE, computed=True),
         Field("on_delete", _validators.one_of(("unpin", "delete", "keep")), OnChange.UPDATE, default="unpin"),
     )
@@ -171,29 +171,29 @@ class PinnedBackupHandler(ChildHandler[models.Backup]):
             )
 
     def guards(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-        """Refuse a change that destroys the backup with its container, and could only fail after that."""
+        """Refuse a change that would destroy the backup with its container and then fail."""
         return lost_with_its_container(olds, inputs)
 
     def diff(self, call: EngineCall, id_: str, olds: dict[str, Any], news: dict[str, Any]) -> Difference:
-        """Compare the inputs with the state, and record whose backup it is."""
+        """Compare the inputs with the state, and record which container the backup belongs to."""
         BACKUPS[id_.rpartition("/")[2]] = parent_id(id_)
         return super().diff(call, id_, olds, news)
 
     def unique_names(self, inputs: Mapping[str, Any]) -> Mapping[str, str]:
-        """A backup may be named once only: if one resource unpins it, it is unpinned for the other too."""
+        """Only one resource may have a backup: if one resource unpins it, it is unpinned for the other too."""
         number = inputs.get("backup_id")
         return {} if number is None else {"backup_id": child_id(inputs["container"], str(number))}
 
     def parent_rules(
         self, parent: ParentInProgram, olds: Mapping[str, Any], inputs: Mapping[str, Any]
     ) -> Iterable[tuple[str, str]]:
-        """A backup needs a container that runs."""
+        """A backup needs a running container."""
         return (
             () if inputs.get("backup_id") is not None else runs(parent, olds, inputs, "container", "a backup")
         )
 
     def replaces(self, field: Field, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-        """Replace, unless the program replaces `triggers` by the number of the backup that they made."""
+        """Replace, unless the program only writes the number of its existing backup in place of `triggers`."""
         named = news.get("backup_id")
         if field.name == "triggers" and named is not None and not is_unknown(named):
             return False
@@ -204,17 +204,17 @@ class PinnedBackupHandler(ChildHandler[models.Backup]):
         return olds.get("pinned") is False
 
     def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> _PinnedBackupCreation:
-        """Make a backup (or use the one with the given number), wait until it is complete, and pin it."""
+        """Make a backup (or use the backup with the given number), wait until it is complete, and pin it."""
         return _PinnedBackupCreation(session, op, inputs)
 
     def on_read(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
     ) -> dict[str, Any] | None:
-        """Find it among the container's backups; one request serves all backups of a container."""
+        """Find the backup among the container's backups; one request serves all backups of a container."""
         found = self.find(session, op, id_, olds, reads=True)
         if found is None:
             return None
-        # The backup failed after the wait for it had timed out: report it as deleted, so that `up` makes another.
+        # The backup failed after the wait for it had timed out: report it as deleted, so that `up` makes a new one.
         failed = found.status in BACKED_UP.failed and olds.get("pinned") is False
         return None if failed else _outputs(found, {**olds, "container": parent_id(id_)})
 
@@ -248,7 +248,7 @@ class PinnedBackupHandler(ChildHandler[models.Backup]):
             op.warn(f"{error.message}, so that it cannot be compared with the state: it is left alone")
 
     def own_id(self, id_: str, olds: Mapping[str, Any]) -> models.BackupId:
-        """Return the backup's number, which may be given again, or its id where that is a text."""
+        """Return the backup's number, which the platform may reuse, or its id if that is a text."""
         return _number(id_, olds)
 
     def look(self, session: Session, id_: str, olds: Mapping[str, Any], get: Ask) -> models.Backup | None:
@@ -344,7 +344,7 @@ class _PinnedBackupCreation(Creation[models.Backup]):
 def _pin(
     session: Session, op: Operation, container: str, backup: models.Backup, *, is_new: bool
 ) -> models.Backup:
-    """Wait until the backup is complete, and pin it if necessary. One that is too old for the list is complete."""
+    """Wait until the backup is complete, and pin it if necessary. A backup that is too old for the list is complete."""
     number, seen = backup.id, backup
     if backup.status is None and not is_new:
         try:
@@ -408,7 +408,7 @@ def _wait_until_complete(
     except VanishedError as error:
         if not is_new:
             raise
-        # It was made, so the state keeps its number.
+        # The backup was made, so the state keeps its number.
         raise WaitTimeoutError(
             f"no list shows it after {error.elapsed:.0f} s", subject=error.subject, elapsed=error.elapsed
         ) from None
@@ -463,7 +463,7 @@ def _number(id_: str, olds: Mapping[str, Any]) -> models.BackupId:
     try:
         return _validators.backup_number(olds.get("backup_id") or id_)
     except ValueError:
-        # Only a look-up has such an id, and no backup does.
+        # Only a look-up can have such an id; no backup has it.
         return own_name(id_)
 
 
@@ -478,7 +478,7 @@ def _outputs(backup: models.Backup, inputs: Mapping[str, Any]) -> dict[str, Any]
     outs = {
         **inputs,
         "backup_id": backup.id,
-        # A list may not say what is pinned.
+        # A list may not show which backups are pinned.
         "pinned": bool(inputs.get("pinned") if backup.pinned is None else backup.pinned),
         "status": backup.status,
         "size_bytes": backup.size_bytes,
@@ -489,7 +489,7 @@ def _outputs(backup: models.Backup, inputs: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _progress(op: Operation) -> Callable[[models.Backup | None, float], None]:
-    """Return a function that shows the status, and warns immediately about one of unknown meaning."""
+    """Return a function that shows the status, and warns immediately about an unknown status."""
     warned: set[str] = set()
 
     def on_tick(backup: models.Backup | None, _elapsed: float) -> None:

@@ -1,5 +1,5 @@
 """
-Provider: a separate account for some of a program's resources; and errors that end a program with their message.
+Provider: a separate account for some of a program's resources. Also the errors that end a program with their message.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ def shown_alone(error: StacksError) -> StacksError:
 
 @functools.cache
 def _shown_alone(kind: type[StacksError]) -> type[StacksError]:
-    """Return one class for each kind. No module contains it, so an error is pickled as its original class."""
+    """Return one class for each kind of error. No module contains the class, so an error is pickled as its original
+    class.
+    """
 
     def reduce(error: StacksError) -> tuple[Any, ...]:
         return shown_alone, (kind(**error.values()),)
@@ -47,10 +49,10 @@ def check_stored_key() -> None:
     """
     Warn once in each run if the key in the stack's configuration is not a secret.
 
-    Only the program sees that: the SDK's host gets the configuration without the marks of secrets.
+    Only the program can check this: the SDK's host gets the configuration without the marks of secrets.
 
     Raises:
-        ConfigError: It is not a secret, and `stacks:requireSecretKey` is set; or that setting is malformed.
+        ConfigError: The key is not a secret, and `stacks:requireSecretKey` is set; or that setting is malformed.
     """
     name, root, config = f"{NAMESPACE}:apiKey", get_root_resource(), pulumi.Config(NAMESPACE)
     # A thread of the program may see only the configuration in the environment.
@@ -100,21 +102,21 @@ class Provider(pulumi.ProviderResource):
             base_url: The API's base URL. Default: as for the stack (`stacks:baseUrl`).
             allow_http: Whether `base_url` may be `http://` on another machine. Default: as for the stack.
             adopt: `never` (default) or `if_matching`, for all resources of the account.
-            requests_per_minute: The rate limit until the API's headers report another one (default 60).
+            requests_per_minute: The rate limit until the API's headers report a different one (default 60).
             max_concurrency: How many operations to run in parallel (default 64).
             delete_children_with_container: Delete child resources with their container and not one by one, which saves
-                requests. If the container is then kept or its deletion fails, they stay at STACKS and are in no state.
-                Default: as for the stack (`stacks:deleteChildrenWithContainer`, false).
+                requests. If the container is then kept, or its deletion fails, the children stay at STACKS but are in
+                no state. Default: as for the stack (`stacks:deleteChildrenWithContainer`, false).
             name_pattern: The pattern of the default names of the account's containers, for instance `${name}-${stack}`.
                 Default: as for the stack (`stacks:namePattern`); `${name}` leaves them unchanged.
             platform: The file with facts about the platform that its guide does not state. Default: as for the stack
                 (`stacks:platform`).
-            hide_logs: Leave the last log lines of a container that did not start out of its error, because they may
+            hide_logs: If a container does not start, do not show its last log lines in the error, because they may
                 contain a password. Default: as for the stack (`stacks:hideLogs`, false).
 
         Raises:
-            ConfigError: `api_key` is `None`, for instance because the configuration value is not set; or the program
-                knows a value and it is malformed.
+            ConfigError: `api_key` is `None`, for instance because the configuration value is not set. Or a value that
+                the program knows is malformed.
         """
         given_key: Any = api_key  # programs need not be type-checked
         if given_key is None or (isinstance(given_key, str) and not given_key.strip()):
@@ -146,7 +148,10 @@ class Provider(pulumi.ProviderResource):
         inputs = {**settings, f"{NAMESPACE}:apiKey": pulumi.Output.secret(api_key)}
         super().__init__("pulumi-python", resource_name, inputs, opts)
         self.adopt = adopt
-        """Whether its resources adopt an existing object; the default is `never`, even if the stack sets another."""
+        """
+        Whether its resources adopt an existing object; the default is `never`, even if the stack sets a different
+        value.
+        """
         self.delete_children_with_container = delete_children_with_container
         """Whether child resources are deleted with their container; `None`: as for the stack."""
         self.name_pattern = name_pattern

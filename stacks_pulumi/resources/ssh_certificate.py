@@ -1,4 +1,4 @@
-"""SshCertificate: the private key with which people log in to a compute container."""
+"""SshCertificate: the private key for SSH logins to a compute container."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class SshCertificate(Child, module="stacks", name="SshCertificate"):
     """
     A container's SSH key (guide, "Download SSH Certificate" and "Regenerate SSH Certificate").
 
-    Every compute container has one; a managed service has none. The id is `<container id>/ssh`, or the container's
-    id for a dynamic resource; both are understood.
+    Every compute container has an SSH key, but no managed service has one. The id is `<container id>/ssh`, or the
+    container's id for a dynamic resource; both forms are accepted.
     """
 
     container: pulumi.Output[str]
@@ -68,7 +68,7 @@ class SshCertificate(Child, module="stacks", name="SshCertificate"):
         rotate_triggers: pulumi.Input[Sequence[pulumi.Input[Any]]] | None = None,
     ) -> None:
         """
-        Declare that a container's key is wanted.
+        Declare a container's SSH key.
 
         Args:
             resource_name: Name in the program.
@@ -102,11 +102,11 @@ _OWN_NAME: Final = "ssh"
 """The part after the container's id in the id of a key."""
 
 _NOT_AGAIN: Final = frozenset({404, 410})
-"""The status codes with which the API may refuse to give a key a second time."""
+"""The status codes with which the API may refuse to return a key a second time."""
 
 
 class _StaleError(StacksError):
-    """The API still gives the old key."""
+    """The API still returns the old key."""
 
 
 class SshCertificateHandler(ResourceHandler):

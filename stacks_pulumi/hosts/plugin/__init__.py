@@ -3,8 +3,8 @@ The native plugin: the resources as a Pulumi provider, `stacks`, for every langu
 
 `schema.json` describes the package; `tools/schema.py` generates it from the classes.
 
-- `questions`: What does the account say: the objects of a kind, and what a data function returns?
-- `servicer`: How does it start, and what does it answer to each call of Pulumi's provider protocol?
-- `settings`: Which settings does a provider have, and what is wrong with those that it got?
+- `questions`: Which objects of a kind does the account contain, and what does a data function return?
+- `servicer`: How does the plugin start, and what does it answer to each call of Pulumi's provider protocol?
+- `settings`: Which settings does a provider have, and which of the given ones are wrong?
 - `wire`: How do values, names and messages look to other languages?
 """

@@ -1,8 +1,9 @@
 """
-What does the account say? It answers the protocol's `Invoke`, a data function, and its `List`, which `pulumi do` calls.
+The plugin's answers from the account: to the protocol's `Invoke` (a data function), and to `List`, which `pulumi do`
+calls.
 
-The ids in a list are those that `pulumi import` takes. A list that may lack one is an error. An `up` asks neither, and
-what they need would double the package's part of the plugin's start.
+The ids in a list are in the form for `pulumi import`. A list that may lack an id is an error. An `up` calls neither
+of the two, and loading their modules would double the package's share of the plugin's start time.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ from stacks_pulumi.resources._values import secret
 
 _OF_A_FUNCTION: Final = 300.0
 _OF_A_LIST: Final = 1800.0
-"""Seconds: an account with many containers needs many calls, and the API limits them."""
+"""The timeout in seconds, because an account with many containers needs many calls, and the API limits the rate."""
 
 _TYPES: Final[Mapping[type, str]] = {str: "text", int: "a whole number"}
 
 _Row: TypeAlias = tuple[str, str]
-"""An own name (what follows the container in the id), and a name for people."""
+"""The object's own name (the part of the id after the container), and a name for people."""
 
 CHILDREN: Final[Mapping[str, Callable[[Belongings], Iterator[_Row]]]] = {
     "AllowedIp": lambda has: (
@@ -48,17 +49,21 @@ CHILDREN: Final[Mapping[str, Callable[[Belongings], Iterator[_Row]]]] = {
     "PinnedBackup": lambda has: ((str(it.id), str(it.id)) for it in has.backups),
     "VpnClient": lambda has: ((it.name, it.name) for it in has.vpn_clients),
 }
-"""Kinds of objects that a container can have. Each has a certificate under its own id; past restores are not listed."""
+"""
+Kinds of objects that a container can have. Certificates are not among them, because each container has one under its
+own id. Past restores are not listed.
+"""
 
 
 def pages(
     call: EngineCall, settings: Mapping[str, str | None], request: Any
 ) -> Iterator[provider_pb2.ListResponse]:
     """
-    Yield the answer to a request: the objects, and then where the next page begins if there is one.
+    Yield the answer to a request: the objects, and then the beginning of the next page if there is one.
 
     Raises:
-        StacksError: The kind cannot be listed, the container does not exist, or the API does not show all of it.
+        StacksError: The kind cannot be listed, the container does not exist, or the API does not show all of its
+            objects.
     """
     query = from_struct(request.query)
     if any(map(is_unknown, query.values())):
@@ -166,7 +171,7 @@ def _argument(name: str, type_: type, value: Any) -> Any:
         msg = f"{camel_case(name)} is missing: set it"
         raise StacksError(msg, code="missing-input")
     if isinstance(value, float) and value.is_integer():
-        # On the wire every number is a float.
+        # In the protocol, every number is a float.
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, type_):
         msg = f"{camel_case(name)} is {value!r}: it must be {_TYPES[type_]}"

@@ -1,11 +1,13 @@
 """
-What the plugin answers to each call of Pulumi's provider protocol (`pulumirpc.ResourceProvider`), and how it starts.
+What does the plugin answer to each call of Pulumi's provider protocol (`pulumirpc.ResourceProvider`), and how does it
+start?
 
 Each call is passed to the same classes that the dynamic host uses; the data functions answer `Invoke`. The docstring of
 a method here states only what differs from Pulumi's own description of that method.
 
 The program `pulumi-resource-stacks` gets the engine's address as its argument, and the engine reads the port from its
-standard output. The engine holds the other end of standard input: when that closes, it has ended or was killed.
+standard output. The engine holds the other end of standard input. When that end is closed, the engine has ended or
+was killed.
 """
 
 from __future__ import annotations
@@ -82,14 +84,14 @@ class _PluginCall(GrpcCall):
 
     ended = False
     hidden: frozenset[str] = frozenset()
-    """The texts that the engine has marked as secrets in this call. No message has one."""
+    """The texts that the engine has marked as secrets in this call. No message contains them."""
 
     def is_active(self) -> bool:
         """Return whether the engine still waits for the answer."""
         return not self.ended and super().is_active()
 
     def worded(self, message: str) -> str:
-        """Return the message with names as programs in other languages write them, and without secrets."""
+        """Return the message with names in the spelling of other languages, and without secrets."""
         for text in self.hidden:
             message = message.replace(text, "[secret]")
         return super().worded(in_camel_case(message))
@@ -150,9 +152,9 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         """
         Discard the data of the operation that ends.
 
-        The engine also calls this after each operation. After Ctrl-C the engine waits for the calls in progress, and
-        they run to their end, as in the dynamic host: a half-created container would have to be repaired by the next
-        `up`. A preview ends with its price.
+        The engine also calls this after each operation. After Ctrl-C, the engine waits for the calls in progress, and
+        they run to their end, as in the dynamic host. Otherwise the next `up` would have to repair a half-created
+        container. At the end of a preview, this method shows the price.
         """
         with self._changed:
             if self._calls:
@@ -169,26 +171,29 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     # --- the configuration ---
 
     def CheckConfig(self, request: Any, context: Any) -> provider_pb2.CheckResponse:
-        """Report each unknown or malformed setting. Without a property: the engine would print its value."""
+        """
+        Report each unknown or malformed setting without its property, because the engine would print the property's
+        value.
+        """
         given = settings_of(request.news)
         failures = [
             provider_pb2.CheckFailure(reason=clean(reason)) for reason in wrong_settings(request.urn, given)
         ]
         answer = provider_pb2.CheckResponse(inputs=request.news, failures=failures)
         if isinstance(given.get("apiKey"), str) and not is_unknown(given["apiKey"]):
-            # The schema marks it as a secret, but only some languages then encrypt it.
+            # The schema marks the key as a secret, but only some languages then encrypt it.
             answer.inputs.MergeFrom(to_struct({"apiKey": secret(given["apiKey"])}))
         return answer
 
     def DiffConfig(self, request: Any, context: Any) -> provider_pb2.DiffResponse:
-        """Report the differences, but never a replacement: that would replace all of the provider's resources."""
+        """Report the differences, but never a replacement, which would replace all of the provider's resources."""
         olds, news = settings_of(request.olds), settings_of(request.news)
         names = sorted({*olds, *news})
         differing = [name for name in names if olds.get(name) != news.get(name)]
         return _Diff(changes=_Diff.DIFF_SOME if differing else _Diff.DIFF_NONE, diffs=differing)
 
     def Configure(self, request: Any, context: Any) -> provider_pb2.ConfigureResponse:
-        """Store the settings. The first operation that needs the API reports a malformed one."""
+        """Store the settings. The first operation that needs the API reports a malformed setting."""
         self.engine.warn_if_too_old()
         given = settings_of(request.args)
         settings: dict[str, str | None] = {
@@ -279,7 +284,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return self._serve(request, context, work)
 
     def Create(self, request: Any, context: Any) -> provider_pb2.CreateResponse:
-        """Create the object; at preview, report which outputs will be known later."""
+        """Create the object; at preview, report the outputs that will be known later."""
 
         def work(handler: ResourceHandler, call: GrpcCall) -> provider_pb2.CreateResponse:
             given = from_struct(request.properties)
@@ -316,7 +321,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return self._serve(request, context, work)
 
     def Update(self, request: Any, context: Any) -> provider_pb2.UpdateResponse:
-        """Update the object to match the inputs; at preview, report which outputs the update may change."""
+        """Update the object to match the inputs; at preview, report the outputs that the update may change."""
 
         def work(handler: ResourceHandler, call: GrpcCall) -> provider_pb2.UpdateResponse:
             olds, given = from_struct(request.olds), from_struct(request.news)
@@ -348,7 +353,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     def Invoke(self, request: Any, context: Any) -> provider_pb2.InvokeResponse:
         """Call a data function."""
-        # Imported with the first question: the start of the plugin does not wait for what only they need.
+        # Imported at the first `Invoke` or `List`, because the start of the plugin does not need it.
         from stacks_pulumi.hosts.plugin.questions import answered  # noqa: PLC0415
 
         token = request.tok.removeprefix(NATIVE)
@@ -362,7 +367,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         else:
             if asked != plain(asked):
                 given = {name: secret(plain(value)) for name, value in given.items() if value is not None}
-            return provider_pb2.InvokeResponse(**{"return": to_struct(given)})  # type: ignore[arg-type]  # a word of Python's
+            return provider_pb2.InvokeResponse(**{"return": to_struct(given)})  # type: ignore[arg-type] # one of Python's keywords
         # Outside of the `except` block: inside it, the error would include our traceback.
         return call.fail(message)
 
@@ -444,7 +449,7 @@ def _name(
     Set the name of a resource whose program sets none.
 
     It is the name in the state; without one, the name from `pulumi:autonaming`; without that, the resource's name in
-    the program. To the last one, `check` of a container applies `stacks:namePattern`.
+    the program. In this last case, `check` of a container applies `stacks:namePattern`.
     """
     if news.get("name") is not None:
         return
@@ -465,9 +470,12 @@ def _name(
 
 
 def _unknown_inputs(handler: ResourceHandler, request: Any) -> Iterator[tuple[str, str]]:
-    """Return an error for each input that has no effect; without its property, because it may be a misspelt secret."""
-    # Two are for the checks, one is from Read for an import, and `check` overrides the marker. With
-    # `ignoreChanges: ["*"]` the engine passes what an earlier check returned.
+    """
+    Return an error for each input that has no effect, without the property, because its value may be a secret under a
+    misspelt name.
+    """
+    # These extra inputs are allowed: two are for the checks, one is from Read for an import, and `check` overrides
+    # the marker. With `ignoreChanges: ["*"]`, the engine passes the result of an earlier check.
     checked = {DEFAULT_NAME, PARENT_IN_PROGRAM, CHANGED_OUTSIDE, MARKER, *from_struct(request.olds)}
     given = [camel_case(name) for name in from_struct(request.news).keys() - checked]
     known = [camel_case(field.name) for field in handler.fields if not field.noted]
@@ -485,7 +493,10 @@ def _how(name: str, olds: Mapping[str, Any], news: Mapping[str, Any], *, replace
 
 
 _WORKERS: Final = 512
-"""More threads than the engine has calls in progress: a queued call shows no progress. `maxConcurrency` limits them."""
+"""
+More threads than the engine's calls in progress, because a queued call shows no progress. `maxConcurrency` limits the
+operations.
+"""
 
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", 400 << 20),
@@ -504,7 +515,7 @@ def main() -> None:
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     print(port, flush=True)  # noqa: T201  (the engine reads it)
-    # Not an `Event`: a handler interrupts the wait at any point, and that may hold the lock of an event just then.
+    # Do not use an `Event`: the signal handler may interrupt the wait while it holds the event's lock.
     ended = queue.SimpleQueue[None]()
     # A process started in the background may inherit an ignored SIGINT, but the engine ends its plugins with SIGINT.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -516,9 +527,11 @@ def main() -> None:
 
 
 def _without_detectors() -> None:
-    """Let requests load no detector of character sets: it takes 3 MB, and every answer is read as UTF-8."""
+    """
+    Prevent `requests` from loading a character set detector, which takes 3 MB, because every answer is read as UTF-8.
+    """
     for name in ("chardet", "charset_normalizer"):
-        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # Python's own mark of what cannot be imported
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type] # Python's own mark of a module that cannot be imported
     warnings.filterwarnings("ignore", message="Unable to find acceptable character detection")
 
 
@@ -548,7 +561,7 @@ def _wait_for_the_end(servicer: Servicer, ended: queue.SimpleQueue[None]) -> Non
         while os.read(0, 4096):
             pass
     else:
-        # A language host that starts the plugin does not connect its standard input.
+        # If a language host starts the plugin, it does not connect standard input.
         while not servicer.engine.is_gone():
             time.sleep(_LOOK_AGAIN)
     ended.put(None)

@@ -1,8 +1,8 @@
 """
-The settings of a provider: which there are, and what is wrong with those that a program or a stack gives.
+Which settings does a provider have, and which of those from a program or a stack are wrong?
 
-An error never contains a value, and it names no property, because the engine prints the value of a property that an
-error names. A value may be a key under a misspelt name.
+An error contains neither a value nor a property: the engine prints the value of a property in an error. A value may
+be a key under a misspelt name.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ENGINES_OWN: Final = frozenset({"version", "pluginDownloadURL", "pluginChecksum
 _NOT_OF_THE_PLUGIN: Final = frozenset({"deleteChildrenWithContainer", "requireSecretKey"})
 
 SETTINGS: Final = tuple(key for key in config.OF_A_STACK if key not in _NOT_OF_THE_PLUGIN)
-"""The provider's inputs. A stack's other settings are no inputs of the schema."""
+"""The provider's inputs. A stack's other settings are not inputs in the schema."""
 
 
 def as_text(value: Any) -> str:
@@ -38,16 +38,16 @@ def as_text(value: Any) -> str:
 
 
 _OF_THE_ENGINE: Final = re.compile(r"default(_\d+_\d+_\d+(_.*)?|_[^/]+/.*)?")
-"""The name of a default provider: with the version that an SDK asks for, and the address of the plugin, if any."""
+"""The name of a default provider, with the version that an SDK requests, and the address of the plugin, if any."""
 
 
 def account_of_provider(name: str) -> str | None:
-    """Return the account's name: that of an explicit provider; `None` for the stack's default account."""
+    """Return the account's name, which is the explicit provider's name; `None` for the stack's default account."""
     return None if not name or _OF_THE_ENGINE.fullmatch(name) else name
 
 
 def wrong_settings(urn: str, given: Mapping[str, Any]) -> Iterator[str]:
-    """Return a problem with each setting that is unknown or malformed; none of them contains a value."""
+    """Return the problem with each unknown or malformed setting; no problem contains a value."""
     account = account_of_provider(name_of(urn))
     unknown: dict[str, str] = {}
     if account is not None:
@@ -86,9 +86,9 @@ def _error(name: str, value: Any, given: Mapping[str, Any], account: str | None)
 
 def settings_of(struct: struct_pb2.Struct) -> dict[str, Any]:
     """
-    Return the settings of a provider with their original spelling, so that a misspelt one can be reported.
+    Return the settings of a provider with their original spelling, so that a misspelt setting can be reported.
 
-    Without what the engine adds to them: the plugin's version, where it is from, and names with two underscores.
+    The engine's own additions are left out: the plugin's version and source, and names with two underscores.
     """
     given = {name: plain(from_value(value)) for name, value in struct.fields.items() if name[:2] != "__"}
     return {name: value for name, value in given.items() if value is not None and name not in _ENGINES_OWN}
@@ -98,8 +98,8 @@ def is_key_secret(stack: str | None) -> bool | None:
     """
     Return whether the key in a stack's files is a secret; `None` if no file has it.
 
-    The engine does not say it: `CheckConfig` gets no marks of secrets. It marks the key itself, so that the key is
-    encrypted in the state.
+    The engine does not show it: `CheckConfig` gets no marks of secrets. The plugin marks the key itself, so that the
+    key is encrypted in the state.
     """
     file = find_project(Path())
     if stack is None or file is None:

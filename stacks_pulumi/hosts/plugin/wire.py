@@ -1,9 +1,10 @@
 """
-How values, names and messages look to other languages: property bags (protobuf's Structs), the schema, the spelling.
+How do values, names and messages look in other languages: property bags (protobuf's Structs), the schema, the
+spelling?
 
 Only the names of a resource's own properties change their spelling. Names inside a value (environment variables, for
-instance) are the user's and stay unchanged. The checks write the names of inputs and options as in Python; every
-message of the plugin is converted here.
+instance) are the user's and stay unchanged. The checks use Python's spelling of inputs and options; this module
+converts every message of the plugin.
 """
 
 from __future__ import annotations
@@ -43,9 +44,7 @@ def unknown_names(
     outputs: Collection[str] = (),
     prefix: str = "",
 ) -> dict[str, str]:
-    """
-    Return the error for each name that has no effect. Where no type checker runs, only the plugin sees it.
-    """
+    """Return the error for each name that has no effect. Without a type checker, only the plugin can detect it."""
     return {
         name: _unknown(name, known, what, prefix)
         if name not in outputs
@@ -63,7 +62,7 @@ def _unknown(name: str, known: Collection[str], what: str, prefix: str) -> str:
 
 
 def hint(name: str, known: Iterable[str], prefix: str = "") -> str:
-    """Return what to do about a name that is not known."""
+    """Return what to do about an unknown name."""
     near = nearest(name, known)
     return f"did you mean {prefix}{near}?" if near else "check the name, or install a newer plugin"
 
@@ -79,7 +78,9 @@ _OF_TIMEOUTS: Final = frozenset({"create", "update", "delete"})
 
 
 def in_camel_case(message: str) -> str:
-    """Return the message with inputs, options and functions as other languages write them: `replaceOnChange: true`."""
+    """
+    Return the message with inputs, options and functions in the spelling of other languages: `replaceOnChange: true`.
+    """
     message = _RESOURCE.sub(r"\3 on the \1 \2", message)
     message = _OPTIONS.sub(r"the option \1", message)
     message = _TIMEOUTS.sub(r"custom_timeouts: {\1}", message)
@@ -116,7 +117,7 @@ _OUTPUT: Final = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
 
 
 def from_struct(struct: struct_pb2.Struct) -> dict[str, Any]:
-    """Return the properties, without those that are null and the engine's own."""
+    """Return the properties, except those that are null and those of the engine."""
     values = {
         snake_case(name): from_value(value) for name, value in struct.fields.items() if name[:2] != "__"
     }
@@ -125,9 +126,9 @@ def from_struct(struct: struct_pb2.Struct) -> dict[str, Any]:
 
 def marked_as(values: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """
-    Return the values with the marks of secrets that the given ones have under the same names.
+    Return the values with the secret marks of the given properties with the same names.
 
-    The engine does this itself for a provider that gets no marks.
+    For a provider without marks, the engine does this itself.
     """
     return {
         name: secret(plain(value))
@@ -138,7 +139,7 @@ def marked_as(values: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, 
 
 
 def secret_texts(given: Mapping[str, Any]) -> frozenset[str]:
-    """Return the texts among the values that the engine has marked as secrets."""
+    """Return the texts in the values that the engine has marked as secrets."""
     found = (plain(value) for value in given.values() if isinstance(value, Mapping) and SIGNATURE in value)
     return frozenset(text for text in found if isinstance(text, str) and text and not is_unknown(text))
 
@@ -150,7 +151,7 @@ def to_struct(values: Mapping[str, Any]) -> struct_pb2.Struct:
 
 
 def from_value(value: struct_pb2.Value) -> Any:
-    """Return a value of the protocol; secrets keep their marks, and an output is its value."""
+    """Return a value of the protocol; secrets keep their marks, and an output is replaced by its value."""
     kind = value.WhichOneof("kind")
     if kind is None or kind == "null_value":
         return None
