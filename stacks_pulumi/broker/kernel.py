@@ -164,7 +164,8 @@ class Kernel:
         grant, ask = visit.grant, visit.ask
         self.may_still(grant, "ask for another grant")
         secret, seen = SECRETS.get(ask.endpoint), self._seen(grant)
-        look = Look(self._upstream, visit.due)
+        # A list that is older than the grant's own create does not have it.
+        look = Look(self._upstream, visit.due, newest=ask.endpoint in _OF_CONTAINERS)
         is_limited = self._check_read(visit, secret, seen, look)
         own = None if seen is None or ask.endpoint not in _OF_CONTAINERS else _listed(seen, look)
         got = self._upstream.read(ask.endpoint, ask.ids, ask.query, visit.due)
