@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from stacks_pulumi.emulator import Emulator
+from tests.support import beyond_a_grant
 from tests.support.languages import examples, imports, lives, project_file
 from tests.support.stack import Stack
 
@@ -129,6 +130,7 @@ def thin(stack: Stack, source: str) -> None:
     (stack.folder / "__main__.py").write_text(text, encoding="utf-8")
 
 
+@beyond_a_grant.OWN_KEY
 def test_a_program_of_this_package_moves_to_a_thin_layer_on_the_sdk(
     beside: Stack, emulator: Emulator
 ) -> None:
