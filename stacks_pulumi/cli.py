@@ -123,8 +123,8 @@ def _meant(word: str, known: Sequence[str] | dict[str, argparse.Action]) -> str:
     return f"; did you mean {close[0]}?" if close else ""
 
 
-def build_parser() -> tuple[argparse.ArgumentParser, dict[str, Command]]:
-    """Return the parser of the whole command line, and its subcommands by name."""
+def build_parser(words: Sequence[str] = ()) -> tuple[argparse.ArgumentParser, dict[str, Command]]:
+    """Return the parser of a command line, and all commands. Words that begin with one need its arguments only."""
     parser = _Parser(prog="stacks-pulumi", description="Tools for STACKS programs in Pulumi.")
     parser.add_argument("--version", action="version", version=f"stacks-pulumi {__version__}")
     parser.set_defaults(format="text")
@@ -132,8 +132,11 @@ def build_parser() -> tuple[argparse.ArgumentParser, dict[str, Command]]:
     commands = {"completion": Command("print a completion script for a shell", _add_completion, _complete)}
     for module in _MODULES:
         commands.update(importlib.import_module(f"stacks_pulumi.commands.{module}").COMMANDS)
+    first = next(iter(words), "")
     for name, command in sorted(commands.items()):
-        declare(subparsers.add_parser(name, help=command.help), command)
+        below = subparsers.add_parser(name, help=command.help)
+        if first not in commands or first == name:
+            declare(below, command)
     return parser, commands
 
 
@@ -267,7 +270,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         command=next(iter(words), ""), format="json" if _wants_json(words) else "text"
     )
     try:
-        parser, commands = build_parser()
+        parser, commands = build_parser(words)
         options = parser.parse_args(words)
         if options.command is None:
             parser.print_help()
