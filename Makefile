@@ -67,7 +67,7 @@ test-extra: setup ## the rest: other languages, installation, the site, what pag
 test-all: setup ## every test: `make test` and `make test-extra` in one run
 	@$(in_parallel) $(ARGS)
 
-multi-cloud: setup ## stacks of two clouds, with Pulumi's Kubernetes provider (built once; about 7 minutes)
+multi-cloud: setup ## stacks of two clouds, with Kubernetes in files and on an API server (built once; about 15 minutes)
 	@$(python) tools/engine/kubernetes.py >/dev/null
 	@$(with_engine) $(python) -m pytest -n 2 -m multi_cloud tests/multi_cloud $(ARGS)
 

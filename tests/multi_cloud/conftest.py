@@ -1,7 +1,7 @@
 """
-Fixtures for stacks of two clouds: an emulator of STACKS, and Pulumi's Kubernetes provider, which renders to files.
+Fixtures for stacks of two clouds: an emulator of STACKS, and Pulumi's Kubernetes provider.
 
-There is no cluster: the provider of a stack writes its manifests into a folder.
+A test with a `cluster` runs twice: the provider renders to files, and it uses an API server with etcd.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from stacks_pulumi.emulator import Emulator
 from tests.broker.conftest import Bench
+from tests.multi_cloud.clusters import ApiServer, Applied, Cluster, Rendered, serving
 from tests.support import emulators
 from tests.support.stack import Stack
 from tools.engine.ensure import ensure
-from tools.engine.kubernetes import Kubernetes, kubernetes
+from tools.engine.kubernetes import Kubernetes, api_server, kubernetes
 
 Make = Callable[..., Stack]
 
@@ -33,6 +33,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def built() -> Kubernetes:
     return kubernetes()
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[ApiServer]:
+    with serving(api_server()) as running:
+        yield running
+
+
+@pytest.fixture(params=["rendered", "applied"])
+def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Cluster:
+    if request.param == "rendered":
+        return Rendered(tmp_path / "manifests")
+    return Applied(request.getfixturevalue("server"), tmp_path / "kubeconfig")
 
 
 emulator = emulators.for_stacks
@@ -81,9 +94,3 @@ def install(built: Kubernetes, home: Path) -> None:
     for file in built.plugin.iterdir():
         # The engine ignores a link to a folder.
         (plugin / file.name).symlink_to(file)
-
-
-def manifests(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return the manifests in a folder, by name."""
-    found = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in folder.rglob("*.yaml")]
-    return {it["metadata"]["name"]: it for it in found}

@@ -1,4 +1,4 @@
-"""The examples with Kubernetes, run as in their READMEs, but rendered to files, which need no cluster."""
+"""The examples with Kubernetes, run as in their READMEs: rendered to files, and applied to a cluster."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-import yaml
 
 from stacks_pulumi.emulator import Emulator
 from tests.engine.test_readmes import Newcomer, blocks
+from tests.multi_cloud.clusters import Applied, Cluster, Rendered
 from tests.multi_cloud.conftest import install
 from tests.support.examples import EXAMPLES
 from tools.engine.ensure import ensure
@@ -45,8 +45,8 @@ def check(emulator: Emulator, objects: list[dict[str, Any]]) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_commands_of_the_readme_render_the_manifests(
-    name: str, tmp_path: Path, built: Kubernetes, emulator: Emulator
+def test_the_commands_of_the_readme_work(
+    *, name: str, cluster: Cluster, tmp_path: Path, built: Kubernetes, emulator: Emulator
 ) -> None:
     newcomer = Newcomer(tmp_path, ensure().bin, forks=True)
     newcomer.env["PYTHONPATH"] = os.pathsep.join([str(built.sdk), newcomer.env["PYTHONPATH"]])
@@ -57,23 +57,29 @@ def test_the_commands_of_the_readme_render_the_manifests(
     newcomer.paste(f"pulumi config set stacks:baseUrl {emulator.url}", folder)
     newcomer.paste("pulumi config set stacks:apiKey --secret", folder, given=emulator.key)
     (text,) = (text for _, text in blocks(EXAMPLES / name / "README.md"))
-    manifests = folder / "manifests"
+    left_out = ["pip "]
+    if isinstance(cluster, Applied):
+        newcomer.env["KUBECONFIG"] = str(cluster.kubeconfig)
+        left_out.append("pulumi config set render ")
+    else:
+        cluster = Rendered(folder / "manifests")
 
     for line in text.splitlines():
-        if line.startswith("pip "):
+        if line.startswith(tuple(left_out)):
             continue
         if line == "pulumi up":
             newcomer.paste("pulumi preview", folder)
-            assert not list(manifests.rglob("*.yaml"))
+            assert cluster.objects() == []
         newcomer.paste(line, folder)
         if line == "pulumi up":
-            rendered = [yaml.safe_load(it.read_text(encoding="utf-8")) for it in manifests.rglob("*.yaml")]
-            check(emulator, rendered)
+            objects = cluster.objects()
+            check(emulator, objects)
             newcomer.paste("pulumi up --expect-no-changes", folder)
             export = newcomer.paste("pulumi stack export", folder)
-            (secret,) = (it for it in rendered if it["kind"] == "Secret")
+            (secret,) = (it for it in objects if it["kind"] == "Secret")
             assert stored(secret)["PGPASSWORD"] not in export
+            assert secret["data"]["PGPASSWORD"] not in export
 
-    assert list(manifests.rglob("*.yaml")) == []
+    assert cluster.objects() == []
     assert emulator.state.names() == []
     newcomer.paste(end, folder)

@@ -13,7 +13,8 @@ from stacks_pulumi.emulator import Emulator
 from tests.broker.conftest import Bench
 from tests.broker.test_workflow import Machine, machines
 from tests.engine.test_cost import written
-from tests.multi_cloud.conftest import Make, install, manifests
+from tests.multi_cloud.clusters import Cluster, Manifest
+from tests.multi_cloud.conftest import Make, install
 from tests.support.gate import keys
 from tests.support.packs import violations, with_packs
 from tests.support.stack import Stack
@@ -25,7 +26,7 @@ import pulumi_kubernetes as kubernetes
 cluster = pulumi.ResourceOptions(
     provider=kubernetes.Provider(
         "cluster",
-        render_yaml_to_directory="{folder}",
+        {provider},
         # Updated, and not replaced.
         enable_config_map_mutable=True,
         enable_secret_mutable=True,
@@ -43,7 +44,12 @@ kubernetes.core.v1.ConfigMap(
 """
 # The input `template` of the first resource is not a container's template.
 OTHERS: Final = """
-kubernetes.core.v1.PodTemplate("pods", metadata={{"name": "pods"}}, template={{"metadata": {{}}}}, opts=cluster)
+kubernetes.core.v1.PodTemplate(
+    "pods",
+    metadata={{"name": "pods"}},
+    template={{"spec": {{"containers": [{{"name": "pod", "image": "none"}}]}}}},
+    opts=cluster,
+)
 kubernetes.core.v1.Secret(
     "login",
     metadata={{"name": "login"}},
@@ -56,18 +62,17 @@ TOKEN: Final = "hunter2-of-the-cluster"
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Return the folder of the manifests."""
-    return tmp_path / "manifests"
-
-
-@pytest.fixture
 def change(tmp_path: Path) -> Path:
     return tmp_path / "change.json"
 
 
-def program(folder: Path, text: str = WEB + OTHERS, *, plan: str = "basic", token: str = TOKEN) -> str:
-    return (CLUSTER + text).format(folder=folder, plan=plan, token=token)
+def program(cluster: Cluster, text: str = WEB + OTHERS, *, plan: str = "basic", token: str = TOKEN) -> str:
+    return (CLUSTER + text).format(provider=cluster.provider, plan=plan, token=token)
+
+
+def held(cluster: Cluster) -> dict[str, Manifest]:
+    """Return the objects of the cluster, by name."""
+    return {it["metadata"]["name"]: it for it in cluster.objects()}
 
 
 def asked(stack: Stack, *words: str) -> dict[str, Any]:
@@ -79,10 +84,10 @@ def asked(stack: Stack, *words: str) -> dict[str, Any]:
 
 
 def test_resources_of_another_cloud_cost_nothing_and_break_no_policy(
-    make: Make, folder: Path, emulator: Emulator, tmp_path: Path
+    make: Make, cluster: Cluster, emulator: Emulator, tmp_path: Path
 ) -> None:
     stack = make(emulator.key, emulator.url)
-    stack.program(program(folder))
+    stack.program(program(cluster))
     limit = {name: {"max_monthly_usd": 4} for name in ("monthly-budget", "budget-warning", "spend-gate")}
     packs = with_packs(
         tmp_path, {"plans": {"max-resources": {"containers": 1}}, "spend": limit, "exposure": {}}
@@ -114,12 +119,12 @@ def test_resources_of_another_cloud_cost_nothing_and_break_no_policy(
     assert [(one["name"], one["ownership"]) for one in account["containers"]] == [("web", "owned")]
     assert (account["missing"], account["unread"], account["complete"]) == ([], [], True)
 
-    before = manifests(folder)
-    stack.program(program(folder, plan="premium"))
+    before = held(cluster)
+    stack.program(program(cluster, plan="premium"))
     refused = violations(stack.preview_fails(*packs))
     assert "the stack costs $10.00 a month; the limit is $4.00: 'web'" in refused["monthly-budget"]
     assert not any(name in str(refused) for name in ("settings", "pods", "login", TOKEN))
-    assert manifests(folder) == before
+    assert held(cluster) == before
 
 
 def equipped(bench: Bench, stack: Stack, built: Kubernetes) -> tuple[Machine, Machine, Machine]:
@@ -138,7 +143,7 @@ def planned(planner: Machine, text: str, change: Path, bench: Bench, code: int =
 
 
 def test_the_gate_reports_the_other_cloud_and_enforces_its_own(
-    *, make: Make, built: Kubernetes, folder: Path, change: Path, emulator: Emulator, benches: Any
+    *, make: Make, built: Kubernetes, cluster: Cluster, change: Path, emulator: Emulator, benches: Any
 ) -> None:
     bench = benches()
     planner, approver, job = equipped(bench, make(), built)
@@ -148,37 +153,37 @@ def test_the_gate_reports_the_other_cloud_and_enforces_its_own(
         job.checkout()
         job.gate("apply", str(change), "--gate", bench.url)
 
-    said = planned(planner, program(folder), change, bench)
+    said = planned(planner, program(cluster), change, bench)
     assert "+$4.00 a month" in said
     assert "Reported by the planner, not enforced by the broker" in said
     for type_ in TYPES:
         assert f"whether a {type_} opens access is not known" in said
         assert f"({type_}) has no known upper bound" in said
     assert TOKEN not in said + change.read_text(encoding="utf-8")
-    assert (manifests(folder), emulator.state.names()) == ({}, [])
+    assert (held(cluster), emulator.state.names()) == ({}, [])
     applied()
-    assert (set(manifests(folder)), bench.names) == ({"settings", "pods", "login"}, ["web"])
+    assert (set(held(cluster)), bench.names) == ({"settings", "pods", "login"}, ["web"])
 
     # A hidden input changes, and no request is sent to STACKS.
-    planned(planner, program(folder, token="another"), change, bench)
+    planned(planner, program(cluster, token="another"), change, bench)
     document = json.loads(change.read_text(encoding="utf-8"))
     assert [(it["operation"], it["name"], it["changed"]) for it in document["preview"]["steps"]] == [
         ("update", "login", ["data"])
     ]
     assert document["permits"] == []
     applied()
-    assert manifests(folder)["login"]["data"] == {"token": base64.b64encode(b"another").decode()}
+    assert held(cluster)["login"]["data"] == {"token": base64.b64encode(b"another").decode()}
 
     # The deletion of a container is a request; that of a ConfigMap is a report.
-    said = planned(planner, program(folder, OTHERS, token="another"), change, bench)
+    said = planned(planner, program(cluster, OTHERS, token="another"), change, bench)
     assert "'settings' is deleted; whether a kubernetes:core/v1:ConfigMap has data is not known" in said
     assert "DELETE /containers/" in said
     applied()
-    assert (set(manifests(folder)), bench.names) == ({"pods", "login"}, [])
+    assert (set(held(cluster)), bench.names) == ({"pods", "login"}, [])
 
 
 def test_what_the_gate_lists_as_harmless_is_free(
-    make: Make, built: Kubernetes, folder: Path, change: Path, benches: Any
+    make: Make, built: Kubernetes, cluster: Cluster, change: Path, benches: Any
 ) -> None:
     bench = benches()
     (bench.path / "prices.yaml").write_text(
@@ -192,16 +197,16 @@ def test_what_the_gate_lists_as_harmless_is_free(
     planner = Machine("planner", make(), bench.url, bench.reader(may_apply_free=True).token)
     install(built, Path(planner.env["PULUMI_HOME"]))
 
-    said = planned(planner, program(folder, OTHERS), change, bench, code=0)
+    said = planned(planner, program(cluster, OTHERS), change, bench, code=0)
 
     assert "may be applied without an approval" in said
     planner.gate("apply", str(change), "--gate", bench.url)
-    assert set(manifests(folder)) == {"pods", "login"}
+    assert set(held(cluster)) == {"pods", "login"}
 
 
 @pytest.mark.parametrize("host", ["dynamic", "native"])
 def test_a_broker_refuses_a_container_and_touches_nothing_of_the_other_cloud(
-    host: str, make: Make, folder: Path, benches: Any
+    host: str, make: Make, cluster: Cluster, benches: Any
 ) -> None:
     policy = {
         "increase_per_day": 5,
@@ -214,7 +219,7 @@ def test_a_broker_refuses_a_container_and_touches_nothing_of_the_other_cloud(
     stack = make(bench.agent(stack="tests/dev").token, bench.url)
     if host == "native":
         stack.native()
-    stack.program(program(folder), host=host)
+    stack.program(program(cluster), host=host)
     stack.up()
     assert bench.names == ["web"]
 
@@ -223,12 +228,12 @@ big = stacks.Container("big", template="nodejs", plan="premium")
 for name, data in (("more", big.internal_host), ("other", "a value")):
     kubernetes.core.v1.ConfigMap(name, metadata={"name": name}, data={"HOST": data}, opts=cluster)
 """
-    stack.program(program(folder) + more, host=host)
+    stack.program(program(cluster) + more, host=host)
     refused = stack.up_fails("--continue-on-error")
 
     (error,) = (it for it in refused.errors if "big" in it or "approv" in it)
     assert "approves the access request" in error
     assert bench.names == ["web"]
     # Resources that do not depend on it are created.
-    assert set(manifests(folder)) == {"settings", "pods", "login", "other"}
+    assert set(held(cluster)) == {"settings", "pods", "login", "other"}
     assert TOKEN not in refused.text

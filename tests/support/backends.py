@@ -15,11 +15,8 @@ import os
 import pwd
 import select
 import shutil
-import signal
 import socket
 import subprocess
-import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,9 +30,8 @@ import psycopg
 import pytest
 from obstore.store import S3Store
 
-from tests.support import key_service
+from tests.support import key_service, servers
 from tests.support.stack import Stack
-from tests.support.waiting import until
 from tools.engine import pins
 from tools.engine.build import built_once, compile_binary, find_go
 from tools.engine.engine import EngineUnavailableError
@@ -211,7 +207,7 @@ def _postgresql() -> Path | None:
 @contextlib.contextmanager
 def s3(seconds: float = 0.0) -> Iterator[Backend]:
     """Run the S3 server with one bucket."""
-    with _folder() as folder:
+    with servers.folder() as folder:
         (folder / "objects" / "states").mkdir(parents=True)
         (folder / "meta").mkdir()
         listens = folder / "s3.sock"
@@ -236,7 +232,7 @@ def s3(seconds: float = 0.0) -> Iterator[Backend]:
 def postgres(seconds: float = 0.0) -> Iterator[Backend]:
     """Run PostgreSQL with one database."""
     programs = postgresql()
-    with _folder() as folder:
+    with servers.folder() as folder:
         secret, data = folder / "password", folder / "data"
         secret.write_text(PASSWORD, encoding="utf-8")
         data.mkdir()
@@ -276,13 +272,6 @@ BACKENDS: Final[Mapping[str, Callable[[float], contextlib.AbstractContextManager
 """Name -> the function that runs the backend behind a slow network."""
 
 
-@contextlib.contextmanager
-def _folder() -> Iterator[Path]:
-    """Yield a folder for a server. Unlike in a folder of pytest, the path of a socket in it is short enough."""
-    with tempfile.TemporaryDirectory(prefix="backend-") as name:
-        yield Path(name)
-
-
 def _unprivileged(*paths: Path) -> str | None:
     """
     Return an unprivileged user for a server, and give the paths to this user; `None` if not root.
@@ -303,25 +292,8 @@ def _running(
     words: Sequence[Path | str], listens: Path, seconds: float, user: str | None = None
 ) -> Iterator[Network]:
     """Run a server on a socket of this machine; yield the network in front of the server."""
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, user=user)
-        try:
-            until(lambda: _accepts(listens), alive=lambda: process.poll() is None)
-            network = Network(listens, seconds)
-            try:
-                yield network
-            finally:
-                network.close()
-        except BaseException:
-            log.seek(0)
-            sys.stderr.write(log.read().decode(errors="replace"))
-            raise
-        finally:
-            # SIGINT requests PostgreSQL's fast shutdown, which disconnects the clients.
-            process.send_signal(signal.SIGINT)
-            process.wait()
-
-
-def _accepts(listens: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as probe:
-        return probe.connect_ex(str(listens)) == 0
+    with (
+        servers.running(words, lambda: servers.accepts(listens), user=user),
+        contextlib.closing(Network(listens, seconds)) as network,
+    ):
+        yield network

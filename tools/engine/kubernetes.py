@@ -1,9 +1,9 @@
 """
-Pulumi's Kubernetes provider with its SDK for Python: a second cloud, which needs no cluster if it renders to files.
+A second cloud: Pulumi's Kubernetes provider with its SDK for Python, and an API server of Kubernetes with etcd.
 
-    python tools/engine/kubernetes.py      get both, and print their folder
+    python tools/engine/kubernetes.py      get all, and print the two folders
 
-The provider is built from Go modules, whose checksums are pinned in `modules`.
+They are built from Go modules, whose checksums are pinned in `modules`.
 """
 
 from __future__ import annotations
@@ -30,6 +30,11 @@ PROVIDER: Final = "kubernetes_provider"
 PROVIDER_MODULE: Final = "github.com/pulumi/pulumi-kubernetes/provider/v4"
 EMBEDDED: Final = ("schema.json", "terraform-mapping.json")
 """Files of the module that the provider has inside."""
+API_SERVER: Final = "api_server"
+API_SERVER_PACKAGES: Final = {
+    "etcd": "go.etcd.io/etcd/server/v3",
+    "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
+}
 SDK: Final = Path(__file__).resolve().parents[1] / "locks" / "kubernetes.txt"
 
 
@@ -73,6 +78,28 @@ def kubernetes() -> Kubernetes:
     return Kubernetes(built_once(PROVIDER, sources, _make, what="Pulumi's Kubernetes provider", needs=needs))
 
 
+def api_server() -> Path:
+    """
+    Return the folder of `kube-apiserver` and `etcd`, which are built on first use.
+
+    Raises:
+        EngineUnavailableError: They are not there, and cannot be built.
+    """
+
+    def make(folder: Path, log: Path) -> None:
+        for name, package in API_SERVER_PACKAGES.items():
+            compile_binary(find_go(), API_SERVER, package, folder / name, log=log)
+
+    sources = sorted((pins.MODULES / API_SERVER).iterdir())
+    return built_once(
+        API_SERVER,
+        sources,
+        make,
+        what="Kubernetes's API server and etcd",
+        needs="about 7 minutes and 3 GB of disk, 140 MB afterwards",
+    )
+
+
 def _make(root: Path, log: Path) -> None:
     """Build the provider from a copy of our module, to which the files are added that the provider embeds."""
     go, source, target = find_go(), root / "source", Kubernetes(root)
@@ -106,7 +133,7 @@ def _make(root: Path, log: Path) -> None:
 
 if __name__ == "__main__":
     try:
-        print(kubernetes().root)
+        print(kubernetes().root, api_server(), sep="\n")
     except EngineUnavailableError as error:
         say(str(error))
         sys.exit(1)
