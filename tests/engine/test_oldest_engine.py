@@ -15,6 +15,9 @@ from tests.support.stack import Stack
 from tools.engine import pins
 from tools.engine.ensure import ensure_oldest
 
+_LEFT = pytest.mark.beyond_a_grant(
+    "the preview of this engine shows that a child stays, and its `up` deletes it"
+)
 FAMILY = """
 web = stacks.Container("web", name="{name}", template="nodejs", external_access=True, replace_on_change=True)
 sql = stacks.Container("sql", template="postgresql")
@@ -72,12 +75,14 @@ def test_every_kind_lives_is_replaced_and_ends(stack: Stack, emulator: Emulator,
     assert not any(contents(emulator).values())
 
 
+@_LEFT
 def test_children_that_are_left_to_a_replaced_container_delete_themselves(
     stack: Stack, emulator: Emulator
 ) -> None:
     assert replaced(stack, emulator, "web") == DELETIONS
 
 
+@_LEFT
 def test_a_replacement_that_fails_has_deleted_the_children(stack: Stack, emulator: Emulator) -> None:
     assert fails_and_is_given_up(stack, emulator) == set()
 
