@@ -164,15 +164,17 @@ class Kernel:
         grant, ask = visit.grant, visit.ask
         self.may_still(grant, "ask for another grant")
         secret, seen = SECRETS.get(ask.endpoint), self._seen(grant)
-        # A list that is older than the grant's own create does not have it.
-        look = Look(self._upstream, visit.due, newest=ask.endpoint in _OF_CONTAINERS)
-        is_limited = self._check_read(visit, secret, seen, look)
-        own = None if seen is None or ask.endpoint not in _OF_CONTAINERS else _listed(seen, look)
+        is_limited = self._check_read(visit, secret, seen, Look(self._upstream, visit.due))
         got = self._upstream.read(ask.endpoint, ask.ids, ask.query, visit.due)
-        if secret is not None and is_limited:
+        own: list[str] | None = None
+        if is_limited:
             # While it waited for its turn, the id may have been given to another container. A list that is newer than
-            # the answer shows that.
-            self._check_read(visit, secret, seen, Look(self._upstream, visit.due, most=0.0))
+            # the answer shows that; one that is newer than each deletion is enough where there is no secret. One that
+            # is older than the grant's own create does not have it.
+            is_list, most = ask.endpoint in _OF_CONTAINERS, FRESH if secret is None else 0.0
+            look = Look(self._upstream, visit.due, newest=is_list, most=most)
+            self._check_read(visit, secret, seen, look)
+            own = _listed(seen, look) if is_list and seen is not None else None
         return self._upstream.reply(got, "read", secret=secret is not None, only=own)
 
     def _check_read(self, visit: Visit, secret: str | None, seen: list[Use] | None, look: Look) -> bool:

@@ -106,7 +106,8 @@ def bills(ledger: Ledger, rows: Sequence[Container], monthly: MonthlyPrice) -> l
     for one in ledger.made("Container"):
         made.setdefault(one.object, []).append(one)
     now, found = ledger.now(), list[Bill]()
-    hidden = {one.id: one for one in ledger.creates("ended > ?", now - DAY)}
+    # One that is under way counts whatever the clock says: the machine may have slept.
+    hidden = {one.id: one for one in ledger.creates("(state = 'sent' or ended > ?)", now - DAY)}
     for row in rows:
         # Without a time it may be that of the ledger, so it counts.
         owners = [
@@ -115,8 +116,10 @@ def bills(ledger: Ledger, rows: Sequence[Container], monthly: MonthlyPrice) -> l
             if compare_instants(one.created_at, row.created_at) is not False
         ]
         if not owners:
-            # It may be listed before its create has an answer. It shows one create, because names may differ in case.
-            owners = [one for one in hidden.values() if one.state != "done" and _may_show(row, one)][-1:]
+            # It may be listed before its create has an answer. It shows one create, because names may differ in case:
+            # the cheapest, so that no other one is missing from a total.
+            owners = [one for one in hidden.values() if one.state != "done" and _may_show(row, one)]
+            owners = sorted(owners, key=lambda one: (one.usd is None, spent([one])))[:1]
         for one in owners:
             hidden.pop(one.id, None)
         stack, policy = (owners[-1].stack, owners[-1].policy) if owners else ("", "")
@@ -207,6 +210,7 @@ def left_today(ledger: Ledger, grant: Grant, policy: Policy) -> Decimal:
     """Return for how much a budget's grants may still create within 24 hours; what was undone stays spent."""
     # From the waitlist it is sent again, and counts from then.
     of_day = (
-        "endpoint = 'containers.create' and state <> 'void' and ended > ? and permit is null and policy = ?"
+        "endpoint = 'containers.create' and state <> 'void' and (state = 'sent' or ended > ?) "
+        "and permit is null and policy = ?"
     )
     return policy.increase_per_day - spent(ledger.uses(of_day, ledger.now() - DAY, grant.policy))

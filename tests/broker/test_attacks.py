@@ -844,8 +844,9 @@ def test_a_create_waits_for_a_lost_request_on_its_id_also_if_the_repeat_was_refu
     assert makes.create("web").status_code == 202
 
 
-def test_no_secret_is_of_a_container_that_got_the_id(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_read_is_of_a_container_that_got_the_id(benches: Benches, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that asks often would get the secret of another stack. Also while its read waits for its turn."""
+    bench = benches(policies={"agents": {"only": "own", "increase_per_day": 50}})
     web = bench.made("web", template="postgresql")
     secret = {"endpoint": "containers.credentials", "ids": {"container_id": literal(web)}}
     reads, read = bench.granted(secrets=[secret]), Upstream.read
@@ -853,6 +854,7 @@ def test_no_secret_is_of_a_container_that_got_the_id(bench: Bench, monkeypatch: 
     def then_read(*given: Any) -> Any:
         bench.emulator.advance(60)
         bench.emulator.drift.recreate("web")
+        bench.clock.advance(3)
         return read(*given)
 
     monkeypatch.setattr(Upstream, "read", then_read)
@@ -862,3 +864,9 @@ def test_no_secret_is_of_a_container_that_got_the_id(bench: Bench, monkeypatch: 
     bench.clock.advance(2)
     assert reads("GET", f"/containers/{web['id']}/credentials").status_code == 404
     assert bench.emulator.calls("containers.credentials") == 1
+    agent = bench.agent()
+    for path, code_ in (("", 200), (f"/status/{web['id']}", 404), (f"/{web['id']}/connections", 404)):
+        bench.emulator.state.containers.clear()
+        agent.create("web", template="redis")
+        got = agent("GET", f"/containers{path}")
+        assert (got.status_code, got.json().get("data") or []) == (code_, [])
