@@ -2,7 +2,7 @@
 What may a change do: which data does a `change.json` contain, and is it well formed?
 
 A change is a list of permits. A permit is one changing request, with constraints and a count. This document is shown,
-signed and stored, and nothing else may happen. It is strict JSON: no duplicate fields, no fractions, no unknown fields.
+signed and stored. No other request may be sent. It is strict JSON, without duplicate or unknown fields or fractions.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ class Permit(_Part, frozen=True):
         only_address: For closing external access: the only address that may still be listed.
         usd: The increase of the monthly price according to the planner. The broker computes the price itself.
         destroys: The data that it destroys, according to the planner.
-        why: A reason for people; for a permit from an access request of a budget, the id of that request.
+        why: A reason for people. If a budget's access request made the permit, the id of that request.
     """
 
     n: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]

@@ -221,7 +221,7 @@ class Kernel:
                 with self._admits:
                     with self._ledger.writing() as db:
                         if self._upstream.is_late(visit.due):
-                            raise busy("it took too long to look, so nothing was sent")
+                            raise busy("the account could not be read in time, so nothing was sent")
                         look.close()
                         found = self._reserved(db, visit, look, lost)
                     if isinstance(found, Use):

@@ -232,7 +232,7 @@ def _of_limits(
 
 
 def _is_harmless(permit: Permit) -> bool:
-    """Return whether a permit only creates or starts an object: ending or closing an object is never free."""
+    """Return whether a permit only creates or starts an object. A permit that stops, deletes or closes is not."""
     if permit.endpoint == "containers.set_status":
         return permit.body.get("status") in {"running", "restart"}
     # The same change can undo the pin of a new backup.

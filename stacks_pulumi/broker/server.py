@@ -447,7 +447,8 @@ class Listen:
             made.listen(200)
         except OSError as error:
             raise ConfigError(
-                f"the broker cannot listen there: {error.strerror or error}", code="file-access"
+                f"the broker cannot listen at {self.path or self.host}: {error.strerror or error}",
+                code="file-access",
             ) from None
         return made
 

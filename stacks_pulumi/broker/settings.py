@@ -202,8 +202,8 @@ class Policy(_Section, frozen=True):
         max_total: The highest monthly price of all containers that its grants have created.
         templates: The templates that it may create; all, if left out.
         plans: The plans that it may create; all, if left out.
-        own: Its own containers: those that its grants created for the same stack.
-        only: With `own`, a grant can read only the containers of its stack.
+        own: Which containers are its own. `created`: those that its grants created for the same stack.
+        only: If set to `own`, a grant can read only the containers of its stack.
         free: The actions that it may take with its own containers.
         undo: The time after a creation in which it may remove the created container.
     """

@@ -215,11 +215,11 @@ class Upstream:
 
     def shared(self, due: float, *, since: int, most: float = FRESH) -> tuple[int, Answer | Lost]:
         """
-        Return one list for all, with the number of the last change that had ended before it was requested.
+        Return the list that all requests share, with the number of the last change that ended before it was read.
 
         Args:
             due: When the answer to the client is due.
-            since: The number of the change after whose end the list has to be requested.
+            since: The number of a change. The list must have been requested after that change ended.
             most: How many seconds old it may be.
         """
         with self._list_lock:

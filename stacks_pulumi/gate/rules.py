@@ -218,7 +218,7 @@ def _at_most(rule: str, most: AtMost | None, found: Sequence[Change], noun: str)
 
 
 def _limits(limits: Limits, changes: Sequence[Change]) -> Iterator[Finding]:
-    """Judge the limits with the prices of other providers; otherwise the broker has judged the full sum."""
+    """Judge the limits if other providers have prices. Without such prices, the broker has judged the full sum."""
     others = [one for one in changes if one.foreign]
     if not any(price != FREE for one in others for price in (one.price_before, one.price_after)):
         return

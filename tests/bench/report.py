@@ -90,7 +90,8 @@ _TABLE = """
 - `seconds` is the median, with the least and the most of repeated commands. `x bound` divides it by the bound.
 - `CPU s` is the processor time of the provider's process; `all CPU s` adds the engine and the program.
 - `memory MB` is the peak of the provider's process.
-- *Deleted with them* is `stacks:deleteChildrenWithContainer`. *Shaped* is *idle* with as many properties as ours.
+- *Deleted with them* is `stacks:deleteChildrenWithContainer`. *Shaped* is *idle* with as
+  many properties for each resource as this package has.
 """
 
 _COLUMNS = (

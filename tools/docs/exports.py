@@ -42,7 +42,7 @@ class Accounts:
     def container(
         self, name: str, stack: str = "dev", project: str = "shop", **changes: Any
     ) -> dict[str, Any]:
-        """Return a Container in a state; `changes` replaces fields of the resource, `created_at` that output."""
+        """Return a Container in a state. `changes` replaces its fields, and `created_at` its creation time."""
         created_at = changes.pop("created_at", None) or self.created_at(name)
         return {
             "urn": urn(stack, project, "Container", name),

@@ -17,7 +17,7 @@ _SAID: Final = {
     "apiKey": "The API key; set it as a secret. The preview of a new stack works without one.",
     "baseUrl": "Where the API is. `http://` is accepted only for this machine.",
     "allowHttp": "Accept `http://` to other machines too, for example for an emulator in a trusted network.",
-    "adopt": "For an object that exists: `never` or `if_matching`. A resource's own `adopt` takes precedence.",
+    "adopt": "Adoption of existing objects: `never` or `if_matching`. A resource's own `adopt` takes precedence.",
     "requestsPerMinute": "Rate limit until the first response header sets it.",
     "deleteChildrenWithContainer": "Delete children with their container, at a [risk](#children-and-their-container).",
     "namePattern": "Shapes the default [names](#names-of-containers) of containers, for example `${name}-${stack}`.",
