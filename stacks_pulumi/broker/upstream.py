@@ -119,7 +119,7 @@ class Upstream:
         self._counted = threading.local()
         self.settled = settled
         self._list_lock = threading.Lock()
-        self._list: tuple[float, int, Answer] | None = None
+        self._list: tuple[float, float, int, Answer] | None = None
 
     def is_key(self, token: str) -> bool:
         """Return whether a token is the key itself."""
@@ -225,12 +225,14 @@ class Upstream:
         with self._list_lock:
             now, settled = self._clock.now(), self.settled()
             if self._list is not None:
-                at, before, answer = self._list
-                if before >= since and 0 <= now - at < most:
+                at, wall, before, answer = self._list
+                # The clock that only counts stands still while a machine sleeps.
+                age = max(now - at, abs(self._clock.wall() - wall))
+                if before >= since and age < most:
                     return before, answer
             got = self._sent(self._look, _call("containers.list", {}), due)
             if isinstance(got, Answer) and got.status == 200:
-                self._list = now, settled, got
+                self._list = now, self._clock.wall(), settled, got
             return settled, got
 
     def decoded(self, call: Call[T], due: float, first: Answer | None = None) -> T:

@@ -870,3 +870,20 @@ def test_no_read_is_of_a_container_that_got_the_id(benches: Benches, monkeypatch
         agent.create("web", template="redis")
         got = agent("GET", f"/containers{path}")
         assert (got.status_code, got.json().get("data") or []) == (code_, [])
+
+
+def test_a_name_in_a_different_case_hides_no_create_that_is_under_way(benches: Benches) -> None:
+    bench = benches(account={"max_total": 16}, policies={"agents": {"increase_per_day": 50}})
+    agent = bench.agent()
+    agent("GET", "/containers")
+    bench.emulator.faults.add("containers.create", "slow", seconds=15.0)
+    bench.emulator.faults.add("containers.create", "slow", seconds=15.0, done=False)
+
+    with ThreadPoolExecutor(2) as pool:
+        pool.submit(agent.create, "web")
+        until(lambda: bench.names == ["web"])
+        pool.submit(agent.create, "WEB", plan="premium")
+        until(lambda: len(bench.ledger.uses("state = 'sent'")) == 2)
+        for seconds in (10, DAY):
+            bench.clock.advance(seconds)
+            assert bench.agent().create("api").status_code == 402

@@ -170,3 +170,16 @@ def test_an_address_may_be_added_again_after_access_was_closed(bench: Bench) -> 
     assert "198.51.100.9" in [
         row.ip_address for row in bench.emulator.state.containers[web["id"]].allowed_ips
     ]
+
+
+def test_a_list_from_before_a_machine_slept_is_read_again(bench: Bench) -> None:
+    """Then one of its two clocks stands still, and somebody may have used the dashboard."""
+    web, upstream, clock = bench.made("web"), bench.server.upstream, bench.clock
+    clock.freeze()
+    assert Look(upstream, upstream.patient()).container(web["id"]) is not None
+    del bench.emulator.state.containers[web["id"]]
+    asleep = clock.wall() + 3600
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clock, "wall", lambda: asleep)
+
+        assert Look(upstream, upstream.patient()).container(web["id"]) is None
