@@ -119,7 +119,7 @@ class PolicyEvent(msgspec.Struct, rename="camel"):
     message: str = ""
     policy_pack_name: str = ""
     enforcement_level: str = ""
-    # Those in the pack's configuration that let the violation pass, each with its id and its reason.
+    # The exceptions in the pack's configuration that allow the violation, each with its id and its reason.
     exceptions: list[dict[str, str]] = []
 
 
@@ -168,7 +168,7 @@ class _Deployment(msgspec.Struct):
 class Stack(msgspec.Struct):
     """`pulumi stack export`."""
 
-    # This is null for a stack that was never updated.
+    # It is null for a stack that was never updated.
     deployment: _Deployment | None
 
     @property
@@ -226,7 +226,7 @@ def read(data: bytes) -> Preview | list[Event] | Stack:
     """
     data = readable(data)
     if not data.strip():
-        raise InputError(f"there is nothing to read: {_HELP}")
+        raise InputError(f"the input is empty: {_HELP}")
     try:
         return _decoded(data)
     except UnicodeDecodeError as error:
@@ -298,7 +298,7 @@ def readable(data: bytes) -> bytes:
     if _is_deep(data):
         raise InputError(
             f"a value is nested more than {DEEPEST} levels deep, so it cannot be judged: make it flatter in the "
-            "program; if the state has it, remove it from the state (`pulumi stack export`, edit the file, `pulumi "
+            "program; if it is in the state, remove it there (`pulumi stack export`, edit the file, `pulumi "
             "stack import`)"
         )
     return data
@@ -333,7 +333,7 @@ def _is_deep(data: bytes) -> bool:
     brackets = _STRINGS.sub(b"", data).translate(_AS_BRACES, _NO_BRACKETS)
     left = brackets
     for _ in range(DEEPEST):
-        # Each turn takes the innermost level away, without a loop over the text in Python.
+        # Each pass removes the innermost level, without a loop over the text in Python.
         if not left:
             return False
         left = left.replace(b"{}", b"")
@@ -375,7 +375,7 @@ def utf8(data: bytes) -> bytes:
         return data.decode(encoding).encode()
     except UnicodeError:
         raise InputError(
-            f"this begins with the byte order mark of {encoding} and cannot be decoded: {_HELP}"
+            f"the input begins with the byte order mark of {encoding} and cannot be decoded: {_HELP}"
         ) from None
 
 
@@ -393,7 +393,7 @@ _RAISED: Final = re.compile(r"^ *((?:[\w.]+(?:Error|Exception)|error): .*)", re.
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 _TRACEBACK: Final = re.compile(r"Traceback \(most recent call last\):\n(?:[ \t].*\n)*")
 
-# A kill between two writes of a local backend leaves an empty file of attributes next to the state, which is whole.
+# If a local backend is killed between two writes, it leaves an empty file of attributes next to an intact state.
 _HALF_WRITTEN: Final = " (with a local state: delete the empty file that ends with `.json.attrs` next to it)"
 
 
@@ -445,7 +445,7 @@ def execute(
     given = {**_unless_set(folder), **(environment or _environ())}
     try:
         process = subprocess.Popen(  # noqa: S603  (the user's own command, without a shell)
-            ["pulumi", *arguments, "--non-interactive"],  # noqa: S607  (found on PATH, as the user finds it)
+            ["pulumi", *arguments, "--non-interactive"],  # noqa: S607  (found on PATH, as in the user's shell)
             cwd=folder,
             env={**given, "PULUMI_SKIP_UPDATE_CHECK": "1", "NO_COLOR": "1"},
             stdin=subprocess.DEVNULL,
@@ -461,7 +461,7 @@ def execute(
             output, errors = _outputs(process, seconds)
         except subprocess.TimeoutExpired:
             end(process, seconds_to_end)
-            msg = f"`pulumi {arguments[0]}` did not end within {seconds:.0f} s: run it by hand to see what it waits for"
+            msg = f"`pulumi {arguments[0]}` did not end within {seconds:.0f} s: run it in a terminal to see the reason"
             raise PulumiTimeoutError(msg) from None
         except BaseException:
             end(process, seconds_to_end)
@@ -483,7 +483,7 @@ def _outputs(process: subprocess.Popen[bytes], seconds: float) -> tuple[bytes, b
         for pipe in written:
             waiting.register(pipe, selectors.EVENT_READ)
         while waiting.get_map():
-            # When it has ended, all that it has written is in the pipes.
+            # After its end, all of its output is in the pipes.
             has_ended = process.poll() is not None
             ready = waiting.select(0 if has_ended else _PAUSE)
             if has_ended and not ready:
@@ -501,7 +501,7 @@ def _outputs(process: subprocess.Popen[bytes], seconds: float) -> tuple[bytes, b
 
 
 def _unless_set(folder: Path | None) -> dict[str, str]:
-    # On PostgreSQL, each of several readers holds a connection while it waits for a second one, which never comes.
+    # On PostgreSQL, several readers block each other: each holds one connection while it waits for a second one.
     return {"PULUMI_DIY_BACKEND_PARALLEL": "1"} if backend_url(folder).startswith("postgres://") else {}
 
 
@@ -526,7 +526,7 @@ class _Credentials(msgspec.Struct):
 
 
 def _environ() -> dict[str, str]:
-    # The key is for STACKS, and neither for the engine nor for what it starts. The settings of a host have it too.
+    # The engine and its child processes must not get the key of STACKS, which is also in the settings of a host.
     keys = ("STACKS_", "PULUMI_CONFIG=", "PULUMI_CONFIG_SECRET_KEYS=")
     return {name: value for name, value in os.environ.items() if not f"{name}=".startswith(keys)}
 
@@ -540,7 +540,8 @@ def end(process: subprocess.Popen[bytes], seconds_to_end: float) -> None:
     try:
         process.communicate(timeout=seconds_to_end)
     except subprocess.TimeoutExpired:
-        # Plugins have their own process groups, and after the kill nothing shows that they belong to the command.
+        # List them before the kill: plugins have their own process groups, and afterwards they have no link to the
+        # command.
         below = _below(process.pid)
         process.kill()
         for pid in below:
@@ -640,7 +641,7 @@ class Pulumi:
             self.folder,
             seconds,
             seconds_to_end=_SECONDS_TO_END,
-            # The events have the violations of policies and the output of a pack; a plain preview has neither.
+            # Only the events contain the violations of policies and the output of a pack.
             environment={**_environ(), **changed, "PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true"},
         )
         if done.returncode != 0:
@@ -684,7 +685,7 @@ def _document(text: bytes) -> dict[str, Any]:
     try:
         document = json.loads(text)
     except RecursionError:
-        # The engine prints a setting of any depth, and a project may have any setting.
+        # A project can have a setting of any depth, and the engine prints it.
         raise PulumiError("a setting in the stack's configuration is nested too deeply: remove it") from None
     except ValueError:
         document = None
@@ -709,8 +710,8 @@ def preview_failure(done: subprocess.CompletedProcess[bytes]) -> str:
     messages = [event for one in events if (event := one.diagnostic_event) is not None]
     errors = [message.message for message in messages if message.severity == "error"]
     if not violations and not errors:
-        # A pack that does not start is named on standard error, and its own last line has the reason. The host of
-        # programs in YAML prints each of its errors, and then the place.
+        # For a pack that does not start, standard error has its name, and the pack's last line has the reason. The
+        # host of programs in YAML prints each error, and then its place.
         printed = [_COLOUR.sub("", one.message) for one in messages if one.severity == "info#err"]
         named = [one for one in printed if one.startswith("Error: ")]
         last = [one for one in printed if not one.startswith("warning:")][-1:]
@@ -719,7 +720,7 @@ def preview_failure(done: subprocess.CompletedProcess[bytes]) -> str:
     elif violations:
         errors = [error for error in errors if error.strip() != "preview failed"]
     if any(words in error for error in errors for words in ("program exited", "error reading from server")):
-        # Why a program never spoke to the engine, or why its host ended, is only in what they printed.
+        # If a program never connected to the engine, or its host ended, the reason is only in their output.
         errors += _RAISED.findall("\n".join(one.message for one in messages))[-1:]
     return "; ".join(dict.fromkeys(_one_line(_TRACEBACK.sub("", one)) for one in (*violations, *errors)))
 
@@ -735,7 +736,7 @@ def _one_line(text: str) -> str:
 
 
 _ADDRESS: Final = re.compile(
-    # The engine writes an address in quotes, and then it may have spaces.
+    # The engine puts an address in quotes, so the address may contain spaces.
     r'(?<=")[A-Za-z][A-Za-z0-9+.-]*://(?:\\.|[^"\\])*(?=")'
     r"|(?<![A-Za-z0-9+.-])[A-Za-z][A-Za-z0-9+.-]*://\S*[^\s:;,.)\]}'`\"]"
 )

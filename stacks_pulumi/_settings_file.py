@@ -205,7 +205,7 @@ class Reader:
         for key in value:
             if key not in names:
                 near = difflib.get_close_matches(key, names, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
+                hint = f"did you mean {near[0]}?" if near else f"the settings are {', '.join(names)}"
                 problem = f"there is no setting {without_keys(key)}; {hint}{self.unknown}"
                 raise self.error(f"{where}.{key}", problem)
         given = {

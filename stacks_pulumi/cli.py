@@ -164,7 +164,7 @@ _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 def _add_completion(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         'Print a completion script for a shell, for instance: eval "$(stacks-pulumi completion bash)". It also '
-        "completes the names of containers, for which it lists those of the account."
+        "completes the names of containers: for that, it lists the containers of the account."
     )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument(

@@ -264,13 +264,13 @@ def check_pair(base_url: str, config: Mapping[str, str | None], environ: Mapping
     url = shlex.quote(base_url)
     if _is_variable(source):
         msg = (
-            f"the key in {source} is not sent to {base_url!r}, because the project names this address "
+            f"the key in {source} is not sent to {base_url!r}, because the project sets this address "
             f"(stacks:baseUrl): if you trust it, run `export STACKS_BASE_URL={url}`, or give the stack its own key: "
             "`pulumi config set stacks:apiKey --secret`"
         )
     else:
         msg = (
-            f"the key in {source} is not sent to {base_url!r}, because the environment names this address "
+            f"the key in {source} is not sent to {base_url!r}, because the environment sets this address "
             "(STACKS_BASE_URL): run `unset STACKS_BASE_URL`, or, if the key is for this address, `pulumi config set "
             f"stacks:baseUrl {url}`"
         )
@@ -309,12 +309,12 @@ def plain_key(stack: str | None, required: str | None, *, seen: bool = True) -> 
     problem = (
         "stacks:apiKey is not a secret, so the API key is stored in plain text"
         if seen
-        else "no file of the stack shows that stacks:apiKey is a secret"
+        else "no configuration file of the stack shows that stacks:apiKey is a secret"
     )
     option = "" if stack is None else f" --stack {shlex.quote(stack)}"
     text = (
-        f"{problem}: run `pulumi config set stacks:apiKey --secret{option}`, and then `pulumi up`. If its file or "
-        "the state was committed or shared, revoke the key first and create another"
+        f"{problem}: run `pulumi config set stacks:apiKey --secret{option}`, and then `pulumi up`. If that file or "
+        "the state was committed or shared, revoke the key first and create a new one"
     )
     if flag("requireSecretKey", required):
         raise ConfigError(f"{text}. stacks:requireSecretKey is set, so this key is not used")
@@ -393,7 +393,7 @@ def check_base_url(base_url: str, *, allow_http: bool = False, source: str = "st
     # Refuse a text that two parsers read differently: one could read this machine, the other a different host.
     is_plain = base_url.isprintable() and " " not in base_url and _NETLOC.fullmatch(parts.netloc) is not None
     if parts.scheme not in {"https", "http"} or not host or not is_plain:
-        msg = f"{source} is not a valid API URL: it looks like {DEFAULT_BASE_URL}"
+        msg = f"{source} is not a valid API URL: a valid URL looks like {DEFAULT_BASE_URL}"
         raise ConfigError(msg)
     if parts.username is not None or parts.password is not None:
         msg = f"{source} contains credentials before the @: remove them, the API key is the credential"
@@ -421,20 +421,18 @@ def check_name_pattern(pattern: str) -> str:
     literal = NAME_EXPRESSION.sub("", pattern)
     unknown = [word for word in expressions if word not in _NAME_EXPRESSIONS]
     if any(_RANDOM_EXPRESSIONS.fullmatch(word) for word in unknown):
-        problem = "an expression of it is random, and a container keeps its name"
+        problem = "one of its expressions is random, but a container's name never changes"
     elif unknown:
         known = ", ".join(f"${{{word}}}" for word in _NAME_EXPRESSIONS)
-        problem = f"it has an unknown expression; there are {known}"
+        problem = f"it contains an unknown expression; the known ones are {known}"
     elif "$" in literal or "{" in literal or "}" in literal:
-        problem = "an expression is written ${name}"
+        problem = "an expression has the form ${name}"
     elif "name" not in expressions:
         problem = "without ${name} all containers would have the same name"
     elif not re.fullmatch(r"[A-Za-z0-9-]*", literal) or "--" in pattern or pattern.strip("-") != pattern:
-        problem = "next to expressions, it may have letters, digits and, in between, single hyphens"
+        problem = "outside of expressions, only letters, digits and single hyphens between them are allowed"
     elif len(literal) > LONGEST_NAME // 2:
-        problem = (
-            f"next to expressions, it may have {LONGEST_NAME // 2} characters, and it has {len(literal)}"
-        )
+        problem = f"outside of expressions, it has {len(literal)} characters; at most {LONGEST_NAME // 2} are allowed"
     else:
         return pattern
     msg = (
@@ -450,7 +448,7 @@ def _platform(path: str) -> PlatformFile:
 
     if not os.path.exists(path):  # noqa: PTH110  (pathlib raises for some text that is no path)
         # If no file has this path, the text may be a key, so the message does not contain it.
-        msg = f"stacks:platform names a file that does not exist; a relative path starts at {os.getcwd()}"  # noqa: PTH109
+        msg = f"the file in stacks:platform does not exist; a relative path starts at {os.getcwd()}"  # noqa: PTH109
         raise ConfigError(msg, code="invalid-file")
     return read(path)
 
@@ -459,7 +457,7 @@ def _how_to_set_key(account: str | None) -> str:
     where = (
         "run `pulumi config set stacks:apiKey --secret` or set the environment variable STACKS_API_KEY"
         if account is None
-        else f'it is the api_key that the program hands to the provider "{account}"'
+        else f'the program must pass a valid api_key to the provider "{account}"'
     )
     return f"{where}; create a key in the STACKS dashboard under Account Settings, API Keys"
 

@@ -91,7 +91,7 @@ _ENDPOINTS: Final = (
     Endpoint("allowed_ips.remove", "DELETE", "/containers/{container_id}/allowed-ips/{ip_id}", Scope.MANAGE, "any",
              "Remove Allowed IP", "remove the allowed IP {ip_id} of container {container_id}"),
     Endpoint("connections.targets", "GET", "/containers/{container_id}/available-targets", Scope.READ, "json",
-             "List Available Targets", "list what container {container_id} can be connected to"),
+             "List Available Targets", "list the possible targets of container {container_id}"),
     Endpoint("connections.create", "POST", "/containers/{source_id}/connect/{target_id}", Scope.MANAGE, "json",
              "Create Connection", "connect container {source_id} to {target_id}{as_name}"),
     Endpoint("connections.list", "GET", "/containers/{container_id}/connections", Scope.READ, "json",

@@ -197,7 +197,7 @@ class PlatformFile(msgspec.Struct, frozen=True):
     def advice(self, line: str) -> str:
         """Return the place where a user writes a line, for instance `backups: {listed_seconds: 600}`."""
         if self.path is None:
-            return f"write it into a platform file, and name that in stacks:platform: version: 1, {line}"
+            return f"write it into a platform file, and set stacks:platform to the file's path: version: 1, {line}"
         return f"write it into the platform file {self.path}: {line}"
 
 
@@ -211,8 +211,8 @@ UNKNOWN: Final = PlatformFile()
 _MOST_BYTES: Final = 200_000
 """A file of this size is read in seconds, but a file of 10 MB would take minutes in each process."""
 _GONE: Final = (
-    ". An older version had more settings: remove the line, because the client now reads what the guide shows, and "
-    "refuses the rest by name"
+    ". If the setting is of an older version, remove the line: the client now reads only the forms that the guide "
+    "shows"
 )
 
 _converting: Final = threading.Lock()
@@ -246,9 +246,9 @@ def parse(text: str, path: str) -> PlatformFacts:
     """
     document, reader = Reader.of(text, f"the platform file {path}", unknown=_GONE)
     if not isinstance(document, dict):
-        raise reader.error("", f"settings are needed: begin with `version: {VERSION}`")
+        raise reader.error("", f"the file needs settings: begin with `version: {VERSION}`")
     if "version" not in document:
-        raise reader.error("", f"its version is missing: write `version: {VERSION}`")
+        raise reader.error("", f"the version is missing: write `version: {VERSION}`")
     # A part without settings is allowed.
     document = {name: value for name, value in document.items() if value not in ("", {})}
     # If two threads convert to a type for the first time at the same moment, the interpreter crashes (msgspec 0.22).

@@ -191,7 +191,7 @@ def _is_unclear(operation: Interrupted) -> bool:
 def _gap(operation: Interrupted) -> str:
     return (
         f"it was creating {name_of(operation.urn)!r} when it was interrupted (or is creating it now), and its state "
-        "does not say under which name: finish the update with `pulumi up`, then run this again"
+        "does not contain the name: finish the update with `pulumi up`, then run this command again"
     )
 
 
@@ -223,7 +223,8 @@ def _urls(resources: list[StoredResource]) -> dict[str, str]:
 
 def _managed(stack: str, resource: StoredResource, base_url: str | None) -> Managed | None:
     kind = resource.kind
-    # A resource that is only read belongs to another stack. One that is pending replacement has been deleted.
+    # A resource that is only read belongs to another stack. The object of a resource that is pending replacement has
+    # been deleted.
     if kind not in OWNING or not resource.custom or resource.external or resource.pending_replacement:
         return None
     if not resource.id:
@@ -272,7 +273,7 @@ class _Listed(msgspec.Struct, rename="camel", frozen=True):
     last_update: str = ""
     update_in_progress: bool = False
     current: bool = False
-    # For a state that is read directly: where it is, and who holds its lock.
+    # For a state that is read directly: its place, and the holder of its lock.
     key: str = ""
     lock: str = ""
 
@@ -406,7 +407,7 @@ def caught_up(stacks: Stacks) -> Stacks:
     there = {listed.name for listed in now}
     for listed, kept in stacks.listed.items():
         if listed.name not in there:
-            # The stack was removed from the backend, after its resources.
+            # The stack, and before that its resources, were removed from the backend.
             results[listed] = kept
             if isinstance(kept, StackState):
                 results[listed] = _joined(kept, StackState(kept.name, kept.project, kept.ref))
@@ -423,7 +424,7 @@ def _read(
             if store is not None:
                 return _directly(store, wanted, known, end), ()
     except state_store.NotUnderstoodError as error:
-        note = f"a `pulumi` command read each state, and no lock was seen: {error}"
+        note = f"a `pulumi` command read each state, and locks are not visible to it: {error}"
         return _by_commands(wanted, known, end, sees_locks=False), (note,)
     return _by_commands(wanted, known, end, sees_locks=True), ()
 
@@ -431,7 +432,7 @@ def _read(
 def _directly(
     store: state_store.StateStore, wanted: _Wanted, known: Mapping[_Listed, _Result], end: float
 ) -> dict[_Listed, _Result]:
-    # A lock is taken before a state changes, so it is looked for later.
+    # An update takes the lock before it changes the state, so look for the lock after reading the state.
     stacks = store.stacks(wanted.project)
     locks = store.locks(wanted.project)
     listed = {
@@ -453,7 +454,7 @@ def _directly(
                 break
             contents = store.read(one.key for one in some)
             for one in some:
-                # Without a state, the stack was removed since it was listed.
+                # If there is no state, the stack was removed after it was listed.
                 if one.key in contents:
                     results[one] = _of_state(contents[one.key], one, listed[one], wanted)
             done(start + len(some))
@@ -471,7 +472,7 @@ def _of_state(content: bytes, listed: _Listed, project: str, wanted: _Wanted) ->
         return Unread(listed.name, error.message)
     if not listed.lock:
         return state
-    why = f"{_RUNNING}: it is locked by {listed.lock}. Wait for its end, or, if it was killed, run `pulumi cancel`"
+    why = f"{_RUNNING}: it is locked by {listed.lock}. Wait until it ends, or, if it was killed, run `pulumi cancel`"
     return replace(state, gap=why, cause="locked")
 
 
@@ -515,7 +516,7 @@ def _joined(before: _Result | None, now: _Result) -> _Result:
         return (
             now
             if isinstance(now, Unread)
-            else Unread(now.name, "an update was running while it was read", "locked")
+            else Unread(now.name, "an update was running while its state was read", "locked")
         )
     if before is None:
         before = StackState(now.name, now.project, now.ref)
@@ -536,7 +537,7 @@ def _by_identity(managed: Iterable[Managed]) -> dict[tuple[str, ...], Managed]:
 def _of_backend(results: Mapping[_Listed, _Result], wanted: _Wanted, notes: tuple[str, ...]) -> Stacks:
     read, unread = _parted(results.values())
     if not results:
-        notes += ("the backend has no stacks: see with `pulumi whoami -v` whether it is the right one",)
+        notes += ("the backend has no stacks: check with `pulumi whoami -v` that it is the right one",)
     source = (
         "the backend's stacks" if wanted.project is None else f"the stacks of the project {wanted.project}"
     )
@@ -583,7 +584,7 @@ def lock_of(folder: Path, stack: str | None) -> str:
         with wanted.store() as store:
             if store is not None:
                 locks = store.locks(project)
-                # The command that names the selected stack is needed only if one of the project is locked.
+                # The command for the selected stack's name is needed only if a stack of the project is locked.
                 if not locks:
                     return ""
                 name = named[-1] or wanted.run("stack", "--show-name").decode().strip()
@@ -591,11 +592,11 @@ def lock_of(folder: Path, stack: str | None) -> str:
     except state_store.NotUnderstoodError as error:
         raise PulumiError(str(error)) from None
     try:
-        # Without an option, it lists those of the folder's project.
+        # Without an option, it lists the stacks of the folder's project.
         of = ("--project", project) if len(named) == 3 else ()
         rows = msgspec.json.decode(wanted.run("stack", "ls", "--json", *of) or b"[]", type=list[_Listed])
     except msgspec.DecodeError as error:
-        raise PulumiError(f"`pulumi stack ls` printed another document ({error})") from None
+        raise PulumiError(f"`pulumi stack ls` printed an unexpected document ({error})") from None
     mine = [one for one in rows if (one.name.split("/")[-1] == named[-1] if stack else one.current)]
     return (
         "an update that the backend lists as running" if any(one.update_in_progress for one in mine) else ""
@@ -616,12 +617,12 @@ def from_files(paths: Sequence[Path]) -> Stacks:
         if later is not None:
             del results[path]
             notes.append(
-                f"{path} is left out: {later} is an export of the same stack, {state.name}, and not older"
+                f"{path} is ignored: {later} is an export of the same stack, {state.name}, and is not older"
             )
     read, unread = _parted(results.values())
     names = [state.name for state in read]
     notes += [
-        f"several files are exports of a stack {name}: they share no resource, and are treated as different stacks"
+        f"several files are exports of a stack {name}, but share no resource: they are treated as different stacks"
         for name in dict.fromkeys(name for name in names if names.count(name) > 1)
     ]
     told_apart = (
@@ -684,7 +685,7 @@ def _from_file(path: Path) -> _Result:
 
 
 def _named(path: Path) -> str:
-    # A key that was pasted as the name of a file would be in the report.
+    # Hide a key that was pasted as a file's name: it would be in the report.
     return without_keys(str(path))
 
 

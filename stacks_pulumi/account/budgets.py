@@ -155,7 +155,7 @@ def read_budgets(path: Path) -> BudgetFile:
     for index, entry in enumerate(file.budgets):
         limits = limits_of({name: getattr(entry, name) for name in LIMITS})
         if not limits:
-            raise reader.error(f".budgets[{index}]", f"it sets no limit: give one of {', '.join(LIMITS)}")
+            raise reader.error(f".budgets[{index}]", f"it sets no limit: add one of {', '.join(LIMITS)}")
         stacks, projects = (_texts(given) for given in (entry.stacks, entry.projects))
         pairs = tuple((entry.tags or {}).items())
         words = [*stacks, *projects, *(f"{name}={value}" for name, value in pairs)]
@@ -202,15 +202,16 @@ def judged(
             and any(one.stacks is None for one in before.containers)
         ):
             raise InputError(
-                f"the snapshot does not show which stack owns what, so the increase of {budget.name!r} is not "
-                "known: compare with one that `stacks-pulumi account --save` wrote"
+                f"the snapshot does not show the owners of the containers, so the increase of {budget.name!r} is not "
+                "known: use a snapshot from `stacks-pulumi account --save`"
             )
         left_out = [] if budget.everything else sorted(stacks & account.elsewhere.keys())
         gap = now.gap
         if left_out:
-            # They may cost any sum, and zero would be within every limit.
-            gap = f"resources of {', '.join(left_out)} are in another account, and were left out"
-        # A container may be a stack's too if that was creating one, or has its id with another creation time.
+            # Without them the total would be too low, and within every limit.
+            gap = f"resources of {', '.join(left_out)} are in another account, and were not counted"
+        # A container may also belong to a stack that was creating one, or that has its id with a different creation
+        # time.
         possible = {one.container.id for one in account.containers if not stacks.isdisjoint(_may_own(one))}
         part = _part(now, budget, stacks, possible)
         earlier = now if before is None or is_total else before
@@ -242,7 +243,9 @@ def uncovered(
     ]
     none = account.without_stack
     if none and len(choosing) == len(refusing):
-        found.append(f"{count(len(none), 'container')} of no stack ({total(one.item.price for one in none)})")
+        found.append(
+            f"{count(len(none), 'container')} without a stack ({total(one.item.price for one in none)})"
+        )
     return tuple(found)
 
 
@@ -328,7 +331,7 @@ def after(account: Reconciliation, changes: Iterable[tuple[ObjectChange, Line]])
             del records[record.container.id]
         else:
             notes.append(
-                f"{record.name} counts also after the change: it is not certain that it is this stack's alone"
+                f"{record.name} is also counted after the change: it may not belong only to this stack"
             )
     for change, line in changes:
         if line.after is not None and (change.before is None or change.before.id not in foreign):
@@ -350,7 +353,7 @@ def _stack_of(account: Reconciliation, name: str, project: str) -> tuple[StackTo
     if len(found) > 1:
         names = ", ".join(one.name for one in found)
         raise InputError(
-            f"the preview is of {project}/{name}, and that may be each of {names}: leave all but one out"
+            f"the preview is of {project}/{name}, which may be each of these: {names}. Remove all but one of them"
         )
     if found:
         return found[0], account

@@ -57,9 +57,9 @@ if TYPE_CHECKING:
     from stacks_pulumi.api.probe import Look
 
 
-_ANOTHER_GRANT: Final = "ask who runs the broker for another grant, or hand in the change again"
+_ANOTHER_GRANT: Final = "ask the broker's administrator for a new grant, or submit the change again"
 _MOST_PERMITS: Final = 20
-_NOT_ASKED: Final = "the API was not asked: see the lines about the stack and its settings"
+_NOT_ASKED: Final = "no request was sent: see the lines about the stack and its settings"
 _PATH: Final = "/api/v1"
 _PROXIES: Final = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 _CLOCK_SECONDS: Final = 120.0
@@ -93,7 +93,7 @@ def api(facts: Facts) -> Iterator[Diagnosis]:
             return
         yield problem(
             "api",
-            f"{settings.base_url} does not accept the key (401): it is wrong, or it was revoked. Make another in "
+            f"{settings.base_url} does not accept the key (401): it is wrong, or it was revoked. Create a new key in "
             f"{KEYS_PAGE}",
             set_key_command(facts, source),
         )
@@ -118,9 +118,9 @@ def api(facts: Facts) -> Iterator[Diagnosis]:
         fields = ", ".join(seen.fields) or "no fields, because it is a list"
         yield problem(
             "api",
-            f"{settings.base_url} answers in JSON, and the containers are not found in it ({_reason(error)}); it has "
-            f"{fields}",
-            "this API differs from its guide, and only the guide's forms are read: please report it with this line",
+            f"{settings.base_url} answers in JSON, but the answer contains no list of containers ({_reason(error)}); "
+            f"it has {fields}",
+            "this API differs from its guide, but only the guide's forms are read: please report it with this line",
         )
     else:
         # The answer comes from a different server or path: a 404, a redirect or a web page.
@@ -141,13 +141,13 @@ def _grant(said: Mapping[str, Any] | StacksError) -> Iterator[Diagnosis]:
         return
     yield ok("grant", text)
     if said["secrets"]:
-        yield ok("grant", f"it reads the secrets {', '.join(said['secrets'])}")
+        yield ok("grant", f"it can read the secrets {', '.join(said['secrets'])}")
     policy = said["policy"]
     if policy is not None:
         free = ", ".join(policy["free"]) or "no other change"
         yield ok(
             "grant",
-            f"without a person: creates for ${said['left_today']} more within 24 hours, and {free}",
+            f"without a person's approval: creates for ${said['left_today']} more within 24 hours, and {free}",
         )
     left = [one for one in said["permits"] if one["left"] != 0]
     for one in left[:_MOST_PERMITS]:
@@ -156,7 +156,7 @@ def _grant(said: Mapping[str, Any] | StacksError) -> Iterator[Diagnosis]:
     if len(left) > _MOST_PERMITS:
         yield ok("grant", f"and {len(left) - _MOST_PERMITS} more")
     if said["permits"] and not left:
-        yield ok("grant", "all that was approved has happened: nothing is left of it")
+        yield ok("grant", "all approved requests have been sent: no uses remain")
     for asked in said["requests"]:
         if asked["state"] == "open":
             yield warning(
@@ -192,7 +192,7 @@ def _observed(seen: Look, listed: Listing[Container]) -> Iterator[Diagnosis]:
         yield warning(
             "platform",
             f"the list of containers is incomplete: {listed.gap}",
-            "missing rows are unknown: further pages are read only by an address in `next` or `Link`",
+            "a missing container may exist: further pages are read only from an address in `next` or `Link`",
         )
     elif seen.fields is not None and "count" not in {name.rpartition(".")[2] for name in seen.fields}:
         yield ok("platform", "the list of containers has no count that would show whether it is complete")
@@ -201,11 +201,11 @@ def _observed(seen: Look, listed: Listing[Container]) -> Iterator[Diagnosis]:
         if not is_known_status(word):
             yield warning(
                 "platform",
-                f"a container has the status {word}, which is not known here",
-                "look at it in the STACKS dashboard: a wait for such a container ends with its timeout",
+                f"a container has the unknown status {word}",
+                "check it in the STACKS dashboard: a wait for such a container ends only with its timeout",
             )
     if "deleted" in words:
-        yield ok("platform", "the list of containers has deleted ones, which are left out everywhere")
+        yield ok("platform", "the list of containers includes deleted ones, which are ignored everywhere")
 
 
 def _set_again(facts: Facts) -> str:
@@ -251,7 +251,7 @@ def _to_find(facts: Facts, url: str) -> str:
     if value is None:
         proxy = next((name for name in _PROXIES if facts.environ.get(name, "").strip()), None)
         return (
-            "check the network of this machine: another server answers there"
+            "check the network of this machine: a different server answers there"
             if proxy is None
             else f"unset {proxy}"
         )
@@ -276,7 +276,9 @@ def account(facts: Facts) -> Iterator[Diagnosis]:
         yield unknown("account", f"the stack's state was not read: {owned.message}")
         return
     if not owned:
-        yield ok("account", "the stack has no resources in the account of its key: any account will do")
+        yield ok(
+            "account", "the stack has no resources in the account of its key, so any account is possible"
+        )
         return
     if seen is None or seen.containers is None or not isinstance(settings, AccountSettings):
         yield unknown("account", "the containers of the key's account were not listed: see the lines above")
@@ -284,19 +286,19 @@ def account(facts: Facts) -> Iterator[Diagnosis]:
     theirs, ours = {account_of(one.id) for one in owned}, {account_of(one.id) for one in seen.containers}
     mine = settings.fingerprint
     if theirs & ours or any((one.origin or "").startswith(f"{mine}-") for one in owned):
-        yield ok("account", f"the key is of the account of the stack's {len(owned)} resources")
+        yield ok("account", f"the key belongs to the account of the stack's {len(owned)} resources")
     elif ours:
         yield problem(
             "account",
-            f"the stack's resources are in the account {min(theirs)}, and the key is of {min(ours)}: set a key of "
-            f"{min(theirs)}",
+            f"the stack's resources are in the account {min(theirs)}, but the key belongs to {min(ours)}: set a key "
+            f"of {min(theirs)}",
             _set_again(facts),
         )
     elif any(one.origin is not None for one in owned):
         yield problem(
             "account",
-            f"the stack has {len(owned)} resources, made with another key, and the account of this key is empty: set a "
-            f"key of {min(theirs)}; if all of it was deleted, remove the resources with `pulumi state delete`",
+            f"the stack has {len(owned)} resources, made with a different key, but the account of this key is empty: "
+            f"set a key of {min(theirs)}; if all of them were deleted, remove them with `pulumi state delete`",
             _set_again(facts),
         )
     else:
@@ -324,7 +326,7 @@ def state_keys(facts: Facts) -> Iterator[Diagnosis]:
                 "state-keys",
                 f"{without} the key of the provider {name!r} in the state, and {settings.base_url} does not accept it "
                 "(401): it was revoked",
-                f"{_renew(name)}`{pulumi_command(facts, 'up')}`, which stores it; or add --run-program to them",
+                f"{_renew(name)}`{pulumi_command(facts, 'up')}`, which stores the key; or add --run-program to them",
             )
         elif error is not None and not isinstance(error, (MissingScopeError, RateLimitedError)):
             yield unknown(
@@ -336,11 +338,11 @@ def state_keys(facts: Facts) -> Iterator[Diagnosis]:
                 "state-keys", f"{settings.base_url} accepts the key of the provider {name!r} in the state"
             )
     if not others:
-        yield ok("state-keys", "the state has no other key than the settings")
+        yield ok("state-keys", "the state has no key that differs from the settings")
 
 
 def _renew(provider: str) -> str:
-    own = "" if provider.startswith("default") else "give the provider another key in the program, then "
+    own = "" if provider.startswith("default") else "give the provider a new key in the program, then "
     return f"{own}run "
 
 
@@ -353,7 +355,7 @@ def scopes(facts: Facts) -> Iterator[Diagnosis]:
         yield unknown("scopes", _NOT_ASKED)
         return
     known, needed = facts.scopes, _needed(facts)
-    another = f"make another in {KEYS_PAGE}, and then: {_set_again(facts)}"
+    another = f"create a new key in {KEYS_PAGE}, and then: {_set_again(facts)}"
     for scope, why in needed.items():
         if scope in known.lacking:
             finding = f"the key lacks {scope}, which is needed for {why}"
@@ -368,8 +370,8 @@ def scopes(facts: Facts) -> Iterator[Diagnosis]:
     elif unsure:
         yield unknown(
             "scopes",
-            f"{_listed(known.held)}; unknown, because reading does not show them: {', '.join(unsure)}. --probe-scopes "
-            "asks with requests that are always refused and change nothing",
+            f"{_listed(known.held)}; unknown, because read requests do not show them: {', '.join(unsure)}. "
+            "--probe-scopes checks them with requests that are always refused and change nothing",
             doctor_command(facts, "--probe-scopes"),
         )
     elif not known.lacking:
@@ -377,7 +379,7 @@ def scopes(facts: Facts) -> Iterator[Diagnosis]:
 
 
 def _listed(held: frozenset[str]) -> str:
-    return f"the key has {', '.join(scope for scope in _USES if scope in held) or 'no scope that is known'}"
+    return f"the key has {', '.join(scope for scope in _USES if scope in held) or 'no known scope'}"
 
 
 def _needed(facts: Facts) -> dict[str, str]:
@@ -457,12 +459,12 @@ def rate_limit(facts: Facts) -> Iterator[Diagnosis]:
         yield warning(
             "rate-limit",
             f"the key's rate limit{'' if limit is None else f' of {limit} requests a minute'} is used up{when}",
-            f"use another key for the other programs ({KEYS_PAGE}); `pulumi up` waits",
+            f"use a different key for other programs ({KEYS_PAGE}); `pulumi up` waits",
         )
     elif limit is None or left is None:
         yield unknown("rate-limit", "the answer has no X-RateLimit headers")
     else:
-        yield ok("rate-limit", f"{limit} requests a minute, {left} left in this one")
+        yield ok("rate-limit", f"{limit} requests a minute, {left} left in this minute")
 
 
 def clock(facts: Facts) -> Iterator[Diagnosis]:
@@ -477,7 +479,7 @@ def clock(facts: Facts) -> Iterator[Diagnosis]:
         yield warning(
             "clock",
             f"this machine's clock is {_duration(abs(seen.clock_ahead))} {side} the API's",
-            "set it by the network: `sudo timedatectl set-ntp true` (Linux), System Settings, Date & Time (macOS)",
+            "synchronise it: `sudo timedatectl set-ntp true` (Linux), System Settings, Date & Time (macOS)",
         )
     else:
         yield ok("clock", "this machine's clock and the API's agree")

@@ -66,9 +66,9 @@ def stack(facts: Facts) -> Iterator[Diagnosis]:
     if facts.project_file is None:
         yield problem(
             "stack",
-            f"there is no Pulumi.yaml in {facts.folder} or above it, so no command of Pulumi works here, and only the "
+            f"there is no Pulumi.yaml in {facts.folder} or above it, so no `pulumi` command works here, and only the "
             "environment was checked",
-            "run this in the project's folder, or name it with -C",
+            "run this command in the project's folder, or pass that folder with -C",
         )
         return
     yield from _runtime(facts)
@@ -89,7 +89,7 @@ def _runtime(facts: Facts) -> Iterator[Diagnosis]:
     if facts.project and facts.runtime is None:
         yield problem(
             "stack",
-            f"{facts.project_file} names no runtime, so no program is run",
+            f"{facts.project_file} sets no runtime, so no program is run",
             "write `runtime: python` into it",
         )
 
@@ -97,7 +97,7 @@ def _runtime(facts: Facts) -> Iterator[Diagnosis]:
 def _unreadable(facts: Facts, text: str) -> Iterator[Diagnosis]:
     broken = list(_broken_files(facts))
     for file, error in broken:
-        yield problem("stack", f"{file} is no valid YAML: {error}", f"correct {file}")
+        yield problem("stack", f"{file} is not valid YAML: {error}", f"correct {file}")
     if not broken:
         yield problem("stack", text, _to_read_stack(facts, text))
 
@@ -111,7 +111,8 @@ def _broken_files(facts: Facts) -> Iterator[tuple[Path, str]]:
         except RecursionError:
             yield file, "it is nested too deeply"
         except OSError:
-            # The engine names a file that it cannot read. A file that fails only here may be a different one.
+            # The engine's message contains the file that it cannot read. A file that fails only here may be a
+            # different file.
             continue
         except (ValueError, yaml.YAMLError) as error:
             yield file, " ".join(str(error).split())
@@ -121,8 +122,8 @@ def advice_on(error: str) -> str | None:
     """Return the fix if the engine is too old for the stack, has no passphrase or package, or refuses an old state."""
     if "Legacy DIY state" in error:
         return (
-            "copy the backend's files first, then migrate them (without the variable the engine refuses its own "
-            "advice): PULUMI_DIY_BACKEND_IGNORE_DEPRECATION_ERROR=1 pulumi state upgrade"
+            "copy the backend's files first, then migrate them (without this variable, the engine refuses the "
+            "command): PULUMI_DIY_BACKEND_IGNORE_DEPRECATION_ERROR=1 pulumi state upgrade"
         )
     if any(words in error for words in _NEEDS_A_NEWER_ENGINE):
         return (
@@ -130,14 +131,14 @@ def advice_on(error: str) -> str | None:
         )
     if _NO_PACKAGE.search(error):
         return (
-            "activate the environment that has stacks-pulumi, or name it under `runtime` in Pulumi.yaml "
-            "(options: {virtualenv: .venv})"
+            "activate the environment with stacks-pulumi, or set it under `runtime` in Pulumi.yaml (options: "
+            "{virtualenv: .venv})"
         )
     if "PULUMI_CONFIG_PASSPHRASE" in error or "incorrect passphrase" in error:
         return "export PULUMI_CONFIG_PASSPHRASE=..."
     if "for provider stacks:" in error:
         return (
-            "activate the environment that has stacks-pulumi, whose folder `bin` has the plugin, or name that folder "
+            "activate the environment with stacks-pulumi, whose folder `bin` contains the plugin, or set that folder "
             "under `plugins` in Pulumi.yaml"
         )
     return None
@@ -151,16 +152,14 @@ def _to_read_stack(facts: Facts, error: str) -> str:
         return "install it: https://www.pulumi.com/docs/iac/download-install/"
     if "no stack selected" in error:
         select = pulumi_command(facts, "stack", "select", of_stack=False)
-        return (
-            f"{select}; if it has no stack: {pulumi_command(facts, 'stack', 'init', 'dev', of_stack=False)}"
-        )
+        return f"{select}; if the project has no stack: {pulumi_command(facts, 'stack', 'init', 'dev', of_stack=False)}"
     if "no stack named" in error:
         return pulumi_command(facts, "stack", "ls", of_stack=False)
     if "dial tcp" in error:
         return "check the network, and the URL of the backend that `pulumi whoami -v` shows"
     if "PULUMI_ACCESS_TOKEN" in error or "login" in error:
         return "pulumi login"
-    return f"correct what the message names; `{pulumi_command(facts, 'config')}` shows it again"
+    return f"correct the problem in the message; `{pulumi_command(facts, 'config')}` shows it again"
 
 
 def settings(facts: Facts) -> Iterator[Diagnosis]:
@@ -198,7 +197,7 @@ def _misspelt(facts: Facts, name: str, value: str | None) -> Diagnosis:
         return warning("settings", f"unknown setting {full}: it has no effect", remove)
     meant = f"{_OURS}{close}"
     text = f"unknown setting {full}: it has no effect; the setting is {meant}"
-    # The value may be a key, and of a project's own value the command would read an option.
+    # Do not show the value: it may be a key, or the command may read a project's own value as an option.
     shown = "..." if not value or value.startswith("-") else value
     words = ["--secret"] if meant.endswith("apiKey") or full in facts.configured.secrets else [shown]
     joint = ", and then: " if facts.is_in_project_file(full) else " && "
@@ -231,18 +230,16 @@ def _key(facts: Facts, value: str, source: str) -> Diagnosis:
 
 def _no_key(facts: Facts) -> Diagnosis:
     name = f"{_OURS}apiKey"
-    make = f"a key is made in {KEYS_PAGE}"
+    make = f"create a key in {KEYS_PAGE}"
     if facts.is_locked:
-        return unknown(
-            "key", "stacks:apiKey is set, and it cannot be decrypted: see the line about the stack"
-        )
+        return unknown("key", "stacks:apiKey is set, but cannot be decrypted: see the line about the stack")
     if isinstance(facts.configuration, PulumiError) and facts.project_file is not None:
         return unknown("key", "the stack's configuration was not read, and STACKS_API_KEY is not set")
     if name in facts.configured.values and facts.environ.get("STACKS_API_KEY", "").strip():
         text = "stacks:apiKey is empty, and it takes precedence over STACKS_API_KEY"
         return problem("key", text, unset_command(facts, name))
     if facts.elsewhere and not facts.owned:
-        # That is enough for a program whose resources all have explicit providers.
+        # No key is needed if all resources have explicit providers.
         text = (
             f"no API key is configured; the stack's {len(facts.elsewhere)} resources have explicit providers"
         )
@@ -256,18 +253,18 @@ def _no_key(facts: Facts) -> Diagnosis:
 
 def _stored_key(facts: Facts) -> Iterator[Diagnosis]:
     name = f"{_OURS}apiKey"
-    revoke = f"if the file was committed or shared, revoke the key first and make another ({KEYS_PAGE})"
+    revoke = f"if the file was committed or shared, revoke the key first and create a new one ({KEYS_PAGE})"
     if facts.has_key_in_state:
         yield warning(
             "key-storage",
-            f"an API key stands in plain text in the stack's state, and in the backend's history; revoke it, and make "
-            f"another ({KEYS_PAGE})",
+            "an API key is in plain text in the stack's state, and in the backend's history; revoke it, and create "
+            f"a new key ({KEYS_PAGE})",
             f"{set_key_command(facts, name)} && {pulumi_command(facts, 'up')}",
         )
     if facts.in_project_file.get(name):
         yield warning(
             "key-storage",
-            f"an API key stands in plain text in {facts.project_file}; {revoke}",
+            f"an API key is in plain text in {facts.project_file}; {revoke}",
             f"delete {name} from the section `config` of {facts.project_file}, and then: "
             f"{set_key_command(facts, name)}",
         )
@@ -276,7 +273,7 @@ def _stored_key(facts: Facts) -> Iterator[Diagnosis]:
     elif facts.configured.values.get(name):
         yield (problem if _requires_secret_key(facts) else warning)(
             "key-storage",
-            f"the API key stands in plain text in the stack's configuration file; {revoke}",
+            f"the API key is in plain text in the stack's configuration file; {revoke}",
             set_key_command(facts, name),
         )
 
@@ -338,8 +335,8 @@ def adopt(facts: Facts) -> Iterator[Diagnosis]:
     if value == "if_matching":
         yield warning(
             "adopt",
-            "stacks:adopt is if_matching: each container with the right name, template and plan is taken over, "
-            "even if another stack owns it. Remove the setting after the adoption",
+            "stacks:adopt is if_matching: each container with the right name, template and plan is adopted, even if "
+            "another stack owns it. Remove the setting after the adoption",
             unset_command(facts, "stacks:adopt"),
         )
     elif isinstance(facts.configuration, StackConfiguration):
@@ -361,7 +358,7 @@ def autonaming(facts: Facts) -> Iterator[Diagnosis]:
         yield warning(
             "autonaming",
             "pulumi:autonaming does not name containers in Python programs, and a pattern without a random part makes "
-            "the engine delete each resource before it creates the replacement. stacks:namePattern shapes the names "
+            "the engine delete each resource before it creates the replacement. Use stacks:namePattern for the names "
             "of containers",
             unset_command(facts, _AUTONAMING),
         )
@@ -386,7 +383,7 @@ def lock(facts: Facts) -> Iterator[Diagnosis]:
         cancel = pulumi_command(facts, "cancel")
         yield problem(
             "lock",
-            f"an update is running, or was killed: the stack is locked by {held}, and an `up` fails",
+            f"an update is running, or was killed: the stack is locked by {held}, so an `up` fails",
             f"wait for its end; if it was killed: {cancel}",
         )
         return
@@ -397,10 +394,10 @@ def lock(facts: Facts) -> Iterator[Diagnosis]:
         why = "an update was interrupted" if not held else "an update was interrupted, or is running"
         yield warning(
             "lock",
-            f"{why}: its state has {count(len(state.creating), 'unfinished create')} ({names}). An `up` creates again, "
-            "and fails where the object exists",
-            'see with `stacks-pulumi account` what exists, and write adopt="if_matching" on its resource before the '
-            "next `up`",
+            f"{why}: its state has {count(len(state.creating), 'unfinished create')} ({names}). An `up` repeats each "
+            "create, which fails if the object exists",
+            'check with `stacks-pulumi account` which objects exist, and write adopt="if_matching" on their resources '
+            "before the next `up`",
         )
     elif not held:
         yield ok("lock", "the stack is not locked, and no create is unfinished")
@@ -418,13 +415,13 @@ def preview(facts: Facts) -> Iterator[Diagnosis]:
         yield unknown("preview", "the program was not run: see the line about the stack")
         return
     address, source = facts.given("baseUrl")
-    # A grant is made for programs, and its token opens nothing at another address.
+    # A grant is made for programs, and its token is useless at a different address.
     is_grant = source == "STACKS_BASE_URL" and facts.grant is not None
     if source == "STACKS_BASE_URL" and address is not None and not is_grant:
         yield unknown(
             "preview",
-            "the program was not run: only STACKS_BASE_URL names its API, and without that variable the stack's key "
-            "would be sent to the default address",
+            "the program was not run: its API is set only in STACKS_BASE_URL, and without that variable the stack's "
+            "key would be sent to the default address",
             set_command(facts, "baseUrl", "stacks:", address),
         )
         return
@@ -442,14 +439,15 @@ def preview(facts: Facts) -> Iterator[Diagnosis]:
         except PulumiError as error:
             if not alone:
                 raise
-            # It may need the environment that is active in this shell, and then it fails in a different shell.
+            # The preview may succeed only with the environment that is active in this shell, and would then fail in a
+            # different shell.
             facts.pulumi.preview(facts.packs, facts.preview_seconds, kept)
             yield warning(
                 "preview",
                 f"`pulumi preview` runs the program{without}, and succeeds only while a virtual environment is active: "
-                f"this engine ignores `virtualenv: {facts.virtualenv}` of Pulumi.yaml, or that environment lacks "
-                f"a package. Without: {scrub(error.message, _LONGEST)}",
-                "activate the environment in each shell that runs `pulumi`, or use the engine of pulumi.com",
+                f"this engine ignores `virtualenv: {facts.virtualenv}` of Pulumi.yaml, or that environment lacks a "
+                f"package. The error without it: {scrub(error.message, _LONGEST)}",
+                "activate the environment in each shell that runs `pulumi`, or use the engine from pulumi.com",
             )
             return
     except PulumiTimeoutError:
@@ -459,19 +457,21 @@ def preview(facts: Facts) -> Iterator[Diagnosis]:
         yield unknown(
             "preview",
             f"`pulumi preview` runs the program{without}, and did not end within {facts.preview_seconds:g} s",
-            f"{wait}see what it waits for: {by_hand}",
+            f"{wait}check the reason in a terminal: {by_hand}",
         )
     except PulumiError as error:
         in_stack = (
-            f"; set in the stack's configuration what it needs of {', '.join(removed)}" if removed else ""
+            f"; if the program needs one of {', '.join(removed)}, set its value in the stack's configuration"
+            if removed
+            else ""
         )
-        # A command that fails only because a variable was removed may succeed in the shell of an `up`.
+        # If the command failed only because a variable was removed, an `up` in the user's shell may succeed.
         missed = "[missing-api-key]" in error.message or any(name in error.message for name in removed)
         yield (warning if removed and missed else problem)(
             "preview",
             f"`pulumi preview` runs the program{without}, and fails: {scrub(error.message, _LONGEST)}",
             advice_on(error.message)
-            or f"correct what the message names; `{by_hand}` shows all of it{in_stack}",
+            or f"correct the problem in the message; `{by_hand}` shows the full message{in_stack}",
         )
     else:
         started = f", and starts {count(len(facts.packs), 'policy pack')}" if facts.packs else ""
@@ -509,7 +509,7 @@ def diagnose(facts: Facts) -> Iterator[Diagnosis]:
     for name, check in CHECKS.items():
         try:
             yield from map(_without_keys, check(facts))
-        except Exception as error:  # noqa: BLE001  (a fault in one check must not hide what the others find)
+        except Exception as error:  # noqa: BLE001  (a fault in one check must not hide the findings of the others)
             text = f"the check failed ({type(error).__name__}: {error}): please report it"
             yield _without_keys(unknown(name, text))
 

@@ -108,7 +108,7 @@ class AccountResult:
         said = (
             f"{reasons[0]}{more}"
             if reasons
-            else "everything was read, and nothing that was asked to fail was found"
+            else "everything was read, there is no --fail-on finding, and no limit is exceeded"
         )
         return f"Exit code {self.exit_code}: {said}."
 
@@ -146,12 +146,12 @@ def document_of(result: AccountResult) -> Document:
 def _incomplete(account: Reconciliation) -> Iterator[str]:
     yield from account.gaps
     if account.gap:
-        yield "no container is called missing or an orphan, and the totals have no upper bound"
+        yield "no container is reported as missing or as an orphan, and the totals have no upper bound"
     for unread in account.unread:
         what = "was not read" if unread.cause == "unread" else "was not read completely"
         yield f"{unread.stack} {what}: {unread.error}"
     if account.unread:
-        yield "no container is called an orphan, because a stack that was not read may own it"
+        yield "no container is reported as an orphan, because a stack that was not read may own it"
 
 
 def _remarks(result: AccountResult) -> Iterator[tuple[Weight, str]]:
@@ -171,7 +171,7 @@ def _remarks(result: AccountResult) -> Iterator[tuple[Weight, str]]:
             f"no budget with max_total or max_increase covers {named}{rest}",
         )
     for stack, reason in account.elsewhere.items():
-        yield "note", f"resources of {stack} are in another account and left out: {reason}"
+        yield "note", f"resources of {stack} are in another account and are not counted: {reason}"
     for note in (
         *(result.after or account).notes,
         *(() if result.report is None else result.report.notes[1:]),
@@ -193,7 +193,7 @@ def _containers(account: Reconciliation) -> Table:
 def _rows(one: ContainerRecord) -> Iterator[Row]:
     yield Row((one.name, one.item.kind, _owner(one), str(one.item.price), _note(one)))
     for child in one.children:
-        note = "" if child.sure else "no id or time shows which one it is: run `pulumi refresh` in the stack"
+        note = "" if child.sure else "no id or time identifies it: run `pulumi refresh` in the stack"
         yield Row((f"  {child.kind}", child.description, _owner(child), "", note))
 
 
@@ -209,7 +209,7 @@ def _note(one: ContainerRecord) -> str:
     if one.ownership == "double":
         words.append(f"managed by {len(one.owners)} resources")
     words += [f"interrupted create of {operation.stack}" for operation in one.creating]
-    words += [f"other creation time in {resource.stack}" for resource in one.recreated]
+    words += [f"different creation time in {resource.stack}" for resource in one.recreated]
     if any(owner.left_over for owner in one.owners):
         words.append("left over from a replacement")
     if any(owner.protect for owner in one.owners):
@@ -372,19 +372,16 @@ def _item(item: Item | None) -> dict[str, Any] | None:
 # --- what to do ---
 
 _ADOPTS: Final = (
-    "To take over objects without a stack: a program that adopts them, and changes nothing in the account "
-    "(--deletions shows "
-    "how to delete instead)"
+    "To adopt objects without a stack, with a program that changes nothing in the account (--deletions shows how to "
+    "delete them instead)"
 )
-_ADOPTS_LATER: Final = (
-    "To take over objects that cannot be adopted as they are, after the step that is written here"
-)
+_ADOPTS_LATER: Final = "To adopt objects after the step that each needs first"
 _DECLARES: Final = (
-    "To manage objects of a stack's container: declare them in the program of that stack (--deletions shows how "
-    "to delete instead)"
+    "To manage objects of a stack's container, declare them in the program of that stack (--deletions shows how to "
+    "delete them instead)"
 )
 _DELETES: Final = "To delete a container permanently, with its volumes and backups"
-_REMOVES: Final = "To remove what belongs to a container"
+_REMOVES: Final = "To remove objects that belong to a container"
 
 
 @dataclass(frozen=True)
@@ -413,7 +410,7 @@ def remedies(result: AccountResult) -> Iterator[Remedy]:
             name = f"{child.kind} {child.description} of {one.name}"
             adoption = (_ADOPTS_LATER if why_not(one.container) else _ADOPTS, result.scaffold)
             if one.ownership != "orphan":
-                # Another program that takes over only this would need the container of this stack.
+                # A separate program that adopts only this object would need the container of this stack.
                 adoption = (_DECLARES, _declaration(child, one.name))
             yield from _remedies(result, name, child, adoption, (_REMOVES, child.removal))
     for missing in result.account.missing:
@@ -454,17 +451,17 @@ def _remedies(
     if one.ownership == "interrupted":
         stack = one.creating[0].stack
         yield Remedy(
-            f"{name} is in no stack, and {stack} was creating one like it when it was interrupted (or is creating it "
-            "now)",
-            'To continue (write adopt="if_matching" on the resource first, so that it takes this one over)'
+            f"{name} is in no stack, but {stack} was creating such a container when it was interrupted (or is "
+            "creating it now)",
+            'To continue (write adopt="if_matching" on the resource first, so that it adopts this container)'
             + _where(account, stack),
             f"pulumi up --stack {_ref(account, stack)}",
         )
     elif one.ownership == "orphan" and one.recreated:
         stack = one.recreated[0].stack
         yield Remedy(
-            f"{name} has the id of one in {stack}, but its container has another creation time",
-            "To see whether the container was resized, restored or created again (delete nothing before)"
+            f"{name} has the id of a resource in {stack}, but its container has a different creation time",
+            "To see whether the container was resized, restored or created again (delete nothing before that)"
             + _where(account, stack),
             f"pulumi refresh --stack {_ref(account, stack)}",
         )
@@ -475,16 +472,16 @@ def _remedies(
     elif one.ownership == "double":
         last = one.owners[-1]
         owners = ", ".join(f"{owner.name!r} of {owner.stack}" for owner in one.owners)
-        # Without it, the engine refuses to forget a protected resource.
+        # Without this option, the engine refuses to forget a protected resource.
         options = " --force" if last.protect else ""
-        # A child of a container depends on it.
+        # The children of a container depend on it.
         options += " --target-dependents" if last.kind == "Container" else ""
         yield Remedy(
             f"{name} is managed by {len(one.owners)} resources: {owners}",
-            f"To make {last.stack} forget it, before you remove it from the program of that stack (choose the resource "
-            "that should not own it; with --target-dependents also what depends on it)"
+            f"To remove it from the state of {last.stack}, before you remove it from that stack's program (choose "
+            "the resource that should not own it; --target-dependents also removes the resources that depend on it)"
             + _where(account, last.stack),
-            # The state may have an option in place of a URN, for instance `--all`.
+            # In a manipulated state, the URN may be an option, for instance `--all`.
             f"pulumi state delete{options} --stack {_ref(account, last.stack)} -- {shlex.quote(last.urn)}",
         )
 
@@ -493,10 +490,10 @@ def _missing(account: Reconciliation, missing: Missing) -> Remedy:
     resource = missing.resource
     advice, command = "To update the state of the stack", "refresh"
     if resource.kind == "PinnedBackup" and not missing.recreated:
-        # After a refresh the state still has a backup that is not pinned: the next `up` pins it.
-        advice, command = "To pin it again, or to make another one if it is gone", "up --refresh"
+        # After a refresh, the state still has an unpinned backup; the next `up` pins it.
+        advice, command = "To pin it again, or to make a new one if it is gone", "up --refresh"
     return Remedy(
-        f"{resource.stack} has {resource.kind} {resource.name!r} ({resource.id}), and {missing.reason}",
+        f"{resource.stack} has {resource.kind} {resource.name!r} ({resource.id}), but {missing.reason}",
         f"{advice}{_where(account, resource.stack)}",
         f"pulumi {command} --stack {_ref(account, resource.stack)}",
     )
@@ -505,7 +502,8 @@ def _missing(account: Reconciliation, missing: Missing) -> Remedy:
 def _request(account: Reconciliation, removal: tuple[str, ...]) -> str:
     method, *segments = removal
     url = "/".join([account.base_url, *(quote(segment.replace(SLASH, "/"), safe="") for segment in segments)])
-    # Not as an argument of curl: all users of the machine see the arguments of a process. The shell has its own printf.
+    # Do not pass the key as an argument of curl, because all users of the machine see the arguments of a process. The
+    # `printf` of the shell is not a process.
     header = f"printf 'Authorization: Bearer %s' {account.key_words}"
     return f"{header} | curl -fsS -X {method} -H @- {shlex.quote(url)}"
 
@@ -534,7 +532,7 @@ def _advice(result: AccountResult) -> tuple[Advice, ...]:
     )
 
 
-# --- what can be taken over ---
+# --- what can be adopted ---
 
 
 def unowned(
@@ -559,7 +557,7 @@ def unowned(
         owned = set()
         for child in one.children:
             reason = None if child.ownership == "automatic" else _why_not(account, child)
-            # One whose owner is not known because of its container or a list has its own entry there.
+            # If the owner is not known because of the container or a list, that container or list has its own entry.
             if reason is not None and (child.owners or child.creating or child.recreated):
                 owned.add((child.kind, child.id.casefold()))
                 left.append(LeftOut(f"{child.kind} {child.description} of {one.name}", *reason))
@@ -594,13 +592,13 @@ def _why_not(account: Reconciliation, one: ContainerRecord | ChildRecord) -> tup
     if one.creating:
         stack = one.creating[0].stack
         return (
-            f"{stack} was creating one like it when it was interrupted: run `pulumi up` of that stack",
+            f"{stack} was creating such an object when it was interrupted: run `pulumi up` of that stack",
             False,
         )
     if one.recreated:
         stack = one.recreated[0].stack
         return (
-            f"{stack} has one with its id and another creation time: run `pulumi refresh` of that stack",
+            f"{stack} has a resource with its id but a different creation time: run `pulumi refresh` of that stack",
             False,
         )
     if one.ownership == "orphan":

@@ -326,7 +326,7 @@ def _belongings(listings: dict[str, Any]) -> Belongings:
     ]
     gaps = {field: listing.gap for field, listing in rows if listing.gap is not None}
     if any(backup.pinned is None for backup in backups):
-        gaps.setdefault("backups", "whether one is pinned cannot be read")
+        gaps.setdefault("backups", "it cannot be read whether a backup is pinned")
     known -= {_PARTS[field].kind for field in gaps}
     return Belongings(
         access,

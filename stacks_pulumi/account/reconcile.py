@@ -261,7 +261,7 @@ class ThisAccount:
         if self._accounts:
             own = account_of(resource.id)
             return f"its ids begin with {own}-, but those of this account with {min(self._accounts)}-"
-        return "it was made with another key, and this account has no containers to recognise it by"
+        return "it was made with a different key, and this account has no containers to compare it with"
 
     def is_certain(self, resource: Managed) -> bool:
         """Return whether a resource is certainly in another account, because its id has that account's prefix."""
@@ -351,7 +351,7 @@ class _Claims:
         if elsewhere is not None:
             self.elsewhere.setdefault(resource.stack, elsewhere)
             if container is not None and same is not False:
-                # Not reported as an orphan, because both addresses may lead to the same API.
+                # Do not report an orphan, because both addresses may lead to the same API.
                 self.remarks[container.id].append(
                     f"{resource.stack} has a container with this id{' and creation time' if same else ''} at "
                     f"{resource.base_url}"
@@ -391,7 +391,7 @@ def _creating(stacks: Stacks, this: ThisAccount, free: Iterable[Container]) -> d
         if operation.name is not None and not this.is_other_api(operation.base_url):
             operations[operation.name.casefold()].append(operation)
     every = [operation for named in operations.values() for operation in named]
-    # A container whose name cannot be read may be the result of any of them.
+    # A container whose name cannot be read may be the result of any of these creates.
     return {
         container.id: every if container.name is None else operations.get(container.name.casefold(), [])
         for container in free
@@ -558,7 +558,8 @@ def _children(one: ContainerRecord, has: Belongings) -> Iterable[ChildRecord]:
     container = one.container.id
     for entry in has.access.allowed_ips:
         if entry.ip_address is None:
-            # Its id in a state contains the address, so it is unknown whether a stack owns it.
+            # The id in a state contains the address, so without the address it is unknown whether a stack owns the
+            # entry.
             continue
         address = canonical_network(entry.ip_address) or entry.ip_address
         yield ChildRecord(

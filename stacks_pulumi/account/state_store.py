@@ -38,7 +38,7 @@ The number of states that are read concurrently. Each takes the time of one requ
 memory.
 """
 
-MALFORMED: Final = "its address cannot be read here: write signs such as `%` in a password as `%25`"
+MALFORMED: Final = "its address cannot be parsed: write signs such as `%` in a password as `%25`"
 
 _META: Final = ".pulumi/meta.yaml"
 _STACKS: Final = ".pulumi/stacks/"
@@ -130,11 +130,11 @@ class StateStore(ABC):
         """
         meta = self.read([_META]).get(_META)
         if meta is None:
-            raise NotUnderstoodError(f"it has no {_META}: it is empty, or of the layout before projects")
+            raise NotUnderstoodError(f"it has no {_META}: it is empty, or has the layout before projects")
         found = _VERSION.fullmatch(meta)
         if found is None or int(found[1]) != 1:
             version = meta.decode(errors="replace").strip()[:40]
-            raise NotUnderstoodError(f"its {_META} says {version!r}, and version 1 is known")
+            raise NotUnderstoodError(f"its {_META} contains {version!r}, but only version 1 is known")
 
     def stacks(self, project: str | None = None) -> list[StoredStack]:
         """
@@ -169,7 +169,7 @@ class StateStore(ABC):
         try:
             tags = {found[key]: msgspec.json.decode(content, type=_Tags).tags for key, content in contents}
         except msgspec.DecodeError as error:
-            raise NotUnderstoodError(f"the tags of a stack are not read here ({error})") from None
+            raise NotUnderstoodError(f"the tags of a stack cannot be read here ({error})") from None
         return [stack for stack, its in tags.items() if its.get(name) == value]
 
 
@@ -186,9 +186,9 @@ def export_of(state: bytes) -> bytes:
         plain = gzip.decompress(state) if state.startswith(b"\x1f\x8b") else state
         document = msgspec.json.decode(shallow(plain), type=_Checkpoint)
     except (OSError, EOFError, msgspec.DecodeError) as error:
-        raise NotUnderstoodError(f"it is no state ({error})") from None
+        raise NotUnderstoodError(f"it is not a state ({error})") from None
     if document.version not in _CHECKPOINTS:
-        raise NotUnderstoodError(f"it is of version {document.version}")
+        raise NotUnderstoodError(f"it has the unknown version {document.version}")
     latest = b"null" if document.checkpoint is None else bytes(document.checkpoint.latest)
     return b'{"deployment":' + latest + b"}"
 
@@ -341,7 +341,7 @@ def _options(parts: SplitResult, known: Iterable[str]) -> dict[str, str]:
     given = dict(parse_qsl(parts.query, keep_blank_values=True))
     unknown = sorted(given.keys() - set(known))
     if unknown:
-        raise NotUnderstoodError(f"its address has the option {unknown[0]!r}, which is not known here")
+        raise NotUnderstoodError(f"its address has the unknown option {unknown[0]!r}")
     return given
 
 
@@ -375,7 +375,7 @@ def _s3(url: str, _folder: Path) -> StateStore:
         config["endpoint"] = f"{scheme}://{host}"
         is_plain = scheme == "http"
     elif is_plain:
-        raise NotUnderstoodError("its address asks for HTTP without TLS, and names no endpoint")
+        raise NotUnderstoodError("its address requests HTTP without TLS, but has no endpoint")
     if _is_on(options, "anonymous"):
         config["skip_signature"] = True
         login = None
@@ -395,7 +395,7 @@ def _gcs(url: str, _folder: Path) -> StateStore:
     options = _options(parts, {"anonymous", "access_id", "private_key_path"})
     for name in ("GOOGLE_OAUTH_ACCESS_TOKEN", "STORAGE_EMULATOR_HOST"):
         if os.environ.get(name):
-            raise NotUnderstoodError(f"{name} is set, which is not known here")
+            raise NotUnderstoodError(f"{name} is set, but is not supported here")
     config: GCSConfig = {"skip_signature": True} if _is_on(options, "anonymous") else {}
     if key := os.environ.get("GOOGLE_CREDENTIALS"):
         config["service_account_key"] = key

@@ -197,9 +197,9 @@ class _Maker:
         is_open = None if has is None else has.access.enabled
         is_open = container.external_access if is_open is None else is_open
         known = catalog.TEMPLATES.get(template)
-        # A template that is not in the catalogue may hold data too.
+        # A template that is not in the catalogue may also hold data.
         has_data = known is None or bool(known.data)
-        # Policies refuse a container with data that is adopted and says nothing of it.
+        # Policies refuse an adopted container with data if the program does not set its external access.
         if is_open or (is_open is False and has_data):
             inputs["external_access"] = is_open
         inputs["adopt"] = "if_matching"
@@ -216,7 +216,7 @@ class _Maker:
         self._allowed_ips(container, has.access)
         own = Reference(self.names[container.id])
         for gap in has.gaps:
-            self._leave_out(f"what cannot be read of {container.name}", gap, unread=True)
+            self._leave_out(f"the unreadable parts of {container.name}", gap, unread=True)
         for client in has.vpn_clients:
             what = f"VPN client {client.name} of {container.name}"
             if client.name == "default":
@@ -288,16 +288,16 @@ class _Maker:
                 self._leave_out(what, "it is not an address")
             elif times[address] > 1:
                 self._leave_out(
-                    what, "it is in the list more than once, and adopting it would remove one entry"
+                    what, "it is in the list more than once, so adopting it would remove an entry"
                 )
             elif placeholder:
                 self._leave_out(
                     what, f'the list has a leftover entry "{PLACEHOLDER}", which adopting would remove'
                 )
             elif entry.service_type not in {None, "http", "tcp", "both"}:
-                self._leave_out(what, f"its service type {entry.service_type!r} is not known here")
+                self._leave_out(what, f"its service type {entry.service_type!r} is unknown")
             elif entry.description is not None and entry.description and not entry.description.strip():
-                self._leave_out(what, "its description is blank, and adopting it would change that")
+                self._leave_out(what, "its description is blank, so adopting it would change the description")
             else:
                 self._declare_allowed_ip(container, entry, address)
 
@@ -346,7 +346,7 @@ def _template(container: Container) -> str | None:
 def why_not(container: Container) -> str | None:
     """Return why a container cannot be adopted unchanged; `None` if it can."""
     if container.status == "error":
-        return "it is in status error, and adopting it would start it: start or delete it first"
+        return "its status is error, so adopting it would start it: start or delete it first"
     if container.status not in _SETTLED:
         return f"it is {container.status}: try again when it is running or stopped"
     if container.name is not None and catalog.name_faults(container.name):
@@ -361,7 +361,7 @@ def literal(value: str | int | bool) -> str:
     """Return a value as a Python literal; a string has the quotes that ruff's formatter chooses."""
     if not isinstance(value, str):
         return repr(value)
-    # The quotes that need fewer escapes; double quotes if both need the same.
+    # Choose the quotes that need fewer escapes; double quotes if both need the same number.
     quote = "'" if value.count('"') > value.count("'") else '"'
     return f"{quote}{''.join(_escaped(sign, quote) for sign in value)}{quote}"
 
@@ -393,7 +393,7 @@ class Identifiers:
 Language: TypeAlias = Literal["python", "yaml"]
 LANGUAGES: Final[tuple[Language, ...]] = ("python", "yaml")
 
-_ABOUT: Final = "Takes over containers that a STACKS account holds."
+_ABOUT: Final = "Adopts containers of a STACKS account."
 _IMPORT: Final = "import.json"
 FILES: Final[Mapping[Language, tuple[str, ...]]] = {
     "python": ("Pulumi.yaml", "__main__.py", "requirements.txt", "requirements.lock", _IMPORT),
@@ -412,7 +412,8 @@ def files(plan: ScaffoldPlan, language: Language, project: str, base_url: str) -
         "requiredPulumiVersion": f">={OLDEST_ENGINE}",
     }
     if base_url != DEFAULT_BASE_URL:
-        # Written down, so that a later `up` without the environment variable does not use another account.
+        # Write the address into the project, so that a later `up` without the environment variable uses the same
+        # account.
         head["config"] = {"stacks:baseUrl": {"value": base_url}}
     if language == "yaml":
         return {"Pulumi.yaml": _yaml({**head, "resources": _yaml_resources(plan)}), _IMPORT: _import(plan)}
@@ -469,12 +470,13 @@ def _yaml(document: Mapping[str, Any]) -> str:
         pass
 
     def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-        # The engine reads YAML 1.2, where more words are numbers than PyYAML quotes, for instance a name 1e3.
+        # The engine reads YAML 1.2. There, more words are numbers than PyYAML expects and quotes, for instance the
+        # name 1e3.
         style = None if _PLAIN.fullmatch(value) else '"'
         return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
     Dumper.add_representer(str, text)
-    # Characters outside of ASCII are escaped, so that the program contains no invisible ones.
+    # Characters outside of ASCII are escaped, so that the program contains no invisible characters.
     return yaml.dump(dict(document), Dumper=Dumper, sort_keys=False, width=1000)
 
 
@@ -528,14 +530,16 @@ def check_overwrites_nothing(folder: Path, names: Iterable[str]) -> None:
     """
     nearest = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
     if not nearest.is_dir():
-        raise StacksError(f"{nearest} is a file and not a folder: name another folder", code="file-access")
+        raise StacksError(f"{nearest} is a file, not a folder: choose a different folder", code="file-access")
     if not os.access(nearest, os.W_OK | os.X_OK):
-        raise StacksError(f"no file can be written in {nearest}: name another folder", code="file-access")
+        raise StacksError(
+            f"no file can be written in {nearest}: choose a different folder", code="file-access"
+        )
     there = [name for name in names if (folder / name).exists() or (folder / name).is_symlink()]
     if there:
         raise StacksError(
-            f"{folder} already has {', '.join(there)}, which are not overwritten: name another folder, "
-            "and copy the parts that you need",
+            f"{folder} already has {', '.join(there)}, which are not overwritten: choose a different folder, and "
+            "copy the parts that you need",
             code="file-access",
         )
 
@@ -553,7 +557,7 @@ def write(folder: Path, files: Mapping[str, str | bytes]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            # Mode "x": a file that another process has just created is not overwritten either.
+            # Use mode "x", so that a file that another process has just created is not overwritten either.
             with (folder / name).open("xb") as file:
                 written.append(folder / name)
                 file.write(content.encode() if isinstance(content, str) else content)

@@ -48,8 +48,8 @@ _KINDS: Final[Mapping[type, str]] = {
 
 def scrub(text: str, longest: int = _LONGEST) -> str:
     """Return the text on one line, shortened, without API keys and without control and direction characters."""
-    # Everything in the form of a key is removed, because a message may quote another key. This is done before the
-    # text is shortened, so that no part of a key remains.
+    # Remove everything in the form of a key, because a message may quote a different key. Do this before the text is
+    # shortened, so that no part of a key remains.
     keyless = without_keys(text[: longest * 20])
     line = " ".join("".join(char if char.isprintable() else " " for char in keyless).split())
     return line if len(line) <= longest else line[: longest - 3] + "..."
@@ -63,7 +63,7 @@ class ShapeError(Exception):
 
 def expected(wanted: str, path: str, value: Any) -> ShapeError:
     """Return the error for a value of the wrong kind."""
-    return ShapeError(f"{path}: {wanted} was expected, and {_KINDS.get(type(value), 'nothing')} came")
+    return ShapeError(f"{path}: {wanted} was expected, but {_KINDS.get(type(value), 'nothing')} was received")
 
 
 def done(_body: Any) -> bool:
@@ -184,7 +184,7 @@ def _fields_of(kind: type[M], given: Mapping[str, Any]) -> dict[str, Any]:
         if value is None:
             continue
         if type(value) is str and convert is _as_text:
-            # A text needs no call: that would take as long as all the rest of a long list.
+            # Do not call a function for a text: in a long list, the calls would take as long as everything else.
             fields[name] = value if words is None or value in words else guides_word(value, words)
         else:
             fields[name] = value if convert is None else convert(value)
@@ -266,7 +266,8 @@ def _conversion(annotation: Any) -> Callable[[Any], Any] | None:
 
 
 def _is_text(annotation: Any) -> bool:
-    # `str` or `str | None`, but not a list of texts. `Id` and `Name` identify an object, so a number is not read there.
+    # This matches `str` and `str | None`, but not a list of texts. `Id` and `Name` identify an object, so numbers are
+    # not accepted for them.
     return annotation is str or (
         get_origin(annotation) in {Union, UnionType} and any(map(_is_text, get_args(annotation)))
     )
@@ -376,5 +377,5 @@ def _lists(
         else:
             lists[name] = rows(kind, list(map(prepared, as_list(given[name], where))), where)
     if not given.keys() & lists.keys():
-        raise ShapeError(f"{path}: {' and '.join(lists)} were expected, and none of them came")
+        raise ShapeError(f"{path}: {' and '.join(lists)} were expected, but none was received")
     return lists

@@ -128,7 +128,7 @@ def _by_content(failure: _Failure) -> ApiError:
         if field in failure.body:
             return meaning(failure)
     return failure.as_error(
-        ApiError, f"the API refused ({failure.status_text})", "correct what it names, then try again"
+        ApiError, f"the API refused ({failure.status_text})", "correct the problem, then try again"
     )
 
 
@@ -144,7 +144,7 @@ def _unauthorized(failure: _Failure) -> ApiError:
     return failure.as_error(
         InvalidApiKeyError,
         f"the API key is not accepted ({failure.status_text})",
-        f"it is wrong or was revoked: make a new one {_KEYS_PAGE} and configure it",
+        f"it is wrong or was revoked: create a new key {_KEYS_PAGE} and configure it",
     )
 
 
@@ -164,7 +164,7 @@ def _no_money(failure: _Failure) -> ApiError:
     error = failure.as_error(
         SpendingCapError,
         f"{limit} {reached}{so_far}",
-        f"spending starts again from zero on the first of the month; or raise the cap {_KEYS_PAGE}",
+        f"wait for the first of the month, when the spending is reset to zero, or raise the cap {_KEYS_PAGE}",
     )
     return error.but(spending_cap=cap, amount_spent=spent)
 
@@ -182,20 +182,20 @@ def _forbidden(failure: _Failure) -> ApiError:
         lacking = failure.as_error(
             MissingScopeError,
             f"the API key lacks the scope {scope} (403; it has {', '.join(scopes) or 'none reported'})",
-            f"make a key with that scope {_KEYS_PAGE}",
+            f"create a key with that scope {_KEYS_PAGE}",
         )
         return lacking.but(required_scope=scope, key_scopes=scopes)
     if hint is not None or "dashboard" in failure.words.lower():
         advice = scrub(hint) if isinstance(hint, str) else ""
         not_by_key = failure.as_error(
             DashboardOnlyError,
-            f"no API key may do this ({failure.status_text})",
+            f"no API key allows this ({failure.status_text})",
             f"do it in the STACKS dashboard{f': {advice}' if advice else ''}",
         )
         return not_by_key.but(hint=advice)
     return failure.as_error(
         ForbiddenError,
-        f"the API key may not do this ({failure.status_text})",
+        f"the API key does not allow this ({failure.status_text})",
         f"the operation needs the scope {failure.call.endpoint.scope}: check the key {_KEYS_PAGE}",
     )
 
@@ -214,7 +214,7 @@ def _not_found(failure: _Failure) -> ApiError:
     return failure.as_error(
         NotFoundError,
         f"not found ({failure.status_text})",
-        "it was deleted, the id is wrong, or it belongs to another account than the API key",
+        "it was deleted, the id is wrong, or it belongs to a different account than the API key",
     )
 
 
@@ -222,7 +222,7 @@ def _conflict(failure: _Failure) -> ApiError:
     return failure.as_error(
         ConflictError,
         f"it conflicts with the current state ({failure.status_text})",
-        "check which resources exist and in which state they are, then try again",
+        "check which resources exist, and their states, then try again",
     )
 
 
@@ -233,7 +233,7 @@ def _rate_limited(failure: _Failure) -> ApiError:
     error = failure.as_error(
         RateLimitedError,
         f"the key's rate limit{budget} is used up ({failure.status_text})",
-        f"try again {when}, or create another key for the other programs that use this one",
+        f"try again {when}, or create a separate key for the other programs that use this key",
     )
     return error.but(retry_after=wait)
 

@@ -227,9 +227,10 @@ class Limiter:
             return
         known, self._known = self._known, True
         if told.remaining is None or told.left == 0 or now < self._paused_until:
-            return  # no headers, or those of a window that has ended
+            return  # no headers, or headers of a window that has ended
         if told.left is not None:
-            # A little later than announced: clocks show whole seconds, and other processes may wait for the same end.
+            # Begin a little later than announced: clocks show whole seconds, and other processes may wait for the
+            # same end.
             ends = now + told.left + 0.25 + self._spread() / 2
             if not known or ends < self._ends:
                 self._ends = ends
@@ -243,7 +244,7 @@ class Limiter:
         seconds = next((s for s in (advice, left) if s is not None), _NO_ADVICE)
         seconds = min(max(seconds, 1.0), _LONGEST_PAUSE) + self._spread() / 2
         self._paused_until = max(self._paused_until, now + seconds)
-        # The API says when it accepts requests again. A new window begins then, whatever was counted before.
+        # The API states when it accepts requests again. A new window begins then, whatever was counted before.
         self._ends = self._paused_until
 
 

@@ -94,7 +94,7 @@ def signs_of(page: Page[Any]) -> Signs:
 def _note(signs: Signs, rows: int, where: str, name: str, value: Any) -> None:
     """Add the sign in one field or header."""
     number, is_given = _number(value), _is_given(value)
-    says_more = f"{where} says that there are more"
+    says_more = f"{where} shows that there are more"
     if name == "link" and isinstance(value, str):
         address = next((link for link, rel in _LINK.findall(value) if _REL_NEXT.search(rel)), None)
         signs.address, signs.is_end = address or signs.address, signs.is_end or address is None
@@ -162,7 +162,7 @@ def whole(call: Call[T], first: Page[T], read: Callable[[Call[T]], Page[T]], bas
         is_end = signs.is_end or 0 < total <= len(ids)
         gap = signs.unshown or signs.more or (None if is_end else signs.maybe)
         if gap is None and signs.pages > len(values):
-            gap = f"it has {signs.pages} pages, and {len(values)} came"
+            gap = f"it has {signs.pages} pages, but {len(values)} arrived"
         if signs.address is None:
             break
         query, gap = _query_of(signs.address, call, base_url)
@@ -185,7 +185,7 @@ def whole(call: Call[T], first: Page[T], read: Callable[[Call[T]], Page[T]], bas
         ids = ids | page.ids
         size += len(page.answer.body)
     if gap is None and total > max(len(ids), page.rows) and all(map(_is_readable, values)):
-        gap = f"{total} rows were announced and {len(ids)} came"
+        gap = f"{total} rows were announced, but {len(ids)} arrived"
     value = values[0] if len(values) == 1 else _joined(values)
     return value if gap is None else with_gap(value, scrub(gap))
 
@@ -201,11 +201,11 @@ def _query_of(address: str, call: Call[Any], base_url: str) -> tuple[dict[str, s
         to = urlsplit(urljoin(own.geturl(), address))
         is_ours = (to.scheme, to.hostname, to.port) == (own.scheme, own.hostname, own.port)
     except ValueError:
-        return None, "what names its next page is not an address"
+        return None, "the value for its next page is not an address"
     if not is_ours or to.username is not None:
-        return None, "its next page is at another server, which does not get the API key"
+        return None, "its next page is at a different server, which must not get the API key"
     if to.path.rstrip("/") not in {own.path, call.path}:
-        return None, "its next page is at another path"
+        return None, "its next page is at a different path"
     return {**call.query, **dict(parse_qsl(to.query, keep_blank_values=True))}, None
 
 

@@ -68,7 +68,7 @@ class _Response(http.client.HTTPResponse):
 
 class _Connection(urllib3.connection.HTTPConnection):
     def connect(self) -> None:
-        self._limit()  # limits the answer of a proxy
+        self._limit()  # limits the wait for the answer of a proxy
         super().connect()
 
     def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]  # as in urllib3
@@ -76,7 +76,7 @@ class _Connection(urllib3.connection.HTTPConnection):
         return super().getresponse()
 
     def _limit(self) -> None:
-        # urllib3 stores the time that is left here: first for the connection, later for the whole answer.
+        # urllib3 stores the remaining time here: first for the connection, later for the entire answer.
         until = time.monotonic() + float(self.timeout or 0)
         self.response_class = functools.partial(_Response, until=until)  # type: ignore[assignment]  # called like a class
 
@@ -151,7 +151,7 @@ def session_to(base_url: str, auth: Bearer | None) -> requests.Session:
     session = requests.Session()
     session.auth = auth
     session.trust_env = urlsplit(base_url).scheme == "https"
-    # A broker may ask for it.
+    # A broker may ask for the certificate.
     session.cert = client_certificate()
     return session
 
@@ -196,7 +196,8 @@ class Transport:
         except OSError as error:
             session.close()
             _LOG.debug("%s %s: %s", call.endpoint.method, call.path, type(error).__name__)
-            # For a `REQUESTS_CA_BUNDLE` that does not exist, requests raises an error of none of its types.
+            # For a `REQUESTS_CA_BUNDLE` that does not exist, requests raises an error that is not one of its own
+            # types.
             if not isinstance(error, requests.RequestException):
                 is_bundle = "certificate bundle" in str(error)
                 error = (requests.exceptions.SSLError if is_bundle else requests.ConnectionError)(error)
@@ -242,7 +243,7 @@ class Transport:
             self._base_url + call.path,
             params=dict(call.query),
             json=call.json,
-            # A cache on the way may answer with an older list, in which a new container is missing.
+            # A cache on the way may answer with an older list that lacks a new container.
             headers={"Cache-Control": "no-cache"} if call.endpoint.method == "GET" else None,
             timeout=timeout,
             allow_redirects=False,  # the key must not go to another host
@@ -288,7 +289,7 @@ def _failure(
         reason = "no answer came in time" if sent else f"the connection to {where} timed out"
     elif isinstance(error, requests.exceptions.SSLError):
         reason = f"no secure connection to {where} ({_innermost(error)})"
-        advice = f"{advice}; if a proxy has its own certificates, REQUESTS_CA_BUNDLE has to name their file"
+        advice = f"{advice}; if a proxy has its own certificates, set REQUESTS_CA_BUNDLE to their file"
     else:
         broke = "the connection broke" if sent else f"no connection to {where}"
         reason = f"{broke} ({_innermost(error)})"
@@ -311,7 +312,7 @@ def _is_untrusted(error: requests.RequestException) -> bool:
 
 
 def _never_sent(error: requests.RequestException) -> bool:
-    # Failures before the connection exists: name resolution, refusal, timeout, certificate, proxy.
+    # These failures happen before the connection exists: name resolution, refusal, timeout, certificate, proxy.
     if isinstance(error, (requests.ConnectTimeout, requests.exceptions.ProxyError)):
         return True
     reason = getattr(error.args[0], "reason", None) if error.args else None
@@ -323,6 +324,6 @@ def _never_sent(error: requests.RequestException) -> bool:
 def _innermost(error: BaseException) -> str:
     """Return the short reason inside the nested errors, without object descriptions and repeated text."""
     inner: Any = getattr(error.args[0], "reason", error.args[0]) if error.args else error
-    # Shortened first: it may contain a line of the answer, which may have 65,536 characters.
+    # Shorten the text first, because it may contain a line of the answer with 65,536 characters.
     text = str(inner.args[-1] if isinstance(inner, BaseException) and inner.args else inner)[:_LONGEST_REASON]
     return scrub(_NOISE.sub("", text) or type(inner).__name__, 120)

@@ -132,9 +132,7 @@ class _Completes(Watch[Backup]):
         self._absent_since, self.last_state = None, self.resource.status
         if self.last_state in BACKED_UP.failed:
             why = f" ({scrub(self.resource.error_message)})" if self.resource.error_message else ""
-            raise self._end(
-                UnexpectedStateError, f"is {self._shown_state}{why}", "look at it in the dashboard"
-            )
+            raise self._end(UnexpectedStateError, f"is {self._shown_state}{why}", "check it in the dashboard")
         return self.last_state in BACKED_UP.target
 
 
@@ -144,7 +142,7 @@ def unknown_status(status: str | None) -> str | None:
         return None
     return (
         f'the status "{scrub(str(status), 40)}" is not in the API guide, so it does not show whether the backup is '
-        "complete: look at it in the STACKS dashboard"
+        "complete: check it in the STACKS dashboard"
     )
 
 
@@ -152,7 +150,7 @@ def unknown_type(backup: Backup) -> StacksError:
     """Return the error for a backup whose type is an unknown word."""
     return StacksError(
         f'its type "{scrub(backup.backup_type or "", 40)}" is not in the API guide (manual, scheduled), so '
-        "it may not be the one that was started: look at it in the STACKS dashboard",
+        "it may not be the requested backup: check it in the STACKS dashboard",
         code="unexpected-status",
     )
 
@@ -286,13 +284,13 @@ class BackupsApi:
             return self._follow(container_id, watch, deadline)
         except WaitCancelledError:
             # The API accepted the request, and the backup's id is needed to delete it. So the search continues.
-            msg = f"start a backup of container {container_id}: accepted, and cancelled before it was listed"
+            msg = f"start a backup of container {container_id}: accepted, but cancelled before it was listed"
             raise UnreadableAnswerError(msg, operation="backups.trigger", status=202) from None
         except (InvalidApiKeyError, ForbiddenError) as error:
             # The key was revoked during the wait.
             msg = (
-                f"{error.message}. A backup of container {container_id} was started before that, and its id is "
-                "not known: STACKS deletes it after seven days"
+                f"{error.message}. A backup of container {container_id} was started before that, but its id is not "
+                "known: STACKS deletes it after seven days"
             )
             raise error.but(message=msg) from None
 

@@ -52,8 +52,8 @@ _UNAVAILABLE: Final = 503
 _ACCEPTED: Final = 202
 _SUCCESS: Final = range(200, 300)
 _NOT_LISTED: Final = (
-    "If the name is taken and no list shows its container, that may not be visible yet, for instance after an "
-    "interrupted `up`: try again in some minutes"
+    "If the name is taken but no list shows its container, the container may not be visible yet, for instance after "
+    "an interrupted `up`: try again in some minutes"
 )
 _VERBS: Final = {"running": "start", "stopped": "stop", "restart": "restart"}
 
@@ -128,13 +128,13 @@ class _NewContainer(Once[Container]):
             UnreadableAnswerError: Its id does not belong to the account of the containers that were listed before.
         """
         if self._account is not None and account_of(made.id) != self._account:
-            why = f"its id {scrub(made.id)} is not of the account {self._account}"
+            why = f"its id {scrub(made.id)} does not belong to the account {self._account}"
             raise unreadable(self.call, _ACCEPTED, why)
         was_listed = any(row.id == made.id for row in self.former)
         if was_listed or (made.settled and is_older(made.created_at, self.begun)):
             msg = (
                 f"{self.call.what}: the API answered with a container that this request did not create (id {made.id}, "
-                f"template {made.template}, created at {made.created_at}); take it over, or use another name"
+                f"template {made.template}, created at {made.created_at}); adopt it, or use a different name"
             )
             raise ExistsError(scrub(msg), existing=made)
         return made
@@ -266,7 +266,7 @@ class ContainersApi:
             return None
         return (
             f'the status "{scrub(status, 40)}" is not in the API guide, so it does not show whether the container is '
-            f"{wanted}: look at it in the STACKS dashboard"
+            f"{wanted}: check it in the STACKS dashboard"
         )
 
     def credentials(self, container_id: str) -> Credentials:

@@ -155,7 +155,7 @@ class Watch(ABC, Generic[T]):
     def _advice(self) -> str:
         if self.trouble is not None:
             return f"the last look failed: {self.trouble.message}"
-        return "look at it in the dashboard or at its logs, then wait for longer"
+        return "check it in the dashboard, or read its logs, then wait longer"
 
     def _end(self, kind: type[WaitError], what_is: str, next_step: str) -> WaitError:
         return kind(
@@ -215,7 +215,7 @@ class StateWatch(Watch[T]):
         self._explain = explain
         self._warn = warn
         self._was_seen = not is_new
-        # A list may show a new resource later than its own address does, so that is asked only after a while.
+        # A list may show a new resource later than a request for it, so send this request only after a while.
         self._confirm_at = -math.inf if self._was_seen else self.started + lag
         self._absent_since: float | None = None
         self._state: str | None = None
@@ -254,7 +254,7 @@ class StateWatch(Watch[T]):
     def _meaning(self, rows: Listing[T]) -> WaitVerdict:
         listed = self._listed(rows)
         if listed is not None:
-            # Only its own address has the status, if the list has none.
+            # If the list has no status, only a request for the resource shows it.
             alone = self._confirm(self._id) if listed.status is None and self._confirm else None
             return self._seen(alone or listed)
         if self._confirm is None or (self._wait.acknowledged and rows.gap is None):
@@ -264,7 +264,8 @@ class StateWatch(Watch[T]):
         now = self._clock.now()
         if rows.gap is None and now < self._confirm_at:
             return WaitVerdict.GO_ON
-        # While it is new and never seen, a list shows it soon: its own address is asked now and then.
+        # A new resource that no look has seen will soon be in a list, so request the resource itself only now and
+        # then.
         self._confirm_at = now + (self._pause if self._was_seen else self._lag)
         found = self._confirm(self._id)
         if found is None or (self._is_it is not None and not self._is_it(found)):
@@ -287,7 +288,7 @@ class StateWatch(Watch[T]):
             text = self._explained[state] = self._explain(state, self._wait.name)
             if text is not None and self._warn is not None:
                 self._warn(text)
-        # If it may be in a failed state when the wait begins, that state shows nothing while lists may be behind.
+        # If it may be in a failed state when the wait begins, ignore that state while lists may lag behind.
         may_be_old = self._wait.failures > 1 and not self._has_changed and self.elapsed < self._lag
         return verdict(self._wait, state, self._looks, may_be_old=may_be_old)
 
@@ -506,7 +507,7 @@ class Feed(Generic[T]):
         if pace < _HELD_BACK:
             return 0.0
         with self._changed:
-            # If a call is in progress, it waits for the limiter, which has no request left in this window.
+            # A call in progress is waiting for the limiter, which has no request left in this window.
             return pace if self._busy else max(self._began_at + min(pace, _LONGEST) - self._clock.now(), 0.0)
 
     def _is_blocked(self, watch: Watch[T], ticket: int) -> float:
@@ -522,7 +523,7 @@ class Feed(Generic[T]):
             _SHORTEST if watch.missing else interval(watch.elapsed, watch.quick),
             min(self._pace(), _LONGEST),
         )
-        # A list that is too early shows nothing, and takes a request that will be missed.
+        # A list call that is too early shows nothing, and uses up a request that will be needed later.
         delay = max(watch.delay, watch.earliest if pace > every else 0.0)
         return max(watch.started + delay, self._began_at + max(every, pace))
 

@@ -85,7 +85,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
 T = TypeVar("T")
 
 
-class Listing(tuple[T, ...]):  # noqa: SLOT001  (a tuple has room for attributes only in a dictionary)
+class Listing(tuple[T, ...]):  # noqa: SLOT001  (a tuple can have attributes only in a dictionary)
     """
     The rows of a list.
 
@@ -260,8 +260,7 @@ class Template(Model, frozen=True, kw_only=True):
     plan: str | None = None
     monthly_usd: Amount | None = None
     raw: dict[str, Any] | None = None
-    # The fields next to the list, by path: one may be the currency of all prices. No data function returns
-    # it.
+    # The fields next to the list, by path: one may be the currency of all prices. No data function returns them.
     beside: dict[str, Any] | None = None
 
     WORDS: ClassVar[Mapping[str, Collection[str]]] = {"id": TEMPLATES, "plan": PLANS}

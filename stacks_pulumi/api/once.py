@@ -61,7 +61,7 @@ timeout.
 """
 _PAUSE: Final = 2.0
 _UNKNOWN: Final = (
-    "{why}, so the outcome of the request is unknown: look in the STACKS dashboard before you try again, and adopt or "
+    "{why}, so the outcome of the request is unknown: check the STACKS dashboard before you try again, and adopt or "
     "delete the object if it exists"
 )
 _UNREAD: Final = "no list could be read after that"
@@ -225,7 +225,7 @@ class Once(ABC, Generic[T]):
         if (final := self.final(self._doubt)) is not None:
             return self._not_again(final)
         if isinstance(self._doubt, UnreadableAnswerError) and self._doubt.status in _SUCCESS:
-            # It was carried out, so a list will show it.
+            # The request was carried out, so a list will show the object.
             return self._search(_SEARCH)
         return None
 
@@ -242,7 +242,7 @@ class Once(ABC, Generic[T]):
         ended = self.now()
         if begun is None and ended is None:
             return
-        # The first answer of all says what the time was before it.
+        # Before this client's very first answer, the time is derived from that answer.
         self._requests.append((begun if begun is not None else ended or 0.0, ended or begun or 0.0))
 
     def _look_before_repeat(self, pause: float) -> tuple[T | None, bool]:
@@ -269,7 +269,7 @@ class Once(ABC, Generic[T]):
             StacksError: No look could be read. With `all_read`: a look could not be read, or is incomplete.
         """
         read = 0
-        # A new object may exist that no state contains, so neither a cancellation nor a deadline ends the search.
+        # A new object may exist without being in a state, so neither a cancellation nor a deadline ends the search.
         with shielded():
             for pause in pauses:
                 sleep_with_pulse(pause, self.clock)
@@ -309,8 +309,8 @@ class Once(ABC, Generic[T]):
             made = self.made_at(mine[0])
             when = f"was made at {scrub(made)}" if made else "has no creation time"
             raise _UnprovenError(
-                f"{shown} {when}, which does not show that this request made it: it was made by another stack, or "
-                "perhaps by the next run of the program",
+                f"{shown} {when}, which does not prove that this request created it: it may be from another stack, "
+                "or from the next run of the program",
                 code="outcome-unknown",
             )
         if any(row.id in listed.damaged for row in new):
@@ -334,8 +334,8 @@ class Once(ABC, Generic[T]):
             return
         self.warn(
             scrub(
-                f"{self.call.what}: besides {made.id} there is {twin.id}, which a repeat of the request may have made: "
-                "look in the STACKS dashboard, and delete it if it is no one's"
+                f"{self.call.what}: in addition to {made.id}, there is {twin.id}, which a repeat of the request may "
+                "have created: check the STACKS dashboard, and delete it if nobody needs it"
             )
         )
 
@@ -356,7 +356,7 @@ class Once(ABC, Generic[T]):
                 beat(self.call.pulse)
             except StacksError as ended:
                 return self._ended(ended)
-        raise self._unknown(f"then it was refused ({error.reason}), and no list shows it") from None
+        raise self._unknown(f"then it was refused ({error.reason}), but no list shows the object") from None
 
     def _looks(self, is_taken: bool) -> Iterator[float]:
         yield from _SEARCH
@@ -374,7 +374,7 @@ class Once(ABC, Generic[T]):
         Return the object that was created before the caller ended the attempts; otherwise raise the reason for the
         end.
         """
-        # Nobody waits any more, and nothing is sent.
+        # The caller no longer waits, so nothing is sent.
         made = self._search((*_SEARCH, _EVERY))
         if made is None:
             raise ended from None
@@ -389,7 +389,7 @@ class Once(ABC, Generic[T]):
     def _check_absence(self, rows: Listing[T]) -> None:
         existing = next(filter(self.is_taken, rows), None)
         if existing is not None:
-            msg = f"{self.call.what}: it already exists (id {existing.id}); take it over, or remove it first"
+            msg = f"{self.call.what}: it already exists (id {existing.id}); adopt it, or remove it first"
             raise ExistsError(scrub(msg), existing=existing) from None
 
     def _unknown(self, why: str) -> StacksError:
@@ -547,12 +547,13 @@ def settle(send: Handler, call: Call[R], look: Callable[[StacksError], R | None]
 def _unseen(error: StacksError) -> StacksError:
     """Return the error of a request whose result could not be seen."""
     msg = (
-        f"{error.reason}; the look for its result failed too, so the outcome of the request is unknown: look in the "
+        f"{error.reason}; the look for its result failed too, so the outcome of the request is unknown: check the "
         "STACKS dashboard"
     )
     if in_doubt(error) or not isinstance(error, ApiError):
         return error.but(message=msg, code="outcome-unknown")
-    # The refusal was of a repetition. As that refusal, a 404 for instance, it would be handled as an answer.
+    # The API refused a repeated attempt. Do not raise that refusal, for instance a 404, because the caller would
+    # treat it as the API's verdict.
     return ApiError(
         msg,
         code="outcome-unknown",

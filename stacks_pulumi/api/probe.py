@@ -30,7 +30,7 @@ from stacks_pulumi.errors import MissingScopeError, SpendingCapError, StacksErro
 _SUCCESS: Final = range(200, 300)
 _WIDEST: Final = 20
 _GRANT: Final = Endpoint(
-    "broker.me", "GET", "/_broker/me", Scope.READ, "json", "", "ask the broker about the grant"
+    "broker.me", "GET", "/_broker/me", Scope.READ, "json", "", "read the grant from the broker"
 )
 """The path at which a broker, but not the platform, shows what a token may do."""
 """The maximum number of fields of an object that are shown."""

@@ -43,7 +43,7 @@ def run() -> int:
     """
     with tempfile.TemporaryDirectory(prefix="stacks-broker-demo-") as scratch, Emulator() as emulator:
         path, key = Path(scratch), Path(scratch) / "ann"
-        _say("This machine has an emulated account now, and a broker that alone has its key.")
+        _say("This machine now runs an emulated account, and a broker that is the only holder of its key.")
         signatures.new_key(key)
         _write(path, emulator)
         with contextlib.closing(Folder(path, SYSTEM_CLOCK)) as folder, _served(folder) as url:

@@ -110,7 +110,7 @@ def declare(parser: argparse.ArgumentParser, command: Command) -> None:
             "--format",
             choices=command.forms,
             default=default,
-            help=f"the form of the result (default: {default})",
+            help=f"the format of the result (default: {default})",
         )
         for form in _SHORT:
             if form in command.forms:
@@ -240,7 +240,7 @@ def save_snapshot(command: str, file: str, document: Mapping[str, Any], gap: str
     from stacks_pulumi.cost.live import write_snapshot  # noqa: PLC0415  (other commands do not need it)
 
     if blocked and not gap:
-        gap = "a limit is exceeded; to accept the account as it is, save it without that limit"
+        gap = "a limit is exceeded; to accept the account as it is, save the snapshot without that limit"
     if gap:
         tell(command, f"{file} was not written: {gap}")
     else:
@@ -269,14 +269,14 @@ def add_exports(parser: argparse.ArgumentParser) -> None:
         type=number_to(_LONGEST),
         default=math.inf,
         metavar="S",
-        help="seconds for each of the two readings of the backend's stacks (default: 120 for each command of Pulumi)",
+        help="the timeout for each of the two reads of all stacks, in seconds (default: 120 for each command)",
     )
     parser.add_argument(
         "--state",
         action="append",
         default=[],
         metavar="FILE",
-        help="the output of `pulumi stack export`, instead of the backend's stacks; may be given several times",
+        help="read this output of `pulumi stack export` instead of the backend's stacks; may be repeated",
     )
 
 
@@ -336,9 +336,9 @@ def settings_of(options: argparse.Namespace) -> AccountSettings:
     settings = config.load(_configured(options))
     if settings.api_key is None:
         raise ConfigError(
-            "no STACKS API key is configured: set the environment variable STACKS_API_KEY, and for an emulator or "
-            "another platform also STACKS_BASE_URL (the key is sent to that address; by default to "
-            f"{config.DEFAULT_BASE_URL}); in a project, `pulumi config set stacks:apiKey --secret` and `pulumi config "
+            "no STACKS API key is configured: set the environment variable STACKS_API_KEY. For an emulator or "
+            "another platform, set STACKS_BASE_URL as well: the key is sent to that address (default: "
+            f"{config.DEFAULT_BASE_URL}). In a project, `pulumi config set stacks:apiKey --secret` and `pulumi config "
             "set stacks:baseUrl` do the same for a stack",
             code="missing-api-key",
         )
@@ -386,7 +386,7 @@ def folder_of(options: argparse.Namespace) -> Path:
     """
     folder = Path(options.cwd)
     if not folder.is_dir():
-        raise ConfigError(f"{folder} is not a folder: name the project's folder with -C", code="file-access")
+        raise ConfigError(f"{folder} is not a folder: pass the project's folder with -C", code="file-access")
     return folder.resolve()
 
 

@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from stacks_pulumi.pricing.price_list import PriceList
 
 
-_HELP: Final = "show which stack owns each object of the account, and which objects no stack owns"
+_HELP: Final = "show which stack owns each object of the account, and which objects have no owner"
 
 _CODES: Final = {
-    0: "everything was read; no --fail-on finding, and no --max limit or budget is exceeded",
+    0: "everything was read, there is no --fail-on finding, and no --max limit or budget is exceeded",
     1: "a stack could not be read, so the report is incomplete",
-    2: "a --fail-on finding, or a --max limit or a budget is exceeded",
+    2: "there is a --fail-on finding, or a --max limit or a budget is exceeded",
 }
 
 _FINDINGS: Final = ("orphans", "double", "missing")
@@ -58,12 +58,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--project",
         metavar="NAME",
-        help="read only the stacks of this project; which other stack owns an object is then not known",
+        help="read only the stacks of this project; the report then does not know the owners in other projects",
     )
     parser.add_argument(
         "--children",
         action="store_true",
-        help="also read allowed addresses, connections, VPN clients and pinned backups: one to three calls a container",
+        help="also read allowed addresses, connections, VPN clients and pinned backups: 1 to 3 calls per container",
     )
     parser.add_argument(
         "--fail-on",
@@ -75,17 +75,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--deletions",
         action="store_true",
-        help="also show the requests that delete objects without a stack; by default only how to take them over",
+        help="also show the requests that delete objects without a stack; by default, show only how to adopt them",
     )
     parser.add_argument("--save", metavar="FILE", help="also save the JSON as a snapshot")
     parser.add_argument("--compare-to", metavar="FILE", help="show what changed since a snapshot")
     parser.add_argument(
-        "--budgets", metavar="FILE", help="limits on what several stacks cost together (YAML)"
+        "--budgets", metavar="FILE", help="a YAML file with limits on the total cost of several stacks"
     )
     parser.add_argument(
         "--after",
         metavar="FILE",
-        help="judge the account as it will be after this preview (`pulumi preview --json --show-sames`)",
+        help="judge the account as it would be after this preview (`pulumi preview --json --show-sames`)",
     )
     parser.add_argument("--live-prices", action="store_true", help="ask the API for prices")
     add_limits(parser)
@@ -127,8 +127,8 @@ def _result(options: argparse.Namespace) -> AccountResult:
 
     if options.project is not None and (options.state or "orphans" in options.fail_on):
         raise InputError(
-            "--project reads one project of the backend: exports are not of the backend, and objects of other projects "
-            "would look like orphans; leave out --project, or --state and `--fail-on orphans`",
+            "--project reads one project of the backend: --state is not from there, and with `--fail-on orphans`, "
+            "objects of other projects would look like orphans. Omit --project, or --state and `--fail-on orphans`",
             code="invalid-argument",
         )
     file = budgets.BudgetFile() if options.budgets is None else budgets.read_budgets(Path(options.budgets))
@@ -241,8 +241,8 @@ def _chosen(options: argparse.Namespace) -> list[str]:
 
 def _may_be_owned(account: Reconciliation) -> str:
     return (
-        f"compared only with {account.source}: an object in none of them may belong to another backend, or was made by "
-        "hand"
+        f"compared only with {account.source}: an object in none of these stacks may belong to another backend, or "
+        "was made by hand"
     )
 
 
@@ -282,12 +282,12 @@ def _failed(account: Reconciliation, fail_on: tuple[str, ...]) -> list[str]:
     names += [f"{it.kind} {it.description}" for it in account.children() if it.ownership == "unknown"]
     if fail_on and names and account.complete and account.project is None:
         told = f"{', '.join(names[:_NAMED])}{', ...' if len(names) > _NAMED else ''}"
-        which = f"{count(len(names), 'object')} whose owner is not known: {told}"
+        which = f"{count(len(names), 'object')} with an unknown owner: {told}"
         found.append(f"{which} (--fail-on {','.join(fail_on)})")
     if fail_on and account.unplaced:
         found.append(
-            f"{count(len(account.unplaced), 'stack')} with resources that may be in this account, or in another one: "
-            f"{', '.join(sorted(account.unplaced))} (--fail-on {','.join(fail_on)})"
+            f"{count(len(account.unplaced), 'stack')} with resources that may be in this account or in a different "
+            f"one: {', '.join(sorted(account.unplaced))} (--fail-on {','.join(fail_on)})"
         )
     return found
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from stacks_pulumi.broker.folder import Folder
     from stacks_pulumi.broker.grants import Desk
 
-_HELP: Final = "hold the API key in one process, and give its clients grants"
+_HELP: Final = "keep the API key in one process, and give grants to its clients"
 _REFUSED: Final = 2
 _KINDS: Final = ("read", "budget")
 _SECRETS: Final = ("logs", "credentials", "certificate", "vpn-config")
@@ -30,8 +30,8 @@ _HOMES: Final = ("home", "root")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "One process has the API key. Its clients have grants, with which they can do at most what a person signed, or "
-        "what a budget covers. docs/broker.md describes it."
+        "One process has the API key. Its clients have grants, which allow only the requests that a person signed or "
+        "that a budget covers. docs/broker.md describes it."
     )
 
 
@@ -47,7 +47,7 @@ def _add_folder(parser: argparse.ArgumentParser) -> None:
 
 def _add_init(parser: argparse.ArgumentParser) -> None:
     _add_folder(parser)
-    parser.add_argument("--systemd", action="store_true", help="write a unit of systemd, too")
+    parser.add_argument("--systemd", action="store_true", help="also write a systemd unit")
 
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:
@@ -57,7 +57,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         metavar="ADDRESS",
         help="ADDRESS:PORT or unix:PATH (default: `listen` in gate.yaml, or 127.0.0.1:7823)",
     )
-    parser.add_argument("--tls-cert", type=Path, metavar="FILE", help="the certificate, for another address")
+    parser.add_argument("--tls-cert", type=Path, metavar="FILE", help="the certificate, for other machines")
     parser.add_argument("--tls-key", type=Path, metavar="FILE", help="the private key of the certificate")
     parser.add_argument(
         "--client-ca",
@@ -70,49 +70,49 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="HOST",
-        help="another name by which clients address it; may be given several times",
+        help="an additional name by which clients address it; may be repeated",
     )
     parser.add_argument(
         "--strict",
         action="store_true",
-        help="refuse to start where code of another user, or other code of this one, could read the key",
+        help="refuse to start if code of another user, or other code of this user, could read the key",
     )
     parser.add_argument(
         "--while-used",
         action="store_true",
-        help="end 15 minutes after the last process of a `gate apply` that uses it",
+        help="end 15 minutes after the last `gate apply` process that used it",
     )
 
 
 def _add_grant(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("kind", choices=_KINDS, help="only read, or change something within a policy")
+    parser.add_argument("kind", choices=_KINDS, help="only read, or make changes within a policy")
     _add_folder(parser)
-    parser.add_argument("--for", dest="holder", required=True, metavar="NAME", help="for whom it is")
+    parser.add_argument("--for", dest="holder", required=True, metavar="NAME", help="the client's name")
     parser.add_argument(
         "--stack",
         default="",
         type=_stack,
         metavar="PROJECT/STACK",
-        help="the stack that it is for; a budget needs one (default for a grant that reads: any)",
+        help="the stack that the grant is for; required for a budget (default for a grant that only reads: any)",
     )
     parser.add_argument("--policy", default="", metavar="NAME", help="the policy of a budget, in gate.yaml")
     parser.add_argument(
         "--secrets",
         default="",
         metavar="CLASS,...",
-        help=f"which secrets it may read: {', '.join(_SECRETS)} (default: none)",
+        help=f"the classes of secrets that it may read: {', '.join(_SECRETS)} (default: none)",
     )
     parser.add_argument(
         "--may-apply-free",
         action="store_true",
-        help="let it hand in changes of its stack that need no approval",
+        help="allow it to submit changes of its stack that need no approval",
     )
     parser.add_argument(
         "--ttl",
         type=_duration,
         default=datetime.timedelta(hours=8),
         metavar="TIME",
-        help="how long it holds: 30m, 8h or 2d (default: 8h)",
+        help="how long it is valid: 30m, 8h or 2d (default: 8h)",
     )
 
 
@@ -139,7 +139,7 @@ def _add_log(parser: argparse.ArgumentParser) -> None:
         "--anchor",
         type=Path,
         metavar="FILE",
-        help="compare with the line that this file has, and keep the last one there; it belongs on another machine",
+        help="compare the journal with the line in this file, then store the last line; keep it on another machine",
     )
 
 
@@ -149,7 +149,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--url", metavar="URL", help="the address of the broker (default: STACKS_BASE_URL)")
     parser.add_argument(
-        "--strict", action="store_true", help="refuse if this user is the broker's, and could read its key"
+        "--strict", action="store_true", help="refuse if the broker runs as this user, who could read its key"
     )
     parser.add_argument("words", nargs=argparse.REMAINDER, metavar="-- CMD", help="the command to run")
 
@@ -203,14 +203,14 @@ def _init(options: argparse.Namespace) -> int:
         if names
         else f"{options.folder} has all files already."
     )
-    then = f"Then, as a user that no client is:\n  stacks-pulumi broker serve {options.folder}"
+    then = f"Then, as a user under whom no client runs:\n  stacks-pulumi broker serve {options.folder}"
     if options.systemd:
-        then = f"Then, as root, what the first lines of {start.UNIT} say."
+        then = f"Then, as root, follow the first lines of {start.UNIT}."
         key = read_file(options.folder, str(options.folder))[0].key
         if key is None or key.credential is None:
             tell(
                 "broker",
-                f"gate.yaml has another key than the unit: write `key: {{credential: {start.CREDENTIAL}}}`",
+                f"gate.yaml and the unit have different keys: write `key: {{credential: {start.CREDENTIAL}}}`",
             )
         for path in (program, options.folder.resolve()):
             if path.parts[1] in _HOMES:
@@ -269,22 +269,22 @@ def _grant(options: argparse.Namespace) -> int:
     wrong = [word for word in secrets if word not in _SECRETS]
     if wrong:
         raise ConfigError(
-            f"there is no class {wrong[0]!r}: there are {', '.join(_SECRETS)}", code="invalid-argument"
+            f"there is no class {wrong[0]!r}: the classes are {', '.join(_SECRETS)}", code="invalid-argument"
         )
     with _opened(options) as folder:
         known = folder.settings().policies
         if options.kind == "budget" and options.policy not in known:
             names = ", ".join(known) or "none yet"
             raise ConfigError(
-                f"a budget needs --policy with a policy of gate.yaml: there are {names}",
+                f"a budget needs --policy with a policy of gate.yaml, one of: {names}",
                 code="invalid-argument",
             )
         if options.kind == "read" and options.policy:
-            raise ConfigError("--policy belongs to a budget", code="invalid-argument")
+            raise ConfigError("--policy is only for a budget: remove it", code="invalid-argument")
         if (options.kind == "budget" or options.may_apply_free) and not options.stack:
             raise ConfigError(
-                "a budget and --may-apply-free need --stack: without one, no limit of a stack and no budget over "
-                "several stacks holds the client",
+                "a budget and --may-apply-free need --stack: without a stack, neither the limit of a stack nor a "
+                "budget over several stacks would restrict the client",
                 code="invalid-argument",
             )
         spec = Spec(secrets=tuple(secrets), may_apply_free=options.may_apply_free)
@@ -384,7 +384,7 @@ def _log(options: argparse.Namespace) -> int:
     if options.verify:
         tell(
             "broker",
-            f"the journal is whole: {last[0]} lines, the last one begins with {last[1][:16] or _NONE}",
+            f"the journal is intact: {last[0]} lines, the last one begins with {last[1][:16] or _NONE}",
         )
     for row in rows:
         sys.stdout.write(f"{clean(_line(row))}\n")
@@ -443,7 +443,7 @@ def _run(options: argparse.Namespace) -> int:
             ) from None
     if not url or not token.startswith(GRANT):
         raise ConfigError(
-            "the address of a broker (--url) and the token of a grant (--grant) are needed; this is no token of one",
+            "the address of a broker (--url) and the token of a grant (--grant) are needed; this is not such a token",
             code="invalid-argument",
         )
     from stacks_pulumi.gate.client import Broker  # noqa: PLC0415  (each action needs its own modules)
@@ -460,29 +460,29 @@ def _run(options: argparse.Namespace) -> int:
 
 _ACTIONS: Final = {
     "demo": Command(
-        "show an agent's budget, a refusal, a signature and the log, with an emulated account",
+        "demonstrate a budget, a refusal, a signature and the log, with an emulated account",
         lambda _parser: None,
         _demo,
     ),
-    "init": Command("write a broker's folder; what is there stays", _add_init, _init),
+    "init": Command("write a broker's folder; existing files are kept", _add_init, _init),
     "serve": Command("answer clients until SIGTERM", _add_serve, _serve, codes={0: "it was ended"}),
     "grant": Command("make a grant, and print its token once", _add_grant, _grant, forms=TEXT),
-    "claim": Command("give containers that are older than the ledger an owner", _add_claim, _claim),
-    "requests": Command("list what grants asked for and may not do yet", _add_folder, _requests, forms=TEXT),
+    "claim": Command("record an owner for containers that are older than the ledger", _add_claim, _claim),
+    "requests": Command("list the access requests of grants", _add_folder, _requests, forms=TEXT),
     "deny": Command("deny an access request", _add_deny, _deny),
     "revoke": Command("revoke a grant", _add_revoke, _revoke),
     "log": Command(
-        "show the journal: who asked for what, and what became of it",
+        "show the journal: each request, its client and its result",
         _add_log,
         _log,
         codes={0: "done", _REFUSED: "the journal was changed afterwards"},
         forms=TEXT,
     ),
     "status": Command(
-        "show the server, the grants, and what is left of them", _add_folder, _status, forms=TEXT
+        "show the server, the grants, and the remaining uses of each grant", _add_folder, _status, forms=TEXT
     ),
     "run": Command(
-        "run a command with a grant in place of the key",
+        "run a command with a grant instead of the key",
         _add_run,
         _run,
         codes={0: "the exit code of the command", _REFUSED: "this user could read the key (--strict)"},

@@ -303,17 +303,17 @@ _VPN_CONFIG: Final = "write a VPN client's WireGuard configuration"
 def _add_vpn_config(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Write the WireGuard configuration of a VPN client. It contains a private key, so it is written to a file that "
-        "only you can read, or printed if --show-secrets is given. A file that can run commands is not written."
+        "only you can read, or printed if --show-secrets is given. One that can run commands is not written."
     )
     add_container(parser, "VPN_CONTAINER")
-    parser.add_argument("--client", default="default", metavar="NAME", help="which client (default: default)")
+    parser.add_argument("--client", default="default", metavar="NAME", help="the client (default: default)")
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("-o", "--out", metavar="FILE", help="write it to this file, which must not exist")
     where.add_argument("--show-secrets", action="store_true", help="print it")
     parser.add_argument(
         "--allow-commands",
         action="store_true",
-        help="also write a configuration that can run commands: wg-quick runs them as root",
+        help="write a configuration even if it can run commands, which wg-quick runs as root",
     )
 
 
@@ -366,7 +366,7 @@ def _write_file(file: Path, text: str) -> None:
         # The file is created with read permission only for its owner, and never replaces another file.
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        msg = f"{file} already exists and is not overwritten: name another file"
+        msg = f"{file} already exists and is not overwritten: choose a different file"
         raise StacksError(msg, code="file-access") from None
     except OSError as error:
         raise StacksError(f"{file} cannot be written: {error.strerror}", code="file-access") from None

@@ -35,7 +35,7 @@ _HELP: Final = "show what a change will cost, and what a stack or the account co
 _CODES: Final = {
     0: "within all limits",
     1: "incomplete figures (no --show-sames, or a failed preview)",
-    2: "blocked: a --max limit is exceeded, a --fail-on finding, or the preview violates a mandatory policy",
+    2: "blocked: a --max limit is exceeded, there is a --fail-on finding, or the preview violates a mandatory policy",
     3: "a price is not exact (--strict)",
 }
 
@@ -49,9 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         metavar="FILE",
         help="the output of `pulumi preview --json --show-sames` (also with PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true) "
-        "or `pulumi stack export`; - is standard input (default). "
-        f"`comment {'|'.join(_PLATFORMS)} FILE` posts the output of --format markdown on the CI run's pull request, "
-        "or replaces the comment of the previous run",
+        f"or `pulumi stack export`; - is standard input (default). `comment {'|'.join(_PLATFORMS)} FILE` posts the "
+        "output of --format markdown on the CI run's pull request, or replaces the comment of the previous run",
     )
     parser.add_argument("--account", action="store_true", help="price the live account instead of a file")
     parser.add_argument(
@@ -65,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prices",
         metavar="FILE",
-        help="a YAML file with prices for resources of other providers; one that is not in it has no upper bound",
+        help="a YAML file with prices for resources of other providers; a resource without a price has no bound",
     )
     parser.add_argument(
         "--compare-to", metavar="FILE", help="with --account: show what changed since this snapshot"
@@ -83,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("kept",),
         action="append",
         default=[],
-        help="kept: block if a container leaves the stack and stays billed; no later total of the stack has it",
+        help="kept: block if a container leaves the stack but stays billed; later totals do not contain it",
     )
     parser.add_argument("--strict", action="store_true", help="fail if a price is not exact")
 

@@ -41,9 +41,9 @@ levels:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.description = (
-        "Check the stack's settings and the API key, and preview the stack, which runs the program, without the "
-        "variables STACKS_* unless they name a broker and a grant. Each check prints one line with the fix. Nothing is "
-        "changed in the state and in the account; apart from the preview, the API gets one list of the containers for "
+        "Check the stack's settings and the API key, and preview the stack. The preview runs the program; it gets "
+        "variables STACKS_* only if they are for a broker and a grant. Each check prints one line with the fix. The "
+        "command changes neither the state nor the account. Apart from the preview, it sends one list request for "
         "each key, and with --probe-scopes three more requests."
     )
     parser.epilog = _LEVELS
@@ -137,7 +137,7 @@ def _summary(findings: Sequence[Diagnosis], unsure: Sequence[str]) -> str:
         beside = all(one.check == "state-keys" for one in findings if one.level == "problem")
         return f"{counted}. {'A command of Pulumi fails.' if beside else 'An `up` fails.'}"
     if unsure:
-        return f"{counted}. Whether an `up` fails is not known, because of: {', '.join(unsure)}."
+        return f"{counted}. It is not known whether an `up` fails, because of: {', '.join(unsure)}."
     return f"{counted}. Nothing was found that prevents an `up`."
 
 
@@ -160,15 +160,16 @@ def add_policy_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `policy`."""
     parser.description = (
         "Check files for `--policy-pack-config`, without an engine, a program or an account: names of policies, "
-        "levels, options and double keys. The engine ignores many errors in them, and then a policy has no effect. "
-        "Each exception of a file of version 2 must have a reason and an end. The engine ignores both."
+        "levels, options and duplicate keys. The engine ignores many errors in these files, and then a policy has no "
+        "effect. In a file of version 2, each exception must have a reason and an end date, which the engine does "
+        "not check."
     )
-    parser.add_argument("action", choices=("check",), help="what to do")
+    parser.add_argument("action", choices=("check",), help="the action")
     parser.add_argument("files", nargs="+", metavar="FILE", help="a file for --policy-pack-config")
     parser.add_argument(
         "--pack",
         metavar="DIR",
-        help="the pack that the files are for, whose program is run (default: the ready pack with these policies)",
+        help="the pack that the files are for; its program is run (default: the ready pack with these policies)",
     )
 
 
@@ -227,7 +228,7 @@ class _Pack(NamedTuple):
 
 _PACKS: Final = {
     "exposure": _Pack(
-        "no door open to the world, and no data that can be deleted by mistake.",
+        "no access from the whole internet, and no data that can be deleted by mistake.",
         "from stacks_pulumi.policy import EXPOSURE, StacksGuard",
         "EXPOSURE",
         {"open-allowed-ip": {"min_prefix": 24}},
@@ -239,7 +240,7 @@ _PACKS: Final = {
         {"allowed-plans": {"allowed": ["micro", "basic", "standard"]}, "max-resources": {"containers": 20}},
     ),
     "spend": _Pack(
-        "what a stack may cost a month, where an unknown price counts as the worst case.",
+        "what a stack may cost a month; an unknown price exceeds every limit.",
         "from stacks_pulumi.cost import live\nfrom stacks_pulumi.policy import SPEND, StacksGuard",
         "SPEND, account=live.containers",
         {name: {"max_monthly_usd": _LIMIT} for name in ("monthly-budget", "budget-warning", "spend-gate")},
@@ -269,7 +270,7 @@ def pack_requirements(folder: Path, known: Place | None = None) -> Requirements:
 def _add_policies(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Write the three ready policy packs and a first configuration of each into a folder of your repository. "
-        "They install this package from where it comes, or from its wheel, which is copied next to them."
+        "The packs install this package from its original source, or from its wheel, which is copied next to them."
     )
     parser.add_argument(
         "--out",
@@ -294,7 +295,7 @@ def _policies(options: argparse.Namespace) -> int:
     else:
         _say_next(folder, texts)
     if needed.problem:
-        tell("policies", f"write into each requirements.txt what installs stacks-pulumi: {needed.problem}")
+        tell("policies", f"write the source of stacks-pulumi into each requirements.txt: {needed.problem}")
     return int(bool(needed.problem))
 
 
@@ -320,8 +321,8 @@ COMMANDS = {
         add_arguments,
         run,
         codes={
-            0: "no problem, and all that an `up` needs was checked",
-            1: "a problem, or a check that an `up` depends on could not be made",
+            0: "no problem was found, and everything that an `up` needs was checked",
+            1: "a problem was found, or a check that an `up` depends on was not possible",
         },
         forms=TEXT,
         stack=OF_STACK,
@@ -330,7 +331,10 @@ COMMANDS = {
         "write the ready policy packs into a repository",
         _add_policies,
         _policies,
-        codes={0: "the packs were written", 1: "the packs were written, and what installs them is not known"},
+        codes={
+            0: "the packs were written",
+            1: "they were written, but the source of stacks-pulumi is unknown",
+        },
         forms=TEXT,
     ),
     "policy": Command(

@@ -30,7 +30,7 @@ _HELP = "serve an emulated STACKS API on this machine"
 DEFAULT_PORT = 7822
 """The default port: STAC on a telephone keypad."""
 
-_EXPOSED = "Everyone who can reach it can use the API with the key below, over plain http.\n"
+_EXPOSED = "Everyone who can reach this address can use the API with the key below, over plain http.\n"
 _GUARDED = "The page and the control API need the token in the page's address.\n"
 
 _UNLIMITED = 6000
@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--control-token",
         default=os.environ.get("STACKS_EMULATOR_TOKEN"),
         metavar="TOKEN",
-        help="the token of the control API (default: STACKS_EMULATOR_TOKEN, or a random one where it is needed)",
+        help="the token of the control API (default: STACKS_EMULATOR_TOKEN, or a random token if one is needed)",
     )
     parser.add_argument(
         "--cors-origin",
@@ -81,8 +81,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--env-file",
         metavar="FILE",
-        help="write STACKS_BASE_URL and STACKS_API_KEY to this file, for Docker or a shell; it overwrites only a file "
-        "that is as an emulator wrote it",
+        help="write STACKS_BASE_URL and STACKS_API_KEY to this file, for Docker or a shell; it overwrites only an "
+        "unchanged file of an emulator",
     )
     parser.add_argument(
         "--key",
@@ -118,14 +118,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--your-ip",
         default="203.0.113.45",
         metavar="ADDRESS",
-        help="the address that callers seem to come from (default: %(default)s)",
+        help="the IP address that the emulator shows as the caller's (default: %(default)s)",
     )
     parser.add_argument(
         "--fail-boot",
         action="append",
         default=[],
         metavar="NAME",
-        help="let the next boot of this container, or of this template, fail; may be repeated",
+        help="make the next boot of this container, or of this template, fail; may be repeated",
     )
     parser.add_argument(
         "--load",
@@ -148,7 +148,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_seconds,
         default=0.0,
         metavar="SECONDS",
-        help="let lists be this many seconds behind (default: 0)",
+        help="the lag of lists in seconds (default: 0)",
     )
 
 
@@ -281,9 +281,7 @@ def _checked(key: str) -> str:
     try:
         return check_api_key(key)
     except ConfigError:
-        raise ValueError(
-            "the --key is malformed: it has to be sk_stacks_ and 64 hexadecimal digits"
-        ) from None
+        raise ValueError("the --key is malformed: it must be sk_stacks_ and 64 hexadecimal digits") from None
 
 
 def _load(server: Emulator, file: str, state: str | None) -> None:
@@ -291,7 +289,7 @@ def _load(server: Emulator, file: str, state: str | None) -> None:
 
     try:
         if not server.begin_with(Path(file)):
-            why = f"{state} was filled from a file before: remove it, and its journal, to begin again"
+            why = f"{state} has content of an earlier start: remove it and its journal to begin again"
             tell("emulator", f"{file} was not loaded: {why}")
     except ValueError as exc:
         raise ValueError(f"{file} cannot be loaded: {exc}") from None
@@ -353,7 +351,7 @@ def _as_json(server: Emulator) -> str:
     return json.dumps(enveloped(fields))
 
 
-_REVOKED = "revoked: requests with it get a 401; start with --key for another one"
+_REVOKED = "revoked: requests with it get a 401; use --key to start with a different key"
 
 
 def _greeting(server: Emulator, rate_limit: int | None) -> str:
@@ -370,7 +368,7 @@ def _greeting(server: Emulator, rate_limit: int | None) -> str:
             "",
             f"  curl -H 'Authorization: Bearer {key}' {url}/containers",
             "",
-            "In a shell, also for the gate, which refuses a stack with a key of its own:",
+            "In a shell (the gate needs this form, because it refuses a stack that has its own key):",
             "",
             f"  export STACKS_BASE_URL={url} STACKS_API_KEY={key}",
             "",
@@ -411,9 +409,7 @@ def _origin(text: str) -> str:
 
 def _host_name(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:]{2,45}", text):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a name of a host: give it without http:// and port"
-        )
+        raise argparse.ArgumentTypeError(f"{text!r} is not a host name: give it without http:// and port")
     return text
 
 

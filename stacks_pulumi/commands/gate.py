@@ -45,9 +45,8 @@ _RESULTS: Final = {"nothing": 0, "free": 0, "needs_approval": 3, "refused": _REF
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "A change is previewed under policies, priced and judged by rules. A person approves the requests that it "
-        "needs with an SSH signature, and a broker, which alone has the API key, lets no other request through. "
-        "docs/gate.md describes it."
+        "A change is previewed under policies, priced and judged by rules. A person approves its requests with an SSH "
+        "signature. Only a broker has the API key, and it refuses all other requests. docs/gate.md describes it."
     )
 
 
@@ -80,7 +79,7 @@ def _add_init(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "folder",
         metavar="DIR",
-        help="where to write; no file in it is overwritten. With --workflow also the address of a broker",
+        help="the folder to write; no existing file is overwritten. With --workflow, it can be the address of a broker",
     )
     parser.add_argument(
         "--approver",
@@ -93,30 +92,30 @@ def _add_init(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--base-url",
         metavar="URL",
-        help="the address of the API, if it is not the default: for instance that of an emulator",
+        help="the address of the API, if it is not the default: for instance the address of an emulator",
     )
     parser.add_argument(
         "--max-total",
         type=_usd,
         metavar="USD",
-        help="the most that a stack may cost a month (default: 40)",
+        help="the maximum monthly price of a stack (default: 40)",
     )
     parser.add_argument(
         "--max-increase",
         type=_usd,
         metavar="USD",
-        help="the most that a change may add to it (default: 15)",
+        help="the maximum monthly price that a change may add to a stack (default: 15)",
     )
     parser.add_argument(
         "--workflow",
         choices=("github", "gitlab"),
-        help="also write the project's pipeline into its repository; a gate that is there stays as it is",
+        help="also write the project's pipeline into its repository; an existing gate is not changed",
     )
     parser.add_argument(
         "--backend",
         choices=("cloud", "s3", "gs", "azblob", "postgres"),
         default="cloud",
-        help="with --workflow: where the stack's state is, whose login the jobs get (default: cloud, Pulumi Cloud)",
+        help="with --workflow: the backend of the state, whose login the jobs get (default: cloud, Pulumi Cloud)",
     )
 
 
@@ -127,12 +126,12 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path("change.json"),
         metavar="FILE",
-        help="where to write the change (default: change.json); signatures of one that is there are removed",
+        help="the file for the change (default: change.json); signatures of an earlier change there are removed",
     )
     parser.add_argument(
         "--save-plan",
         action="store_true",
-        help="also save the engine's plan, which `apply` then keeps to, for resources of other providers",
+        help="also save the engine's update plan, for resources of other providers; `apply` then follows it",
     )
     parser.add_argument(
         "--reads",
@@ -140,20 +139,20 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=_reads,
         metavar="NAME=CLASS",
-        help="a secret that a function of the program reads: a container's name in the program, and `credentials` "
-        "or `certificate`; may be given several times",
+        help="a secret that a function of the program reads: a container's name in the program, and `credentials` or "
+        "`certificate`; may be repeated",
     )
     parser.add_argument(
         "--ceiling",
         type=_usd,
         metavar="USD",
-        help="the highest increase of the monthly price (default: what it adds now)",
+        help="the maximum increase of the monthly price (default: the increase at the current prices)",
     )
     parser.add_argument(
         "--expires",
         type=_duration,
         metavar="TIME",
-        help="how long it may be handed in: 30m, 4h or 2d (default, and at most: `record_expires` in gate.yaml)",
+        help="how long the change can be applied: 30m, 4h or 2d (default and maximum: `record_expires` in gate.yaml)",
     )
 
 
@@ -173,13 +172,13 @@ def _add_approve(parser: argparse.ArgumentParser) -> None:
         required=True,
         type=Path,
         metavar="FILE",
-        help="your private key of SSH, or the public one (.pub) of a key that an agent or a hardware key has",
+        help="your private SSH key, or the public key (.pub) if an SSH agent or a hardware key has the private key",
     )
     parser.add_argument("--as", dest="name", metavar="NAME", help="fail if the key belongs to someone else")
     parser.add_argument(
         "--accept-unknown",
         action="store_true",
-        help="approve values that are not known until the change is made",
+        help="approve values that are not known before the change is applied",
     )
 
 
@@ -190,10 +189,10 @@ def _add_apply(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--accept-replay",
         action="store_true",
-        help="with a new ledger: it need not be known that the change was not applied before",
+        help="with a new ledger: apply the change even if the ledger cannot show that it was not applied before",
     )
     parser.set_defaults(words=())
-    parser.epilog = "`-- CMD` after the options runs another command than `pulumi up --yes`."
+    parser.epilog = "`-- CMD` after the options runs CMD instead of `pulumi up --yes`."
 
 
 def _approver(text: str) -> tuple[str, Path]:
@@ -236,7 +235,7 @@ def _init(options: argparse.Namespace) -> int:
     is_address = "://" in options.folder
     if is_address and (options.workflow is None or asked != ([], None, None, None)):
         raise InputError(
-            "a broker has its own folder: with its address, `gate init` only writes the pipeline of --workflow",
+            "a broker has its own folder, so `gate init` with its address writes only a pipeline: add --workflow",
             code="invalid-argument",
         )
     top, files, notes, project = (Path(), {}, [], "") if options.workflow is None else _pipeline(options)
@@ -267,7 +266,7 @@ def _pipeline(options: argparse.Namespace) -> tuple[Path, dict[str, str | bytes]
 
     project = find_project(folder_of(options))
     if project is None:
-        raise InputError(f"{folder_of(options)} is not in a Pulumi project: name its folder with -C")
+        raise InputError(f"{folder_of(options)} is not in a Pulumi project: pass its folder with -C")
     folder = project.parent
     top = repository_of(folder)
     if top is None:
@@ -298,14 +297,14 @@ def _pipeline(options: argparse.Namespace) -> tuple[Path, dict[str, str | bytes]
         **{os.path.relpath(folder / name, top): content for name, content in needed.files.items()},
     }
     lacks = has and not asked >= extras_in(_EXTRAS)
-    notes = [f"\n{REQUIREMENTS} has to install stacks-pulumi{_EXTRAS}."] if lacks else []
+    notes = [f"\n{REQUIREMENTS} must install stacks-pulumi{_EXTRAS}."] if lacks else []
     if has:
         # Only the user knows the other content of this file.
         notes.append(
-            f"\nThe pipeline installs what {LOCK} has, with hashes. It has to have all of {REQUIREMENTS}:\n  {RENEW}"
+            f"\nThe pipeline installs {LOCK}, with hashes. That file must contain all of {REQUIREMENTS}:\n  {RENEW}"
         )
     if GITLAB_FILE in files and GITLAB_MAIN not in files:
-        notes.append(f"\n{GITLAB_MAIN} is there already. Add to it:\n  {GITLAB_INCLUDE}")
+        notes.append(f"\n{GITLAB_MAIN} already exists. Add these lines:\n  {GITLAB_INCLUDE}")
     return top, files, notes, str(read_project(project)["name"])
 
 
@@ -359,12 +358,13 @@ def _approve(options: argparse.Namespace) -> int:
             return 0
         if judged.change.is_loose and not options.accept_unknown:
             raise InputError(
-                "not approved: a value is not known until the change is made; add --accept-unknown to approve any",
+                "not approved: a value is not known before the change is applied; add --accept-unknown to approve "
+                "every value",
                 code="invalid-argument",
             )
         name, signature, missing = workflow.sign(broker, judged, options.key)
         if options.name is not None and options.name != name:
-            raise RefusedError(f"not approved: the key belongs to {name}, and not to {options.name}")
+            raise RefusedError(f"not approved: the key belongs to {name}, not to {options.name}")
         is_asked = judged.change.request is not None or not Path(options.change).exists()
         if is_asked or broker.folder is None:
             workflow.post(broker, judged, signature)
@@ -401,10 +401,10 @@ def _apply(options: argparse.Namespace) -> int:
     elif done.code:
         tell(
             "gate",
-            f"the command ended with {done.code}; `{_next('apply', options)}` goes on with what is left",
+            f"the command ended with {done.code}; `{_next('apply', options)}` continues with the remaining requests",
         )
         for line in done.left:
-            tell("gate", f"approved and not done: {line}")
+            tell("gate", f"approved but not done: {line}")
     return done.code if done.code >= 0 else _SIGNAL - done.code
 
 
@@ -443,8 +443,8 @@ def _place(options: argparse.Namespace) -> Place | None:
     if isinstance(place, Path) and "cwd" in options and place.resolve().is_relative_to(folder_of(options)):
         tell(
             "gate",
-            f"{place} is in the project: its author can edit the rules, and the address to which the key is sent; use "
-            "a folder outside, or a server",
+            f"{place} is in the project, whose author could edit the rules and the address to which the key is sent: "
+            "use a folder outside of the project, or a server",
         )
     return place
 
@@ -453,7 +453,7 @@ def _check_file(file: Path) -> None:
     """Refuse a folder, which an earlier version wrote in place of a file."""
     if file.is_dir():
         raise InputError(
-            f"{file} is a folder, and a change is one file: plan it again with `gate plan --out change.json`",
+            f"{file} is a folder, but a change is one file: plan the change again with `gate plan --out change.json`",
             code="invalid-argument",
         )
 
@@ -525,7 +525,7 @@ _ACTIONS: Final = {
         stack=f"the stack that the pipeline is for (default: {_STACK})",
     ),
     "plan": Command(
-        "preview a change, judge it, and write the requests that it needs",
+        "preview a change, judge it, and write its requests into a file",
         _add_plan,
         _plan,
         codes={0: "it needs no approval", _REFUSED: "refused", 3: "it needs an approval"},
@@ -533,31 +533,31 @@ _ACTIONS: Final = {
         stack=OF_STACK,
     ),
     "show": Command(
-        "show a change as a person reads it before an approval", _add_change, _show, forms=_FORMS
+        "show a change in the form for people, before an approval", _add_change, _show, forms=_FORMS
     ),
     "approve": Command(
         "show a change, and sign it",
         _add_approve,
         _approve,
         codes={
-            0: "it is signed, or nothing changes",
+            0: "it is signed, or it changes nothing",
             _REFUSED: "this person may not approve it, or it is refused",
         },
     ),
     "apply": Command(
-        "run `pulumi up` with a grant for what was approved",
+        "run `pulumi up` with a grant for the approved requests",
         _add_apply,
         _apply,
         codes={
             0: "done",
             1: "a failure of `pulumi up`, whose exit code this command passes on",
             _REFUSED: "refused, or an approval is missing; nothing was changed",
-            _WAITING: "containers that wait for capacity were not created, and the rest is done",
+            _WAITING: "some containers wait for capacity and were not created; everything else is done",
         },
         stack=OF_STACK,
     ),
     "log": Command(
-        "list what was changed: in which stack, for how much, approved by whom, and each request",
+        "list the applied changes, each with its stack, price, approvers and requests",
         _add_gate,
         _log,
         forms=TEXT,

@@ -16,17 +16,17 @@ _HELP = "let an agent plan and apply changes of one stack, within a grant and wi
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Serve the Model Context Protocol on standard input and output, for one stack whose program is in YAML. The "
-        "agent gets neither a token nor the passphrase. It plans whole programs, which are checked, priced and judged. "
-        "STACKS_BASE_URL is the address of a broker, and STACKS_API_KEY the token of a grant; a key of the account is "
-        "refused."
+        "agent gets neither a token nor the passphrase. The agent sends complete programs, which are checked, priced "
+        "and judged. STACKS_BASE_URL must be the address of a broker, and STACKS_API_KEY the token of a grant; a key "
+        "of the account is refused."
     )
     parser.add_argument(
         "--allow",
         choices=("apply",),
-        help="let the agent apply what the budget of the grant covers, and what a person has approved",
+        help="let the agent apply changes that the budget of the grant covers or a person has approved",
     )
     parser.add_argument(
-        "--strict", action="store_true", help="refuse if this user is the broker's, and could read its key"
+        "--strict", action="store_true", help="refuse if the broker runs as this user, who could read its key"
     )
 
 

@@ -53,11 +53,11 @@ if TYPE_CHECKING:
     from stacks_pulumi.api.models import Container, Listing
 
 
-_HELP: Final = "write a program that takes over the containers without a stack"
+_HELP: Final = "write a program that adopts the containers without a stack"
 
 _CODES: Final = {
     0: "the program was written",
-    1: "the program lacks the objects that the report names, because they could not be read",
+    1: "some objects could not be read; the report lists them, and the program lacks them",
 }
 
 _SHOWN: Final = 5
@@ -96,23 +96,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--owned",
         action="store_true",
-        help="also take over the containers of stacks, which then have two owners",
+        help="also adopt the containers of other stacks, which then have two owners",
     )
     parser.add_argument(
         "--protect",
         choices=("databases", "all", "none"),
         default="databases",
-        help="what `pulumi destroy` refuses to delete: containers with data (default), every resource, or none",
+        help="the resources that `pulumi destroy` refuses to delete: containers with data (default), all, or none",
     )
     parser.add_argument(
-        "--project", type=_project, metavar="NAME", help="the project's name; default: that of the folder"
+        "--project", type=_project, metavar="NAME", help="the project's name (default: the folder's name)"
     )
 
 
 def target_folder(text: str) -> Path:
     """Return the folder of an option."""
     if not text.strip():
-        raise argparse.ArgumentTypeError("the name of the folder is empty; a dot names this one")
+        raise argparse.ArgumentTypeError("the folder's name is empty; write a dot for the current folder")
     return Path(text)
 
 
@@ -128,7 +128,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the command; `--help` lists the exit codes."""
     program = _write(options)
     if not program.complete:
-        # The report contains it too, but its output may go to a pipe.
+        # The report contains this as well, but its output may go to a pipe.
         tell("scaffold", _INCOMPLETE)
     return 0 if program.complete else 1
 
@@ -153,10 +153,10 @@ def _write(options: argparse.Namespace) -> ScaffoldPlan:
     check_overwrites_nothing(folder, FILES[options.language])
     settings = settings_of(options)
     with connected(settings, LimitNotice("scaffold")) as (client, stop):
-        # A key that the API does not accept is reported before many exports are made.
+        # Check the key first, because the exports of many stacks take long.
         everything = live.described(client, live.listed(client))
         stacks = _stacks(options)
-        # From an incomplete list, the program would lack containers without a word.
+        # From an incomplete list, the program would silently lack containers.
         everything.require_complete()
         containers = _chosen(everything, options)
         left: tuple[LeftOut, ...] = ()
@@ -165,7 +165,8 @@ def _write(options: argparse.Namespace) -> ScaffoldPlan:
         else:
             this = ThisAccount(everything, settings.base_url, settings.fingerprint)
             items = [(one, live.item_of(one)) for one in containers]
-            # The account was listed first, so what a stack has made of it by now is in its state.
+            # The account was listed before the states were read, so the states contain the objects of stacks in that
+            # list.
             account = reconcile(items, stacks, this, taken_at=live.now())
             absent = set(account.not_listed) - {one.id for one in everything}
             if absent:
@@ -178,13 +179,13 @@ def _write(options: argparse.Namespace) -> ScaffoldPlan:
             containers, has, left = unowned(account, has)
         program = plan(containers, has, everything, protect=options.protect)
     if not program.declared:
-        # First what no stack owns: that another one has a stack is as it should be.
+        # List the objects without an owner first: an object that a stack owns is the normal case.
         reasons = [*program.left_out, *left]
         why = "; ".join(f"{one.what}: {one.reason}" for one in reasons[:_SHOWN])
         more = len(reasons) - _SHOWN
         rest = f"; and {more} more (`stacks-pulumi account --children` shows all)" if more > 0 else ""
         raise StacksError(
-            f"nothing was written, because nothing can be taken over: {why}{rest}", code="not-found"
+            f"nothing was written, because nothing can be adopted: {why}{rest}", code="not-found"
         )
     program = dataclasses.replace(program, left_out=(*left, *program.left_out))
     project = options.project or project_name(folder)
@@ -193,7 +194,7 @@ def _write(options: argparse.Namespace) -> ScaffoldPlan:
         needed = required(folder, {"requirements.txt": ""})
         texts |= needed.files
         if needed.problem:
-            unknown = LeftOut("what installs stacks-pulumi (requirements.txt)", needed.problem, unread=True)
+            unknown = LeftOut("the source of stacks-pulumi (requirements.txt)", needed.problem, unread=True)
             program = dataclasses.replace(program, left_out=(*program.left_out, unknown))
     write(folder, texts)
     if options.format == "json":
@@ -215,7 +216,7 @@ def _chosen(everything: Listing[Container], options: argparse.Namespace) -> list
     from stacks_pulumi.pricing.money import count  # noqa: PLC0415  (as above)
 
     if not everything:
-        msg = "the account has no containers, so there is nothing to take over; if it should have some, check the key"
+        msg = "the account has no containers, so there is nothing to adopt; if you expect containers, check the key"
         raise StacksError(msg, code="not-found")
     for option, patterns in (("--include", options.include), ("--exclude", options.exclude)):
         for pattern in patterns:
@@ -252,14 +253,13 @@ def _stacks(options: argparse.Namespace) -> Stacks | None:
         return backend.from_backend(folder_of(options), seconds=options.timeout)
     except StacksError as error:
         raise StacksError(
-            f"nothing was written, because the objects of the stacks are not known: {error.message}; or "
-            "write the program "
-            "without a look at the stacks (--owned)",
+            f"nothing was written, because the objects of the stacks are not known: {error.message}; or ignore the "
+            "stacks (--owned)",
             code=error.code,
         ) from None
 
 
-_INCOMPLETE: Final = "not everything could be read, so the program lacks the objects that the report names"
+_INCOMPLETE: Final = "not everything could be read, so the program lacks the objects that the report lists"
 
 
 def _data(folder: Path, program: ScaffoldPlan, names: list[str]) -> dict[str, Any]:
@@ -281,7 +281,7 @@ def _report(
     if not program.complete:
         lines.insert(0, f"Incomplete: {_INCOMPLETE}.")
     if stacks is not None:
-        told = "objects without a stack are taken over, but additions by hand to a stack's container are not"
+        told = "objects without a stack are adopted, but additions by hand to a stack's container are not"
         lines += ["", f"Compared with {stacks.source}: {told} (`stacks-pulumi account --children`)."]
         lines += [f"  {note}" for note in stacks.notes]
     if program.left_out:
@@ -313,7 +313,7 @@ def _stack_names() -> Iterator[str]:
     yield from (f"dev-{number}" for number in itertools.count(2))
 
 
-# --- What installs this package ---
+# --- How a repository installs this package ---
 
 INDEX: Final = ""
 """The package index that has this package; empty if there is none. A release sets it after the upload."""
@@ -385,7 +385,7 @@ def place() -> Place | None:
         return None
     parts = urlsplit(url)
     if parts.scheme in {"http", "https"}:
-        # An installer may have kept the password that it was given, and this goes into a file or onto a screen.
+        # Remove a password, which an installer may have recorded, because the address is written to files and shown.
         url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
     if repository is not None:
         return Place(f"{repository['vcs']}+{url}@{repository['commit_id']}")
@@ -430,7 +430,7 @@ def required(
         files = {name: f"{found[0]}\n" if found else PLACE_UNKNOWN for name, found in words.items()}
         if known is None:
             return Requirements({**files}, problem="" if all(words.values()) else _BY_NAME)
-        # A commit is its own hash, and pip has none for it.
+        # A commit is identified by its own hash, and pip has no option for it.
         own = install_words(_in_brackets(locked_extras), known)[0] if known.digest else ""
         return Requirements({**files, LOCK: locked(own, locked_extras, needs)}, LOCK)
     checkout = known.file
@@ -461,7 +461,7 @@ def _with_wheel(
     there = next((one for one in _places(folder, wheel) if _read(one / name) == content), folder)
     checksum = there / f"{name}.sha256"
     files: dict[str, str | bytes] = {
-        one: f"# {checksum.name} has its SHA-256.\n{_path(there / name, folder, one)}{its}\n"
+        one: f"# {checksum.name} contains its SHA-256.\n{_path(there / name, folder, one)}{its}\n"
         for one, its in needs.items()
     }
     own = f"{_path(there / name, folder, LOCK)}{_in_brackets(extras)} --hash=sha256:{digest}"
@@ -518,14 +518,14 @@ def _wheel(known: Place) -> tuple[Path, bytes]:
     if known.editable:
         return _built(str(file))
     if file is None or file.suffix != ".whl":
-        # That folder may contain something else now.
+        # The folder's content may have changed since the installation.
         return _packed(metadata.distribution("stacks-pulumi"))
     try:
         content = file.read_bytes()
     except OSError as error:
         raise _NoWheelError(f"{file} cannot be read any more: {error.strerror}") from None
     if known.digest and hashlib.sha256(content).hexdigest() != known.digest:
-        raise _NoWheelError(f"{file} is not the wheel any more that was installed")
+        raise _NoWheelError(f"{file} has changed since it was installed")
     return file, content
 
 
@@ -542,11 +542,11 @@ def _packed(installed: metadata.Distribution) -> tuple[Path, bytes]:
             content = _read(Path(str(file.locate())))
             digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode().rstrip("=")
             if file.hash is None or (file.hash.mode, file.hash.value) != ("sha256", digest):
-                raise _NoWheelError(f"{file} is not the file any more that was installed")
+                raise _NoWheelError(f"{file} has changed since the installation")
             wheel.writestr(zipfile.ZipInfo(path), content, zipfile.ZIP_DEFLATED)
             record.append(f"{path},sha256={digest},{len(content)}\n")
         if not record:
-            raise _NoWheelError("the installer noted no files")
+            raise _NoWheelError("the installer recorded no files")
         own = f"{name}.dist-info/RECORD"
         wheel.writestr(zipfile.ZipInfo(own), "".join([*record, f"{own},,\n"]), zipfile.ZIP_DEFLATED)
     return Path(f"{name}-py3-none-any.whl"), packed.getvalue()
@@ -562,7 +562,7 @@ def _path_in_wheel(file: metadata.PackagePath, name: str) -> str | None:
     if file.parts[0] in {"stacks_pulumi", f"{name}.dist-info"}:
         return file.as_posix()
     if "share" not in file.parts:
-        # A script, which is made again from the entry points.
+        # This is a script, which installers generate from the entry points.
         return None
     return "/".join([f"{name}.data", "data", *file.parts[file.parts.index("share") :]])
 
@@ -572,7 +572,7 @@ def _built(source: str) -> tuple[Path, bytes]:
     """Return a wheel of the checkout, whose code this process runs."""
     words = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--disable-pip-version-check", source]
     if util.find_spec("hatchling") is not None:
-        # Nothing is downloaded then.
+        # With this option, pip downloads nothing.
         words.append("--no-build-isolation")
     with tempfile.TemporaryDirectory(prefix="stacks-wheel-") as scratch:
         done = subprocess.run(  # noqa: S603  (pip of this Python)
@@ -581,7 +581,7 @@ def _built(source: str) -> tuple[Path, bytes]:
             text=True,
             check=False,
             stdin=subprocess.DEVNULL,
-            # It runs the build backend and its plugins.
+            # pip runs the build backend and its plugins, so it gets no secrets.
             env=without_secrets("PIP_*", "XDG_*", *OF_PYTHON, *OF_NETWORK),
         )
         found = sorted(Path(scratch).glob("*.whl"))

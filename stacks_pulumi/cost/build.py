@@ -50,8 +50,7 @@ LEFT_OVER: Final = " (left over from a replacement)"
 KEPT: Final = " (leaves the stack, still billed)"
 MAY_BE_KEPT: Final = " (leaves the stack, may stay billed)"
 _WITH_ANOTHER: Final = (
-    "the events do not show which containers have `deleted_with`, and such a container stays billed: pass "
-    "the state too "
+    "the events do not show which containers have `deleted_with` and so stay billed: pass the state too "
     "(--state FILE, the output of `pulumi stack export`)"
 )
 
@@ -124,7 +123,7 @@ def plan_of(
             )
         else:
             by_urn.setdefault(step.urn, []).append(step)
-    # Its children may still name it by its old URN.
+    # Its children may still refer to it by its old URN.
     ended = {
         urn
         for step in steps
@@ -137,7 +136,7 @@ def plan_of(
         if one.op == "delete-replaced" and any(step.op in REPLACES for step in others)
     }
     for urn, of_urn in by_urn.items():
-        # A resource that is deleted before its replacement is not deleted with one that ends later.
+        # A resource that is deleted before its replacement is not deleted together with a resource that leaves later.
         with_it = ended & first if urn in first else ended
         plan.changes += _changes_of(urn, of_urn, with_it, deleted_with or _deleted_with)
     if only_refreshes(steps):
@@ -192,7 +191,8 @@ def _changes_of(
     main: Step | None = None
     for step in steps:
         old = step.old
-        # A resource that is only read belongs to another stack, and an imported one was not in this stack before.
+        # A resource that is only read belongs to another stack, and an imported resource was not in this stack
+        # before.
         if old is not None and not old.external and step.op not in _CREATES:
             olds[old.id] = old
             if step.op in _DELETES or step.op in _DISCARDS:
@@ -202,11 +202,11 @@ def _changes_of(
     replaced = {step.old.id for step in steps if step.old is not None and step.op in REPLACES}
     gone = {step.old.id for step in steps if step.old is not None and step.op == "remove-pending-replace"}
     if any(step.op in _EVERY_STEP for step in steps):
-        # All steps are shown, and none deletes it: an interrupted replacement has already deleted it.
+        # All steps are shown, but none deletes it, because an interrupted replacement has already deleted it.
         gone |= replaced - ends.keys()
     for id_ in gone:
         olds.pop(id_, None)
-    # A single step for the whole replacement also deletes the old object.
+    # The single step of a replacement also deletes the old object.
     ends.update(dict.fromkeys((replaced & olds.keys()) - ends.keys(), "delete-replaced"))
     changes = []
     current = "" if main is None or main.old is None else main.old.id
@@ -325,7 +325,7 @@ def changes_of(data: bytes, pricer: Pricer = CATALOGUE) -> tuple[Report, list[tu
     document = read(data)
     if isinstance(document, Stack):
         raise InputError(
-            "this is the export of a stack, and not a preview: pass the output of `pulumi preview --json`"
+            "this is the export of a stack, not a preview: pass the output of `pulumi preview --json`"
         )
     is_whole = isinstance(document, Preview)
     steps: Sequence[Step] = document.steps if isinstance(document, Preview) else _steps_of(document)
@@ -347,8 +347,8 @@ def _only_refreshes(steps: list[Step]) -> str:
     if not only_refreshes(steps):
         return ""
     return (
-        "in this format a refresh shows the recorded state, and not its result: "
-        "run `pulumi preview --refresh --json --show-sames`"
+        "in this format, a refresh shows the recorded state, not its result: run `pulumi preview --refresh --json "
+        "--show-sames`"
     )
 
 
@@ -361,7 +361,7 @@ def _lacking(summary: Mapping[str, int], steps: list[Step]) -> str:
         words = ", ".join(f"{number} {_TIMES} {op}" for op, number in sorted(missing.items()))
         return (
             f"the preview's summary has changes whose steps are missing ({words}), so its totals are wrong: "
-            "pass the whole output of `pulumi preview --json --show-sames`"
+            "pass the complete output of `pulumi preview --json --show-sames`"
         )
     if not sames:
         return ""
@@ -427,10 +427,10 @@ def _unexplained(results: list[str], violations: list[PolicyViolation]) -> str:
             "the events end before the preview does, for instance because a policy pack cannot be loaded: "
             "see the standard error of `pulumi preview`"
         )
-    # An engine that does not report the result reports the failure as an error.
+    # If an engine does not report the result, it reports the failure as an error.
     if results[-1] in {"", "succeeded"} or any(violation.level == "mandatory" for violation in violations):
         return ""
-    return "the preview failed and the events do not show why: run `pulumi preview` to see it, and fix that first"
+    return "the preview failed, but the events do not show why: run `pulumi preview`, and first fix what it shows"
 
 
 def _preview(
@@ -453,7 +453,7 @@ def _preview(
 def _afterwards(plan: PreviewPlan) -> Iterator[ResourceState]:
     kept = {change.urn for change in plan.changes if change.op == "keep"}
     states = (change.after for change in plan.changes if change.after is not None)
-    # A container that the stack managed, and now only looks up, has its price on a line.
+    # A container that the stack managed, and now only looks up, is already in a line with its price.
     return (state for state in states if not (state.external and state.urn in kept))
 
 
@@ -479,7 +479,7 @@ def _adopted(lines: tuple[Line, ...]) -> list[str]:
     adopted = [line.planned for line in lines if line.action == "adopt"]
     if not adopted:
         return []
-    return [f"taken over, so billed already: {count(len(adopted), 'container')}, {total(adopted)} a month"]
+    return [f"adopted, so billed already: {count(len(adopted), 'container')}, {total(adopted)} a month"]
 
 
 def _anew(price: Price) -> Change:
@@ -525,8 +525,8 @@ def line_of(change: ObjectChange, pricer: Pricer, ids: Collection[str] = ()) -> 
             counted with its old resource, for instance after a renaming without an alias.
     """
     before = pricer.item(change.before, change.before)
-    # What keeps its container keeps the size that the state shows, whatever the program declares. A new one has no size
-    # yet: where a preview has outputs for it, they are not known, or hidden.
+    # A resource that keeps its container keeps the size in the state, whatever the program declares. A new container
+    # has no size yet: if a preview has outputs for it, they are unknown or hidden.
     stays = change.before or (change.after if change.after is not None and change.after.id else None)
     after = pricer.item(change.after, stays if change.op not in REPLACES else None)
     if change.note == MAY_BE_KEPT and after is not None:
@@ -539,7 +539,7 @@ def line_of(change: ObjectChange, pricer: Pricer, ids: Collection[str] = ()) -> 
         return Line(f"{name_of(change.urn)}{change.note}", change.urn, "adopt", after, after)
     action = _action(change.op, before, after)
     if action in {"same", "keep"} and before is not None and after is not None:
-        # The engine reports no change, so if only one side has a price, the other has the same.
+        # The engine reports no change, so if only one side has a price, the other side has the same price.
         before = after = after if after.price.exact else before
     return Line(f"{name_of(change.urn)}{change.note}", change.urn, action, before, after)
 
@@ -592,7 +592,7 @@ def _stack(stack: Stack, pricer: Pricer) -> Report:
         # A resource that is pending replacement has already been deleted.
         if not state.pending_replacement
     ]
-    # The outcome of an interrupted create is unknown, so it counts.
+    # The outcome of an interrupted create is unknown, so its object is counted.
     changes += [ObjectChange(state.urn, "keep", state, state, INTERRUPTED) for state in stack.creating]
     lines = sorted(_lines(changes, pricer), key=lambda line: line.name)
     return Report("stack", tuple(lines), _not_priced(stack.resources, pricer))

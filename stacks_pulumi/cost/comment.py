@@ -33,7 +33,7 @@ written the file.
 """
 
 _ZERO_WIDTH: Final = "\N{ZERO WIDTH SPACE}"
-_CUT: Final = "\n\n(cut: the platform takes no more)\n"
+_CUT: Final = "\n\n(cut: the platform's size limit is reached)\n"
 
 
 class CommentError(StacksError):
@@ -188,7 +188,7 @@ class _GitHub(_Platform):
             event = json.loads(Path(self._env["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8"))
             return int((event.get("pull_request") or event["issue"])["number"])
         except (KeyError, OSError, ValueError, TypeError, AttributeError):
-            msg = "this run is not for a pull request: neither GITHUB_REF nor GITHUB_EVENT_PATH names one"
+            msg = "this run is not for a pull request: neither GITHUB_REF nor GITHUB_EVENT_PATH contains its number"
             raise CommentError(msg) from None
 
 

@@ -164,7 +164,7 @@ def write_snapshot(path: Path, document: Mapping[str, Any]) -> None:
         InputError: It cannot be written.
     """
     if path.is_dir() or not path.name:
-        raise InputError(f"{path} is a folder: name a file for the snapshot", code="file-access")
+        raise InputError(f"{path} is a folder: choose a file for the snapshot", code="file-access")
     # A crash must not leave a partly written file, and two concurrent commands must not write into the same file.
     # With a random name, a project cannot prepare a link to another file.
     beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
@@ -194,12 +194,12 @@ def read_snapshot(path: Path) -> Snapshot:
         raise InputError(f"{path} is not a snapshot ({error}): {_HELP}") from None
     if document.version != VERSION:
         raise InputError(
-            f"{path} is a snapshot of format {document.version}, and this program reads format {VERSION}: make a new "
-            "one with --save, or use the stacks-pulumi that wrote it"
+            f"{path} is a snapshot of format {document.version}, but this program reads format {VERSION}: make a new "
+            "snapshot with --save, or use the version of stacks-pulumi that wrote it"
         )
     if (document.currency, document.per) != (_CURRENCY, _PER):
         raise InputError(
-            f"{path} has prices in {document.currency} a {document.per}, and these are in {_CURRENCY} a {_PER}: {_HELP}"
+            f"{path} has prices in {document.currency} a {document.per}, not in {_CURRENCY} a {_PER}: {_HELP}"
         )
     return Snapshot(document.taken_at, document.base_url, entries)
 
@@ -231,14 +231,14 @@ def compare(before: Snapshot, after: Snapshot) -> Report:
     """
     if before.base_url.rstrip("/") != after.base_url.rstrip("/"):
         raise InputError(
-            f"the snapshot was made at {before.base_url}, and this account is at {after.base_url}: compare it with a "
+            f"the snapshot was made at {before.base_url}, but this account is at {after.base_url}: compare it with a "
             "snapshot of the same account",
             code="other-account",
         )
     earlier, current = _owners(before), _owners(after)
     if earlier and current and earlier.isdisjoint(current):
         raise InputError(
-            f"the snapshot is of the account {min(earlier)} and this account is {min(current)}: compare it with a "
+            f"the snapshot is of the account {min(earlier)}, but this account is {min(current)}: compare it with a "
             "snapshot of the same account",
             code="other-account",
         )
@@ -252,8 +252,8 @@ def compare(before: Snapshot, after: Snapshot) -> Report:
     ]
     if unsure:
         notes.append(
-            "the creation time is not known now or in the snapshot, so these may be other containers of the same name: "
-            f"{', '.join(unsure)}"
+            "the creation time is not known now or in the snapshot, so these may be different containers with the "
+            f"same names: {', '.join(unsure)}"
         )
     return Report("comparison", tuple(lines), notes=tuple(notes), incomplete=after.gap)
 
@@ -446,7 +446,7 @@ def confirmed(client: StacksClient, containers: Listing[Container], ids: Iterabl
                 seen = None if client.containers.status(id_).status in ENDING_STATUSES else id_
             except NotFoundError:
                 continue
-        return rows.gap if seen is None else f"it leaves out {seen}, which exists (it may be new)"
+        return rows.gap if seen is None else f"it lacks {seen}, which exists (it may be new)"
 
     gap = look_twice(look, SYSTEM_CLOCK, client.platform.pause)
     return containers if gap is None else Listing(tuple(containers), gap=gap, damaged=containers.damaged)

@@ -39,7 +39,7 @@ from stacks_pulumi.reports import Action, PolicyViolation
 Reason: TypeAlias = Literal["free", "listed", "elsewhere", "read"]
 Source: TypeAlias = Literal["preview", "stack", "account", "comparison"]
 
-FOOTER: Final = "Prices of whole months in US dollars, before discount codes."
+FOOTER: Final = "Prices of full months in US dollars, before discount codes."
 """The note in every report about its figures."""
 
 _NOTHING: Final = Change.between(FREE, FREE)

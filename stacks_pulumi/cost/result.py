@@ -16,8 +16,8 @@ _TIMES: Final = "\N{MULTIPLICATION SIGN}"
 _REASONS: Final = {
     "free": "no separate price in the guide",
     "listed": "listed as free",
-    "elsewhere": "not of STACKS, not priced",
-    "read": "only looked up, paid elsewhere",
+    "elsewhere": "not a STACKS resource, not priced",
+    "read": "only looked up, billed elsewhere",
 }
 _SHOWN: Final = 5
 
@@ -107,7 +107,7 @@ def _verdict(
 ) -> LimitVerdict:
     most = f"{limit.most:f} %" if limit.measure == "increase-pct" else usd(limit.most)
     if worst is None:
-        return LimitVerdict(limit, passed=False, text=f"{what} has no known upper bound, the limit is {most}")
+        return LimitVerdict(limit, passed=False, text=f"{what} has no known upper bound; the limit is {most}")
     passed = worst <= limit.most
     return LimitVerdict(
         limit,
@@ -206,7 +206,7 @@ class CostResult:
             return ""
         names = ", ".join(repr(line.name) for line in kept[:_SHOWN])
         more = f" and {len(kept) - _SHOWN} more" if len(kept) > _SHOWN else ""
-        return f"containers leave this stack and its totals, and stay billed: {names}{more} (--fail-on kept)"
+        return f"containers leave this stack and its totals, but stay billed: {names}{more} (--fail-on kept)"
 
 
 def _leaves(line: Line) -> bool:

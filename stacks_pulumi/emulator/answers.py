@@ -91,7 +91,7 @@ class Open:
     names: list[str] | None = None
 
 
-class Refusal(Exception):  # noqa: N818  (not an error of the emulator: a regular response that ends a rule early)
+class Refusal(Exception):  # noqa: N818  (not an error of the emulator, but a regular response that ends a rule early)
     """
     An error response.
 
@@ -122,7 +122,7 @@ def bad_request(text: str, field: str | None = None) -> Refusal:
 
 def not_found(what: str) -> Refusal:
     """Return a 404; it is the same for an object of another account (guide, "Error Codes")."""
-    # assumed: the body; the guide gives the code only.
+    # assumed: the body; the guide states only the code.
     return Refusal(404, {"success": False, "error": f"{what} not found"})
 
 
@@ -236,13 +236,14 @@ class Shapes:
     def set(self, operation: str, shape: str) -> None:
         """Set the shape for one operation, or with `*` for all others."""
         if shape not in SHAPES:
-            raise ValueError(f"no such shape: {shape}; there are {', '.join(SHAPES)}")
+            raise ValueError(f"no such shape: {shape}; the shapes are {', '.join(SHAPES)}")
         if operation == "*":
             self._default = shape
         elif operation in OPEN:
             self._by_operation[operation] = shape
         else:
-            raise ValueError(f"the answer of {operation} is not open; open are {', '.join(sorted(OPEN))}")
+            msg = f"the guide specifies the answer of {operation}; it is open for {', '.join(sorted(OPEN))}"
+            raise ValueError(msg)
 
     def of(self, operation: str) -> str:
         """Return the shape for an operation."""
@@ -367,7 +368,7 @@ def valid_create(body: dict[str, Any], *, strict: bool = True) -> CreateRequest:
         raise bad_request("Discount code must be text", "discount_code")
     if strict:
         _check_plan(plan, template)
-    # The guide's default applies to a micro template too, which then costs as much as a basic plan.
+    # The guide's default also applies to a micro template, which then costs as much as a basic plan.
     # assumed: stacks-vpn is a separate tier; if a plan is accepted for it (not strict), it has no effect.
     plan = catalog.VPN_PLAN.name if template == catalog.VPN_TEMPLATE else plan or catalog.DEFAULT_PLAN
     if tier is not None:
@@ -400,7 +401,8 @@ def reject_null(body: dict[str, Any], *fields: str) -> None:
     """
     for name in fields:
         if name in body and body[name] is None:
-            # assumed: refused; if it is accepted (not strict), it has the same effect as leaving it out.
+            # assumed: null is refused; if it is accepted (not strict), it has the same effect as leaving the field
+            # out.
             raise bad_request(f"The field {name} must not be null", name)
 
 
@@ -423,7 +425,7 @@ def _check_tier(tier: Any, template: str, plan: str, *, strict: bool) -> None:
     if catalog.is_micro(template, plan) or template.endswith("-micro"):
         raise bad_request("Additional storage is not available for micro containers", field)
     if strict and template == catalog.VPN_TEMPLATE:
-        # assumed: a separate tier takes no additional storage.
+        # assumed: a separate tier has no additional storage.
         raise bad_request("Additional storage is not available for VPN containers", field)
     if catalog.is_database(template):
         raise bad_request("Additional storage is not available for database containers", field)
@@ -456,7 +458,7 @@ def dollars(what: str, value: Any) -> Decimal | None:
         amount = Decimal(str(value))
     except InvalidOperation:
         amount = Decimal("NaN")
-    # In JSON it becomes a float, which has a smaller range than a Decimal.
+    # In JSON, the amount becomes a float, which has a smaller range than a Decimal.
     if not amount.is_finite() or amount < 0 or math.isinf(float(amount)):
         raise ValueError(f"{what} must be an amount of US dollars of at least 0, not {value!r}")
     return amount
@@ -506,7 +508,7 @@ def address(what: str, value: Any) -> str:
         ValueError: The value is not an address, or is a range.
     """
     try:
-        # `ipaddress` accepts a number as well, and a zone, which has a meaning on one machine only.
+        # `ipaddress` also accepts a number, and a zone, which has a meaning only on one machine.
         known = isinstance(value, str) and bool(ipaddress.ip_address(value)) and "%" not in value
     except ValueError:
         known = False

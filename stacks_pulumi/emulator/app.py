@@ -199,7 +199,8 @@ class _Visit:
             raise bad_request("The request body must be a JSON object")
         if platform.strict:
             if self.incoming.payload.strip() and not _JSON.fullmatch(self.incoming.content_type):
-                # assumed: the guide sends this header with each body, and most servers read JSON only with it.
+                # assumed: the header is required, because the guide sends it with each body, and most servers read
+                # JSON only with it.
                 raise bad_request("The header Content-Type of a body must be application/json")
             # assumed: an unknown field is refused, because a misspelt one would silently have no effect.
             route.check_fields(body)
@@ -249,7 +250,7 @@ def _not_allowed(methods: Iterable[str]) -> Refusal:
 
 def _admit(admission: keys.Admission, unknown: Refusal | None) -> None:
     if not admission.allowed:
-        # assumed: the body; the guide gives code and header.
+        # assumed: the body; the guide states code and header.
         raise Refusal(429, {"error": "Rate limit exceeded"})
     if unknown is not None:
         raise unknown

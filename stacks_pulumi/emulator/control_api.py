@@ -71,7 +71,8 @@ class ControlApi:
         self._token = token
         self._controls = controls
 
-    # A type for the fields of each call takes milliseconds; most emulators of tests get no control request.
+    # Creating a type for the fields of each call takes milliseconds, and in most tests the emulator gets no control
+    # request.
     @cached_property
     def _calls(self) -> dict[tuple[str, str], ControlCall]:
         return {(call.method, call.name): call for call in calls(self._controls)}
@@ -108,7 +109,7 @@ class ControlApi:
                     405, "method_not_allowed", "Method not allowed", headers={"Allow": ", ".join(allowed)}
                 )
             return _error(
-                404, "not_found", f"Not found; {_CONTROL_PATH}/openapi.json describes what there is"
+                404, "not_found", f"Not found; {_CONTROL_PATH}/openapi.json describes the control API"
             )
         try:
             return encode(200, call.run(**_given(call, incoming)), _SECURITY)
@@ -142,10 +143,11 @@ def _given(call: ControlCall, incoming: Incoming) -> dict[str, Any]:
     else:
         try:
             body = json.loads(incoming.payload) if incoming.payload.strip() else {}
-            # JSON may contain half a surrogate pair. Stored, it would keep every later change out of the state file.
+            # JSON may contain half a surrogate pair. If it were stored, no later change could be written to the state
+            # file.
             json.dumps(body, ensure_ascii=False).encode()
         except (UnicodeError, RecursionError):
-            raise json.JSONDecodeError("it is not UTF-8, or too deep", "", 0) from None
+            raise json.JSONDecodeError("it is not UTF-8, or is nested too deeply", "", 0) from None
         fields = msgspec.convert(body, call.fields)
     given = {name: getattr(fields, name) for name in call.fields.__struct_fields__}
     return {name: value for name, value in given.items() if value is not msgspec.UNSET}
@@ -222,7 +224,9 @@ def _looks(controls: Controls) -> Iterator[ControlCall]:
     def requests(after: int = 0, operation: str | None = None) -> Any:
         """Return the request log; optionally only the requests after a number, and of one operation."""
         if operation is not None and operation not in OPERATIONS:
-            raise ValueError(f"no such operation: {operation}; there are {', '.join(sorted(OPERATIONS))}")
+            raise ValueError(
+                f"no such operation: {operation}; the operations are {', '.join(sorted(OPERATIONS))}"
+            )
         records = [
             logged_request(record.describe())
             for record in controls.requests
@@ -438,7 +442,7 @@ def describe(calls: Iterable[ControlCall], *, secured: bool) -> dict[str, Any]:
         "info": {
             "title": "Control API of the STACKS emulator",
             "version": "1.0.0",
-            "description": "The methods of the Python class `Emulator`, by the same names.",
+            "description": "The methods of the Python class `Emulator`, with the same names.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/_emulator"}],

@@ -98,10 +98,10 @@ class Drift:
         """Change a container's plan and additional storage, which is not possible with an API key."""
         tier = answers.count("additional_storage_tier", additional_storage_tier)
         if plan not in catalog.PLANS:
-            raise ValueError(f"no such plan: {plan}; there are {', '.join(catalog.PLANS)}")
+            raise ValueError(f"no such plan: {plan}; the plans are {', '.join(catalog.PLANS)}")
         if tier not in {None, *catalog.STORAGE_TIERS}:
             tiers = ", ".join(map(str, catalog.STORAGE_TIERS))
-            raise ValueError(f"no such additional_storage_tier: {tier}; there are {tiers}")
+            raise ValueError(f"no such additional_storage_tier: {tier}; the tiers are {tiers}")
         with self._platform.lock:
             it = self._find(container)
             it.plan, it.storage_tier = plan, tier
@@ -299,7 +299,9 @@ def _reason(why: str, field: str) -> str:
     if not why.startswith("Invalid enum value"):
         return why
     return (
-        f"{why}; it has to be 1" if field == "version" else f"{why}; there are {', '.join(get_args(_Status))}"
+        f"{why}; it must be 1"
+        if field == "version"
+        else f"{why}; the statuses are {', '.join(get_args(_Status))}"
     )
 
 

@@ -179,15 +179,15 @@ class Faults:
             if kind == "status":
                 options.setdefault("code", code)
         if kind not in KINDS:
-            raise ValueError(f"no such fault: {kind}; there are {', '.join(KINDS)}, and status codes")
+            raise ValueError(f"no such fault: {kind}; the kinds are {', '.join(KINDS)}, and status codes")
         if operation not in {"*", *self._operations}:
             raise ValueError(
-                f"no such operation: {operation}; there are {', '.join(sorted(self._operations))}"
+                f"no such operation: {operation}; the operations are {', '.join(sorted(self._operations))}"
             )
         unknown = set(options) - set(KINDS[kind])
         if unknown:
             known = ", ".join(KINDS[kind]) or "none"
-            raise ValueError(f"{kind} has no option {', '.join(sorted(unknown))}; it has {known}")
+            raise ValueError(f"{kind} has no option {', '.join(sorted(unknown))}; its options are {known}")
         for name, value in options.items():
             if value != KINDS[kind][name] and not isinstance(value, OPTION_TYPES.get(name, (object,))):
                 raise ValueError(f"the option {name} of {kind} cannot be {value!r}")

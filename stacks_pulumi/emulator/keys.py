@@ -70,11 +70,11 @@ def issue(
     wanted = list(dict.fromkeys(scopes))
     unknown = [scope for scope in wanted if scope not in SCOPES]
     if unknown:
-        raise ValueError(f"no such scope: {', '.join(unknown)}; there are {', '.join(SCOPES)}")
+        raise ValueError(f"no such scope: {', '.join(unknown)}; the scopes are {', '.join(SCOPES)}")
     if account not in state.accounts:
-        raise ValueError(f"no such account: {account}; there are {', '.join(state.accounts)}")
+        raise ValueError(f"no such account: {account}; the accounts are {', '.join(state.accounts)}")
     if label is not None and any(key.label == label for key in state.keys):
-        raise ValueError(f"there is a key labelled {label} already")
+        raise ValueError(f"there is already a key with the label {label}")
     number = state.count("key")
     secret = secret or _PREFIX + state.derive("key", number)
     key = ApiKey(label or f"key-{number}", _sha256(secret), account, wanted, spending_cap, rate_limit)

@@ -62,7 +62,9 @@ class Late:
         """
         for name in operations:
             if name not in LATE:
-                raise ValueError(f"the answer of {name} cannot be behind; there are {', '.join(LATE)}")
+                raise ValueError(
+                    f"the answer of {name} cannot lag behind; possible operations are {', '.join(LATE)}"
+                )
         lag = dict.fromkeys(operations, answers.seconds("seconds", seconds))
         self.seconds = {name: it for name, it in (self.seconds | lag).items() if it}
         self.forget()

@@ -96,11 +96,11 @@ class Server:
             listening.close()
             if exc.errno == errno.EADDRINUSE:
                 raise PortTakenError(
-                    f"port {port} is in use, perhaps by another emulator: stop it, or give another --port, or 0 for "
-                    "a free one"
+                    f"port {port} is in use, perhaps by another emulator: stop that program, or choose a different "
+                    "--port (0 for a free one)"
                 ) from None
             raise PortTakenError(
-                f"cannot listen on {host} port {port} ({exc.strerror}): give another --host or --port"
+                f"cannot listen on {host} port {port} ({exc.strerror}): choose a different --host or --port"
             ) from None
         with listening:
             self._server = _Threaded(host, port, NotFound(), _Handler, fd=listening.fileno())
@@ -195,7 +195,7 @@ class _Handler(WSGIRequestHandler):
             response = self._server.respond(incoming, self.headers)
         except Exception:  # noqa: BLE001  (the client must get a response after any error)
             _LOG.exception("the emulator failed on %s %s", incoming.method, incoming.path)
-            response = encode(500, {"success": False, "error": "The emulator failed; its log says why"})
+            response = encode(500, {"success": False, "error": "The emulator failed; its log has the reason"})
         self._send(response)
 
     def _read(self, environ: dict[str, Any]) -> bytes:

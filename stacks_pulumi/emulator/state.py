@@ -404,7 +404,7 @@ class Journal:
             return
         line = self._changes(state, self._generation)
         if line is not None:
-            # Without O_CREAT: if the journal was removed, a new one would lack the first changes.
+            # Do not use O_CREAT: if the journal was removed, a new journal would lack the first changes.
             self._write(self._encoder.encode(line) + b"\n", os.O_APPEND)
 
     def fold(self, state: State) -> None:
@@ -423,14 +423,15 @@ class Journal:
     def _write(self, content: bytes, flags: int) -> None:
         path = _beside(self._path)
         try:
-            # Unbuffered and in one call, so that a line is complete unless the disk is full.
-            # A project may have a link of this name to another file. Only the owner may read it, as the snapshot.
+            # Write unbuffered and in one call, so that a line is complete unless the disk is full. Do not follow a
+            # link: a project may have a link with this name to another file. Only the owner may read the journal,
+            # like the snapshot.
             descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | flags, 0o600)
             os.fchmod(descriptor, 0o600)
             with open(descriptor, "wb", buffering=0) as file:  # noqa: PTH123  (of a descriptor)
                 written = file.write(content)
         except OSError as exc:
-            # The file lacks the remembered changes: write everything in the next call.
+            # The file lacks the remembered changes, so write everything in the next call.
             self._generation = None
             raise StateFileError(f"the state file {path} cannot be written: {exc.strerror}") from None
         if written < len(content):
@@ -474,17 +475,17 @@ def load(path: Path) -> State | None:
     try:
         snapshot = msgspec.json.decode(content, type=_File)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-        hint = "give another --state, or remove the file to start again"
+        hint = "choose a different --state, or remove the file to start again"
         raise StateFileError(f"the state file {path} is not an emulator's ({exc}): {hint}") from None
     if snapshot.version not in _READS:
         raise StateFileError(
-            f"the state file {path} has version {snapshot.version}, this emulator reads {_VERSION}: "
-            "give another --state, or remove the file to start again"
+            f"the state file {path} has version {snapshot.version}, but this emulator reads {_VERSION}: choose a "
+            "different --state, or remove the file to start again"
         )
     try:
         return _replayed(snapshot, _read(_beside(path)))
     except (msgspec.DecodeError, UnicodeDecodeError, KeyError, RecursionError) as exc:
-        hint = "give another --state, or remove both files to start again"
+        hint = "choose a different --state, or remove both files to start again"
         raise StateFileError(f"the journal {_beside(path)} is damaged ({exc}): {hint}") from None
 
 

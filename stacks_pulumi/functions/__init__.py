@@ -253,7 +253,7 @@ def _from_mocks(monitor: MockMonitor, name: str, arguments: Mapping[str, Any]) -
     try:
         return msgspec.convert(given, QUESTIONS[name].model, dec_hook=_listing)
     except msgspec.ValidationError as error:
-        msg = f"{name}: the answer of the mocks to {token!r} does not fit: {error}"
+        msg = f"{name}: the answer of the mocks to {token!r} has the wrong form: {error}"
         raise StacksError(msg, code="mocks") from None
 
 

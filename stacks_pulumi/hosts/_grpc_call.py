@@ -85,9 +85,8 @@ class EngineService:
         if wanted not in self._versions and self.satisfies(wanted) is False:
             oldest = OLDEST_ENGINE.rpartition(".")[0]
             text = (
-                f"stacks-pulumi needs Pulumi's engine {oldest} or newer, and this one is older: what follows is not "
-                "tested with it. `pulumi version` prints its version; upgrade it: "
-                "https://www.pulumi.com/docs/install/"
+                f"stacks-pulumi needs Pulumi's engine {oldest} or newer, but this engine is older and is not tested. "
+                "`pulumi version` prints its version; upgrade it: https://www.pulumi.com/docs/install/"
             )
             self.show("WARNING", "", text)
 

@@ -122,9 +122,9 @@ class CheckedServicer(AnalyzerServicer):
 def without_effect(policy: str, options: Sequence[str]) -> str:
     """Return the text for options of a policy that is disabled."""
     return (
-        f"{policy} is disabled, so its {' and its '.join(options)} would have no effect: a policy whose entry has no "
-        f"enforcementLevel has that of 'all', or its default. Write the enforcementLevel of {policy}, or remove its "
-        "options."
+        f"{policy} is disabled, so its {' and its '.join(options)} would have no effect: without an enforcementLevel "
+        f"in its entry, a policy has the level of 'all', or its default. Write the enforcementLevel of {policy}, or "
+        "remove its options."
     )
 
 
@@ -132,9 +132,7 @@ def options_of_all(properties: Mapping[str, Any]) -> str:
     """Return the problem with an entry for `all`: the engine ignores every key except for the level."""
     options = [option for option in properties if option != "enforcementLevel"]
     if options:
-        return (
-            f"{options[0]!r} is set for 'all', which takes a level and nothing else: set it for each policy"
-        )
+        return f"{options[0]!r} is set for 'all', which accepts only a level: set it for each policy"
     return ""
 
 
@@ -188,7 +186,7 @@ def served_by(program: Callable[[], object], name: str | Path) -> AnalyzerServic
     ):
         program()
     if not served:
-        raise ValueError(f"{name} serves no policy pack: it has to call StacksGuard(...).run()")
+        raise ValueError(f"{name} serves no policy pack: it must call StacksGuard(...).run()")
     return served[0]
 
 
@@ -402,7 +400,10 @@ def not_a_policy(name: str, known: Iterable[str]) -> str:
     """Return the text for a name in a configuration that is not a policy of the pack."""
     close = difflib.get_close_matches(name, list(known), 1)
     meant = f" (did you mean {close[0]!r}?)" if close else ""
-    return f"the configuration names {name!r}, which is not a policy of this pack{meant}: it has {', '.join(known)}"
+    return (
+        f"the configuration has an entry {name!r}, which is not a policy of this pack{meant}: its policies "
+        f"are {', '.join(known)}"
+    )
 
 
 _Entry: TypeAlias = tuple[str | None, dict[str, Any]]

@@ -397,7 +397,7 @@ def _stack_check(
         if not any(isinstance(finding, Deferred) for finding in rest):
             tell_sdk(args, rest, "the stack")
         else:
-            text = f"{rule.name} deferred a value, which a rule for the whole stack must not do; please report it."
+            text = f"{rule.name} deferred a value, but a rule for the entire stack must not do that; please report it."
             report(with_code(text, "policy-crashed"), None)
 
     return check
@@ -490,8 +490,8 @@ def _as_check(rule: Remediation[Any]) -> ResourceRule[Any]:
         changes = rule.changes(view, settings)
         if changes:
             yield Violation(
-                f"{rule.name} would set the {' and the '.join(changes)} of {view.name!r}, which it does at the level "
-                f"remediate only. {rule.fix}"
+                f"{rule.name} would set the {' and the '.join(changes)} of {view.name!r}, but it changes properties "
+                f"only at the level remediate. {rule.fix}"
             )
 
     common = {field.name: getattr(rule, field.name) for field in fields(Rule)}

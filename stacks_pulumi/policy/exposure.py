@@ -45,22 +45,22 @@ def open_allowed_ip(allowed: AllowedIpView, settings: Settings) -> Iterator[Find
             yield Deferred("ip_address")
         else:
             yield Violation(
-                f"allowed address {allowed.name!r} is not known at preview, and unknown values are denied here. "
+                f"allowed address {allowed.name!r} is not known at preview, and this policy denies unknown values. "
                 "Write it as a plain value, or set unknown to defer."
             )
         return
     try:
         network = ipaddress.ip_network(address or "", strict=False)
     except ValueError:
-        yield Violation(f"allowed address {allowed.name!r} is neither an address nor a network. Write one.")
+        yield Violation(f"allowed address {allowed.name!r} is neither an address nor a network: correct it.")
         return
     version, prefix = _size(network)
     least: int = settings["min_prefix" if version == 4 else "min_prefix_v6"]
     if prefix < least:
         what = "the whole internet" if prefix == 0 else f"an IPv{version} network of /{prefix}"
         yield Violation(
-            f"allowed address {allowed.name!r} lets in {what}; the widest network allowed here is /{least}. "
-            "Name the networks that need it, or reach the container through a VpnClient."
+            f"allowed address {allowed.name!r} allows {what}; the widest allowed network is /{least}. List the "
+            "networks that need access, or use a VpnClient."
         )
 
 
@@ -104,8 +104,8 @@ def protect_paid(container: ContainerView, settings: Settings) -> Iterator[Findi
         yield _elsewhere(settings)
     elif not container.protect and least is not None and (price.high is None or price.high >= least):
         yield Violation(
-            f"container {container.name!r} ({container.kind}) costs {up_to(price)} a month and is not protected; "
-            f"from {usd(least)} on it should be. {_PROTECT}"
+            f"container {container.name!r} ({container.kind}) costs {up_to(price)} a month and is not "
+            f"protected; from {usd(least)} on, it must be. {_PROTECT}"
         )
 
 
@@ -162,9 +162,9 @@ def no_restore_over_data(restore: BackupRestoreView, settings: Settings) -> Iter
         yield _elsewhere(settings)
         return
     yield Violation(
-        f"restore {restore.name!r} replaces all data of the container that the backup is of, whether that is protected "
-        "or not, and the number of a backup does not show which one it is. Exempt a restore that is meant, until a day "
-        "that is near. Remove the BackupRestore from the program afterwards: that undoes nothing."
+        f"restore {restore.name!r} replaces all data of the backup's container, even if that container is protected, "
+        "and a backup's number does not show the container. If you want this restore, exempt it until a day in the "
+        "near future. Afterwards, remove the BackupRestore from the program, which does not undo the restore."
     )
 
 
@@ -209,7 +209,7 @@ def no_public_database(stack: StackView, settings: Settings) -> Iterator[Finding
                 if catalog.is_site(str(container.template)) and address.service_type == "http":
                     continue
                 yield Violation(
-                    f"{what}, and allowed address {address.name!r} lets in more than {_most(settings)}. {_NARROWER}",
+                    f"{what}, and allowed address {address.name!r} allows more than {_most(settings)}. {_NARROWER}",
                     container.urn,
                 )
 
@@ -217,14 +217,14 @@ def no_public_database(stack: StackView, settings: Settings) -> Iterator[Finding
 def _open_elsewhere(child: ChildView, settings: Settings) -> Iterator[Finding]:
     if _in_scope(settings) and isinstance(child, AllowedIpView) and _too_wide(child, settings):
         yield Violation(
-            f"allowed address {child.name!r} is for a container that is not known to be in this stack, so "
-            f"it may hold data, and the address lets in more than {_most(settings)}. {_NARROWER} "
+            f"allowed address {child.name!r} is for a container that is not known to be in this stack, so the "
+            f"container may hold data, and the address allows more than {_most(settings)}. {_NARROWER} "
             f"{_AS_ID} Or declare the address in the stack of the container, or exempt it.",
             child.urn,
         )
 
 
-_AS_ID = "For a container of this stack, write its id and nothing else: x.id, in YAML ${x.id}."
+_AS_ID = "For a container of this stack, write only its id: x.id, in YAML ${x.id}."
 _NARROWER = "Write a narrower address as a plain value, or use a VpnClient."
 
 
@@ -257,8 +257,8 @@ def no_unmanaged_access(stack: StackView, settings: Settings) -> Iterator[Findin
             continue
         why = "its AllowedIps keep" if listed else "there is no AllowedIp for it, so it keeps"
         yield Violation(
-            f"container {container.name!r} {access} external access, and {why} the address that the API added by "
-            f"itself: that of the machine which turned external access on. {_REVOKE}",
+            f"container {container.name!r} {access} external access, and {why} the address that the API added "
+            f"itself, of the machine that turned external access on. {_REVOKE}",
             container.urn,
         )
 
@@ -282,9 +282,8 @@ def _access_elsewhere(child: ChildView, settings: Settings) -> Iterator[Finding]
     if _in_scope(settings):
         noun = _NOUNS[type(child)]
         yield Violation(
-            f"{noun} {child.name!r} gives access to a container that is not known to be in this stack, so "
-            f"no policy judges the container. {_AS_ID} Or declare the {noun} in the stack of the container, "
-            "or exempt it.",
+            f"{noun} {child.name!r} gives access to a container that is not known to be in this stack, so no policy "
+            f"judges the container. {_AS_ID} Or declare the {noun} in the stack of the container, or exempt it.",
             child.urn,
         )
 
@@ -292,14 +291,14 @@ def _access_elsewhere(child: ChildView, settings: Settings) -> Iterator[Finding]
 RULES = (
     ResourceRule(
         "open-allowed-ip",
-        "No allowed address opens a container to the world.",
+        "No allowed address opens a container to the whole internet.",
         "mandatory",
         "critical",
-        "Name the networks that need access, or use a VPN.",
+        "List the networks that need access, or use a VPN.",
         options=(
             whole(
                 "min_prefix",
-                "the shortest IPv4 prefix that is allowed: 24 lets in at most 256 addresses",
+                "the shortest IPv4 prefix that is allowed: 24 allows at most 256 addresses",
                 16,
                 32,
             ),
@@ -312,7 +311,7 @@ RULES = (
             ),
             choice(
                 "unknown",
-                "what a preview does with an unknown address: defer warns, and the update decides",
+                "the action for an unknown address at preview: defer warns, and the update decides",
                 "defer",
                 "deny",
             ),
@@ -354,7 +353,7 @@ RULES = (
     ),
     StackRule(
         "no-public-database",
-        "Containers that hold data and have external access allow single addresses only; a site allows any by http.",
+        "Containers that hold data and have external access allow only single addresses; a site may allow any by http.",
         "mandatory",
         "critical",
         "Turn external access off, or narrow its AllowedIps.",

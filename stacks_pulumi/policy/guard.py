@@ -65,7 +65,8 @@ def rules(account_reader: Account | None = None) -> dict[str, Rule]:
     return {rule.name: rule for rule in everything}
 
 
-# Argument -> the policies and options that it sets. Configuration is per policy, so one limit must reach all of them.
+# Argument -> the policies and options that it sets. Each policy has its own configuration, so a limit is set for all
+# of them.
 _FAN_OUT: Final = {
     "max_monthly_usd": (
         ("monthly-budget", "max_monthly_usd"),
@@ -176,7 +177,7 @@ class StacksGuard:
             users = [policy for policy, _ in _FAN_OUT[argument] if policy in wanted]
             if {self._level_of(policy) for policy in users} == {"disabled"}:
                 raise _wrong(
-                    f"{argument} would have no effect, because these are disabled: {', '.join(users)}"
+                    f"{argument} would have no effect, because these policies are disabled: {', '.join(users)}"
                 )
         _check_can_be_sent(self._config)
 
@@ -284,15 +285,15 @@ def _check_can_be_sent(config: Mapping[str, Mapping[str, Any]]) -> None:
         try:
             json.dumps(setting, allow_nan=False)
         except (TypeError, ValueError) as error:
-            # The engine would show only that the pack does not answer.
+            # Without this check, the engine would show only that the pack does not answer.
             raise _wrong(f"the options of {policy!r} cannot be sent to the engine: {error}") from None
 
 
 def _once(names: list[str]) -> None:
-    # The engine identifies policies by name, so it would confuse two with the same name.
+    # The engine identifies policies by name, so it would confuse two policies with the same name.
     double = [name for number, name in enumerate(names) if name in names[:number]]
     if double:
-        msg = f"two policies of this pack are called {double[0]!r}: give yours another name"
+        msg = f"two policies of this pack are called {double[0]!r}: give yours a different name"
         raise _wrong(msg)
 
 
@@ -300,7 +301,8 @@ def _known(names: Iterable[str], known: Iterable[str], argument: str) -> None:
     missing = [name for name in names if name not in known]
     if missing:
         msg = (
-            f"{argument} names {missing[0]!r}, which is not a policy of this pack: it has {', '.join(known)}"
+            f"{argument} contains {missing[0]!r}, which is not a policy of this pack: its policies are "
+            f"{', '.join(known)}"
         )
         raise _wrong(msg)
 

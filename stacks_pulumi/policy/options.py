@@ -115,7 +115,7 @@ NEW_NAMES: Final = "new_names"
 
 def new_names() -> Option:
     """Return the option for names that exist on the platform, but not in this version's catalogue."""
-    help = "names to accept in the lists above although this version's catalogue does not have them"
+    help = "names to accept in the lists above, although they are not in this version's catalogue"
     return Option(NEW_NAMES, _schema("array", help, [], items={"type": "string"}), _names, help)
 
 
@@ -190,7 +190,7 @@ class Settings:
         raw = raw or {}
         known = [option.name for option in options]
         self.problems += [
-            f"{key!r} is not an option: it has {', '.join(known)}" for key in raw if key not in known
+            f"{key!r} is not an option; the options are {', '.join(known)}" for key in raw if key not in known
         ]
         for option in options:
             value = raw.get(option.name, option.default)
@@ -214,8 +214,8 @@ class Settings:
                 close = difflib.get_close_matches(name, option.catalogue, 1)
                 meant = f" (did you mean {close[0]!r}?)" if close else ""
                 yield (
-                    f"{option.name!r} has {name!r}, which is not in the catalogue{meant}; "
-                    f"if it is new, add it to {NEW_NAMES} as well"
+                    f"{option.name!r} contains {name!r}, which is not in the catalogue{meant}; if the name is new, "
+                    f"add it to {NEW_NAMES} as well"
                 )
 
     def __getitem__(self, name: str) -> Any:
@@ -302,18 +302,18 @@ def read_configuration(text: str, today: datetime.date, longest: int) -> Configu
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         keys = [key for key, _ in pairs]
         problems.extend(
-            f"the key {key!r} is twice in one object, and the engine takes the last one"
+            f"the key {key!r} occurs twice in one object, and the engine uses only the last one"
             for key in dict.fromkeys(key for key in keys if keys.count(key) > 1)
         )
         return dict(pairs)
 
     def refuse(word: str) -> None:
-        raise OptionError(f"{word} is not a number in JSON")
+        raise OptionError(f"{word} is not a valid number in JSON")
 
     try:
         document = json.loads(text, object_pairs_hook=once, parse_constant=refuse)
     except (ValueError, RecursionError, OptionError) as error:
-        empty = "it is empty, which the engine takes for no configuration"
+        empty = "it is empty, which the engine treats as no configuration"
         return _no_configuration(f"not JSON: {error}" if text.strip() else empty)
     if not isinstance(document, dict):
         return _no_configuration("it is not an object with an entry for each policy")
@@ -334,7 +334,7 @@ def configuration_of(document: Mapping[str, Any], today: datetime.date, longest:
         return Configuration(document)
     problems: list[str] = []
     if version != 2:
-        problems.append(f"its version is {version}: it must be 2, or the file has no version")
+        problems.append(f"its version is {version}: it must be 2, or the file must have no version")
     problems += _unknown_keys(document, _KEYS_OF_FILE, "a file of version 2")
     policies = document.get("policies", {})
     if not isinstance(policies, Mapping):
@@ -355,14 +355,14 @@ def configuration_of(document: Mapping[str, Any], today: datetime.date, longest:
 
 def _exception(id_: str, raw: Any, today: datetime.date, longest: int) -> PolicyException:
     if not _ID.fullmatch(id_):
-        raise OptionError("has a wrong id: it may have letters, digits, '-', '.' and '_'")
+        raise OptionError("has an invalid id: only letters, digits, '-', '.' and '_' are allowed")
     if not isinstance(raw, Mapping):
         raise OptionError(f"is not an object ({', '.join(_KEYS_OF_EXCEPTION)})")
     for problem in _unknown_keys(raw, _KEYS_OF_EXCEPTION, "an exception"):
         raise OptionError(f"is wrong: {problem}")
     reason, expires = reason_and_end(raw)
     if expires < today:
-        raise OptionError(f"ended on {expires}, and the engine still applies it: remove it")
+        raise OptionError(f"ended on {expires}, but the engine still applies it: remove it")
     if late := too_late(expires, today, longest):
         raise OptionError(late)
     match = raw.get("match")
@@ -386,7 +386,7 @@ def _match(raw: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
             raise OptionError(f"has no {key} in an entry of match")
     policies, targets = found
     if "all" in policies or "" in policies:
-        raise OptionError("must name its policies, not 'all' and not ''")
+        raise OptionError("must list its policies by name, not 'all' and not ''")
     wrong = [target for target in targets if not _URN.fullmatch(target)]
     if wrong:
         raise OptionError(f"has the target {wrong[0]!r}, which is not the URN of a resource")
@@ -399,7 +399,7 @@ def _unknown_keys(raw: Mapping[str, Any], known: tuple[str, ...], what: str) -> 
         if key not in known:
             close = difflib.get_close_matches(str(key).lower(), known, 1)
             meant = f" (did you mean {close[0]!r}?)" if close else ""
-            yield f"{key!r} is not a key of {what}{meant}: it has {', '.join(known)}"
+            yield f"{key!r} is not a key of {what}{meant}; the keys are {', '.join(known)}"
 
 
 def reason_and_end(raw: Mapping[str, Any]) -> tuple[str, datetime.date]:
@@ -415,7 +415,7 @@ def reason_and_end(raw: Mapping[str, Any]) -> tuple[str, datetime.date]:
     try:
         return reason.strip(), datetime.date.fromisoformat(expires)
     except (TypeError, ValueError):
-        raise OptionError("has no valid date in expires, such as 2030-12-31") from None
+        raise OptionError("needs a valid date in expires, such as 2030-12-31") from None
 
 
 def too_late(expires: datetime.date, today: datetime.date, longest: int) -> str:

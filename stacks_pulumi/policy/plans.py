@@ -18,13 +18,13 @@ KNOWN_RESOURCES = "known-resources"
 _ALLOWED = names(
     "allowed",
     f"plans that a container may have; a {catalog.VPN_TEMPLATE} container ({usd(catalog.VPN_PLAN.usd)} a month) has "
-    "none: allowed-templates can deny it",
+    "no plan: allowed-templates can deny it",
     tuple(catalog.PLANS),
     catalogue=catalog.PLANS,
 )
 _WHEN_UNKNOWN = choice(
     "unknown",
-    "what a preview does with an unknown value: defer warns, and the update decides; deny refuses",
+    "the action for an unknown value at preview: defer warns, and the update decides; deny refuses",
     "defer",
     "deny",
 )
@@ -34,7 +34,7 @@ def _not_known(container: ContainerView, value: str, settings: Settings) -> Find
     if settings["unknown"] == "defer":
         return Deferred(value)
     return Violation(
-        f"container {container.name!r}: the {value} is not known at preview, and unknown values are denied here. "
+        f"container {container.name!r}: the {value} is not known at preview, and this policy denies unknown values. "
         f"Write the {value} as a plain value, or set unknown to defer."
     )
 
@@ -66,9 +66,9 @@ def allowed_plans(container: ContainerView, settings: Settings) -> Iterator[Find
         plan = catalog.default_plan(container.template or "")
     if plan not in allowed:
         known = catalog.PLANS.get(plan or "")
-        what = "a plan that the catalogue does not know" if known is None else f"plan {known}"
+        what = "a plan that is not in the catalogue" if known is None else f"plan {known}"
         yield Violation(
-            f"container {container.name!r} has {what}; allowed here: {_listed(allowed)}. Choose one of them."
+            f"container {container.name!r} has {what}; allowed: {_listed(allowed)}. Choose one of them."
         )
 
 
@@ -83,11 +83,9 @@ def allowed_templates(container: ContainerView, settings: Settings) -> Iterator[
         allowed is not None and container.template not in allowed
     ):
         known = container.template in catalog.TEMPLATES
-        what = f"template {container.template}" if known else "a template that the catalogue does not know"
-        rest = (
-            f"allowed here: {_listed(allowed)}" if allowed is not None else f"denied here: {_listed(denied)}"
-        )
-        yield Violation(f"container {container.name!r} has {what}; {rest}. Choose another template.")
+        what = f"template {container.template}" if known else "a template that is not in the catalogue"
+        rest = f"allowed: {_listed(allowed)}" if allowed is not None else f"denied: {_listed(denied)}"
+        yield Violation(f"container {container.name!r} has {what}; {rest}. Choose a different template.")
 
 
 def _letters(name: str) -> str:
@@ -108,7 +106,7 @@ def allowed_storage(container: ContainerView, settings: Settings) -> Iterator[Fi
         known = catalog.STORAGE_TIERS.get(tier)
         if known is None:
             yield Violation(
-                f"container {container.name!r} has a storage tier that the catalogue does not know, so its price is "
+                f"container {container.name!r} has a storage tier that is not in the catalogue, so its price is "
                 f"unknown; the limit is {usd(limit)} a month. "
                 f"Choose one of {', '.join(map(str, catalog.STORAGE_TIERS))}."
             )
@@ -128,7 +126,8 @@ def naming(container: ContainerView, settings: Settings) -> Iterator[Finding]:
         yield _not_known(container, "name", settings)
     elif expression.fullmatch(name or "") is None:
         yield Violation(
-            f"container {container.name!r}: its name does not match {expression.pattern!r}. Give it one that does."
+            f"container {container.name!r}: its name does not match {expression.pattern!r}. Choose a name that "
+            "matches."
         )
 
 
@@ -159,8 +158,8 @@ def known_resources(resource: UnrecognisedView, settings: Settings) -> Iterator[
     yield Violation(
         f"resource {resource.name!r} has the type prefix or the inputs of a STACKS resource, but this version of "
         "stacks-pulumi does not know its kind: the policies cannot check it, and it has no price. Upgrade "
-        "stacks-pulumi, for the program and for the policies. If it is not one of STACKS, give it a type with another "
-        "prefix, or exempt it in each policy that reports it."
+        "stacks-pulumi, for the program and for the policies. If it is not a STACKS resource, give it a type with a "
+        "different prefix, or exempt it in each policy that reports it."
     )
 
 
@@ -188,7 +187,7 @@ RULES = (
         "Containers have one of the allowed templates.",
         "mandatory",
         "medium",
-        "Choose another template, or add it to `allowed`.",
+        "Choose a different template, or add it to `allowed`.",
         options=(
             names(
                 "allowed", "templates that a container may have; unset: no limit", catalogue=catalog.TEMPLATES
@@ -208,7 +207,7 @@ RULES = (
         options=(
             money(
                 "max_usd",
-                "the most that additional storage of one container may cost a month; unset: no limit",
+                "the maximum monthly price of one container's additional storage; unset: no limit",
             ),
             _WHEN_UNKNOWN,
         ),
@@ -223,7 +222,7 @@ RULES = (
         "Give the container a name that matches the pattern.",
         options=(
             pattern(
-                "pattern", "regular expression that the whole name in the account must match; unset: no limit"
+                "pattern", "regular expression that the full name in the account must match; unset: no limit"
             ),
             _WHEN_UNKNOWN,
         ),
@@ -232,7 +231,7 @@ RULES = (
     ),
     Remediation(
         "clamp-plan",
-        "A plan that is not allowed is lowered to one that is.",
+        "A plan that is not allowed is lowered to an allowed plan.",
         "disabled",
         "medium",
         "Write the lower plan into the program.",

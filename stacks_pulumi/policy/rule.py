@@ -282,7 +282,8 @@ def crashed(rule: Rule, subject: str, error: Exception) -> str:
     where = f"{place.filename.rsplit('/', 1)[-1]}, line {place.lineno}"
     text = (
         f"{rule.name} crashed on {subject} ({type(error).__name__} in {where}), so it is not known whether this is "
-        f"allowed. Correct the rule, or report it if it is one of this package's; until then, set it to disabled."
+        "allowed. Correct the rule, or report the error if the rule is in this package; until then, set the rule to "
+        "disabled."
     )
     return with_code(text, "policy-crashed")
 
@@ -304,7 +305,7 @@ def ambiguous(rule: Rule, exemption: Exemption) -> str:
     """Return the text for an exemption with a name that several resources have."""
     text = (
         f"{rule.name} has an exemption by the name {exemption.name!r}, which more than one resource has. "
-        "A name exempts one resource: give the urn of the resource that you mean."
+        "A name can exempt only one resource: write the urn of the resource instead."
     )
     return with_code(text, "policy-settings")
 
@@ -312,8 +313,8 @@ def ambiguous(rule: Rule, exemption: Exemption) -> str:
 def limit_missing(rule: Rule, option: str, other: str) -> str:
     """Return the text for a limit that is set for another policy of the pack, but not for this policy."""
     text = (
-        f"{rule.name} has no {option}, and {other} has one. "
-        f"Set {option} for {rule.name} too, or set {rule.name} to disabled."
+        f"{rule.name} has no {option}, but {other} has one. Set {option} for {rule.name} too, or set {rule.name} to "
+        "disabled."
     )
     return with_code(text, "policy-settings")
 

@@ -30,7 +30,7 @@ from stacks_pulumi.pricing.recognition import Unknown
 from stacks_pulumi.pricing.views import UNPRICED, ContainerView, StackView
 
 LIMIT = replace(
-    money("max_monthly_usd", "the most that the whole stack may cost a month; unset for no limit"),
+    money("max_monthly_usd", "the maximum monthly price of the entire stack; unset: no limit"),
     shared=True,
 )
 
@@ -77,7 +77,7 @@ def _fix(price: Price, otherwise: str) -> str:
     later = [name for name in price.unknown if name not in {"price", "kind"}]
     fixes = [f"write the {' and the '.join(later)} as a plain value"] if later else []
     if "price" in price.unknown:
-        fixes.append("choose a template, a plan and storage that the catalogue has")
+        fixes.append("choose a template, a plan and storage from the catalogue")
     if "kind" in price.unknown:
         fixes.append("upgrade stacks-pulumi where the policies run")
     text = ", and ".join(fixes) if price.high is None else otherwise
@@ -95,7 +95,7 @@ def monthly_budget(stack: StackView, settings: Settings) -> Iterator[Finding]:
     unpriced = total(UNPRICED for _ in stack.unrecognised)
     if mode == "deny" and unknown:
         yield Violation(
-            f"the price of {count(len(unknown), 'container')} is not known, and unknown prices are denied here: "
+            f"the price of {count(len(unknown), 'container')} is not known, and this policy denies unknown prices: "
             f"{breakdown(unknown)}. Write their plan, template and storage as plain values."
         )
     if mode == "ignore":
@@ -124,7 +124,7 @@ def budget_warning(stack: StackView, settings: Settings) -> Iterator[Finding]:
     if _worst(price) > limit * settings["pct"] / 100:
         share = "all"
         if price.high is None:
-            share = "which is treated as more than all"
+            share = "which is treated as more than 100 %"
         elif limit:
             share = f"{price.high * 100 / limit:.0f} %"
         yield Violation(
@@ -331,7 +331,7 @@ def rules(account: Account | None) -> tuple[ResourceRule[ContainerView] | StackR
             "mandatory",
             "high",
             "Choose a smaller plan or less storage.",
-            options=(money("max_usd", "the most that one container may cost a month; unset: no limit"),),
+            options=(money("max_usd", "the maximum monthly price of one container; unset: no limit"),),
             view=ContainerView,
             check=resource_price_cap,
         ),
@@ -345,7 +345,8 @@ def rules(account: Account | None) -> tuple[ResourceRule[ContainerView] | StackR
                 LIMIT,
                 choice(
                     "unknown",
-                    "how an unknown price counts: without an upper bound, as a violation, or (at your risk) not",
+                    "how to treat an unknown price: without an upper bound, as a violation, or (at your risk) "
+                    "not counted",
                     "worst-case",
                     "deny",
                     "ignore",
@@ -359,7 +360,7 @@ def rules(account: Account | None) -> tuple[ResourceRule[ContainerView] | StackR
             "advisory",
             "medium",
             "Reduce the price before the next change, or raise the limit.",
-            options=(LIMIT, percent("pct", "percent of the limit from which to warn", 80)),
+            options=(LIMIT, percent("pct", "the percentage of the limit from which to warn", 80)),
             check=budget_warning,
         ),
         ResourceRule(
@@ -379,9 +380,9 @@ def rules(account: Account | None) -> tuple[ResourceRule[ContainerView] | StackR
             "low",
             "Remove some of them, or raise the limit.",
             options=(
-                whole("containers", "the most containers that the stack may have; unset: no limit"),
-                whole("vpn_clients", "the most VPN clients that the stack may have; unset: no limit"),
-                whole("pinned_backups", "the most pinned backups that the stack may have; unset: no limit"),
+                whole("containers", "the maximum number of containers in the stack; unset: no limit"),
+                whole("vpn_clients", "the maximum number of VPN clients in the stack; unset: no limit"),
+                whole("pinned_backups", "the maximum number of pinned backups in the stack; unset: no limit"),
             ),
             check=max_resources,
             subjects=("Container", "VpnClient", "PinnedBackup"),
@@ -392,7 +393,7 @@ def rules(account: Account | None) -> tuple[ResourceRule[ContainerView] | StackR
             "disabled",
             "low",
             "Nothing to fix: this is information and does not block at any level.",
-            options=(choice("format", "how the table is written", "table", "markdown"),),
+            options=(choice("format", "the format of the table", "table", "markdown"),),
             check=cost_report,
         ),
         StackRule(
@@ -402,9 +403,9 @@ def rules(account: Account | None) -> tuple[ResourceRule[ContainerView] | StackR
             "high",
             "Remove a container, or raise the cap in the dashboard.",
             options=(
-                money("cap_usd", "the spending cap of the key, in US dollars a month; unset for none"),
-                choice("on_error", "what to do when the account cannot be read", "deny", "warn"),
-                whole("timeout_s", "how long to wait for the account, in seconds", 10, 60),
+                money("cap_usd", "the spending cap of the key, in US dollars a month; unset: no cap"),
+                choice("on_error", "the action if the account cannot be read", "deny", "warn"),
+                whole("timeout_s", "the timeout for reading the account, in seconds", 10, 60),
             ),
             check=_Headroom(account),
         ),

@@ -59,7 +59,7 @@ def number(text: str, *, is_share: bool = False) -> Decimal:
     """
     if text.startswith("$") if is_share else text.endswith("%"):
         unit, other = ("percent", "increase") if is_share else ("US dollars", "increase-pct")
-        raise ValueError(f"{text!r} is not in {unit}, which this limit is in: use the limit {other}")
+        raise ValueError(f"{text!r} is not in {unit}, the unit of this limit: use the limit {other}")
     try:
         parsed = Decimal(text.removesuffix("%") if is_share else text.removeprefix("$"))
     except InvalidOperation:

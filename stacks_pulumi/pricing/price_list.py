@@ -93,7 +93,7 @@ class _Row:
             return None
         if self.plan in {None, self.listed} or self.template == catalog.VPN_TEMPLATE:
             return self.catalogue / _FACTOR <= self.monthly <= self.catalogue * _FACTOR
-        # The plan is new, or has a different word here: it may be any plan of the catalogue.
+        # The plan is new, or the platform uses a different word for it, so it may be any plan of the catalogue.
         plans = [plan.usd for plan in catalog.PLANS.values()]
         return True if min(plans) <= self.monthly <= max(plans) else None
 
@@ -150,7 +150,7 @@ class PriceList:
         """
         notes = [
             f"live prices: {template} costs {usd(price)} a month, the catalogue shows "
-            f"{'nothing of it' if known is None else usd(known)}"
+            f"{'no price' if known is None else usd(known)}"
             for template, (price, known) in self.differing.items()
         ]
         by_reason: dict[str, list[str]] = defaultdict(list)
@@ -163,7 +163,7 @@ class PriceList:
         ]
         if self.borrowed:
             notes.append(
-                f"live prices: the API does not list, so the catalogue's is used: {_some([*self.borrowed])}"
+                f"live prices: not listed by the API, so priced by the catalogue: {_some([*self.borrowed])}"
             )
         return tuple(notes)
 
@@ -187,7 +187,8 @@ def price_list(
     doubts: dict[str, str] = {}
     differing: dict[str, tuple[Decimal, Decimal | None]] = {}
     for row in read:
-        # A template that is listed once has one price, and the word for its plan may differ from the one here.
+        # A template that is listed once has one price, and the platform's word for its plan may differ from the
+        # catalogue's.
         keys = {(row.template, row.plan or row.listed)} | (
             {(row.template, row.listed)} if times[row.template] == 1 else set()
         )
@@ -206,12 +207,12 @@ def _doubt_of_all(rows: Iterable[_Row], facts: Prices) -> str:
     odd = next((row for row in rows if row.agrees is False), None)
     if odd is not None and odd.monthly is not None and odd.catalogue is not None:
         return (
-            f"if {odd.path} were in US dollars a month, {odd.template} would cost {usd(odd.monthly)}, and the "
-            f"catalogue says {usd(odd.catalogue)}"
+            f"if {odd.path} were in US dollars a month, {odd.template} would cost {usd(odd.monthly)}, but "
+            f"costs {usd(odd.catalogue)} in the catalogue"
         )
     if any(row.agrees for row in rows) or facts.unit is not None:
         return ""
-    return "no template of the catalogue is listed, whose price would show the unit"
+    return "no listed template is in the catalogue, so no price shows the unit"
 
 
 def _row(
@@ -221,7 +222,7 @@ def _row(
     plan = None if plan is None else plan.lower()
     found = list(_prices(entry))
     if facts.field is not None:
-        # The author of the platform file, who names the field, knows what is paid.
+        # The platform file sets the field, and its author knows the paid price.
         value: Any = entry
         for name in facts.field.split("."):
             value = value.get(name) if isinstance(value, Mapping) else None
@@ -237,7 +238,7 @@ def _row(
                 plan,
                 path,
                 None,
-                f"{path} is not clearly the price that is paid: {others[0]} is next to it",
+                f"{path} may not be the paid price, because {others[0]} is next to it",
             )
         if monthly is not None and facts.unit == "cents":
             monthly /= 100

@@ -86,7 +86,7 @@ _BLINDED: Final = "[secret]"
 NOT_KNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """The engine's constant for a text that does not exist yet."""
 
-# How the engine writes an output that does not exist yet: one constant per type (Pulumi's resource protocol).
+# The engine's constants for an output that does not exist yet, one for each type (Pulumi's resource protocol).
 _SENTINELS: Final = frozenset(
     {
         NOT_KNOWN,
@@ -158,7 +158,8 @@ def is_open(outputs: Mapping[str, Any]) -> bool:
     outs = snake_case(outputs)
     if outs.get(UNFINISHED) is not None:
         return False
-    # A state of version 0.3 has no mark. One of a creation that failed then has another status and no address.
+    # A state of version 0.3 has no mark. If a creation failed in that version, the state has a different status and
+    # no address.
     ran = text(outs, "status") in _RAN or isinstance(outs.get("url"), str)
     return boolean(outs, "external_access") is True and ran
 
@@ -186,7 +187,7 @@ def unfinished(kind: str | None, outputs: Mapping[str, Any]) -> str:
     if kind == "PinnedBackup" and (outs.get("pinned") is not None and outs["pinned"] is not True):
         return "pins the backup"
     if kind == "AllowedIp" and any(outs.get(name) is not None for name in ("others_left", "awaited_address")):
-        return "removes the entries that its change has left in the list"
+        return "removes old entries that its last change has left in the list"
     return ""
 
 
@@ -204,7 +205,7 @@ _REFERENCE: Final = ("stacks_pulumi", "provider_for")
 def kind_of(type_: str, properties: Mapping[str, Any], *, custom: bool = True) -> str | None:
     """Return a resource's kind: one of `KINDS`, `UNRECOGNISED`, or `None` if it is not a STACKS resource."""
     kind = _told_kind(type_, properties, custom=custom)
-    # No other kind has both of these, whatever its type and its marker say.
+    # No other kind has both of these properties; type and marker do not matter.
     is_container = custom and snake_case(properties).keys() >= _MADE_OF
     return UNRECOGNISED if is_container and kind in KINDS and kind != "Container" else kind
 

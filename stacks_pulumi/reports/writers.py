@@ -110,7 +110,7 @@ def _narrowest(table: Table) -> int:
     """Return the minimum width of a frame with each figure on one line and readable columns of text."""
     titles = [column.title for column in table.columns]
     widths = [max(map(len, cells)) for cells in zip_longest(titles, *_rows(table), fillvalue="")]
-    # A narrower frame has no place for a name, and of $1,234.00 it would show $1.
+    # A narrower frame has no space for a name, and would shorten $1,234.00 to $1.
     return 1 + sum(
         3 + (width if column.form == "figure" else min(width, _READABLE))
         for column, width in zip(table.columns, widths, strict=False)
@@ -174,7 +174,7 @@ def rich_text(document: Document, *, width: int, color: bool) -> str | None:
         frame = Frame(title=Text(clean(table.title)) if table.title else None)
         for column in table.columns:
             is_figure = column.form == "figure"
-            # On a narrow terminal nothing is cut: two names would look the same, and $1,234.00 would be $1…
+            # Never cut text on a narrow terminal: two names could look the same, and $1,234.00 would become $1…
             frame.add_column(
                 column.title,
                 justify="right" if is_figure else "left",
@@ -182,7 +182,7 @@ def rich_text(document: Document, *, width: int, color: bool) -> str | None:
                 overflow="fold",
             )
         for shown, row in zip(_rows(table), table.rows, strict=False):
-            # As text and not as markup, because a name may contain brackets.
+            # Use `Text`, not markup, because a name may contain brackets.
             frame.add_row(*map(Text, shown), style=_STYLES[row.action])
         if table.total:
             frame.add_section()
@@ -216,7 +216,7 @@ _ACTIONS: Final = {
 LIMIT: Final = 65_536
 """The maximum number of characters that GitHub accepts; GitLab accepts more. We count bytes, to be safe."""
 
-# The rows of a comment; fewer if they do not fit.
+# The numbers of rows of a comment to try, until it fits.
 _ROWS: Final = (100, 50, 25, 10, 5, 2, 0)
 _LONGEST: Final = 1000
 _MESSAGE_LINES: Final = 20
@@ -224,7 +224,7 @@ _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>()#+!|~$&])")
 # GitHub creates links after it removes the escapes: from `@name`, mail@example.com, `#1`, octo/repo#1, `GH-1` and
 # URLs. It also turns `:tada:` into a picture. A zero-width character inside them prevents that.
 _LINKS: Final = re.compile(r"[@#](?=\w)|:(?=//|[a-z0-9_+-]+:)|/(?=/)|www(?=\.)|gh(?=-\d)", re.IGNORECASE)
-# It also links hashes of commits, full or shortened to seven digits or more.
+# GitHub also links commit hashes, full or shortened to seven digits or more.
 _HASH: Final = re.compile(r"(?<![0-9a-z])[0-9a-f]{7,40}(?![0-9a-z])", re.IGNORECASE)
 # Characters that are special only at the beginning of a line: a list, a rule or the underline of a heading.
 _BEGINS: Final = re.compile(r"^([-=]|\d+(?=\.))")
@@ -233,7 +233,8 @@ _BREAK: Final = "\N{ZERO WIDTH SPACE}"
 
 def marker(name: str) -> str:
     """Return the hidden line that identifies the comment for this `name`."""
-    # The encoding is reversible, so that two names never have the same marker. Two hyphens could end the comment.
+    # The encoding is reversible, so that two names never have the same marker. It avoids two hyphens, which could end
+    # the comment.
     safe = re.sub("(?<=-)-", "%2D", parse.quote(name))
     return f"<!-- stacks-pulumi cost: {safe} -->"
 
@@ -256,7 +257,7 @@ def markdown(document: Document, most: int | None = None) -> str:
     lines = [f"### {escape(document.title)}", ""]
     reasons = [("error", reason) for reason in document.incomplete]
     remarks = [f"{_SIGNS[weight]} {escape(text)}  " for weight, text in (*reasons, *document.remarks)]
-    # The reasons for a failure come first, notes last.
+    # The reasons for a failure come first, and notes last.
     lines += _first(remarks, None if most is None else max(most, 10))
     lines += [""] if remarks else []
     for table in document.tables:
@@ -291,7 +292,7 @@ def _rest(number: int, most: int | None) -> list[str]:
 
 
 def _table(columns: Sequence[Column], rows: Sequence[Row], most: int | None) -> list[str]:
-    # A table without a change needs no column of actions.
+    # A table without changes needs no column for actions.
     shown = [
         number
         for number, column in enumerate(columns)
@@ -309,7 +310,7 @@ def _table(columns: Sequence[Column], rows: Sequence[Row], most: int | None) -> 
 def _cell(column: Column, text: str) -> str:
     if column.form == "action":
         return _ACTIONS[text]
-    # Two dollar signs in one line would begin and end a formula.
+    # GitHub would show the text between two dollar signs in one line as a formula.
     shown = text.replace("$", "\\$") if column.form == "figure" else escape(text)
     return f"**{shown}**" if column.strong else shown
 

@@ -91,7 +91,7 @@ class AllowedIpList:
         if access is None or container is None:
             return None
         entries = entries_of(access.allowed_ips, address)
-        # A look-up has no entry in the state to compare with.
+        # A look-up has no state, so there is no entry to compare with.
         if olds.get("entry_id") is not None and not _is_ours(entries, olds, container.created_at):
             self.op.warn(
                 f"{_foreign(self.container, address, olds, entries, container.created_at)}: it is left alone, and "
@@ -124,8 +124,8 @@ class AllowedIpList:
         entry = next((row for row in rows if row.id == olds.get("entry_id")), None)
         if entry is None:
             self.op.warn(
-                f"the entry of {address} in the list of {self.container} was changed or removed elsewhere, and stays "
-                "so: run `pulumi refresh`, and then `pulumi up` corrects it"
+                f"the entry of {address} in the list of {self.container} was changed or removed elsewhere, and this "
+                "update does not correct it: run `pulumi refresh`, then `pulumi up`"
             )
             known = ("entry_id", "added_at", CONTAINER_CREATED_AT)
             return {**inputs, **{name: olds[name] for name in known if name in olds}}
@@ -153,7 +153,8 @@ class AllowedIpList:
                 added = error.entry if isinstance(error, PutBackError) else entry
                 if added is None or isinstance(error, WaitCancelledError):
                     raise
-                # The state gets the id and the time of the new entry, which show the next operation that it is ours.
+                # The state gets the id and the time of the new entry. They show the next operation that the entry is
+                # ours.
                 outs = {**olds, **entry_outputs(added, created_at), OTHERS_LEFT: True}
                 id_ = child_id(self.container, address)
                 raise InitFailedError(error.message, code=error.code, id=id_, outs=outs) from error
@@ -175,9 +176,10 @@ class AllowedIpList:
                 try:
                     self.session.client.allowed_ips.remove(self.container, olds["entry_id"])
                 except NotFoundError:
-                    pass  # that is no evidence: the address may be listed nevertheless
+                    pass  # A 404 is no evidence: the address may still be in the list.
                 except ApiError as error:
-                    # The guide does not state with which status the API refuses the last entry, or one that is gone.
+                    # The guide does not state the status with which the API refuses to remove the last entry, or a
+                    # missing entry.
                     refused = error
                 else:
                     return
@@ -190,7 +192,7 @@ class AllowedIpList:
         try:
             access = self._find(id_, shared=False)
         except UnreadableAnswerError:
-            # In a list with a gap it is unknown, and the entry's id is enough for our request.
+            # An incomplete list may lack the entry, but the entry's id is enough for our request.
             created_at = creation_time(self.session, self.container)
             same = compare_instants(olds.get(CONTAINER_CREATED_AT), created_at)
             if olds.get("entry_id") is None or not same:
@@ -214,7 +216,7 @@ class AllowedIpList:
             try:
                 self.take_out(going)
             except _REFUSED:
-                # Another client has removed the other entries, or the API has another reason.
+                # Another client has removed the other entries, or the API has a different reason.
                 if not _only(going, self.access()):
                     raise
             else:
@@ -225,7 +227,8 @@ class AllowedIpList:
 
     def _goes_by_id(self, olds: Mapping[str, Any]) -> bool:
         """Return whether the state contains everything that a deletion must remove."""
-        # If the container stays, so would what a killed exchange has left in its list, and no state knows that.
+        # A killed exchange may have left an entry in the list that no state contains; it would stay with the
+        # container.
         stays = OWNERS.owner("Container", self.container) is not None
         looks = stays or olds.get("revoke_auto_added") or olds.get(OTHERS_LEFT)
         return not looks and is_unique(olds.get("entry_id") or "")
@@ -240,7 +243,7 @@ class AllowedIpList:
         def look(get: Ask) -> models.ExternalAccess | None:
             access = get("allowed_ips", self.container, ask=self.access)
             if access.enabled is False:
-                # That is a value: the list went with it.
+                # Return a value, because the list was deleted with the container.
                 raise ContainerGoneError
             if not entries_of(access.allowed_ips, own_name(id_)):
                 access.allowed_ips.require_complete()
@@ -384,7 +387,7 @@ class AllowedIpList:
                 waited = clock.now() - began
                 if not patient or not self.was_opened or waited >= platform.settle:
                     raise
-                # If the list shows that it is on for some time, the API has another reason.
+                # If the list has shown external access as on for some time, the API has a different reason.
                 if self.access().enabled is True and waited >= platform.lag:
                     raise
             self.op.progress("waiting for external access")
@@ -406,7 +409,7 @@ class AllowedIpList:
             new = self._put(inputs, entries)
         except _REFUSED:
             return self._replace_entry(entries, olds[0], inputs)
-        # An API that changes the entry in place returns the same id.
+        # If the API changes the entry in place, it returns the same id.
         return new, [entry for entry in olds if entry.id != new.id]
 
     def _replace_entry(
@@ -433,7 +436,7 @@ class AllowedIpList:
             with self.op.shielded():
                 try:
                     entry = self._put({**inputs, **before}, left)
-                    # The next change removes a placeholder that is left.
+                    # If the placeholder remains, the next change removes it.
                     with contextlib.suppress(StacksError):
                         self.take_out(placeholder)
                 except StacksError as error:
@@ -453,7 +456,7 @@ class AllowedIpList:
             try:
                 api.remove(self.container, entry.id)
             except NotFoundError:
-                # That is no evidence: it may be listed nevertheless.
+                # A 404 is no evidence: the entry may still be in the list.
                 if self._is_listed(entry):
                     api.remove(self.container, entry.id)
 
@@ -482,16 +485,16 @@ class AllowedIpList:
     def _close(self, access: models.ExternalAccess, address: str) -> None:
         self.session.client.containers.external_access(self.container, enabled=False)
         text = (
-            f"{address} was the last address that could reach {self.container}, and the API keeps the last one in its "
-            f"list: external access was turned off instead, and with it {access.url or access.subdomain}"
+            f"{address} was the last address that could reach {self.container}, and the API does not remove the last "
+            f"address: external access was turned off instead, including {access.url or access.subdomain}"
         )
         if OWNERS.owner("Container", self.container) is None:
             # In a `destroy` the container is usually deleted next, and no program has to change.
             self.op.inform(text)
         else:
             self.op.warn(
-                f"{text}. If the Container sets external_access=True, remove that too, or a later "
-                "`pulumi up --refresh` turns it on again"
+                f"{text}. If the Container sets external_access=True, remove that setting too; otherwise a later "
+                "`pulumi up --refresh` turns external access on again"
             )
 
 
@@ -538,7 +541,7 @@ def _is_ours(
     entries, stored = list(entries), olds.get("added_at")
     if _is_proven(entries, olds):
         return True
-    # Only then: the container's time may be that of a start.
+    # Compare it only now: the container's time may be the time of a start.
     if is_before(stored, container_created_at):
         return False
     times = [
@@ -566,8 +569,8 @@ def _foreign(
 ) -> str:
     return (
         f"the rule for {address} in the list of {container} was added at {entries[0].added_at}, the one in the state "
-        f"at {shown_time(olds.get('added_at'))}, and the container was created at {created_at}: the rule for "
-        "that address is a different one"
+        f"at {shown_time(olds.get('added_at'))}, and the container was created at {created_at}: so the rule for that "
+        "address is a different object"
     )
 
 

@@ -204,7 +204,7 @@ def _check_lists(session: Session, id_: str) -> None:
         found = session.reads.get("status", container, ask=lambda: client.containers.find(container))
         if found is not None and found.status == STATUS_RUNNING:
             msg = (
-                f"{id_} is not listed, and neither is its container, which runs: so lists show nothing at the moment. "
+                f"neither {id_} nor its running container is listed, so the lists are not reliable at the moment. "
                 "Try again later"
             )
             raise UnseenError(msg)
@@ -235,4 +235,4 @@ def leave_alone(
         else ""
     )
     end = f", and {op.label!r} is reported as deleted" if refresh else ""
-    op.warn(f"{what} is a different one now{times}: it is left alone{end}")
+    op.warn(f"{what} is now a different object{times}: it is left alone{end}")

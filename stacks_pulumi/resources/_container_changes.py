@@ -15,9 +15,9 @@ def of_unknown(name: str, old: Any, inputs: Mapping[str, Any]) -> str:
     then = (
         "the container is replaced and its data destroyed"
         if inputs.get("replace_on_change") is True
-        else "`pulumi up` refuses the change after its other steps were done"
+        else "`pulumi up` refuses the change after its other steps"
     )
-    return f"{name} is not known before `pulumi up`: if it is not {_shown(old)} then, {then}. Use a constant value"
+    return f"{name} is not known before `pulumi up`: if it differs from {_shown(old)}, {then}. Use a constant value"
 
 
 def replacement_needed(name: str, old: Any, new: Any) -> str:
@@ -25,7 +25,7 @@ def replacement_needed(name: str, old: Any, new: Any) -> str:
     what = (
         f"{name} would change from {_shown(old)} to {_shown(new)}"
         if new is not None
-        else f"{name} {_shown(old)} would be taken away"
+        else f"{name} {_shown(old)} would be removed"
     )
     keeping = {
         "name": f"No container can be renamed: to keep it, write name={_shown(old)} here. ",
@@ -36,17 +36,17 @@ def replacement_needed(name: str, old: Any, new: Any) -> str:
         f"{name} here. ",
     )
     return (
-        f"{what}, which an API key can only do by replacing: that destroys the container, its volumes and its backups. "
-        f"{keeping}To replace it anyway, set replace_on_change=True"
+        f"{what}. With an API key, this is possible only by a replacement, which destroys the container, its volumes "
+        f"and its backups. {keeping}To replace it anyway, set replace_on_change=True"
     )
 
 
 def resized_outside(name: str, old: Any, new: Any) -> str:
     """Return the message for a change outside of the program that only a replacement could undo."""
     return (
-        f"{name} was changed to {_shown(old)} outside of this program, which still has {_shown(new)}: "
-        "going back would destroy the container, its volumes and its backups, and replace_on_change is for changes of "
-        f"the program. Write {name}={_shown(old)} here"
+        f"{name} was changed to {_shown(old)} outside of this program, which still has {_shown(new)}. To undo this "
+        "would destroy the container, its volumes and its backups; replace_on_change applies only to changes of the "
+        f"program. Write {name}={_shown(old)} here"
     )
 
 

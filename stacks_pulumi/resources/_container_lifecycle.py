@@ -94,7 +94,7 @@ def outputs(
     """Return all outputs of a container."""
     answered = {name: getattr(container, name) for name in ANSWERED}
     if inputs.get(IDENTITY_CONFLICT) is not None:
-        # Until the user decides who owns the container, the state keeps the identity of the earlier one.
+        # Until the user decides who owns the container, the state keeps the identity of the earlier container.
         answered.update(created_at=None, ip_address=None)
     outs = {name: olds.get(name) if value is None else value for name, value in answered.items()}
     outs.update(inputs)
@@ -118,7 +118,7 @@ def observed(
     if template != catalog.VPN_TEMPLATE:
         inputs["plan"] = _without_case(inputs.get("plan"), container.plan)
         added = catalog.added_tier(catalog.PLANS.get(inputs["plan"]), container.storage_mb)
-        # A missing tier does not mean no tier: the guide leaves open whether `storage` includes it.
+        # A missing tier does not mean no tier: the guide does not state whether `storage` includes the tier.
         inputs["additional_storage_tier"] = added or inputs.get("additional_storage_tier")
     watched = ("name", "plan", "additional_storage_tier")
     differing = [name for name in watched if inputs.get(name) != olds.get(name)]
@@ -128,7 +128,7 @@ def observed(
     price = catalog.monthly_price(template, inputs.get("plan"), None if tier is None else int(tier))
     inputs["monthly_price_usd"] = None if price is None else float(price)
     if inputs.get("desired_status") is not None and container.settled:
-        # A temporary status (pending, restarting) is not drift; only a lasting one is.
+        # Only a lasting status is drift, not a temporary one (pending, restarting).
         inputs["desired_status"] = container.status
     if access is not None and access.enabled is not None:
         inputs["external_access"] = access.enabled
@@ -139,7 +139,7 @@ _LOG_LINES: Final = 5
 _LOG_WIDTH: Final = 200
 _SHOWN: Final[dict[str | None, str]] = {"pending": "pending, 10 to 30 s"}
 """Status -> the text to show, for a status that needs an explanation."""
-_STAYS: Final = "and stays {0}: run `pulumi refresh`, and then `pulumi up` {1}"
+_STAYS: Final = "and this update leaves it {0}: run `pulumi refresh`, and then `pulumi up` {1}"
 
 
 @contextlib.contextmanager
@@ -149,8 +149,8 @@ def _shown_by_a_list(id_: str) -> Iterator[None]:
         yield
     except NotFoundError as error:
         msg = (
-            f"a list has shown the container {id_}, and its own address does not know it ({error.reason}): it may not "
-            "be visible yet, or was deleted a moment ago. Try again in some minutes"
+            f"a list has shown the container {id_}, but a request for it got a 404 ({error.reason}): it may not be "
+            "visible yet, or was deleted a moment ago. Try again in some minutes"
         )
         raise UnseenError(msg) from None
 
@@ -183,8 +183,8 @@ class Lifecycle(msgspec.Struct, frozen=True):
         if container is None:
             if STATUS_STOPPED in {olds.get("status"), olds.get("desired_status")}:
                 self.op.warn(
-                    f"the container {id_} was stopped, and neither a list nor its own address shows it: it is reported "
-                    "as deleted. If STACKS hides stopped containers, it may be billed: look in the dashboard"
+                    f"the container {id_} was stopped, and neither a list nor a request for it shows it: it is "
+                    "reported as deleted. If STACKS hides stopped containers, it may be billed: check the dashboard"
                 )
             return None
         identity = self._identify(id_, olds, container)
@@ -218,12 +218,13 @@ class Lifecycle(msgspec.Struct, frozen=True):
                 f"{gone}. Run `pulumi refresh` and then `pulumi up`, which creates it again"
                 if container is None
                 else f"{gone}, and {other_container(id_, container)}, which is left alone. Run `pulumi refresh`, and "
-                "give this resource another name, because the other container has this one"
+                "give this resource a different name, because the other container has this one"
             )
             raise VanishedError(msg, subject=f"container {id_}")
         if identity is Identity.UNCERTAIN:
             self._bind(id_, olds, inputs, container)
-            # The children of the former container have its time, and are not in this one.
+            # Their states have the creation time of the former container; this container does not have these
+            # children.
             olds = {name: value for name, value in olds.items() if name != "created_at"}
             if not is_open(olds):
                 olds.pop("external_access", None)
@@ -246,7 +247,8 @@ class Lifecycle(msgspec.Struct, frozen=True):
         try:
             found = find_container(self.session, id_, stored=olds, max_age=RECENT)
         except UnseenError:
-            # A container that was never seen is deleted by the id of the answer, if the API acknowledges that.
+            # A container that no look has seen is deleted by the id from the create response, if the API confirms the
+            # delete.
             with contextlib.suppress(NotFoundError):
                 if REQUESTED_AT in olds and self.session.client.containers.delete(id_, olds.get("name")):
                     return
@@ -262,7 +264,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
             raise StacksError(msg, code="identity-unclear")
         self.session.fresh.remove(id_)
         acknowledged = False
-        # A 404 shows nothing: the platform may not find a container that exists.
+        # A 404 is no evidence: the platform may not find a container that exists.
         with contextlib.suppress(NotFoundError):
             acknowledged = self.session.client.containers.delete(found.id, found.name)
         self.session.client.feed.wait(
@@ -271,7 +273,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
             deadline=self.op.deadline,
             on_tick=lambda _container, _elapsed: self.op.progress("still listed"),
             cancelled=self.op.cancelled,
-            # Another container may take the name as soon as it is free, before a list has shown the name as free.
+            # Once the name is free, another container may take it before a list has shown it as free.
             is_it=lambda row: compare_instants(found.created_at, row.created_at) is not False,
         )
 
@@ -283,9 +285,8 @@ class Lifecycle(msgspec.Struct, frozen=True):
         has_times = olds.get("created_at") is not None or container.created_at is not None
         if identity is Identity.SAME and not has_times and "name" in olds and self.session.first("no times"):
             self.op.warn(
-                f"the API gives no creation time of {id_}, so it is treated as the same if id, template "
-                "and plan match: one "
-                "that was created again with the same name is not recognised"
+                f"the API gives no creation time of {id_}, so it is treated as the same if id, template and plan "
+                "match: a container that was deleted and created again with the same name is not recognised"
             )
         return identity
 
@@ -306,9 +307,9 @@ class Lifecycle(msgspec.Struct, frozen=True):
 
     def _remedies(self) -> str:
         return (
-            f'If it is this stack\'s (resized or restored), write adopt="if_matching" on {self.op.label!r} and run '
-            "`pulumi up --refresh`, which binds it again. If it is not, remove the resource from the state with "
-            f"`pulumi state delete {self.op.quoted_urn}`"
+            f'If it belongs to this stack (resized or restored), write adopt="if_matching" on {self.op.label!r} and '
+            "run `pulumi up --refresh`, which binds it again. If it does not, remove the resource from the state "
+            f"with `pulumi state delete {self.op.quoted_urn}`"
         )
 
     # --- bring the container to its desired state ---
@@ -355,7 +356,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
                 container = self._set_status(container, STATUS_STOPPED, STOPPED)
         outs = outputs(container, olds, inputs, access)
         if outs.get(OPEN_UNMANAGED) == TAKEN[OPEN_UNMANAGED]:
-            # Without an answer it stays unknown, which a policy takes for open.
+            # Without an answer it stays unknown, which policies treat as open.
             with contextlib.suppress(StacksError):
                 seen = self.session.client.allowed_ips.list(container.id).enabled
                 outs.update({} if seen is None else {OPEN_UNMANAGED: seen})
@@ -368,7 +369,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
             return None
         access = None if new else self.session.client.allowed_ips.list(container.id)
         if access is not None and access.enabled is not wanted and _is_as_wanted(olds, wanted):
-            # The state has what the program sets, and no preview has said that this update changes it.
+            # The state matches the program, so no preview has announced that this update changes it.
             on, off = ("off", "switches it on") if wanted else ("on", "switches it off")
             self.op.warn(
                 f"external access of {container.id} was switched {on} elsewhere, {_STAYS.format(on, off)}"
@@ -396,7 +397,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
         )
         if not (seen.enabled and seen.url):
             lacking = "its url is missing" if seen.enabled else "the API still reports it as off"
-            msg = f"external access of {id_} was switched on, and {lacking}: run `pulumi up --refresh` later"
+            msg = f"external access of {id_} was switched on, but {lacking}: run `pulumi up --refresh` later"
             self.op.warn(msg)
         return seen if seen.enabled else access
 
@@ -405,7 +406,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
             return container
         if container.status == STATUS_STOPPED:
             self.op.warn(
-                "restart_triggers changed, but the container is stopped: it takes effect when it is started"
+                "restart_triggers changed, but the container is stopped: the change takes effect at the next start"
             )
             return container
         return self._set_status(container, "restart", STARTED)
@@ -450,14 +451,15 @@ class Lifecycle(msgspec.Struct, frozen=True):
             is_same = compare_instants(container.created_at, row.created_at)
             return bool(is_same) or not is_older(row.created_at, since)
 
-        # A list may still show the container that was replaced, which has the same id.
+        # A list may still show the replaced container, which has the same id.
         replaced = since is not None and self.session.client.containers.has_deleted(container.name or "")
         found = self._wait(CREATED, container, is_new=since is not None, is_it=is_it if replaced else None)
         found = self.with_time(found)
         if not is_it(found):
             raise ExistsError(
                 f"the API answered with the container {found.id}, which was created at {found.created_at} and so "
-                'existed before the request. It was not changed: adopt it (adopt="if_matching"), or use another name',
+                'existed before the request. It was not changed: adopt it (adopt="if_matching"), or use a different '
+                "name",
                 existing=found,
             )
         return found.merge(container)

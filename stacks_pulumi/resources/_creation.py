@@ -181,7 +181,7 @@ class Creation(ABC, Generic[T]):
             OWNERS.release(self.kind, id_, token_of(origin))
             raise
         # Afterwards, children are created only in this container, not in a later one with the same id.
-        id_ = self.id_of(thing)  # `finish` may have found a different one
+        id_ = self.id_of(thing)  # `finish` may have found a different container
         OWNERS.claim(self.kind, id_, msgspec.structs.replace(owner, created_at=outs.get("created_at")))
         return id_, {**outs, ORIGIN: origin}
 
@@ -194,7 +194,7 @@ class Creation(ABC, Generic[T]):
             if isinstance(error, (WaitCancelledError, *self.leaves_nothing)):
                 raise
             cause, code, message = error, error.code, self.describe_failure(thing, error)
-        except Exception as error:  # noqa: BLE001  (after a bug of ours, too, the state must keep the id)
+        except Exception as error:  # noqa: BLE001  (the state must keep the id, even after a bug of ours)
             cause, code = error, "internal-error"
             message = (
                 f"{self.describe(thing)} was created and is in the state; then stacks-pulumi had an internal error "
@@ -210,7 +210,7 @@ class Creation(ABC, Generic[T]):
         try:
             return self.create()
         except UnexpectedStateError as error:
-            # Only a new object needs a container that runs.
+            # Only a new object needs a running container.
             at_rest = self.existing() if adopts(self.session.settings, self.inputs) else None
             if at_rest is None:
                 raise
@@ -223,7 +223,7 @@ class Creation(ABC, Generic[T]):
         clock, pause = self.session.clock, self.session.client.platform.pause
         left = self.session.begun + pause - clock.now()
         if is_free and left > 0 and self.is_leftover(thing):
-            # A list that is behind shows what a run of the engine before this one has deleted.
+            # A list that lags behind may show an object that an earlier run of the engine has deleted.
             sleep_with_pulse(left, clock, self.op.second_look(id_, "exists already"))
             try:
                 return self.create()
@@ -264,9 +264,9 @@ class Creation(ABC, Generic[T]):
         """Return whether the resource that owns the object hands it over to this resource."""
         if owner.urn != self.op.call.urn:
             return self.can_be_taken_over and owner.replacing and self.is_leftover(thing)
-        # In a replacement the engine marks as deleted what `retain_on_delete` keeps, and (from 3.260) what
-        # `deleted_with` leaves to its container. If the replacement fails and is given up, it asks for a new object,
-        # although nothing replaces it any more.
+        # In a replacement, the engine marks two kinds of objects as deleted: those that `retain_on_delete` keeps, and
+        # (from 3.260) those that `deleted_with` leaves to the container. If the program then gives up a failed
+        # replacement, the engine asks for a new object, although nothing replaces the old one.
         settings = self.session.settings
         if owner.unchanged and adopts(settings, self.inputs):
             return True
@@ -280,19 +280,19 @@ class Creation(ABC, Generic[T]):
                 "name. To keep it and its data, undo the change in the program that causes the replacement, and write "
                 f"{self.adopting()}. To destroy it and its data, set "
                 "opts=pulumi.ResourceOptions(delete_before_replace=True), and remove retain_on_delete: with that "
-                "option the old one stays and is billed. If this error comes again, keep it first"
+                "option the old one stays and is billed. If this error appears again, keep the old one first"
             )
             return ExistsError(msg, code="delete-before-replace", existing=thing)
         msg = (
-            f"{what} belongs to {owner.name!r} in this program: two resources cannot manage one object. Remove one of "
-            "them, or give one another name"
+            f"{what} belongs to {owner.name!r} in this program: two resources cannot manage one object. Remove one "
+            "of them, or give one of them a different name"
         )
         return ExistsError(msg, code="declared-twice", existing=thing)
 
     def _or_rename(self) -> str:
         return (
             "If this program created it under another resource name, add that name as an alias instead "
-            "(opts=pulumi.ResourceOptions(aliases=[...])); to replace this very resource, set "
+            "(opts=pulumi.ResourceOptions(aliases=[...])); to replace this resource itself, set "
             "delete_before_replace=True"
         )
 
@@ -306,9 +306,8 @@ class Creation(ABC, Generic[T]):
             except StacksError as error:
                 self.op.report(
                     f"{self.describe(thing)} was created, the engine went away, and deleting it again failed: "
-                    f"{error.message}. It exists outside of every state: delete it in the dashboard, or "
-                    "adopt it with the "
-                    "next `pulumi up`"
+                    f"{error.message}. It exists outside of every state: delete it in the dashboard, or adopt it with "
+                    "the next `pulumi up`"
                 )
 
 
@@ -325,7 +324,8 @@ def to_adopt(session: Session | None, call: EngineCall, inputs: Mapping[str, Any
     which is the worst case. A resource does not adopt its own container, because a replacement destroys that
     container first.
     """
-    # A setting of the stack is for what may exist; what the resource says itself expects one.
+    # With the resource's own `adopt`, the user expects a container; the stack's setting is only for containers that
+    # may exist.
     is_expected = inputs.get("adopt") == "if_matching"
     listed = (
         "there is no API key"
@@ -335,7 +335,7 @@ def to_adopt(session: Session | None, call: EngineCall, inputs: Mapping[str, Any
     if session is None or isinstance(listed, str):
         if is_expected:
             call.warn(
-                f"not known whether {inputs['name']!r} is taken over, so it is treated as a new one: {listed}"
+                f"not known whether {inputs['name']!r} is adopted, so it is treated as a new container: {listed}"
             )
         return None
     named = [one for one in listed if one.name is not None and same_name(one.name, inputs["name"])]

@@ -227,7 +227,7 @@ def check_id_form(kind: str, form: str, id_: str) -> None:
 _T = TypeVar("_T")
 
 _KEY_IN_STATE: Final = (
-    "With the key in stacks:apiKey, `pulumi refresh` and `pulumi destroy` use the one of the last `pulumi up`: run "
+    "With a key in stacks:apiKey, `pulumi refresh` and `pulumi destroy` use the key of the last `pulumi up`: run "
     "`pulumi up` with the new key once, or add `--run-program`"
 )
 
@@ -297,7 +297,8 @@ class ResourceHandler(ResourceKind):
 
         def work() -> Difference:
             differing = changed(self.fields, olds, news)
-            # A new container with an earlier one's name has the same id; the earlier one's children are deleted.
+            # A new container with the name of an earlier one has the same id, but the earlier container's children
+            # are deleted.
             gone = [
                 field
                 for field in self.fields
@@ -355,7 +356,7 @@ class ResourceHandler(ResourceKind):
         """Read the object; return `None` if it certainly no longer exists. An import has only an id, no properties."""
 
         def work(session: Session, op: Operation) -> Found | None:
-            # The question is about the id; the program may add anything to it.
+            # The engine only asks whether the id exists; the program may add any other property.
             stored: dict[str, Any] = {} if call.asks_existence else from_state(plain(props), known_of(id_))
             asked = not stored or is_lookup(self.fields, stored)
             if asked:
@@ -365,13 +366,14 @@ class ResourceHandler(ResourceKind):
             except UnseenError as error:
                 if asked:
                     raise
-                op.warn(f"{error.message}. {id_} stays in the state as it is")
+                op.warn(f"{error.message}. {id_} stays in the state unchanged")
                 outs = stored
             if outs is None and call.asks_existence:
                 return None
             if outs is None and asked:
-                # For a look-up, the engine treats an empty id as success; the program would continue without values.
-                msg = f"{self.kind} {id_} does not exist in this account: look the id up in the dashboard"
+                # In a look-up, the engine treats an empty id as success, and the program would continue without
+                # values.
+                msg = f"{self.kind} {id_} does not exist in this account: check the id in the dashboard"
                 raise StacksError(msg, code="not-found")
             if outs is None:
                 check_account(session, id_, stored.get(ORIGIN))
@@ -491,12 +493,13 @@ class ResourceHandler(ResourceKind):
             outs = self.on_update(session, op, id_, stored, inputs)
         except InitFailedError as error:
             raise error.but(outs=returned(error.outs, inputs)) from error.__cause__
-        # A value that was just read is public, even if the state shows the same one.
+        # A value that was just read is public, even if the state contains the same value.
         kept = {name: value for name, value in self._kept(stored, inputs).items() if outs.get(name) != value}
         outs = returned({**outs, **kept}, inputs)
         origin = renewed_origin(session, stored.get(ORIGIN))
         if self.owns:
-            # An update may have adopted a container with another creation time; the children belong to that one.
+            # An update may have adopted a container with a different creation time; then the children belong to that
+            # container.
             OWNERS.keep(self.kind, id_, Owner(op.call.urn, token_of(origin), outs.get("created_at")))
         return {**outs, ORIGIN: origin}
 
@@ -508,7 +511,7 @@ class ResourceHandler(ResourceKind):
                 op.warn(f"{id_} was not deleted: {owner.why_it_keeps(op.call.urn)}")
                 return
             if adopted_elsewhere(op.call.engine, self.kind, id_, token):
-                op.warn(f"{id_} was not deleted: a resource with another provider has adopted it")
+                op.warn(f"{id_} was not deleted: a resource of a different provider has adopted it")
                 return
             former = self.kind != "Container" and not OWNERS.has_created(self.kind, id_)
             if former and OWNERS.has_created("Container", parent_id(id_)):
@@ -548,7 +551,7 @@ class ResourceHandler(ResourceKind):
         if isinstance(settings, ConfigError) or settings.api_key is None or origin is None:
             return
         if is_of_key(origin, settings.fingerprint):
-            # Without a session: an operation that changes nothing needs none.
+            # Open no session: an operation that changes nothing does not need one.
             return
         try:
             check_account(session_for(settings), id_, origin)
@@ -585,7 +588,7 @@ class ResourceHandler(ResourceKind):
 
     def _shown(self, message: str, code: ErrorCode) -> str:
         """Return a message with the name of an explicit provider's account and its code."""
-        # The error of malformed settings has the account already.
+        # The error about malformed settings already contains the account.
         account = self._settings.account if isinstance(self._settings, AccountSettings) else None
         return with_code(with_account(message, account), code)
 

@@ -134,18 +134,18 @@ def find_container(
         if alone is not None:
             return alone if row is None else alone.merge(row)
         if row is None and (listed.gap or "").startswith(UNSHOWN):
-            # A part of the platform is out, and may answer 404 for what it has.
+            # A part of the platform has an outage, and may answer 404 for a container that exists.
             listed.require_complete()
         if row is None and _is_not_visible_yet(session, state):
             msg = (
-                f"the container {id_} was requested at {shown_time(state[REQUESTED_AT])}, and is not visible yet: try "
+                f"the container {id_} was requested at {shown_time(state[REQUESTED_AT])} and is not visible yet: try "
                 "again in some minutes. It may be billed"
             )
             raise UnseenError(msg)
         if row is None and (listed.gap is None or looks > 1):
             return None
         if row is not None and clock.now() - began >= client.platform.lag:
-            msg = f"the container {id_} is listed, and its own address says that it does not exist: try again later"
+            msg = f"the container {id_} is listed, but a request for it gets a 404: try again later"
             raise UnseenError(msg)
         sleep_with_pulse(client.platform.pause, clock, check_operation)
 
@@ -180,7 +180,7 @@ def _is_not_visible_yet(session: Session, stored: Mapping[str, Any]) -> bool:
 
 def other_container(id_: str, container: models.Container) -> str:
     """Return the description of a different container that has the id of ours."""
-    return f"the id {id_} belongs to another container now ({container.template}, created at {container.created_at})"
+    return f"the id {id_} now belongs to a different container ({container.template}, created {container.created_at})"
 
 
 def uncertain(id_: str, stored: Mapping[str, Any], now: str | None) -> str:
@@ -246,7 +246,8 @@ def check_account(session: Session, id_: str, origin: str | None) -> None:
         return
     listed = session.reads.get("containers", ask=session.client.feed.snapshot)
     account, container = account_of(id_), id_.partition("/")[0]
-    # Usually the first row shows it: after a new key, each of a thousand resources asks.
+    # Usually the first row is enough; that matters after a change of the key, when each of a thousand resources
+    # checks.
     if any(account_of(row.id) == account for row in listed if row.id.startswith("usr-")):
         return
     if not id_.startswith("usr-") and session.client.containers.find(container) is not None:
@@ -254,15 +255,15 @@ def check_account(session: Session, id_: str, origin: str | None) -> None:
     accounts = {account_of(row.id) for row in listed if row.id.startswith("usr-")}
     if accounts:
         msg = (
-            f"{id_} is not in the account of this API key, whose containers are {min(accounts)}-...: configure the key "
-            "of the account that has it. (To create a new one in this account, give the resource another "
+            f"{id_} is not in the account of this API key, whose containers are {min(accounts)}-...: configure the "
+            "key of the account that has it. (To create a new object in this account, give the resource a different "
             "name in the program)"
         )
         raise ConfigError(msg, code="other-account")
     shown = "does not show it" if listed else "has no containers"
     msg = (
-        f"{id_} was created with another API key, and the account of this key {shown}, so it is probably another "
-        "account: configure the key of the account that has it. If this is that account and everything in it was "
-        "deleted, remove the resource from the state with `pulumi state delete`"
+        f"{id_} was created with a different API key, and the account of this key {shown}, so it is probably a "
+        "different account: configure the key of the account that has it. If this is that account and everything in "
+        "it was deleted, remove the resource from the state with `pulumi state delete`"
     )
     raise ConfigError(msg, code="other-account")

@@ -51,7 +51,7 @@ def named(
         if not _is_shaped(old, name, noted):
             msg = (
                 f"the name in the state of {name_of(urn)!r} was not made from the resource's name, and may be a secret "
-                'that was copied there: write name="..." with the name of the container, with which its id ends'
+                'that was copied there: write name="..." with the name of the container, which its id ends with'
             )
             raise ConfigError(msg)
         return {"name": old, NAME_PATTERN: noted}
@@ -118,14 +118,14 @@ def how_to_rename(pattern: str | None, account: str | None, *, by_default: bool)
     expressions = NAME_EXPRESSION.findall(pattern or "${name}")
     lacking = [word for word in ("stack", "project") if word not in expressions]
     if not by_default or not lacking:
-        return 'write another name="..."'
+        return 'write a different name="..."'
     better = {"stack": f"{pattern or '${name}'}-${{stack}}", "project": f"${{project}}-{pattern}"}[lacking[0]]
     where = (
         f"run `pulumi config set stacks:namePattern '{better}'`"
         if account is None
         else f'write name_pattern="{better}" on the provider "{account}"'
     )
-    return f'{where}, which shapes the default names of new containers, or write name="..."'
+    return f'{where}, which changes the default names of new containers, or write name="..."'
 
 
 def _with_digest(clean: str, text: str) -> str:

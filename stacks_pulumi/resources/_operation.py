@@ -229,7 +229,8 @@ class Operation(msgspec.Struct):
         """Return the result of a look as soon as it is as wanted, or the last result after so many seconds."""
         until = min(self.clock.now() + seconds, self.deadline)
         while True:
-            # An answer that was asked for earlier and came late says nothing about the end of that time.
+            # Compare before the look: an answer to an earlier request does not show the condition at the end of the
+            # time.
             is_last = self.clock.now() >= until
             seen = look()
             if is_last or wanted(seen):
@@ -298,7 +299,7 @@ class Operation(msgspec.Struct):
         finally:
             _local.operation = None
             if self._last_progress is not None:
-                # Otherwise the finished resource would show its last line until the whole `up` ends.
+                # Otherwise the finished resource would show its last line until the end of the `up`.
                 self.call.status("")
 
 
@@ -324,7 +325,7 @@ def record_adoption(engine: str, kind: str, id_: str, token: str | None) -> None
     file = _file(engine)
     if file is None:
         return
-    # If the folder cannot be written, only the protection between processes is lost; the adoption continues.
+    # If the folder cannot be written, the adoption continues; only the protection between processes is lost.
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         for other in file.parent.iterdir():

@@ -120,8 +120,9 @@ class Owners:
 
     def is_replacing(self, kind: str, id_: str, urn: str) -> bool:
         """Return whether a delete of this object is the first half of a replacement."""
-        # Usually `diff` has recorded that, whatever the URN of the delete is. For `pulumi up --replace` the engine does
-        # not call `diff`: it checks the inputs, and then deletes the resource that it has just checked.
+        # Usually `diff` has recorded the replacement, whatever the URN of the delete is. For `pulumi up --replace`
+        # the engine does not call `diff`: it checks the inputs, and then deletes the resource that it has just
+        # checked.
         with self._lock:
             owner = self._owners.get((kind, id_))
             return urn in self._undecided or (owner is not None and owner.replacing)

@@ -58,7 +58,7 @@ def request_export() -> _State:
     """Start to read the state; return a future with its resources, or `None` if they cannot be read."""
     stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
     state: _State = Future()
-    # The end of the program does not wait for it.
+    # The program does not wait for this thread at its end.
     threading.Thread(
         target=lambda: state.set_result(_export(stack)), name="stacks-pulumi state", daemon=True
     ).start()
@@ -86,7 +86,7 @@ def past_price(state: Iterable[StoredResource], declared: Iterable[Declared]) ->
     declared, state = tuple(declared), tuple(state)
     ids = {row.urn: row.id for row in declared if not row.is_lookup and isinstance(row.id, str)}
     mine = [resource for resource in state if not resource.external and resource.kind == "Container"]
-    # A resource with a new name in the program, and no alias, takes over what the state has under the old name.
+    # A resource that was renamed without an alias adopts the container that the state has under the old name.
     counted = {resource.id for resource in mine}
     adopting = [row for row in declared if isinstance(row.adopts, str) and row.adopts not in counted]
     total = float(sum(row.price for row in adopting if row.urn not in ids))
@@ -148,14 +148,15 @@ class _Run:
     def _know(self, row: dict[str, Any], name: str, value: Any) -> Awaitable[None] | None:
         row[name] = value
         self._left -= 1
-        # The engine answers after the program has run, so the last value is that of the last container.
+        # The engine answers after the program has run, so the last value belongs to the last container.
         if self._left:
             return None
         rows, self._rows = [Declared(**it) for it in self._rows], []
         return _show(rows, self._state)
 
 
-# One entry for each run: with the Automation API one process runs several programs. A failed run shows no line.
+# There is one entry for each run, because with the Automation API one process runs several programs. A failed run
+# shows no line.
 _runs: Final[weakref.WeakKeyDictionary[pulumi.Resource, _Run]] = weakref.WeakKeyDictionary()
 
 
@@ -180,9 +181,9 @@ async def _show(rows: list[Declared], state: _State | None) -> None:
     text = _total(owned, known)
     if len(known) == len(owned) and state is not None:
         text += await _change(sum(known), state, rows)
-    # On a terminal, the line next to each of them is gone when the preview ends.
+    # On a terminal, the lines next to the resources disappear when the preview ends.
     taken = sum(isinstance(row.adopts, str) and not isinstance(row.id, str) for row in rows)
-    pulumi.log.info(f"{text}; {taken} taken over" if taken else text)
+    pulumi.log.info(f"{text}; {taken} adopted" if taken else text)
 
 
 def _total(prices: Collection[Any], known: Collection[float], where: str = "") -> str:

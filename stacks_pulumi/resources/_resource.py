@@ -61,7 +61,7 @@ async def _sources_of(id_: pulumi.Output[str]) -> set[pulumi.Resource]:
 def _ordered_after(opts: pulumi.ResourceOptions, props: Mapping[str, Any]) -> None:
     """Make a resource depend on the resources from which its given ids are computed."""
     for given in (one.given for one in props.values() if isinstance(one, _GivenId)):
-        # The SDK waits for the resources of an element, whatever its value is.
+        # The SDK waits for the resources of each element; the element's value does not matter.
         waiting: Any = given.apply(lambda _: None)
         opts.depends_on = [*_listed(opts.depends_on), waiting]
 
@@ -100,7 +100,7 @@ def deletes_children_with_container(provider: pulumi.ProviderResource | None) ->
             "deleteChildrenWithContainer", pulumi.Config(NAMESPACE).get("deleteChildrenWithContainer")
         )
     except ConfigError as error:
-        # It is raised in the user's program, where only the message helps and no traceback through this package.
+        # It is raised in the user's program, where only the message helps, not a traceback through this package.
         raise shown_alone(error) from None
 
 
@@ -108,7 +108,7 @@ def container_id(value: Any) -> str:
     """Return a container's id: any text without a slash, because only the API knows the exact form."""
     text = _validators.segment(value)
     if "/" in text:
-        msg = f"{text!r} is not a container's id, which looks like usr-abc12345-web"
+        msg = f"{text!r} is not a container's id; a valid id looks like usr-abc12345-web"
         raise ValueError(msg)
     return text
 
@@ -158,7 +158,7 @@ class ParentInProgram(msgspec.Struct, frozen=True):
         if not isinstance(facts, Mapping) or is_unknown(dict(facts)):
             return None
         container = news.get("source", news.get("container"))
-        # The id of a container that is only looked up is unknown at preview too.
+        # At preview, the id of a container that the program only looks up is unknown as well.
         is_new = is_unknown(container) and not facts.get("exists")
         given = {name: value for name, value in facts.items() if value is not None}
         return cls({"adopt": adopt, **given}, is_new)
@@ -183,7 +183,7 @@ class ParentInProgram(msgspec.Struct, frozen=True):
 
 def stated(container: Any, **more: Any) -> dict[str, pulumi.Input[Any]]:
     """Return the extra input for a child of this container; empty if the program passed only an id."""
-    # An Output would read the attribute from its value, which fails in the program.
+    # On an Output, reading the attribute would create a new Output, whose evaluation fails in the program.
     facts = getattr(container, "in_program", None) if isinstance(container, pulumi.Resource) else None
     return {PARENT_IN_PROGRAM: {**facts, **more}} if isinstance(facts, Mapping) else {}
 
@@ -231,7 +231,7 @@ class StacksResource(dynamic.Resource):
         aliases = [_alias(type_, resource_name, opts) for type_ in types]
         provider = provider_for(self._module_and_name[1])
         outputs = provider.handler.outputs
-        # For SDKs that lose the provider's own mark.
+        # Some SDKs lose the provider's own mark of secrets.
         secrets = [output.name for output in outputs if output.secret]
         ours = pulumi.ResourceOptions(aliases=aliases, additional_secret_outputs=secrets)
         opts = ours if opts is None else pulumi.ResourceOptions.merge(opts, ours)
@@ -240,14 +240,16 @@ class StacksResource(dynamic.Resource):
             opts = _replaced_delete_first(
                 opts, "if_matching" if self._delete_first else props["adopt"], self._type_token()
             )
-        # Of each property the SDK makes an output, which is a task. An input that is not set and no output needs none.
+        # For each property the SDK creates an output, which is a task. An unset input that is not an output needs
+        # none.
         kept = {*_outputs_of(type(self)), ADOPTS}  # type: ignore[arg-type]  # mypy treats a class as not hashable
         shown = {name: value for name, value in props.items() if value is not None or name in kept}
         none_yet = dict.fromkeys([output.name for output in outputs] + [ORIGIN])
         super().__init__(provider, resource_name, {**none_yet, **shown}, opts)
         for name in secrets:
             if name in vars(self):
-                # At preview the engine marks only values that it knows, and in a plan a secret differs from a value.
+                # At preview, the engine marks only known values as secret, but an update plan treats a secret and a
+                # plain value as different.
                 setattr(self, name, pulumi.Output.secret(vars(self)[name]))
 
     @classmethod
@@ -257,7 +259,7 @@ class StacksResource(dynamic.Resource):
     def __init_subclass__(cls, module: str = "", name: str = "", **kwargs: Any) -> None:
         if not hasattr(cls, "_module_and_name"):
             if not name:
-                # An abstract base class, which no program declares.
+                # This is an abstract base class, which no program declares.
                 super().__init_subclass__(**kwargs)
                 return
             cls._module_and_name = (module, name)
@@ -369,7 +371,7 @@ def adopt_mode(adopt: pulumi.Input[str] | None, provider: pulumi.ProviderResourc
 
 _PACKAGE: Final = "pulumi-python"
 
-# One entry for each run: with the Automation API one process runs several programs, each with its own root.
+# There is one entry for each run: with the Automation API one process runs several programs, each with its own root.
 _runs: Final[
     weakref.WeakKeyDictionary[pulumi.Resource, dict[tuple[pulumi.ProviderResource | None, str, str], str]]
 ] = weakref.WeakKeyDictionary()
@@ -425,20 +427,20 @@ def declare_child(
     declare = _declaration(kind, resource_name, provider)
 
     def declared(known: Any) -> pulumi.Input[str]:
-        # At preview, the combined output is unknown if one of the two is.
+        # At preview, the combined output is unknown if either part is unknown.
         if isinstance(known, tuple) and all(isinstance(value, str | int | float) for value in known):
             return declare(f"{known[0]}/{_canonical(known[1])}", known[0])
         # An unknown name must not make the container unknown.
         return pulumi.Output.from_input(container)
 
     if isinstance(own, str | int | float) and isinstance(container, pulumi.Output):
-        # As in most programs. While the id is unknown there is nothing to compare, and the output stays unknown.
+        # The most frequent case. While the id is unknown, there is nothing to compare, and the output stays unknown.
         id_: pulumi.Output[str] = container
         return id_.apply(lambda known: declared((known, own)))
     both: pulumi.Output[tuple[Any, Any]] = pulumi.Output.from_input((container, own))
     compared = both.apply(declared, run_with_unknowns=True)
     value: Any = compared.future(with_unknowns=True)
-    # The inputs that decide the identity are no sources: they do not show which container it is.
+    # Only the id has sources: the other inputs of the identity do not show which container it is.
     sources = pulumi.Output.from_input(container).resources()
     return pulumi.Output(sources, value, compared.is_known(), compared.is_secret())
 

@@ -48,7 +48,7 @@ def runs(
     if not olds and parent.is_stopped and inputs.get("adopt") != "if_matching":
         yield (
             name,
-            f'{purpose} needs a container that runs, and the program sets desired_status="stopped" on this one',
+            f'{purpose} needs a running container, but the program sets desired_status="stopped" on this one',
         )
 
 
@@ -63,8 +63,8 @@ def lost_with_its_container(olds: Mapping[str, Any], inputs: Mapping[str, Any]) 
     if named is None or owner is None or not owner.replacing or not (is_unknown(now) or now == container):
         return
     why = (
-        f"this change replaces the container {owner.name!r}, which destroys its backups, this one too. To keep it, "
-        "keep the container; to replace the container and lose its backups, remove this resource from the program"
+        f"this change replaces the container {owner.name!r}, which destroys its backups, including this one. To keep "
+        "it, keep the container; to replace the container and lose its backups, remove this resource from the program"
     )
     yield "backup_id", why
 
@@ -125,7 +125,7 @@ def check_not_recreated(session: Session, id_: str, created_at: str | None) -> N
     if may_be_another(session, known, created_at):
         msg = (
             f"{uncertain(id_, {'created_at': known}, created_at)}. Nothing was created in it: run `pulumi refresh`, "
-            "which says what to do"
+            "which shows what to do"
         )
         raise StacksError(msg, code="identity-unclear")
 
@@ -140,8 +140,8 @@ def rebinds(call: EngineCall, id_: str, olds: Mapping[str, Any], news: Mapping[s
         return False
     known = olds.get(CONTAINER_CREATED_AT) or olds.get("created_at")
     call.warn(
-        f'`up` takes {id_} over again, because of adopt="if_matching". Its container was created at {shown_time(now)}, '
-        f"and the one in the state at {shown_time(known)}: it may be another stack's. If it is, run `pulumi "
+        f'`up` adopts {id_} again, because of adopt="if_matching". Its container was created at {shown_time(now)}, '
+        f"and the one in the state at {shown_time(known)}: it may belong to another stack. If it does, run `pulumi "
         f"state delete {shlex.quote(call.urn)}` before `up`"
     )
     return True
@@ -166,12 +166,12 @@ def wait_until_running(session: Session, op: Operation, purpose: str, *container
         if started or status not in CREATED.failed:
             try:
                 wait_for(session, op, CREATED, waiting.id)
-                op.check_time(f"{waiting.id}, which lists show as running and not running in turn")
+                op.check_time(f"{waiting.id}, which lists show alternately as running and not running")
                 continue
             except UnexpectedStateError as error:
                 status = error.last_state
         msg = (
-            f"{purpose} needs a container that runs, and {waiting.id} is {status}: start it "
+            f"{purpose} needs a running container, but {waiting.id} is {status}: start it "
             '(desired_status="running")'
         )
         raise UnexpectedStateError(
@@ -231,9 +231,9 @@ def _alone(session: Session, purpose: str, id_: str) -> models.Container:
     found = find_container(session, id_)
     if found is None:
         msg = (
-            f"{purpose} needs the container {id_}, and the account has no container of that id. If it was deleted "
-            "outside of this program, run `pulumi refresh`, or remove what needs it from the program; if it is in "
-            "another account, configure the key of that account; if this is a name, pass the Container or its id"
+            f"{purpose} needs the container {id_}, but the account has no container with that id. If it was deleted "
+            "outside of this program, run `pulumi refresh`, or remove the resources that need it from the program; if "
+            "it is in another account, use the key of that account; if this is a name, pass the Container or its id"
         )
         raise VanishedError(msg, code="not-found", subject=id_)
     return found

@@ -113,8 +113,8 @@ class Reads:
         with self._changed:
             self._requested.discard(key)
             if answer is not None:
-                # The oldest one that can be used stays: together with the newest one, it is two looks for all that need
-                # them.
+                # Keep the oldest usable answer: together with the newest answer, it serves every caller that needs
+                # two looks.
                 oldest = [
                     one
                     for one in self._answers.get(key, ())
@@ -150,8 +150,7 @@ class SpendGuard:
                 return
             cap, spent = self._cap, self._cap - self._left
         message = (
-            self.explain(name, price, cap, spent)
-            + " (known from an earlier answer; the API was not asked again)"
+            self.explain(name, price, cap, spent) + " (known from an earlier answer; no request was sent)"
         )
         raise SpendingCapError(message, status=402, spending_cap=float(cap), amount_spent=float(spent))
 
@@ -173,7 +172,7 @@ class SpendGuard:
         if price is None:
             cost = "its price is unknown"
         elif price > left:
-            cost = f"it costs ${price:.2f} a month, ${price - left:.2f} more than is left"
+            cost = f"it costs ${price:.2f} a month, ${price - left:.2f} more than the rest of the cap"
         else:
             cost = f"it costs ${price:.2f} a month"
         return (
@@ -314,7 +313,7 @@ class FreshContainers:
     def lacks_address(self, id_: str, address: str, *, revoke: bool) -> bool:
         """Return whether an address can be added without reading the list of allowed addresses first."""
         access = self._opened.get(id_)
-        # After an unknown outcome, `access` is from a list, whose entries another client may have added.
+        # After an unknown outcome, `access` is from a list, and another client may have added its entries.
         if self.created_at(id_) is None or access is None or not access.your_ip or access.allowed_ips:
             return False
         return id_ in self._revoked or (not revoke and canonical(access.your_ip) != canonical(address))
@@ -334,7 +333,7 @@ class FreshContainers:
         if created is None:
             return None, None
         container = self._seen(id_)
-        # Both times are from lists, which write them in the same format.
+        # Both times are from lists, so they have the same format.
         if container is None or container.created_at != created.created_at:
             return None, None
         return created, container
@@ -404,7 +403,8 @@ def session_for(settings: AccountSettings) -> Session:
         ConfigError: No API key is configured.
     """
     key, fingerprint = settings.require_key(), settings.fingerprint
-    # The client applies the request limit and the platform file. Two grants of one account may do different things.
+    # The request limit and the platform file are settings of the client, so they are part of the key. Two grants of
+    # one account may allow different requests.
     file = None if settings.platform is None else settings.platform.path
     account = (settings.base_url, key, settings.requests_per_minute, file)
     with _lock:
@@ -485,10 +485,10 @@ def _check_awaited() -> None:
 def _report_limit(seconds: float, queued: int) -> None:
     text, operation = f"{limit_text(seconds)}, {queued} queued", _checked("the rate limit")
     if seconds < 1:
-        # So short a wait would only make the line flicker.
+        # Show no short wait: it would only make the line flicker.
         return
     if operation is not None:
         operation.progress(text)
     elif _limit_shown.due():
-        # A data function: the program calls it, perhaps in many threads.
+        # There is no operation in a data function, which the program calls, perhaps in many threads.
         pulumi.log.info(text, ephemeral=True)

@@ -27,7 +27,7 @@ _NAME_FAULTS: Final = {
 def text(value: Any) -> str:
     """Return a text that is not empty."""
     if not isinstance(value, str):
-        msg = f"it is {_kind(value)}, and text is needed"
+        msg = f"it is {_kind(value)}, but must be text"
         raise ValueError(msg)  # noqa: TRY004  (ValueError is what a validator raises)
     if not value.strip():
         msg = "it is empty"
@@ -39,7 +39,7 @@ def segment(value: Any) -> str:
     """Return a text that can be one segment of an API path; `.` and `..` would lead to a different endpoint."""
     name = text(value)
     if name in {".", ".."}:
-        msg = f"{name!r} cannot be a name at the API: choose another"
+        msg = f"{name!r} cannot be a name at the API: choose a different name"
         raise ValueError(msg)
     return name
 
@@ -47,7 +47,7 @@ def segment(value: Any) -> str:
 def boolean(value: Any) -> bool:
     """Return true or false."""
     if not isinstance(value, bool):
-        msg = f"it is {_kind(value)}, and true or false is needed"
+        msg = f"it is {_kind(value)}, but must be true or false"
         raise ValueError(msg)  # noqa: TRY004  (ValueError is what a validator raises)
     return value
 
@@ -55,7 +55,7 @@ def boolean(value: Any) -> bool:
 def strings(value: Any) -> list[str]:
     """Return a list with each value as text. Values of any type are accepted: triggers are only compared."""
     if not isinstance(value, list):
-        msg = f"it is {_kind(value)}, and a list is needed"
+        msg = f"it is {_kind(value)}, but must be a list"
         raise ValueError(msg)  # noqa: TRY004  (ValueError is what a validator raises)
     return [item if isinstance(item, str) else _whole(_ordered(item)) for item in value]
 
@@ -65,7 +65,7 @@ def one_of(choices: Collection[str]) -> Callable[[Any], str]:
 
     def parse(value: Any) -> str:
         if not isinstance(value, str):
-            msg = f"it is {_kind(value)}, and must be one of {', '.join(choices)}"
+            msg = f"it is {_kind(value)}, but must be one of {', '.join(choices)}"
             raise ValueError(msg)  # noqa: TRY004  (ValueError is what a validator raises)
         if value not in choices:
             msg = f"{value!r} is not one of {', '.join(choices)}{_did_you_mean(value, choices)}"
@@ -83,14 +83,14 @@ def container_name(value: Any) -> str:
     name = text(value)
     faults = catalog.name_faults(name)
     if faults:
-        length = f"it has {count(len(name), 'character')}, and 3 to 32 are allowed"
+        length = f"it has {count(len(name), 'character')}, but must have 3 to 32"
         texts = {"too short": length, "too long": length, **_NAME_FAULTS}
         proposal = (
             re.sub(r"-+", "-", re.sub(r"[^A-Za-z0-9-]", "-", name))
             .strip("-")[: catalog.LONGEST_NAME]
             .strip("-")
         )
-        hint = "" if catalog.name_faults(proposal) else f'; a valid one: name="{proposal}"'
+        hint = "" if catalog.name_faults(proposal) else f'; a valid name: name="{proposal}"'
         msg = f"{name!r}: {' and '.join(texts[fault] for fault in faults)}{hint}"
         raise ValueError(msg)
     return name
@@ -102,7 +102,7 @@ def storage_tier(value: Any) -> int:
         f"{t.tier} ({t.storage_mb // 1024} GB, ${t.usd}/month)" for t in catalog.STORAGE_TIERS.values()
     )
     if isinstance(value, bool) or not isinstance(value, int | float) or not float(value).is_integer():
-        msg = f"it is {_kind(value)}, and a whole number is needed: {known}"
+        msg = f"it is {_kind(value)}, but must be a whole number: {known}"
         raise ValueError(msg)
     if int(value) not in catalog.STORAGE_TIERS:
         msg = f"there is no tier {int(value)}: {known}"
@@ -139,9 +139,7 @@ def backup_number(value: Any) -> int | str:
     except (TypeError, ValueError):
         parsed = -1.0
     if isinstance(value, bool) or not parsed.is_integer() or parsed < 1:
-        msg = (
-            f"it is {value!r}, and a backup's number is needed, for instance 178 or the id of a PinnedBackup"
-        )
+        msg = f"it is {value!r}, but must be a backup's number, for instance 178, or the id of a PinnedBackup"
         raise ValueError(msg)
     return int(parsed)
 
@@ -149,7 +147,7 @@ def backup_number(value: Any) -> int | str:
 def unknown_word(word: str, known: Collection[str], what: str) -> str:
     """Return the warning for a name that is not in the catalogue. It is accepted: the platform may have added it."""
     hint = _did_you_mean(word, known)
-    return f"the catalogue does not know the {what} {word!r}{hint}; it is sent as it is, and its price is unknown"
+    return f"the catalogue does not know the {what} {word!r}{hint}; it is sent unchanged, and its price is unknown"
 
 
 def _did_you_mean(word: str, choices: Collection[str]) -> str:

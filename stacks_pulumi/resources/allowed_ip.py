@@ -56,7 +56,8 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
     """
 
     kind: ClassVar = "AllowedIp"
-    # A program may name the resources by an address's position in a list: if one is removed, the others move.
+    # A program may name the resources by the address's position in a list: if one address is removed, the others
+    # move.
     can_be_taken_over: ClassVar = True
 
     def __init__(self, session: Session, op: Operation, inputs: dict[str, Any]) -> None:
@@ -84,11 +85,11 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
                 return self._list.put_entry((), self.inputs)[0]
         check_not_recreated(self.session, container, creation_time(self.session, container))
         self._before = access = self._list.open_access(address)
-        # The API added the caller's own entry, so a program that declares that address may take it over.
+        # The API added the caller's own entry, so a program that declares that address may adopt the entry.
         own = self._list.auto_added(access, {})
         taken = [entry for entry in entries_of(access.allowed_ips, address) if entry not in own]
         if taken:
-            raise ExistsError(f"{address} is in the list of {container} already", existing=taken[0])
+            raise ExistsError(f"{address} is already in the list of {container}", existing=taken[0])
         entry, self._replaced = self._list.put_entry(access.allowed_ips, self.inputs)
         return entry
 
@@ -110,7 +111,7 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
         if self.inputs.get("revoke_auto_added"):
             if not unwanted:
                 awaited = self._list.revoke(address)
-            # One read of the list serves the other addresses of the container.
+            # One read of the list also serves the other addresses of the container.
             self.session.fresh.revoke(self.inputs["container"])
         return {**self.known(thing, None), **awaited}
 
@@ -123,8 +124,8 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
     def describe_failure(self, thing: models.AllowedIp, error: StacksError) -> str:
         """Return the message: which step failed, and what to do."""
         return (
-            f"{self.inputs['ip_address']} may reach {self.inputs['container']} now, but an entry that should be gone "
-            f"is still in the list: {error.message}. `pulumi up` tries again"
+            f"{self.inputs['ip_address']} can now reach {self.inputs['container']}, but an old entry could not be "
+            f"removed from the list: {error.message}. `pulumi up` tries again"
         )
 
     def describe(self, thing: models.AllowedIp) -> str:
@@ -237,7 +238,7 @@ class AllowedIpHandler(ResourceHandler):
         Field("revoke_auto_added", _validators.boolean, OnChange.UPDATE, default=False),
         Field("adopt", _validators.one_of(ADOPT_MODES), OnChange.NONE),
     )
-    # Every update looks for the entry, and adds another one if it differs.
+    # Every update looks for the entry, and adds a new entry if it differs.
     outputs: ClassVar = tuple(
         _fields.Output(name, (_fields.ANY_UPDATE,)) for name in ("entry_id", "added_at", CONTAINER_CREATED_AT)
     )

@@ -23,7 +23,7 @@ from stacks_pulumi.resources._resource import (
 from stacks_pulumi.resources._session import Session
 
 _RESTORES_AGAIN: Final = (
-    "A resource that was renamed without an alias, or removed from the state, restores again"
+    "A resource that was renamed without an alias, or removed from the state, restores the backup again"
 )
 
 
@@ -76,7 +76,7 @@ class BackupRestoreHandler(ResourceHandler):
             number = inputs.get("backup_id")
             backup = "a backup" if is_unknown(number) else f"backup {number}"
             again = "" if olds else f". {_RESTORES_AGAIN}"
-            yield f"restores {backup}: the data that its container has written since that backup is lost{again}"
+            yield f"restores {backup}: all data that its container has written since that backup is lost{again}"
 
     def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> _Restoration:
         """Restore."""
@@ -129,7 +129,7 @@ def _restore(session: Session, op: Operation, inputs: dict[str, Any]) -> None:
             raise
         # A second restore would overwrite the data written since the first one, so treat it as done.
         msg = (
-            f"the outcome of the restore of backup {number} is unknown: {error.message}. Look at the data. To "
-            "restore again, change `triggers`: `pulumi up` alone does not repeat the restore"
+            f"the outcome of the restore of backup {number} is unknown: {error.message}. Check the data. To restore "
+            "again, change `triggers`: `pulumi up` alone does not repeat the restore"
         )
         raise InitFailedError(msg, code="outcome-unknown", id=str(number), outs=inputs) from None

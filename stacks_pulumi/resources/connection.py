@@ -187,14 +187,14 @@ class ConnectionHandler(ChildHandler[models.Connection]):
         """A container cannot be connected to itself."""
         source = inputs.get("source")
         if source is not None and source == inputs.get("target") and not is_unknown(source):
-            yield "target", f"it is the source, {source}, and a container cannot be connected to itself"
+            yield "target", f"it is the source, {source}, but a container cannot be connected to itself"
 
     def parent_rules(
         self, parent: ParentInProgram, olds: Mapping[str, Any], inputs: Mapping[str, Any]
     ) -> Iterable[tuple[str, str]]:
         """The source must run and must not be the target (`rules` cannot compare ids that are unknown at preview)."""
         if parent.facts.get("is_target"):
-            yield "target", "it is the source, and a container cannot be connected to itself"
+            yield "target", "it is the source, but a container cannot be connected to itself"
         yield from runs(parent, olds, inputs, "source", "a connection")
 
     def check(self, call: EngineCall, olds: dict[str, Any], news: dict[str, Any]) -> Checked:

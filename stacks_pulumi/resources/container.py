@@ -277,7 +277,7 @@ class ContainerCreation(Creation[models.Container]):
                 additional_storage_tier=tier,
                 discount_code=inputs.get("discount_code"),
                 pulse=self.op.check_active,
-                on_held=lambda left: self.op.progress(f"the name is held for {left:.0f} s more"),
+                on_held=lambda left: self.op.progress(f"the name is reserved for {left:.0f} s more"),
                 deadline=self.op.deadline,
                 warn=self.op.warn,
             )
@@ -328,9 +328,9 @@ class ContainerCreation(Creation[models.Container]):
         unseen = not self.adopted and self.session.client.feed.seen(self.id_of(thing)) is None
         if unseen and isinstance(error, WaitTimeoutError) and error.last_state is None:
             return (
-                f'container "{self.inputs["name"]}" ({self.id_of(thing)}) was requested, and neither a list nor its '
-                f"own address has shown it within {error.elapsed:.0f} s: it may not be visible yet. Its id is in the "
-                "state, and it may be billed: `pulumi up` looks for it again"
+                f'container "{self.inputs["name"]}" ({self.id_of(thing)}) was requested, but neither a list nor a '
+                f"request for it has shown it within {error.elapsed:.0f} s: it may not be visible yet. Its id is in "
+                "the state, and it may be billed: `pulumi up` looks for it again"
             )
         done = "adopted" if self.adopted else "created"
         again = "waits for it again" if isinstance(error, WaitTimeoutError) else "tries to start it again"
@@ -363,8 +363,8 @@ class ContainerCreation(Creation[models.Container]):
         if is_written:
             avoid = f"leave `name` out of the program, so that the name pattern applies, or {avoid}"
         return (
-            f"`stacks-pulumi account` shows which stack owns it. If it is another stack's, {avoid}. If it is no "
-            "stack's (an interrupted or waitlisted `up` of this stack, or created by hand), adopt it: write "
+            f"`stacks-pulumi account` shows which stack owns it. If another stack owns it, {avoid}. If no stack owns "
+            "it (it is from an interrupted or waitlisted `up` of this stack, or created by hand), adopt it: write "
             f"{self.adopting()}. This stack then changes it, and `pulumi destroy` deletes it with its data, even if "
             "another stack manages it too."
         )
@@ -375,7 +375,7 @@ class ContainerCreation(Creation[models.Container]):
         until = clock.now() + _PATIENCE
         while True:
             unseen = (
-                f"neither a list nor its own address has shown it, and the API knows no {thing.id} to delete"
+                f"neither a list nor a request for it has shown it, and the API finds no {thing.id} to delete"
             )
             failed = StacksError(unseen, code="outcome-unknown")
             try:
@@ -402,8 +402,8 @@ class ContainerCreation(Creation[models.Container]):
                 is_deleted = row.id == thing.id and (between is None or abs(between) <= CLOCKS_APART)
                 if same_name(row.name, self.inputs["name"]) and not is_deleted:
                     self.op.report(
-                        f"{thing.id} was deleted again, and there is {self.describe(row)} now, perhaps by the same "
-                        "request. It is outside of every state: delete it in the dashboard if nobody uses it",
+                        f"{thing.id} was deleted again, but now there is {self.describe(row)}, perhaps from the same "
+                        "request. It is in no state: delete it in the dashboard if nobody uses it",
                         "outcome-unknown",
                     )
 
@@ -446,14 +446,14 @@ class ContainerHandler(ResourceHandler):
         template, plan = _known(inputs, "template"), _known(inputs, "plan")
         if plan is not None and template == catalog.VPN_TEMPLATE:
             price = catalog.monthly_price(catalog.VPN_TEMPLATE, None)
-            msg = f"{template} is a separate tier (${price}/month) and takes no plan: leave it out"
+            msg = f"{template} is a separate tier (${price}/month) without plans: remove `plan`"
             yield "plan", msg
         if inputs.get("additional_storage_tier") is not None and template is not None:
             if catalog.is_database(template):
-                msg = f"a database ({template}) takes no additional storage: leave it out"
+                msg = f"a database ({template}) cannot have additional storage: remove it"
                 yield "additional_storage_tier", msg
             elif not is_unknown(inputs.get("plan")) and catalog.is_micro(template, plan):
-                msg = "a micro container takes no additional storage: leave it out, or take the plan basic or above"
+                msg = "a micro container cannot have additional storage: remove it, or use the plan basic or above"
                 yield "additional_storage_tier", msg
 
     def warnings(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterable[str]:
@@ -465,7 +465,7 @@ class ContainerHandler(ResourceHandler):
             yield _validators.unknown_word(plan, catalog.PLANS, "plan")
         if not olds:
             if plan == "micro" and template is not None and catalog.of_other_tier(template, plan):
-                yield f"the guide has the plan micro only for other templates than {template}: the API may refuse it"
+                yield f"the guide does not list the plan micro for the template {template}: the API may refuse it"
             return
         for field in self._refused():
             # An unknown value differs from every other value.
@@ -531,7 +531,7 @@ class ContainerHandler(ResourceHandler):
             return None
         name = _known(inputs, "name") or "(a name that is not known yet)"
         if inputs.get(ADOPTS) is not None:
-            return f"{name}: takes over {inputs[ADOPTS]}, billed already: ${new:.2f} a month"
+            return f"{name}: adopts {inputs[ADOPTS]}, billed already: ${new:.2f} a month"
         was = "" if old is None or is_from_state(old) else f"${old:.2f} -> "
         return f"{name}: {was}${new:.2f} a month"
 
@@ -608,8 +608,8 @@ def _of_other_tier(inputs: Mapping[str, Any]) -> str | None:
     if not (catalog.is_micro(template, None) and catalog.of_other_tier(template, plan)):
         return None
     larger = template.removesuffix("-micro")
-    take = f", or take the template {larger}" if larger in catalog.TEMPLATES else ""
-    return f"{template} is a template of the micro tier, and not for the plan {plan}: leave plan out{take}"
+    take = f", or use the template {larger}" if larger in catalog.TEMPLATES else ""
+    return f"{template} is a template of the micro tier, not for the plan {plan}: remove `plan`{take}"
 
 
 def _known(inputs: Mapping[str, Any], name: str) -> str | None:

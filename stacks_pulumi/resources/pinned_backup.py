@@ -167,7 +167,7 @@ class PinnedBackupHandler(ChildHandler[models.Backup]):
         if inputs.get("triggers") is not None and inputs.get("backup_id") is not None:
             yield (
                 "triggers",
-                "they make a new backup when they change, and backup_id names one that exists: give one",
+                "they make a new backup when they change, but backup_id selects an existing one: set only one",
             )
 
     def guards(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
@@ -240,7 +240,7 @@ class PinnedBackupHandler(ChildHandler[models.Backup]):
         """Unpin or delete the backup, or leave it unchanged."""
         if olds.get("on_delete") == "keep":
             number = _number(id_, olds)
-            op.inform(f"backup {number} stays pinned, as long as its container exists: on_delete is 'keep'")
+            op.inform(f"backup {number} stays pinned as long as its container exists: on_delete is 'keep'")
             return
         try:
             super().on_delete(session, op, id_, olds)
@@ -286,7 +286,7 @@ class _PinnedBackupCreation(Creation[models.Backup]):
         container, named = self.inputs["container"], self.inputs.get("backup_id")
         if named is not None:
             if OWNERS.owner(self.kind, child_id(container, str(named))) is not None:
-                raise ExistsError(f"backup {named} is managed already", existing=models.Backup(id=named))
+                raise ExistsError(f"backup {named} is already managed", existing=models.Backup(id=named))
             # The backup exists already, so an interrupted creation must not roll it back.
             self.adopted = True
             return models.Backup(id=named)
@@ -309,10 +309,10 @@ class _PinnedBackupCreation(Creation[models.Backup]):
         except NotListedError as error:
             advice = self.session.client.platform.advice("backups: {listed_seconds: 600}")
             msg = (
-                f"the API accepted the request for a backup of {container}, and no list has shown a new one after "
-                f"{error.elapsed:.0f} s. Look in the dashboard: if it is there, write its number as backup_id; if not, "
-                "`pulumi up` starts another. One that nobody pins is deleted after seven days. If new backups are "
-                f"always listed so late, {advice}"
+                f"the API accepted the request for a backup of {container}, but no list has shown a new backup after "
+                f"{error.elapsed:.0f} s. Check the dashboard: if it is there, write its number as backup_id; if not, "
+                "`pulumi up` starts a new backup. An unpinned backup is deleted after seven days. If lists always "
+                f"show new backups so late, {advice}"
             )
             raise error.but(message=msg) from None
 
@@ -384,11 +384,11 @@ def _pinned(session: Session, op: Operation, container: str, number: models.Back
     if row is None and is_partial(listed):
         op.warn(f"{_out_of_sight(container, number, listed)}: the API accepted the pin")
         return models.Backup(id=number, pinned=True)
-    its_list = f"the API accepted the pin of backup {number} of {container}, and its list"
+    its_list = f"the API accepted the pin of backup {number} of {container}, but its list"
     if row is not None and row.pinned is None:
         op.warn(f"{its_list} does not show which backups are pinned")
         return row.merge(models.Backup(id=number, pinned=True))
-    shown = "does not have it" if row is None else "says that it is not pinned"
+    shown = "does not have it" if row is None else "shows it as not pinned"
     raise StacksError(f"{its_list} {shown}", code="unexpected-status")
 
 
@@ -471,7 +471,7 @@ def _out_of_sight(container: str, number: models.BackupId, listed: models.Listin
     what = f"backup {number} of {container}"
     if len(listed) < MOST:
         return f"{what} is not in a list that is incomplete ({listed.gap})"
-    return f"{what} is not among the newest {MOST}, which is all that can be looked up"
+    return f"{what} is not among the newest {MOST} backups, and older backups cannot be looked up"
 
 
 def _outputs(backup: models.Backup, inputs: Mapping[str, Any]) -> dict[str, Any]:

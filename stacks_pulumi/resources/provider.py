@@ -41,7 +41,7 @@ def _shown_alone(kind: type[StacksError]) -> type[StacksError]:
     )
 
 
-# One entry for each run: with the Automation API one process runs several programs, each with its own root.
+# There is one entry for each run: with the Automation API one process runs several programs, each with its own root.
 _warned: Final[weakref.WeakSet[pulumi.Resource]] = weakref.WeakSet()
 
 
@@ -55,7 +55,7 @@ def check_stored_key() -> None:
         ConfigError: The key is not a secret, and `stacks:requireSecretKey` is set; or that setting is malformed.
     """
     name, root, config = f"{NAMESPACE}:apiKey", get_root_resource(), pulumi.Config(NAMESPACE)
-    # A thread of the program may see only the configuration in the environment.
+    # In a thread of the program, only the configuration in the environment may be available.
     is_secret = is_config_secret(name) or name in get_config_secret_keys_env()
     if root is None or isinstance(get_monitor(), MockMonitor) or is_secret or not config.get("apiKey"):
         return
@@ -120,8 +120,8 @@ class Provider(pulumi.ProviderResource):
         """
         given_key: Any = api_key  # programs need not be type-checked
         if given_key is None or (isinstance(given_key, str) and not given_key.strip()):
-            # Without this check, the key of the stack's account would be used, and the containers created there.
-            msg = f'the provider "{resource_name}" has no api_key: set the configuration that it is read from'
+            # Without this check, the containers would be created in the stack's account, with its key.
+            msg = f'the provider "{resource_name}" has no api_key: set the configuration value that it is read from'
             raise shown_alone(ConfigError(msg, code="missing-api-key"))
         name_pattern = name_pattern or pulumi.Config(NAMESPACE).get("namePattern")
         given = {
@@ -143,7 +143,8 @@ class Provider(pulumi.ProviderResource):
         try:
             load(plain)
         except ConfigError as error:
-            # The error is in the user's program, where only the message helps and no traceback through this package.
+            # The error is raised in the user's program, where only the message helps, not a traceback through this
+            # package.
             raise shown_alone(error.but(message=with_account(error.message, resource_name))) from None
         inputs = {**settings, f"{NAMESPACE}:apiKey": pulumi.Output.secret(api_key)}
         super().__init__("pulumi-python", resource_name, inputs, opts)
@@ -158,7 +159,7 @@ class Provider(pulumi.ProviderResource):
         """The pattern of the default names of its containers; `None` without one."""
         self.settings: dict[str, str | None] | None = None
         """Its settings, for data functions; `None` until they are known."""
-        # The key is a secret, but this output, which only signals that it is known, is not.
+        # The key is a secret, but this output is not: it only signals that the key is known.
         self.ready: pulumi.Output[bool] = pulumi.Output.unsecret(
             pulumi.Output.all(**inputs).apply(self._keep)
         )

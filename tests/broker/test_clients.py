@@ -91,7 +91,7 @@ def test_the_doctor_shows_the_grant(
     ]
     lines = doctor(bench, agent.token, monkeypatch, capsys)
     free = "creates for $5.00 more within 24 hours, and start, restart, connect-own, backup, pin-own, undo"
-    assert ("ok", f"without a person: {free}") in lines
+    assert ("ok", f"without a person's approval: {free}") in lines
     assert (
         "warning",
         f"the access request {asked} waits for a person: containers.delete always needs an approval",

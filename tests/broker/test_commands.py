@@ -95,7 +95,7 @@ def test_a_change_by_hand_is_shown_signed_and_applied_with_any_client(desks: Cal
 
     # The stored answer to the same create; no container is created twice.
     said = desk.gate("apply", "--", sys.executable, "-c", "raise SystemExit(3)", code=3)
-    assert 'approved and not done: 2. POST /containers {"name": "data"' in said
+    assert 'approved but not done: 2. POST /containers {"name": "data"' in said
     said = desk.gate("apply", "--", sys.executable, "-c", "raise SystemExit(10)", code=10)
     assert "waiting: STACKS has no capacity" in said
     desk.apply()
@@ -318,11 +318,11 @@ def test_a_value_that_may_be_any_is_accepted_by_name(desks: Callable[..., Desk])
     desk.write(
         permit("allowed_ips.add", address, ids={"container_id": {"of": ["old"]}}), known=desk.known("old")
     )
-    assert "a value is not known until the change is made" in desk.approve("ann", code=1)
+    assert "a value is not known before the change is applied" in desk.approve("ann", code=1)
 
     desk.write(permit("containers.create", body), ceiling={"increase": "4.00"})
 
-    assert "a value is not known until the change is made" in desk.approve("ann", code=1)
+    assert "a value is not known before the change is applied" in desk.approve("ann", code=1)
     desk.approve("ann", "--accept-unknown")
     desk.apply()
     assert desk.bench.names == ["old", "web"]

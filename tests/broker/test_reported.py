@@ -170,6 +170,8 @@ def test_what_sends_no_request_is_not_free(bench: Bench, tmp_path: Path) -> None
     stack.program('stacks.Container("web", template="nodejs")')
     planner.checkout()
     said = planner.gate("plan", "-s", "dev", code=3)
-    assert "keeps-billed: 'kept' leaves the stack and is not deleted, so $4.00 a month go on" in said
+    assert (
+        "keeps-billed: 'kept' leaves the stack and is not deleted, so it costs another $4.00 a month" in said
+    )
     assert "never-free: 'web' is no longer protected from deletion (the planner)" in said
     assert "it needs an approval" in planner.gate("apply", "change.json", code=2)

@@ -139,7 +139,7 @@ def test_three_creates_and_a_deletion_on_three_machines(bench: Bench, stack: Sta
     said = job.gate("apply", str(change), *gate, code=1)
     assert "this change was not approved: POST /containers" in said
     assert "extra" not in bench.names
-    assert "approved and not done" in said
+    assert "approved but not done" in said
 
     # The same change continues with its remaining permits: no container is created twice.
     stack.program(NEW)

@@ -124,7 +124,7 @@ def test_what_the_next_run_makes_is_not_rolled_back() -> None:
             timeout=60,
         ).raise_for_status()
 
-        until(lambda: any("perhaps by the next run of the program" in line for line in web.lines()))
+        until(lambda: any("from the next run of the program" in line for line in web.lines()))
         assert "[outcome-unknown]" in host.stop()
         assert emulator.state.names() == ["web"]
 

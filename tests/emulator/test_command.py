@@ -263,12 +263,12 @@ def test_a_state_is_filled_once_and_a_revoked_key_is_named(
 
     again = start(*options)
 
-    assert "(revoked: requests with it get a 401; start with --key for another one)" in again.said
+    assert "(revoked: requests with it get a 401; use --key to start with a different key)" in again.said
     assert again.ask("GET", "/containers").status_code == 401
     code, _, complaints = again.end()
     assert code == 0
     assert (
-        f"{file} was not loaded: {state} was filled from a file before: remove it, and its journal"
+        f"{file} was not loaded: {state} has content of an earlier start: remove it and its journal"
         in complaints
     )
     told = start(*options, "--json")
@@ -393,7 +393,7 @@ def test_a_taken_port_is_one_clear_line(start: Callable[..., Running]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--key", "hush-hush"], "it has to be sk_stacks_ and 64 hexadecimal digits"),
+        (["--key", "hush-hush"], "it must be sk_stacks_ and 64 hexadecimal digits"),
         (["--state", "/"], "the state file / cannot be read"),
         (["--shapes", "round"], "no such shape: round"),
         (["--host", "nowhere"], "host must be an IPv4 or IPv6 address, not 'nowhere'"),

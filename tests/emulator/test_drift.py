@@ -97,9 +97,9 @@ def test_a_container_is_resized(platform: OneAccount, drift: Drift) -> None:
     drift.resize(made.id, "premium", 3)
 
     assert (made.plan, made.storage_tier, int(made.price)) == ("premium", 3, 13)
-    with pytest.raises(ValueError, match="no such plan: huge; there are micro, basic, standard, premium"):
+    with pytest.raises(ValueError, match="no such plan: huge; the plans are micro, basic, standard, premium"):
         drift.resize("app", "huge")
-    with pytest.raises(ValueError, match="no such additional_storage_tier: 2; there are 1, 3, 5"):
+    with pytest.raises(ValueError, match="no such additional_storage_tier: 2; the tiers are 1, 3, 5"):
         drift.resize("app", "basic", 2)
 
 

@@ -170,7 +170,10 @@ def test_an_internal_error_is_answered_and_logged(
     monkeypatch.setattr(emulator.api, "respond", fail)
     answer = call("GET", "/containers")
 
-    assert (answer.status_code, answer.json()["error"]) == (500, "The emulator failed; its log says why")
+    assert (answer.status_code, answer.json()["error"]) == (
+        500,
+        "The emulator failed; its log has the reason",
+    )
     assert "broken" in caplog.text
 
 

@@ -86,7 +86,7 @@ def test_a_status_code_is_a_kind(faults: Faults) -> None:
     [
         (("containers.lst", "html"), {}, "no such operation: containers.lst"),
         (("containers.list", "explode"), {}, "no such fault: explode"),
-        (("containers.list", "html"), {"seconds": 1}, "html has no option seconds; it has code, done"),
+        (("containers.list", "html"), {"seconds": 1}, "no option seconds; its options are code, done"),
         (("containers.list", "slow"), {"seconds": "long"}, "option seconds of slow cannot be 'long'"),
         (("containers.list", "trickle"), {"part": 7}, "option part of trickle cannot be 7"),
         (("containers.list", "trickle"), {"part": "footers"}, "part must be headers or body, not 'footers'"),

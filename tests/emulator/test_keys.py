@@ -47,5 +47,5 @@ def test_invalid_keys_cannot_be_issued(platform: OneAccount) -> None:
         keys.issue(state, platform.account, scopes=["containers:resize"])
     with pytest.raises(ValueError, match="no such account: usr-nobody"):
         keys.issue(state, "usr-nobody")
-    with pytest.raises(ValueError, match="labelled ci already"):
+    with pytest.raises(ValueError, match="already a key with the label ci"):
         keys.issue(state, platform.account, label="ci")

@@ -112,6 +112,6 @@ def test_lag_and_gap_are_set_over_http(emulator: Emulator, control: Control) -> 
     assert control("POST", "set_gap", {"rows": 1})["rows"] == 1
     assert control("GET", "late")["rows"] == emulator.api.late.rows == 1
     assert (
-        "cannot be behind"
+        "cannot lag behind"
         in control("POST", "set_lag", {"seconds": 1, "operation": "x"}, status=400)["error"]
     )

@@ -118,11 +118,11 @@ def test_another_key_opens_an_account_whose_first_key_was_revoked(file: Path, tm
         (b'"name": "door", ', b"", "containers[2]: Object missing required field `name`"),
         (b'"source": "orders"', b'"source": 1', 'connections[0] ("primary-db"), source: Expected `str`'),
         (b'"containers"', b'"container"', "Object contains unknown field `container`"),
-        (b'"connections"', b'"version": 2, "connections"', "version: Invalid enum value 2; it has to be 1"),
+        (b'"connections"', b'"version": 2, "connections"', "version: Invalid enum value 2; it must be 1"),
         (
             b'"backups": 1',
             b'"status": "runing"',
-            "containers[1] (\"orders-db\"), status: Invalid enum value 'runing'; there are running, stopped, error",
+            "containers[1] (\"orders-db\"), status: Invalid enum value 'runing'; the statuses are running, stopped",
         ),
         (b'"backups": 1', b'"backups": 1001', 'containers[1] ("orders-db"), backups: Expected `int` <= 1000'),
         (b'"backups": 1', b'"backups": -1', 'containers[1] ("orders-db"), backups: Expected `int` >= 0'),

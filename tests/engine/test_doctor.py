@@ -61,7 +61,7 @@ def test_a_stack_that_works_has_no_problem_and_nothing_is_changed(stack: Stack, 
 
     assert found.code == 0
     assert {name for name in found.checks if found.level(name) != "ok"} == {"scopes", "cap"}
-    assert found.checks["account"]["text"] == "the key is of the account of the stack's 3 resources"
+    assert found.checks["account"]["text"] == "the key belongs to the account of the stack's 3 resources"
     assert [request.operation for request in emulator.requests[before:]] == ["containers.list"]
 
     probed = doctor(stack, "--probe-scopes")

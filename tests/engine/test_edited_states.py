@@ -91,7 +91,7 @@ def test_a_secret_under_a_plain_output_is_refused_by_name(
     changes = emulator.calls("containers.set_status")
 
     for said in (stack.preview_fails(), stack.up_fails()):
-        assert f"has a value for {named(host, 'created_at')} that cannot be one" in said.text
+        assert f"has an impossible value for {named(host, 'created_at')}" in said.text
         assert emulator.key not in said.text
     assert emulator.key not in stack.export()
     assert emulator.calls("containers.set_status") == changes
@@ -162,7 +162,7 @@ def test_an_update_does_not_keep_the_address_of_what_is_closed(
 
     said = stack.up(quiet_afterwards=False)
 
-    assert any("was switched off elsewhere, and stays off" in line for line in said.warnings)
+    assert any("was switched off elsewhere, and this update leaves it off" in line for line in said.warnings)
     assert_hidden(stack, said)
 
 
@@ -177,7 +177,7 @@ def test_an_update_opens_nothing_that_its_change_does_not_say(
 
     said = stack.up(quiet_afterwards=False)
 
-    assert any("was switched off elsewhere, and stays off" in line for line in said.warnings)
+    assert any("was switched off elsewhere, and this update leaves it off" in line for line in said.warnings)
     assert not emulator.state.container("web").external_access
 
 
@@ -192,7 +192,7 @@ def test_an_update_that_the_engine_forces_does_not_start_what_was_stopped(
     said = stack.up(quiet_afterwards=False)
 
     assert said.changes == {"update": 1}
-    assert any("was stopped elsewhere, and stays so" in line for line in said.warnings)
+    assert any("was stopped elsewhere, and this update leaves it so" in line for line in said.warnings)
     assert emulator.state.container("web").status == "stopped"
 
 
@@ -210,7 +210,7 @@ def test_an_update_that_the_engine_forces_does_not_allow_an_address_again(
     said = stack.up(quiet_afterwards=False)
 
     assert said.changes == {"update": 2}
-    assert any("was changed or removed elsewhere, and stays so" in line for line in said.warnings)
+    assert any("removed elsewhere, and this update does not correct it" in line for line in said.warnings)
     addresses = {row.ip_address for row in emulator.state.container("app").allowed_ips}
     assert "198.51.100.0/24" not in addresses
     assert emulator.calls("containers.set_status") == starts

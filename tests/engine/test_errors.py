@@ -101,7 +101,7 @@ OF_BOTH_SDKS = (
         (
             "property name value {orders--db} has a problem: 'orders--db': two hyphens in a row are not allowed",
             "property additional_storage_tier value {2} has a problem: there is no tier 2",
-            "property external_access value {yes} has a problem: it is text, and true or false is needed",
+            "property external_access value {yes} has a problem: it is text, but must be true or false",
         ),
         program=(
             'stacks.Container("orders--db", template="postgresql", plan="basic", additional_storage_tier=2,'

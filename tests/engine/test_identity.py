@@ -97,9 +97,9 @@ def test_a_container_that_looks_the_same_is_kept_with_a_warning_until_the_user_d
     stack.program(SQL.format(', adopt="if_matching"'))
     calls = len(emulator.requests)
     # This includes a program that already had `adopt`: its preview is the last chance to stop.
-    assert any("`up` takes usr-" in line and REMEDIES[1] in line for line in stack.preview().warnings)
+    assert any("`up` adopts usr-" in line and REMEDIES[1] in line for line in stack.preview().warnings)
     stack.up(quiet_afterwards=False)
-    assert not any("`up` takes" in line for line in stack.preview().warnings)
+    assert not any("`up` adopts" in line for line in stack.preview().warnings)
     assert writes(emulator, calls) == []
     stack.refresh()
     stack.program(SQL.format(""))

@@ -50,7 +50,7 @@ def secret_lines(emulator: Emulator, stack: Stack) -> list[str]:
 
 def test_the_life_of_every_child(stack: Stack, emulator: Emulator) -> None:
     stack.program(CONTAINERS + CHILDREN.format(**FIRST))
-    assert "the data that its container has written since that backup is lost" in stack.preview().text
+    assert "all data that its container has written since that backup is lost" in stack.preview().text
 
     made = [name for op, name in stack.up().order() if op == "create"]
 

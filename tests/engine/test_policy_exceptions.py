@@ -56,7 +56,7 @@ def test_a_violation_ends_with_1(stack: Stack, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "said"),
     [
-        ("exceptions", "exception 'SHOP-12' ended on 2020-01-01, and the engine still applies it"),
+        ("exceptions", "exception 'SHOP-12' ended on 2020-01-01, but the engine still applies it"),
         ("EXCEPTIONS", "'EXCEPTIONS' is not a key of a file of version 2"),
     ],
 )

@@ -65,7 +65,7 @@ stacks.AllowedIp("again", container=theirs, ip_address="198.51.100.0/24")
     stack.program(PROGRAM.format('stacks.Connection("across", source=theirs, target=ours)'))
     errors = stack.up_fails().errors
     assert any(
-        "the account has no container of that id" in text and text.endswith("(account team-b) [not-found]")
+        "the account has no container with that id" in text and text.endswith("(account team-b) [not-found]")
         for text in errors
     )
     assert len(addresses(emulator, "theirs")) == 2

@@ -58,7 +58,7 @@ SAID = {
         "403 the container is not of this grant",
         "403 this grant does not read credentials",
         "approves the access request r-",
-        "the journal is whole",
+        "the journal is intact",
     )
 }
 """The required output of a README's commands, if the exit codes are not sufficient."""

@@ -94,8 +94,8 @@ def test_an_account_made_by_hand_is_adopted_without_a_change(
         shutil.copy(tmp_path / "taken" / name, stack.folder / name)
 
     shown = stack.preview().text
-    assert "takes over usr-5e953f3b-data, billed already: $" in shown
-    assert "4 containers: $15.00 a month (no change); 4 taken over" in shown
+    assert "adopts usr-5e953f3b-data, billed already: $" in shown
+    assert "4 containers: $15.00 a month (no change); 4 adopted" in shown
     assert "another stack" not in shown
     result = stack.up(quiet_afterwards=False)
 
@@ -104,7 +104,7 @@ def test_an_account_made_by_hand_is_adopted_without_a_change(
     assert result.changes["create"] == 1 + sum(KINDS.values())
     assert "adopted usr-" in result.text
     stack.refresh()
-    assert "taken over" not in stack.preview().text
+    assert "adopted" not in stack.preview().text
     assert changes(by_hand, before) == []
 
     # Now `account` shows every object as owned.

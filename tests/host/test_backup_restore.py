@@ -64,7 +64,7 @@ def test_a_preview_warns_of_the_data_that_a_restore_overwrites(restore: HostedRe
     [changed] = warned(stored, backup_id=7, triggers=["2"])
 
     assert new.startswith(changed)
-    assert changed == "restores backup 7: the data that its container has written since that backup is lost"
+    assert changed == "restores backup 7: all data that its container has written since that backup is lost"
     assert "renamed without an alias" in new
     assert warned({}, backup_id=UNKNOWN)[0].startswith("restores a backup: ")
     assert warned(stored, backup_id="usr-1-sql/7", triggers=["1"]) == []

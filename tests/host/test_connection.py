@@ -181,7 +181,7 @@ def test_a_stopped_end_is_an_immediate_error(
     emulator.drift.stop(end)
 
     with pytest.raises(
-        CallFailedError, match=rf"a container that runs, and .*-{end} is stopped: start it .desired"
+        CallFailedError, match=rf"a running container, but .*-{end} is stopped: start it .desired"
     ):
         link.up(**quick(app, db))
 
@@ -193,7 +193,7 @@ def test_an_end_in_another_account_is_an_error(link: HostedResource, app: str, e
     theirs = running(emulator, "sql", "postgresql", key="other")
 
     with pytest.raises(
-        CallFailedError, match=r"the account has no container of that id.*in another account.* \[not-found\]$"
+        CallFailedError, match=r"account has no container with that id.*in another account.* \[not-found\]$"
     ):
         link.up(**quick(app, theirs))
 
@@ -262,7 +262,7 @@ def test_only_a_new_connection_needs_a_source_that_the_program_lets_run(link: Ho
 
     found = link.check(**inputs, container_in_program=stopped)
 
-    assert "needs a container that runs, and the program sets" in found["source"]
+    assert "needs a running container, but the program sets" in found["source"]
     assert link.check(**inputs, container_in_program={}) == {}
     assert link.check(**inputs, adopt="if_matching", container_in_program=stopped) == {}
 
@@ -274,9 +274,9 @@ def test_an_equal_connection_of_a_stopped_container_is_adopted(
     made = emulator.drift.connect("app", "sql", "primary db/1")
     emulator.drift.stop(stopped)
 
-    with pytest.raises(CallFailedError, match="needs a container that runs"):
+    with pytest.raises(CallFailedError, match="needs a running container"):
         link.up(**quick(app, db))
-    with pytest.raises(CallFailedError, match="needs a container that runs"):
+    with pytest.raises(CallFailedError, match="needs a running container"):
         link.up(source=app, target=db, name="another", adopt="if_matching")
     link.up(**quick(app, db, adopt="if_matching", restart_source=True))
 

@@ -231,7 +231,7 @@ def test_mocks_work_for_both_forms_of_a_function(account: Emulator, mocked: Mock
 def test_an_invalid_mock_result_names_the_field(mocked: Mocked, answer: Any) -> None:
     mocked({"stacks:index:get_container": answer})
 
-    with pytest.raises(errors.StacksError, match=r"get_container: the answer of the mocks .* does not fit"):
+    with pytest.raises(errors.StacksError, match=r"get_container: the answer of the mocks .* has the wrong"):
         stacks.get_container("usr-1-web")
 
 

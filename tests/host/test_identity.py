@@ -98,7 +98,7 @@ def test_delete_reports_that_the_child_of_a_recreated_container_is_kept(child: H
     child.delete()
 
     (line,) = [line for line in child.lines() if line.endswith("it is left alone")]
-    assert "a different one" in line
+    assert "a different object" in line
 
 
 def test_refresh_reports_the_child_of_a_recreated_container_as_deleted(

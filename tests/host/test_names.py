@@ -83,14 +83,14 @@ def test_two_equal_names_from_a_pattern_fail_at_preview(make_host: MakeHost, emu
 @pytest.mark.parametrize(
     ("settings", "remedy"),
     [
-        ({}, "run `pulumi config set stacks:namePattern '${name}-${stack}'`, which shapes"),
+        ({}, "run `pulumi config set stacks:namePattern '${name}-${stack}'`, which changes"),
         (
             {"account": "team-b"},
-            'write name_pattern="${name}-${stack}" on the provider "team-b", which shapes',
+            'write name_pattern="${name}-${stack}" on the provider "team-b", which changes',
         ),
         (
             {"namePattern": PATTERN},
-            "run `pulumi config set stacks:namePattern '${project}-${name}-${stack}'`, which shapes",
+            "run `pulumi config set stacks:namePattern '${project}-${name}-${stack}'`, which changes",
         ),
     ],
 )
@@ -122,6 +122,6 @@ def test_a_written_name_has_to_be_left_out_for_the_pattern(make_host: MakeHost, 
     with pytest.raises(CallFailedError) as failure:
         again.up(**written)
 
-    advice = "leave `name` out of the program, so that the name pattern applies, or write another name"
+    advice = "leave `name` out of the program, so that the name pattern applies, or write a different name"
     assert advice in failure.value.message
     assert "pulumi config set" not in failure.value.message

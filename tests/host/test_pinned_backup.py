@@ -50,8 +50,8 @@ def warnings(backup: HostedResource) -> list[str]:
     ("wrong", "words"),
     [
         ({"container": "a/b"}, "is not a container's id"),
-        ({"triggers": "v2"}, "a list is needed"),
-        ({"backup_id": 0}, "a backup's number is needed"),
+        ({"triggers": "v2"}, "but must be a list"),
+        ({"backup_id": 0}, "but must be a backup's number"),
         ({"on_delete": "remove"}, "unpin, delete, keep"),
     ],
 )
@@ -105,7 +105,7 @@ def test_a_replacement_of_the_container_is_refused_for_a_backup_that_is_named(
 def test_triggers_and_a_number_exclude_each_other(backup: HostedResource) -> None:
     found = backup.check(container="usr-1-sql", triggers=["v2"], backup_id=178)
 
-    words = "they make a new backup when they change, and backup_id names one that exists: give one"
+    words = "they make a new backup when they change, but backup_id selects an existing one: set only one"
     assert found == {"triggers": backup.host.worded(f"{words} [invalid-input]")}
 
 
@@ -178,7 +178,7 @@ def test_a_stopped_container_is_an_immediate_error(
 
     with pytest.raises(
         CallFailedError,
-        match=r"a backup needs a container that runs, and .*-sql is stopped.*\[container-not-running\]",
+        match=r"a backup needs a running container, but .*-sql is stopped.*\[container-not-running\]",
     ):
         backup.up(container=sql)
 
@@ -249,7 +249,7 @@ def test_a_pin_that_the_list_does_not_show_is_an_error(
 ) -> None:
     emulator.faults.add("backups.pin", "answer", body={"success": True}, done=False)
 
-    with pytest.raises(CallFailedError, match="its list says that it is not pinned"):
+    with pytest.raises(CallFailedError, match="its list shows it as not pinned"):
         backup.up(container=sql)
 
 
@@ -289,7 +289,7 @@ def test_a_backup_beyond_the_newest_100_is_kept_with_a_warning(
     assert pins(emulator)[1] is True
     assert "not among the newest 100" in warnings(backup)[-1]
     assert backup.read()
-    assert warnings(backup)[-1].endswith("stays in the state as it is")
+    assert warnings(backup)[-1].endswith("stays in the state unchanged")
     assert backup.up(container=sql, backup_id=1) == []
 
 
@@ -339,7 +339,7 @@ def test_delete_unpins_or_deletes_the_backup(
 
     assert pins(emulator) == left
     # A `destroy` next deletes the container with its backups.
-    kept = any("stays pinned, as long as its container exists" in line for line in backup.lines())
+    kept = any("stays pinned as long as its container exists" in line for line in backup.lines())
     assert kept is (on_delete == "keep")
 
 
@@ -388,10 +388,10 @@ def test_a_list_is_no_evidence_while_the_list_of_containers_lacks_one_that_runs(
     ]
 
     assert backup.read()
-    with pytest.raises(CallFailedError, match="neither is its container, which runs"):
+    with pytest.raises(CallFailedError, match="its running container is listed"):
         backup.delete()
 
     assert all(fault.fired for fault in fired)
-    assert any("stays in the state as it is" in line for line in backup.lines())
+    assert any("stays in the state unchanged" in line for line in backup.lines())
     assert pins(emulator) == {1: True}
     emulator.faults.clear()

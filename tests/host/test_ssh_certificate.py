@@ -150,7 +150,7 @@ def test_a_managed_service_and_a_stopped_container_are_clear_errors(
         key.up(container=sql)
 
     emulator.drift.stop("web")
-    with pytest.raises(CallFailedError, match=r"an SSH key needs a container that runs, and .* is stopped"):
+    with pytest.raises(CallFailedError, match=r"an SSH key needs a running container, but .* is stopped"):
         key.up(container=web)
 
 

@@ -40,7 +40,7 @@ def clients(emulator: Emulator) -> list[str]:
         ({"container": "usr-1-vpn/x"}, "is not a container's id"),
         ({"name": " "}, "empty"),
         ({"name": ".."}, "'..' cannot be a name"),
-        ({"rotate_triggers": "v1"}, "a list is needed"),
+        ({"rotate_triggers": "v1"}, "but must be a list"),
         ({"store_config": "no"}, "true or false"),
         ({"adopt": "always"}, "never, if_matching"),
     ],
@@ -128,7 +128,7 @@ def test_a_non_vpn_or_stopped_container_is_a_clear_error(
 
     emulator.drift.stop("vpn")
     with pytest.raises(
-        CallFailedError, match=r"a VPN client needs a container that runs, and .*-vpn is stopped"
+        CallFailedError, match=r"a VPN client needs a running container, but .*-vpn is stopped"
     ):
         laptop.up(container=vpn, name="laptop")
 
@@ -218,7 +218,7 @@ def test_an_existing_client_of_a_stopped_container_is_adopted(
     emulator.drift.add_vpn_client("vpn", "laptop")
     emulator.drift.stop("vpn")
 
-    with pytest.raises(CallFailedError, match="needs a container that runs"):
+    with pytest.raises(CallFailedError, match="needs a running container"):
         laptop.up(container=vpn, name="phone", adopt="if_matching")
     laptop.up(container=vpn, name="laptop", adopt="if_matching")
 

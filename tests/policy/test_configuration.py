@@ -47,7 +47,7 @@ def test_a_missing_limit_is_a_violation_before_any_create(lacking: str, others: 
 
     for outcome in (pack.preview(container("a")), pack.update(container("a"))):
         [found] = outcome.of(lacking)
-        assert f"{lacking} has no max_monthly_usd, and {having[0]} has one" in found.message
+        assert f"{lacking} has no max_monthly_usd, but {having[0]} has one" in found.message
         assert found.level == ("advisory" if lacking == "budget-warning" else "mandatory")
         assert "no monthly limit is set" not in str(outcome)
     if lacking != "budget-warning":
@@ -98,7 +98,7 @@ def test_an_unknown_name_is_a_violation_unless_listed_as_new(
     policy: str, config: dict[str, Any], wrong: str, meant: str
 ) -> None:
     judged(policy, config).assert_blocked_by(
-        policy, f"has {wrong!r}, which is not in the catalogue (did you mean {meant!r}?)", "new_names"
+        policy, f"contains {wrong!r}, which is not in the catalogue (did you mean {meant!r}?)", "new_names"
     )
     assert "misconfigured" not in str(judged(policy, {**config, "new_names": [wrong]}))
 
@@ -186,7 +186,7 @@ def problems(config: Any, pack: str | None = None) -> str:
             {"allowed_plans": {"allowed": ["micro"], "enforcementLevel": "mandatory"}},
             "did you mean 'allowed-plans'?",
         ),
-        ({"Monthly-budget": "mandatory"}, "names 'Monthly-budget', which is not a policy of this pack"),
+        ({"Monthly-budget": "mandatory"}, "entry 'Monthly-budget', which is not a policy of this pack"),
         ({"monthly-budget": "Mandatory"}, "the level of 'monthly-budget' is 'Mandatory': it must be one of"),
         ({"monthly-budget": {"enforcementLevel": None}}, "the level of 'monthly-budget' is None"),
         ({"monthly-budget": None}, "the entry of 'monthly-budget' is neither a level nor an object"),
@@ -197,7 +197,7 @@ def problems(config: Any, pack: str | None = None) -> str:
         ),
         ({"all": "Disabled"}, "the level of 'all' is 'Disabled'"),
         ({**LIMITS, "monthly-budget": {"max_montly_usd": 5}}, "'max_montly_usd' is not an option"),
-        ({**LIMITS, "spend-gate": {}}, "spend-gate has no max_monthly_usd, and monthly-budget has one"),
+        ({**LIMITS, "spend-gate": {}}, "spend-gate has no max_monthly_usd, but monthly-budget has one"),
         ({"monthly-budget": {"max_monthly_usd": 5}}, "budget-warning has no max_monthly_usd"),
         ({"allowed-plans": {"allowed": ["micor"]}}, "did you mean 'micro'?"),
         (
@@ -210,16 +210,16 @@ def problems(config: Any, pack: str | None = None) -> str:
         ),
         (
             '{"allowed-plans": {"allowed": ["micro"], "allowed": ["premium"]}}',
-            "the key 'allowed' is twice in one object, and the engine takes the last one",
+            "the key 'allowed' occurs twice in one object, and the engine uses only the last one",
         ),
-        ('{"allowed-plans": "mandatory", "allowed-plans": "disabled"}', "the key 'allowed-plans' is twice"),
+        ('{"allowed-plans": "mandatory", "allowed-plans": "disabled"}', "'allowed-plans' occurs twice"),
         (
             {"account-headroom": {"cap_usd": 100}},
             "account-headroom is disabled, so its cap_usd would have no effect",
         ),
-        ("", "it is empty, which the engine takes for no configuration"),
+        ("", "it is empty, which the engine treats as no configuration"),
         ("[]", "it is not an object"),
-        ('{"naming": NaN}', "NaN is not a number in JSON"),
+        ('{"naming": NaN}', "NaN is not a valid number in JSON"),
         ("[" * 100_000, "not JSON"),
     ],
 )
@@ -277,7 +277,7 @@ def test_the_packs_own_error_is_the_same_text(tmp_path: Path) -> None:
 
     assert found.message.endswith(text)
     assert "more than 3 days from now" in text
-    assert "names 'spend-gate'" in problems({"spend-gate": "advisory"}, str(tmp_path))
+    assert "has an entry 'spend-gate'" in problems({"spend-gate": "advisory"}, str(tmp_path))
 
 
 def test_an_exemption_ends_within_a_year() -> None:
@@ -317,7 +317,7 @@ def test_the_command_prints_each_problem_and_fails(
     assert main(["policy", "check", str(right)]) == 0
     assert capsys.readouterr().out == f"{right}: correct\n"
     assert main(["policy", "check", str(right), str(wrong)]) == 1
-    assert f"{wrong}: the configuration names 'allowed_plans'" in capsys.readouterr().out
+    assert f"{wrong}: the configuration has an entry 'allowed_plans'" in capsys.readouterr().out
     assert main(["policy", "check", str(tmp_path / "none.json")]) == 1
     assert main(["policy", "check", str(right), "--pack", str(tmp_path)]) == 1
 
@@ -358,7 +358,7 @@ def test_the_pack_itself_refuses_an_entry_that_has_no_effect(name: str) -> None:
     request.policyConfig[name].enforcementLevel = proto.MANDATORY
     request.policyConfig[name].properties.update({"max_usd": 1})
 
-    with pytest.raises(ValueError, match=f"names '{name}', which is not|'max_usd' is set for 'all'"):
+    with pytest.raises(ValueError, match=f"has an entry '{name}', which is not|'max_usd' is set for 'all'"):
         servicer.Configure(request, None)
 
 

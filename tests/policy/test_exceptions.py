@@ -59,12 +59,12 @@ def test_a_correct_file_of_version_2_has_no_problem(document: Any) -> None:
 @pytest.mark.parametrize(
     ("document", "said"),
     [
-        (file(a=without("expires")), "exception 'a' has no valid date in expires"),
-        (file(a=exception(expires="2027-13-01")), "exception 'a' has no valid date in expires"),
-        (file(a=exception(expires=20271201)), "exception 'a' has no valid date in expires"),
+        (file(a=without("expires")), "exception 'a' needs a valid date in expires"),
+        (file(a=exception(expires="2027-13-01")), "exception 'a' needs a valid date in expires"),
+        (file(a=exception(expires=20271201)), "exception 'a' needs a valid date in expires"),
         (
             file(a=exception(expires="2020-01-01")),
-            "exception 'a' ended on 2020-01-01, and the engine still applies it: remove it",
+            "exception 'a' ended on 2020-01-01, but the engine still applies it: remove it",
         ),
         (
             file(a=exception(expires="2099-01-01")),
@@ -78,26 +78,26 @@ def test_a_correct_file_of_version_2_has_no_problem(document: Any) -> None:
         (file(a=exception(match=["monthly-budget"])), "has an entry in match that is not an object"),
         (file(a=exception([])), "exception 'a' has no policies in an entry of match"),
         (file(a=exception("monthly-budget")), "has 'policies' in match, which is not a list of names"),
-        (file(a=exception(["all"])), "exception 'a' must name its policies"),
+        (file(a=exception(["all"])), "exception 'a' must list its policies"),
         (file(a=exception(targets=[])), "exception 'a' has no targets in an entry of match"),
         (file(a=exception(targets=["web"])), "has the target 'web', which is not the URN of a resource"),
         (file(a="agreed"), "exception 'a' is not an object"),
-        (file(**{"a b": exception()}), "exception 'a b' has a wrong id"),
+        (file(**{"a b": exception()}), "exception 'a b' has an invalid id"),
         (
             file(a=exception(["monthly-bugdet"])),
-            "in an exception, the configuration names 'monthly-bugdet', which is not a policy of this pack (did you",
+            "in an exception, the configuration has an entry 'monthly-bugdet', which is not a policy of this pack (did",
         ),
         (file(a=exception(["naming"])), "no ready pack has all of"),
         ({"version": 2, "policies": [], "exceptions": []}, "'policies' is not an object"),
         ({"version": 2, "exceptions": [exception()]}, "'exceptions' is not an object"),
-        ({"version": 1, "policies": LIMITS}, "its version is 1: it must be 2, or the file has no version"),
+        ({"version": 1, "policies": LIMITS}, "1: it must be 2, or the file must have no version"),
         ({"version": 3, "policies": LIMITS}, "its version is 3"),
-        ({"version": True}, "the configuration names 'version', which is not a policy"),
+        ({"version": True}, "the configuration has an entry 'version', which is not a policy"),
         ({"version": 2, "monthly-budget": {}}, "'monthly-budget' is not a key of a file of version 2"),
         # Settings from a different source: they cannot be checked in the file.
         ({"version": 2, "environments": ["prod"]}, "'environments' is not a key of a file of version 2"),
         # Without a version, the engine reads it as the configuration of a policy and ignores it.
-        ({"exceptions": {"a": exception()}}, "the configuration names 'exceptions', which is not a policy"),
+        ({"exceptions": {"a": exception()}}, "has an entry 'exceptions', which is not a policy"),
         ({"version": 2, "policies": {"monthly-bugdet": {}}}, "did you mean 'monthly-budget'?"),
         ({"version": 2, "policies": {"naming": {"patern": "a"}}}, "'patern' is not an option"),
     ],
@@ -121,7 +121,7 @@ def test_each_exception_needs_a_reason_and_an_end(document: Any, said: str) -> N
         ),
         (
             '{"version": 2, "exceptions": {"a": 1, "a": 2}}',
-            "the key 'a' is twice in one object, and the engine takes the last one",
+            "the key 'a' occurs twice in one object, and the engine uses only the last one",
         ),
     ],
 )
@@ -189,7 +189,7 @@ class TestGuard:
             (file(a=exception()), "config has exceptions, which the engine applies only from the file"),
             ({"version": 2, "monthly-budget": {}}, "'monthly-budget' is not a key of a file of version 2"),
             ({"version": 3, "policies": {}}, "its version is 3"),
-            ({"version": 2, "policies": {"monthly-bugdet": {}}}, "config names 'monthly-bugdet'"),
+            ({"version": 2, "policies": {"monthly-bugdet": {}}}, "config contains 'monthly-bugdet'"),
         ],
     )
     def test_it_refuses_what_would_have_no_effect(self, config: Any, said: str) -> None:

@@ -68,8 +68,8 @@ def test_a_policys_level_overrides_the_common_level() -> None:
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"only": ["monthly-bugdet"]}, "only names 'monthly-bugdet', which is not a policy of this pack"),
-        ({"config": {"monthly-bugdet": "disabled"}}, "config names 'monthly-bugdet'"),
+        ({"only": ["monthly-bugdet"]}, "only contains 'monthly-bugdet', which is not a policy of this pack"),
+        ({"config": {"monthly-bugdet": "disabled"}}, "config contains 'monthly-bugdet'"),
         ({"config": {"monthly-budget": "madnatory"}}, "the level of 'monthly-budget' is 'madnatory'"),
         (
             {"config": {"monthly-budget": {"enforcementLevel": "off"}}},
@@ -86,16 +86,16 @@ def test_a_policys_level_overrides_the_common_level() -> None:
         ),
         (
             {"config": {"all": {"enforcementLevel": "mandatory", "max_monthly_usd": 5}}},
-            "'max_monthly_usd' is set for 'all', which takes a level and nothing else",
+            "'max_monthly_usd' is set for 'all', which accepts only a level",
         ),
         ({"config": {"all": {"exempt": []}}}, "'exempt' is set for 'all'"),
         (
             {"all": "disabled", "max_monthly_usd": 50},
-            "max_monthly_usd would have no effect, because these are disabled: monthly-budget, budget-warning, spend-",
+            "max_monthly_usd would have no effect, because these policies are disabled: monthly-budget, budget-warn",
         ),
         (
             {"only": ["clamp-plan"], "allowed_plans": ["micro"]},
-            "allowed_plans would have no effect, because these are disabled: clamp-plan",
+            "allowed_plans would have no effect, because these policies are disabled: clamp-plan",
         ),
         ({"max_monthly_usd": math.nan}, "the options of 'monthly-budget' cannot be sent to the engine"),
         ({"config": {"monthly-budget": {"max_monthly_usd": Decimal(5)}}}, "'monthly-budget' cannot be sent"),

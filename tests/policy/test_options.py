@@ -29,7 +29,7 @@ def problems(policy: str, **config: Any) -> list[str]:
         (
             "monthly-budget",
             {"max_montly": 10},
-            "'max_montly' is not an option: it has max_monthly_usd, unknown, exempt",
+            "'max_montly' is not an option; the options are max_monthly_usd, unknown, exempt",
         ),
         ("monthly-budget", {"max_monthly_usd": "10"}, "'max_monthly_usd' is not an amount in US dollars"),
         (
@@ -58,7 +58,7 @@ def problems(policy: str, **config: Any) -> list[str]:
         (
             "naming",
             {"exempt": [{"name": "a", "reason": "b"}]},
-            "'exempt' entry 1 has no valid date in expires, such as 2030-12-31",
+            "'exempt' entry 1 needs a valid date in expires, such as 2030-12-31",
         ),
         ("naming", {"exempt": [{"name": "a", "expires": "2030-01-01"}]}, "'exempt' entry 1 has no reason"),
         (

@@ -47,7 +47,7 @@ def test_a_vpn_container_has_no_plan_to_judge() -> None:
 def test_an_unknown_plan_is_not_allowed_by_default() -> None:
     outcome = preview("allowed-plans", container("web", plan="colossal"))
 
-    outcome.assert_blocked_by("allowed-plans", "a plan that the catalogue does not know")
+    outcome.assert_blocked_by("allowed-plans", "a plan that is not in the catalogue")
     assert "colossal" not in str(outcome)
 
 
@@ -65,10 +65,10 @@ def test_without_a_plan_the_default_is_judged() -> None:
 
 def test_only_listed_templates_are_allowed() -> None:
     preview("allowed-templates", container("web", "ghost"), allowed=["nodejs"]).assert_blocked_by(
-        "allowed-templates", "allowed here: nodejs"
+        "allowed-templates", "allowed: nodejs"
     )
     preview("allowed-templates", container("web", "novelty"), allowed=["nodejs"]).assert_blocked_by(
-        "allowed-templates", "a template that the catalogue does not know"
+        "allowed-templates", "a template that is not in the catalogue"
     )
 
 
@@ -165,9 +165,7 @@ class TestClampPlan:
 
         [found] = outcome.of("clamp-plan")
         assert found.level == level
-        assert "clamp-plan would set the plan of 'web', which it does at the level remediate only" in str(
-            found
-        )
+        assert "clamp-plan would set the plan of 'web', but it changes properties only" in str(found)
         assert not self.clamp(container("web"), enforcementLevel=level).findings
 
     def test_it_does_nothing_unless_it_is_enabled(self) -> None:

@@ -49,7 +49,7 @@ def test_a_price_without_an_upper_bound_is_not_said_to_fit_a_higher_limit() -> N
     mystery = resource("stacks:index:Mystery", "what")
     for one, fix in (
         (container("b", plan=UNKNOWN), "Write the plan as a plain value."),
-        (container("b", plan="colossal"), "Choose a template, a plan and storage that the catalogue has."),
+        (container("b", plan="colossal"), "Choose a template, a plan and storage from the catalogue."),
         (mystery, "Upgrade stacks-pulumi where the policies run."),
     ):
         outcome = preview("monthly-budget", one, max_monthly_usd=5)
@@ -72,7 +72,7 @@ def test_unknown_prices_can_be_denied_outright() -> None:
     preview(
         "monthly-budget", container("b", plan=UNKNOWN), max_monthly_usd=100, unknown="deny"
     ).assert_blocked_by(
-        "monthly-budget", "the price of 1 container is not known, and unknown prices are denied here"
+        "monthly-budget", "the price of 1 container is not known, and this policy denies unknown prices"
     )
 
 
@@ -123,7 +123,7 @@ def test_a_warning_comes_before_the_limit() -> None:
         "budget-warning", "all of its limit"
     )
     preview("budget-warning", container("a", plan="colossal"), max_monthly_usd=9).assert_warned_by(
-        "budget-warning", "more than all of its limit"
+        "budget-warning", "more than 100 % of its limit"
     )
 
 
@@ -158,7 +158,7 @@ def test_the_gate_names_what_has_no_known_price_and_not_a_sum_below_the_limit() 
     assert found.splitlines()[1] == (
         "container 'web' (nodejs, basic) costs $4.00 a month; with an unknown sum declared before it, which an update "
         "may have created, that has no upper bound, because of 'strange', and exceeds the limit of $40.00 for the "
-        "stack. Choose a template, a plan and storage that the catalogue has."
+        "stack. Choose a template, a plan and storage from the catalogue."
     )
 
 

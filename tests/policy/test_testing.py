@@ -65,7 +65,7 @@ def test_tags_and_protection_are_passed_on() -> None:
 
 
 def test_a_misspelt_policy_or_level_is_refused() -> None:
-    with pytest.raises(ValueError, match="names 'spyy', which is not a policy of this pack"):
+    with pytest.raises(ValueError, match="has an entry 'spyy', which is not a policy of this pack"):
         seen_by_a_policy(config={"spyy": "disabled"})
     with pytest.raises(ValueError, match="'off' is not an enforcement level"):
         seen_by_a_policy(config={"spy": "off"})

@@ -44,24 +44,24 @@ TRUST = {"STACKS_TRUST_PROJECT": "1"}
         (
             PROJECTS_ADDRESS,
             KEY_IN_SHELL,
-            ("the project names", f"export STACKS_BASE_URL={ELSEWHERE}", "config set stacks:apiKey --secret"),
+            ("the project sets", f"export STACKS_BASE_URL={ELSEWHERE}", "config set stacks:apiKey --secret"),
         ),
         (
             PROJECTS_KEY,
             ADDRESS_IN_SHELL,
-            ("the environment names", "unset STACKS_BASE_URL", f"config set stacks:baseUrl {ELSEWHERE}"),
+            ("the environment sets", "unset STACKS_BASE_URL", f"config set stacks:baseUrl {ELSEWHERE}"),
         ),
         # An explicit provider's key comes from the program.
         (
             {**PROJECTS_KEY, "stacks:account": "team-b"},
             {**KEY_IN_SHELL, **ADDRESS_IN_SHELL},
-            ("the environment names", "unset STACKS_BASE_URL"),
+            ("the environment sets", "unset STACKS_BASE_URL"),
         ),
         # The settings in a cloned project of an attacker.
         (
             {"stacks:baseUrl": "http://collector.example/x", "stacks:allowHttp": "true"},
             KEY_IN_SHELL,
-            ("the project names", "export STACKS_BASE_URL=http://collector.example/x"),
+            ("the project sets", "export STACKS_BASE_URL=http://collector.example/x"),
         ),
         (
             {"stacks:baseUrl": "https://x.example/$(id)"},
@@ -69,8 +69,8 @@ TRUST = {"STACKS_TRUST_PROJECT": "1"}
             ("STACKS_BASE_URL='https://x.example/$(id)'",),
         ),
         # The name is not resolved and does not mean this machine.
-        ({"stacks:baseUrl": "https://localhost.example/v1"}, KEY_IN_SHELL, ("the project names",)),
-        (PROJECTS_ADDRESS, {**KEY_IN_SHELL, "STACKS_TRUST_PROJECT": "no"}, ("the project names",)),
+        ({"stacks:baseUrl": "https://localhost.example/v1"}, KEY_IN_SHELL, ("the project sets",)),
+        (PROJECTS_ADDRESS, {**KEY_IN_SHELL, "STACKS_TRUST_PROJECT": "no"}, ("the project sets",)),
     ],
 )
 def test_a_key_is_not_sent_to_an_address_from_another_source(
@@ -154,7 +154,7 @@ def test_the_key_of_an_explicit_provider_is_not_set_in_the_configuration() -> No
         lambda: load({"stacks:account": "team-b", "stacks:apiKey": "sk_stacks_1"}, {}),
     ):
         with pytest.raises(
-            ConfigError, match='api_key that the program hands to the provider "team-b"'
+            ConfigError, match='the program must pass a valid api_key to the provider "team-b"'
         ) as told:
             raised()
         assert "config set" not in str(told.value)

@@ -110,8 +110,8 @@ def _children(
     stop = threading.Event()
     for id_, has in read.ask(session.client, asked, everything=everything, kind=kind, stop=stop).items():
         if kind not in has.known:
-            newest = "the API lists only the newest backups, and older ones may be pinned"
-            gap = "it was deleted meanwhile" if has.deleted else "; ".join(has.gaps) or newest
+            newest = "the API lists only the newest backups, but older ones may be pinned"
+            gap = "it was deleted during the call" if has.deleted else "; ".join(has.gaps) or newest
             msg = f"{kind} of {id_} cannot be listed completely: {gap}"
             raise UnreadableAnswerError(msg)
         for own, name in CHILDREN[kind](has):

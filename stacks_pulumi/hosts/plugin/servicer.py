@@ -459,7 +459,7 @@ def _name(
     if olds.get("name") is not None:
         news.update(default, name=olds["name"])
     elif options is not None and options.mode == options.DISABLE:
-        problem = "name is missing, and pulumi:autonaming does not allow a generated one: set name"
+        problem = "name is missing, and pulumi:autonaming does not allow a generated name: set name"
         failures["name"] = with_code(problem, "missing-input")
     elif options is not None and options.mode == options.PROPOSE and is_container:
         news["name"] = valid_container_name(options.proposed_name)
@@ -544,7 +544,7 @@ def engine_address(arguments: Sequence[str]) -> str:
     """
     parser = argparse.ArgumentParser(
         prog="pulumi-resource-stacks",
-        description="The STACKS provider for Pulumi. The engine starts it; there is no need to run it by hand.",
+        description="The STACKS provider for Pulumi. The engine starts it; do not run it yourself.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=stacks_pulumi.__version__)

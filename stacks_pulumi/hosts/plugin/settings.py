@@ -53,8 +53,9 @@ def wrong_settings(urn: str, given: Mapping[str, Any]) -> Iterator[str]:
     if account is not None:
         unknown = unknown_names(given, SETTINGS, "setting")
     elif stack_and_project(urn)[1] != config.NAMESPACE:
-        # The default provider gets every `stacks:` key of the stack's configuration, also those for other hosts. In a
-        # project named `stacks` these are the program's own keys too, so only a misspelt key of ours is a mistake.
+        # The default provider gets every `stacks:` key of the stack's configuration, including keys for other hosts.
+        # In a project named `stacks`, these include the program's own keys, so only a misspelt key of ours is a
+        # mistake.
         unknown = unknown_names(given, config.OF_A_STACK, "setting", prefix=f"{config.NAMESPACE}:")
     problem: ConfigError | None
     for name in sorted(given):

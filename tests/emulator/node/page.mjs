@@ -82,7 +82,7 @@ if (folder) await page.screenshot({ path: `${folder}/control.png` });
 await act("new_key", { label: "second", scopes: '["containers:read"]' });
 await page.locator("#answer", { hasText: "sk_stacks_" }).waitFor();
 await act("new_key", { label: "second" });
-await page.locator("#wrong", { hasText: "there is a key labelled second already" }).waitFor();
+await page.locator("#wrong", { hasText: "there is already a key with the label second" }).waitFor();
 await page.click("#freeze");
 await page.locator("#now", { hasText: "frozen" }).waitFor();
 const day = (await text("#now")).slice(0, 10);

@@ -183,7 +183,7 @@ def test_deleting_the_last_address_disables_access_with_a_log_line(
     assert emulator.state.container("shop").external_access is False
     (line,) = [line for line in office.host.engine.lines if "external access was turned off" in line.text]
     assert (severity, False) == (line.severity, line.ephemeral)
-    assert f"turned off instead, and with it {url}" in line.text
+    assert f"turned off instead, including {url}" in line.text
     # No advice for a program whose container is being deleted.
     assert ("If the Container sets external" in line.text) is in_program
     assert 400 not in {request.status for request in emulator.requests}

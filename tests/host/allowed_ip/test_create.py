@@ -70,13 +70,13 @@ def test_addresses_are_stored_in_canonical_form(host: Host, given: str, canonica
             "write 10.0.0.0/24 for the network, or 10.0.0.7 for the address alone",
         ),
         ({"ip_address": "2001:db8::1/64"}, "write 2001:db8::/64 for the network"),
-        ({"ip_address": 7}, "text is needed"),
+        ({"ip_address": 7}, "but must be text"),
         ({"ip_address": None}, "ip_address is missing"),
         ({"container": None}, "container is missing"),
         ({"container": "usr-1-web/10.0.0.7"}, "is not a container's id"),
         ({"service_type": "udp"}, "'udp' is not one of http, tcp, both"),
         ({"description": ""}, "empty"),
-        ({"revoke_auto_added": "yes"}, "true or false is needed"),
+        ({"revoke_auto_added": "yes"}, "but must be true or false"),
         ({"adopt": "always"}, "never, if_matching"),
     ],
 )
@@ -181,7 +181,7 @@ def test_a_failure_after_the_add_is_corrected_by_the_next_up(
     emulator.faults.add("allowed_ips.remove", "status", code=400)
 
     with pytest.raises(
-        CallFailedError, match=r"may reach .* now, but an entry that should be gone"
+        CallFailedError, match=r"can now reach .*, but an old entry could not be removed"
     ) as failure:
         office.up(**inputs(web, revoke_auto_added=True))
 

@@ -32,7 +32,7 @@ def test_no_pattern_is_suggested_for_an_explicit_name(web: HostedResource, emula
     with pytest.raises(CallFailedError) as failure:
         web.up(name="shop", template="nodejs")
 
-    assert web.host.worded('write another name="..."') in failure.value.message
+    assert web.host.worded('write a different name="..."') in failure.value.message
     assert "namePattern" not in failure.value.message
 
 
@@ -58,7 +58,7 @@ def test_a_preview_says_what_is_taken_over_and_billed_already(
     assert web.checked(name="web", template="nodejs", adopt="if_matching")["adopts"] == there
     assert web.checked(name="web", template="nodejs", adopt="if_matching")["adopts"] == there
     assert emulator.calls() == before + 1
-    assert f"web: takes over {there}, billed already: $4.00 a month" in web.lines()
+    assert f"web: adopts {there}, billed already: $4.00 a month" in web.lines()
     # A claim of the program has no effect.
     for inputs in (
         {"name": "other", "adopt": "if_matching"},
@@ -112,7 +112,7 @@ def test_a_replacement_takes_over_nothing(web: HostedResource, there: str) -> No
     for plan in ("basic", "premium"):
         assert "adopts" not in web.checked(**inputs, plan=plan)
 
-    assert not any("takes over" in line or "exists already" in line for line in web.lines()[shown:])
+    assert not any("adopts" in line or "exists already" in line for line in web.lines()[shown:])
 
 
 def test_without_an_answer_a_preview_counts_a_new_one_and_says_so(
@@ -123,7 +123,7 @@ def test_without_an_answer_a_preview_counts_a_new_one_and_says_so(
     for _ in range(3):
         assert "adopts" not in web.checked(name="web", template="nodejs", adopt="if_matching")
 
-    unknown = "not known whether 'web' is taken over, so it is treated as a new one: "
+    unknown = "not known whether 'web' is adopted, so it is treated as a new container: "
     assert f"{unknown}the containers could not be listed [forbidden]" in web.lines()
     web.host = make_host({})
     assert "adopts" not in web.checked(name="web", template="nodejs", adopt="if_matching")

@@ -44,12 +44,12 @@ def test_the_price_follows_from_template_plan_and_storage(
     [
         ({"name": "ab"}, {"name": "3 to 32"}),
         ({"name": "a" * 33}, {"name": "33 characters"}),
-        ({"name": "under_score"}, {"name": 'a valid one: name="under-score"'}),
+        ({"name": "under_score"}, {"name": 'a valid name: name="under-score"'}),
         ({"name": "-edge"}, {"name": "start and end"}),
         ({"template": None}, {"template": "missing"}),
         ({"template": 7}, {"template": "it is a number"}),
         ({"template": "stacks-vpn", "plan": "basic"}, {"plan": "a separate tier ($5/month)"}),
-        ({"template": "redis-micro", "plan": "premium"}, {"plan": "or take the template redis"}),
+        ({"template": "redis-micro", "plan": "premium"}, {"plan": "or use the template redis"}),
         ({"template": "secrets-micro", "plan": "standard"}, {"plan": "the micro tier"}),
         ({"template": "postgresql", "additional_storage_tier": 1}, {"additional_storage_tier": "a database"}),
         ({"template": "nginx-micro", "additional_storage_tier": 1}, {"additional_storage_tier": "a micro"}),
@@ -57,8 +57,8 @@ def test_the_price_follows_from_template_plan_and_storage(
         ({"additional_storage_tier": 1.5}, {"additional_storage_tier": "a whole number"}),
         ({"additional_storage_tier": True}, {"additional_storage_tier": "true or false"}),
         ({"desired_status": "runing"}, {"desired_status": "did you mean 'running'?"}),
-        ({"restart_triggers": "v1"}, {"restart_triggers": "a list is needed"}),
-        ({"replace_on_change": "yes"}, {"replace_on_change": "true or false is needed"}),
+        ({"restart_triggers": "v1"}, {"restart_triggers": "but must be a list"}),
+        ({"replace_on_change": "yes"}, {"replace_on_change": "but must be true or false"}),
         ({"adopt": "yes", "discount_code": ""}, {"adopt": "never, if_matching", "discount_code": "empty"}),
     ],
 )
@@ -122,6 +122,6 @@ def test_check_works_without_a_key(emulator: Emulator, make_host: type[Host]) ->
     host = make_host({})
 
     assert host.resource("Container").check(name="x") == {
-        "name": "'x': it has 1 character, and 3 to 32 are allowed [invalid-input]",
+        "name": "'x': it has 1 character, but must have 3 to 32 [invalid-input]",
         "template": "template is missing: set it [missing-input]",
     }

@@ -111,7 +111,7 @@ def test_an_update_for_another_reason_does_not_open_what_was_closed_outside(
         assert web.up(**inputs, restart_triggers=[f"{number + 1}"]) == ["update"]
 
     assert not emulator.state.container("web").external_access
-    assert any("was switched off elsewhere, and stays off" in line for line in web.lines())
+    assert any("was switched off elsewhere, and this update leaves it off" in line for line in web.lines())
     # A refresh shows it.
     assert web.read()
     assert web.up(**inputs, restart_triggers=[f"{updates}"]) == ["update"]
@@ -135,7 +135,7 @@ def test_an_unmanaged_status_is_not_changed(web: HostedResource, emulator: Emula
     web.up(name="web", template="nodejs", restart_triggers=["b"])
 
     assert web.outs["status"] == "stopped"
-    assert any("takes effect when it is started" in line for line in web.lines())
+    assert any("takes effect at the next start" in line for line in web.lines())
 
 
 def test_an_update_of_a_deleted_container_says_what_to_do(web: HostedResource, emulator: Emulator) -> None:

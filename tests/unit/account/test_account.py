@@ -117,7 +117,7 @@ def test_an_incomplete_list_makes_no_container_missing(accounts: Account) -> Non
 
     accounts.emulator.faults.assert_none_left()
     assert (data["complete"], data["missing"], data["failed"]) == (False, [], [])
-    assert f"leaves out {accounts.id('web')}, which exists" in data["gaps"][0]
+    assert f"lacks {accounts.id('web')}, which exists" in data["gaps"][0]
     assert data["totals"]["account"]["price"] == {"low": "0.00", "high": None}
 
 
@@ -187,7 +187,7 @@ def test_an_interrupted_create_whose_name_is_not_known_leaves_no_orphans(
     data = accounts.report(dev, "--fail-on", "orphans", code=1)
 
     assert owners(data) == {"hidden": ("unknown", []), "web": ("owned", ["shop/dev"])}
-    assert "its state does not say under which name" in data["unread"][0]["error"]
+    assert "its state does not contain the name" in data["unread"][0]["error"]
     assert (data["complete"], data["failed"]) == (False, [])
 
 
@@ -244,7 +244,7 @@ def test_an_unreadable_export_leaves_no_orphans(content: str, accounts: Account,
 
     assert main(["account", "--state", str(tmp_path / "bad.json")]) == 1
     out = accounts.capsys.readouterr().out
-    assert "no container is called an orphan, because a stack that was not read may own it" in out
+    assert "no container is reported as an orphan, because a stack that was not read may own it" in out
     assert "curl" not in out
 
 
@@ -353,7 +353,7 @@ def test_of_two_exports_of_one_stack_the_latest_counts(accounts: Account) -> Non
 
         assert owners(data) == {"new": ("owned", ["shop/dev"]), "web": ("owned", ["shop/dev"])}
         assert data["notes"][0] == (
-            f"{old} is left out: {new} is an export of the same stack, shop/dev, and not older"
+            f"{old} is ignored: {new} is an export of the same stack, shop/dev, and is not older"
         )
 
 
@@ -390,7 +390,7 @@ def test_every_finding_has_a_command_that_is_not_run(accounts: Account) -> None:
     out = accounts.capsys.readouterr().out
     assert "DELETE" not in out
     taken = out.index(f"stacks-pulumi scaffold --out taken-over --state {dev} --state {prod}")
-    assert out.endswith("\nExit code 0: everything was read, and nothing that was asked to fail was found.\n")
+    assert out.endswith("everything was read, there is no --fail-on finding, and no limit is exceeded.\n")
 
     assert main(["account", "--state", dev, "--state", prod, "--deletions"]) == 0
 
@@ -416,8 +416,8 @@ def test_what_cannot_be_adopted_yet_is_offered_with_the_reason(accounts: Account
 
     out = accounts.capsys.readouterr().out
     # The command by itself writes no file for it.
-    assert "To take over objects without a stack" not in out
-    assert "  broken (it is in status error, and adopting it would start it: " in out
+    assert "To adopt objects without a stack" not in out
+    assert "  broken (its status is error, so adopting it would start it: " in out
 
 
 @pytest.mark.parametrize(
@@ -431,7 +431,7 @@ def test_what_cannot_be_adopted_yet_is_offered_with_the_reason(accounts: Account
         ),
         (["--max-total", "1"], 2, "the account: the total is $4.00 at most, over the limit of $1.00."),
         (["--state", "no such file"], 1, "no such file was not read: "),
-        ([], 0, "everything was read, and nothing that was asked to fail was found."),
+        ([], 0, "everything was read, there is no --fail-on finding, and no limit is exceeded."),
     ],
 )
 def test_the_last_line_has_the_reason_for_the_exit_code(

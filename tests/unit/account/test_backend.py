@@ -215,7 +215,7 @@ def test_a_stack_of_this_folder_keeps_its_name_when_it_is_empty(
 def test_a_backend_without_stacks_is_reported(accounts: Account, backend: Any) -> None:
     backend([], {})
 
-    assert "the backend has no stacks: see with `pulumi whoami -v`" in accounts.report()["notes"][0]
+    assert "the backend has no stacks: check with `pulumi whoami -v`" in accounts.report()["notes"][0]
 
 
 def test_no_output_is_a_backend_without_stacks(accounts: Account, backend: Any, tmp_path: Path) -> None:

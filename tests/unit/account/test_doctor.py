@@ -61,7 +61,7 @@ def test_outside_of_a_project_the_environment_is_checked(machine: CheckedMachine
     [
         ("passphrase must be set with PULUMI_CONFIG_PASSPHRASE", "export PULUMI_CONFIG_PASSPHRASE="),
         ("incorrect passphrase", "export PULUMI_CONFIG_PASSPHRASE="),
-        ("failed to decrypt: 500", "correct what the message names"),
+        ("failed to decrypt: 500", "correct the problem in the message"),
     ],
 )
 def test_secrets_that_cannot_be_decrypted_prevent_an_up(
@@ -88,7 +88,7 @@ def test_a_stack_that_is_not_selected_prevents_an_up(machine: CheckedMachine) ->
 
     report = machine.doctor()
 
-    select, init = only(report, "stack")["fix"].split("; if it has no stack: ")
+    select, init = only(report, "stack")["fix"].split("; if the project has no stack: ")
     assert select == f"pulumi stack select --cwd {machine.project}"
     assert init == f"pulumi stack init dev --cwd {machine.project}"
     assert report.code == 1
@@ -308,7 +308,7 @@ def test_a_key_in_plain_text_in_the_state_is_found(machine: CheckedMachine, kind
 
     report = machine.doctor()
 
-    assert only(report, "state-keys")["text"] == "the state has no other key than the settings"
+    assert only(report, "state-keys")["text"] == "the state has no key that differs from the settings"
     found = [line for line in report.of("key-storage") if line["level"] == "warning"]
     assert [("state" in line["text"], "pulumi up" in line["fix"]) for line in found] == [(True, True)]
     assert machine.emulator.key not in str(report.checks)
@@ -352,7 +352,7 @@ def test_a_missing_folder_is_a_wrong_option(tmp_path: Path, capsys: pytest.Captu
     assert main(["doctor", "-C", str(tmp_path / "none")]) == 1
 
     assert capsys.readouterr().err.endswith(
-        "none is not a folder: name the project's folder with -C [file-access]\n"
+        "none is not a folder: pass the project's folder with -C [file-access]\n"
     )
 
 

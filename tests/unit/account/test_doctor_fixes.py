@@ -281,7 +281,7 @@ def test_a_project_without_a_runtime_runs_no_program(machine: CheckedMachine) ->
 
     report = machine.doctor()
 
-    assert "names no runtime" in report.of("stack")[0]["text"]
+    assert "sets no runtime" in report.of("stack")[0]["text"]
     assert report.code == 1
 
 

@@ -172,7 +172,7 @@ def test_a_preview_that_fails_is_a_problem_in_the_engines_words(
     assert (line["level"], report.code) == ("problem", 1)
     assert words in line["text"]
     assert line["fix"] == (
-        f"correct what the message names; `pulumi preview --cwd {machine.project}` shows all of it"
+        f"correct the problem in the message; `pulumi preview --cwd {machine.project}` shows the full message"
     )
 
 
@@ -191,7 +191,7 @@ def test_a_program_whose_environment_is_not_active_is_told_so(machine: CheckedMa
     line = only(machine.doctor(), "preview")
 
     assert line["level"] == "problem"
-    assert line["fix"].startswith("activate the environment that has stacks-pulumi")
+    assert line["fix"].startswith("activate the environment with stacks-pulumi")
 
 
 def test_a_stack_without_secrets_needs_its_passphrase_too(machine: CheckedMachine) -> None:
@@ -206,7 +206,7 @@ def test_another_package_is_not_missing_because_of_the_environment(
 ) -> None:
     machine.preview(said(f"ModuleNotFoundError: No module named '{name}'\n", "info#err"))
 
-    assert only(machine.doctor(), "preview")["fix"].startswith("correct what the message names")
+    assert only(machine.doctor(), "preview")["fix"].startswith("correct the problem in the message")
 
 
 def test_the_engines_words_are_short_and_have_no_key(machine: CheckedMachine) -> None:
@@ -217,7 +217,7 @@ def test_the_engines_words_are_short_and_have_no_key(machine: CheckedMachine) ->
 
     assert "fails: the key sk_stacks_... is wrong and long" in line["text"]
     assert len(line["text"]) < 500
-    assert line["fix"].endswith("set in the stack's configuration what it needs of STACKS_API_KEY")
+    assert line["fix"].endswith("one of STACKS_API_KEY, set its value in the stack's configuration")
     main(["doctor", "-C", str(machine.project)])
     assert machine.emulator.key not in machine.capsys.readouterr().out
 
@@ -256,7 +256,8 @@ def test_a_preview_that_takes_too_long_is_ended(machine: CheckedMachine) -> None
     assert line["text"] == "`pulumi preview` runs the program, and did not end within 1 s"
     pack = f"--policy-pack {Path.cwd() / 'mine'} --cwd {machine.project}"
     assert line["fix"] == (
-        f"give it more time: stacks-pulumi doctor --timeout 5 {pack}; see what it waits for: pulumi preview {pack}"
+        f"give it more time: stacks-pulumi doctor --timeout 5 {pack}; check the reason in a terminal: "
+        f"pulumi preview {pack}"
     )
 
 

@@ -109,8 +109,8 @@ SETUPS: list[tuple[Callable[[Bench], None], str, str, str, tuple[str, ...]]] = [
     (revoked_key, "api", "problem", "pulumi config set stacks:apiKey --secret", ()),
     (key_in_plain_text, "key-storage", "warning", "pulumi config set stacks:apiKey --secret", ()),
     (key_of_another_account, "account", "problem", "pulumi config set stacks:apiKey --secret", ()),
-    (read_only_key, "scopes", "problem", "make another in the STACKS dashboard", ("--probe-scopes",)),
-    (no_delete_scope, "scopes", "warning", "make another in the STACKS dashboard", ("--probe-scopes",)),
+    (read_only_key, "scopes", "problem", "create a new key in the STACKS dashboard", ("--probe-scopes",)),
+    (no_delete_scope, "scopes", "warning", "create a new key in the STACKS dashboard", ("--probe-scopes",)),
     (wrong_base_url, "api", "problem", "pulumi config rm stacks:baseUrl", ()),
     (base_url_without_the_version, "api", "problem", "pulumi config set stacks:baseUrl {url}", ()),
     (unreachable_host, "api", "problem", "stacks-pulumi emulator --port ", ()),
@@ -129,7 +129,7 @@ SETUPS: list[tuple[Callable[[Bench], None], str, str, str, tuple[str, ...]]] = [
         (),
     ),
     (program_that_fails, "preview", "problem", "`pulumi preview --cwd ", ()),
-    (clock_two_hours_off, "clock", "warning", "set it by the network", ()),
+    (clock_two_hours_off, "clock", "warning", "synchronise it: `sudo timedatectl", ()),
     (adopt_left_on, "adopt", "warning", "pulumi config rm stacks:adopt", ()),
 ]
 

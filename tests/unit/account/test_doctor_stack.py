@@ -18,7 +18,7 @@ def test_resources_of_another_provider_are_not_of_the_stacks_key(machine: Checke
 
     assert (
         only(machine.doctor(), "account")["text"]
-        == "the stack has no resources in the account of its key: any account will do"
+        == "the stack has no resources in the account of its key, so any account is possible"
     )
 
 
@@ -51,7 +51,7 @@ def test_a_setting_that_is_nested_too_deeply_is_a_problem_for_every_command(mach
 
     report = machine.doctor()
     assert (report.code, only(report, "stack")["level"]) == (1, "problem")
-    assert only(report, "stack")["text"].endswith("Pulumi.dev.yaml is no valid YAML: it is nested too deeply")
+    assert only(report, "stack")["text"].endswith("dev.yaml is not valid YAML: it is nested too deeply")
 
     assert main(["logs", "web", "-C", str(machine.project)]) == 1
     assert "a setting in the stack's configuration is nested too deeply" in machine.capsys.readouterr().err
@@ -65,7 +65,7 @@ def test_a_running_update_that_the_backend_lists_is_a_problem(machine: CheckedMa
     assert report.code == 1
     found = only(report, "lock")
     assert found["level"] == "problem"
-    assert "locked by an update that the backend lists as running, and an `up` fails" in found["text"]
+    assert "locked by an update that the backend lists as running, so an `up` fails" in found["text"]
     assert found["fix"] == f"wait for its end; if it was killed: pulumi cancel --cwd {machine.project}"
 
 

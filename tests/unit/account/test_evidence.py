@@ -119,13 +119,13 @@ TABLE: dict[tuple[str, ...], dict[Callable[[Emulator], None], Outcome]] = {
         tombstone: (0, "The account costs $9.00 a month"),
         no_creation_times: (
             2,
-            "2 objects whose owner is not known: app, sql (--fail-on orphans,double,missing)",
+            "2 objects with an unknown owner: app, sql (--fail-on orphans,double,missing)",
         ),
     },
     (*ACCOUNT, "--children", *FAIL_ON): {
         gap_in_containers: (1, INCOMPLETE),
         gap_in_children: (1, "app: the list of connections is incomplete"),
-        no_creation_times: (2, "3 objects whose owner is not known"),
+        no_creation_times: (2, "3 objects with an unknown owner"),
     },
     (*ACCOUNT, "--live-prices", "--max-total", "9"): {
         gap_in_containers: (1, "the total has no known upper bound"),
@@ -133,7 +133,7 @@ TABLE: dict[tuple[str, ...], dict[Callable[[Emulator], None], Outcome]] = {
     },
     (*ACCOUNT, "--compare-to", "saved.json", "--max-increase", "0"): {
         gap_in_containers: (1, "→ postgresql, standard, if it still exists"),
-        no_creation_times: (0, "so these may be other containers of the same name: app, sql"),
+        no_creation_times: (0, "so these may be different containers with the same names: app, sql"),
     },
     ("cost", "--account", "--max-total", "9"): {
         whole: (0, "The account costs $9.00 a month"),
@@ -142,7 +142,7 @@ TABLE: dict[tuple[str, ...], dict[Callable[[Emulator], None], Outcome]] = {
     },
     ("cost", "--account", "--compare-to", "saved.json", "--max-increase", "0"): {
         gap_in_containers: (1, "Incomplete: The account costs $4.00 or more a month"),
-        no_creation_times: (0, "so these may be other containers of the same name: app, sql"),
+        no_creation_times: (0, "so these may be different containers with the same names: app, sql"),
     },
     # The platform lists no price of a PostgreSQL with more than its default plan.
     ("cost", "--account", "--live-prices", "--strict"): {
@@ -150,7 +150,7 @@ TABLE: dict[tuple[str, ...], dict[Callable[[Emulator], None], Outcome]] = {
         gap_in_containers: (1, INCOMPLETE),
         prices_in_cents: (
             3,
-            "would cost $100.00, and the catalogue says $1.00. If you know the field and its unit",
+            "would cost $100.00, but costs $1.00 in the catalogue. If you know the field and its unit",
         ),
     },
     ("cost", "--account", "--live-prices", "--max-total", "9000"): {
@@ -320,7 +320,7 @@ def test_a_container_is_missing_only_if_two_lists_lack_it(shop: Account) -> None
     assert main([*ACCOUNT, *FAIL_ON]) == 1
 
     shop.emulator.faults.assert_none_left()
-    assert f"it leaves out {shop.id('sql')}, which exists" in shop.capsys.readouterr().out
+    assert f"it lacks {shop.id('sql')}, which exists" in shop.capsys.readouterr().out
 
 
 def test_a_connection_that_is_listed_only_at_its_target_belongs_to_its_source(shop: Account) -> None:

@@ -86,8 +86,8 @@ def test_a_backup_that_is_no_longer_pinned_needs_an_update_and_not_only_a_refres
 
     out = full.capsys.readouterr().out
     assert "shop/dev has PinnedBackup" in out
-    assert ", and it is no longer pinned, or gone\n      pulumi up --refresh --stack dev\n" in out
-    assert ", and the account does not have it\n      pulumi refresh --stack dev\n" in out
+    assert ", but it is no longer pinned, or gone\n      pulumi up --refresh --stack dev\n" in out
+    assert ", but the account does not have it\n      pulumi refresh --stack dev\n" in out
 
 
 def test_the_line_that_adopts_a_child_has_what_identifies_it(full: Account) -> None:
@@ -172,7 +172,7 @@ def test_a_child_of_a_former_container_of_that_name_is_not_that_stacks(full: Acc
     out = full.capsys.readouterr().out
     assert "vpn-clients/phone" in out
     assert "vpn-clients/laptop" not in out
-    assert "VpnClient laptop of vpn has the id of one in shop/dev" in out
+    assert "VpnClient laptop of vpn has the id of a resource in shop/dev" in out
 
 
 def test_an_interrupted_create_of_a_child_is_named_with_its_stack(full: Account) -> None:
@@ -309,7 +309,7 @@ LISTS = {"AllowedIp": "allowed_ips", "PinnedBackup": "backups", "VpnClient": "vp
         (
             "PinnedBackup/1",
             [{"id": 1, "status": "completed", "pinned": "perhaps"}],
-            "backups is incomplete (whether one is pinned cannot be read)",
+            "backups is incomplete (it cannot be read whether a backup is pinned)",
         ),
     ],
 )
@@ -381,7 +381,7 @@ def test_budgets_are_over_stacks_projects_and_the_account(accounts: Account, tmp
     ("text", "problem"),
     [
         ("[", "line 1: it is not YAML"),
-        ("budgets:\n- {name: 2026-99-99}", "line 2: it sets no limit: give one of max_total"),
+        ("budgets:\n- {name: 2026-99-99}", "line 2: it sets no limit: add one of max_total"),
         pytest.param(
             f"budgets: [{{max_total: {'9' * 5000}}}]", "must be a number of US dollars from 0", id="digits"
         ),
@@ -441,7 +441,7 @@ def test_a_budget_that_cannot_be_judged_is_an_error(text: str, problem: str, acc
         ("--compare-to", "nope", "cannot be read: No such file or directory"),
         ("--budgets", "nope", "cannot be read: No such file or directory"),
         ("--save", "nope/x", "cannot be written: No such file or directory"),
-        ("--save", "folder", "is a folder: name a file for the snapshot"),
+        ("--save", "folder", "is a folder: choose a file for the snapshot"),
     ],
 )
 def test_an_unusable_file_is_one_line_that_names_it(
@@ -482,7 +482,7 @@ def test_a_snapshot_without_stacks_cannot_judge_the_increase_of_one(accounts: Ac
         == 1
     )
 
-    assert "the snapshot does not show which stack owns what" in accounts.capsys.readouterr().err
+    assert "the snapshot does not show the owners" in accounts.capsys.readouterr().err
     # A total needs no snapshot.
     file = accounts.budgets("budgets: [{max_total: 3, stacks: [shop/dev]}]")
     words = ["--budgets", file, "--compare-to", str(accounts.folder / "then")]

@@ -192,7 +192,7 @@ def test_the_requirements_are_those_of_the_installed_package(full: Account, tmp_
     assert known.is_local
     wheel = f"stacks_pulumi-{stacks_pulumi.__version__}-py3-none-any.whl"
     text = (tmp_path / "shop/requirements.txt").read_text(encoding="utf-8")
-    assert text == f"# {wheel}.sha256 has its SHA-256.\n./{wheel}\n"
+    assert text == f"# {wheel}.sha256 contains its SHA-256.\n./{wheel}\n"
     # Nothing is left to write, because everything exists.
     lock = (tmp_path / "shop/requirements.lock").read_text(encoding="utf-8")
     assert required(tmp_path / "shop", {}).files == {"requirements.lock": lock}
@@ -204,7 +204,7 @@ def test_a_place_that_is_not_known_is_left_out(full: Account, monkeypatch: pytes
     assert main(["scaffold", "--owned", "--out", str(full.folder / "shop")]) == 1
 
     assert (
-        "what installs stacks-pulumi (requirements.txt): it was installed by its name"
+        "the source of stacks-pulumi (requirements.txt): it was installed by its name"
         in full.capsys.readouterr().out
     )
     assert (full.folder / "shop/requirements.txt").read_text(encoding="utf-8") == scaffold.PLACE_UNKNOWN
@@ -233,7 +233,7 @@ def test_an_unwritable_folder_is_reported_first(
 
     assert main(["scaffold", "--owned", "--out", str(full.folder / out)]) == 1
 
-    problem = "is a file and not a folder" if "file" in out else "no file can be written in"
+    problem = "is a file, not a folder" if "file" in out else "no file can be written in"
     assert problem in full.capsys.readouterr().err
     assert full.emulator.calls() == before
 
@@ -242,7 +242,7 @@ def test_an_empty_folder_name_is_an_error(capsys: pytest.CaptureFixture[str]) ->
     with pytest.raises(SystemExit):
         main(["scaffold", "--owned", "--out", ""])
 
-    assert "the name of the folder is empty" in capsys.readouterr().err
+    assert "the folder's name is empty" in capsys.readouterr().err
 
 
 def test_a_list_with_a_row_that_cannot_be_read_is_left_out(full: Account, tmp_path: Path) -> None:
@@ -257,9 +257,9 @@ def test_a_list_with_a_row_that_cannot_be_read_is_left_out(full: Account, tmp_pa
     full.emulator.faults.assert_none_left()
     told = full.capsys.readouterr().out
     assert told.startswith(
-        "Incomplete: not everything could be read, so the program lacks the objects that the report names.\n"
+        "Incomplete: not everything could be read, so the program lacks the objects that the report lists.\n"
     )
-    assert "what cannot be read of vpn: the list of VPN clients is incomplete" in told
+    assert "the unreadable parts of vpn: the list of VPN clients is incomplete" in told
     assert "\x1b" not in told
     assert '"laptop"' in (folder / "__main__.py").read_text(encoding="utf-8")
 
@@ -283,7 +283,7 @@ def test_what_a_stack_owns_is_left_out_with_its_owner(full: Account) -> None:
 
     assert "  container data: a stack owns it: 'data' of shop/dev and 'data' of shop/prod\n" in told
     assert "AllowedIp 198.51.100.7 (Custom IP) of web: a stack owns it: '198.51.100.7' of shop/dev" in told
-    assert "Compared with the exports in --state: objects without a stack are taken over, but" in told
+    assert "Compared with the exports in --state: objects without a stack are adopted, but" in told
     found = calls((full.folder / "taken" / "__main__.py").read_text(encoding="utf-8"))
     assert ("Container", "web") in found
     assert ("Container", "data") not in found
@@ -300,9 +300,9 @@ def test_what_a_stack_may_own_is_not_taken_over(full: Account) -> None:
     told = scaffolded(full, full.export("dev.json", untimed, resized, pending=(pending,)), code=1)
 
     assert told.startswith("Incomplete: ")
-    assert "container web: shop/dev was creating one like it when it was interrupted: run `pulumi up`" in told
+    assert "container web: shop/dev was creating such an object when it was interrupted: run `pulumi" in told
     assert "container data: it is not known whether a stack owns it (perhaps 'data' of shop/dev)" in told
-    assert "container class: shop/dev has one with its id and another creation time" in told
+    assert "container class: shop/dev has a resource with its id but a different creation time" in told
     found = calls((full.folder / "taken" / "__main__.py").read_text(encoding="utf-8"))
     assert [name for kind, name in found if kind == "Container"] == ["1st", "vpn"]
 
@@ -313,7 +313,7 @@ def test_nothing_is_taken_over_if_a_stack_cannot_be_read(full: Account) -> None:
 
     told = scaffolded(full, str(full.folder / "no.json"), code=1)
 
-    assert "nothing can be taken over: container 1st: it is not known whether a stack owns it (" in told
+    assert "nothing can be adopted: container 1st: it is not known whether a stack owns it (" in told
     assert "; and 1 more (`stacks-pulumi account --children` shows all)" in told
     assert not (full.folder / "taken").exists()
 
@@ -342,7 +342,7 @@ def test_the_reasons_begin_with_what_no_stack_owns(accounts: Account) -> None:
 
     told = scaffolded(accounts, state, code=1)
 
-    assert "nothing can be taken over: container zz-broken: " in told
+    assert "nothing can be adopted: container zz-broken: " in told
     assert "; and 2 more (" in told
 
 
@@ -361,7 +361,7 @@ def test_nothing_is_taken_over_from_a_list_that_lacks_a_container_of_a_stack(ful
 
     said = scaffolded(full, dev, code=1)
 
-    assert f"it leaves out {full.id('data')}, which exists" in said
+    assert f"it lacks {full.id('data')}, which exists" in said
     assert not (full.folder / "taken").exists()
 
 
@@ -384,7 +384,7 @@ def test_a_backend_that_cannot_be_listed_is_an_error_with_the_way_out(
     told = scaffolded(full, code=1)
 
     assert "the objects of the stacks are not known: `pulumi stack ls` failed" in told
-    assert "--state FILE; or write the program without a look at the stacks (--owned)" in told
+    assert "--state FILE; or ignore the stacks (--owned)" in told
     assert not (full.folder / "taken").exists()
 
 
@@ -401,7 +401,7 @@ def test_an_account_without_containers_is_reported(
     emulator: Emulator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["scaffold", "--owned", "--out", str(tmp_path / "x")]) == 1
-    assert "there is nothing to take over" in capsys.readouterr().err
+    assert "there is nothing to adopt" in capsys.readouterr().err
 
 
 # --- omitted objects ---
@@ -495,7 +495,7 @@ def test_a_container_that_was_deleted_meanwhile_is_left_out() -> None:
         ),
         (
             {"access": access(AllowedIp(id="1", ip_address="10.0.0.7", service_type="udp"))},
-            "service type 'udp' is not known",
+            "service type 'udp' is unknown",
         ),
         ({"connections": (Connection(id="1", name="db"),)}, "which container it leads to"),
         (

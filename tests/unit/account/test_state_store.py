@@ -120,7 +120,8 @@ def test_a_locked_stack_is_named_with_who_holds_the_lock(accounts: Account, stat
     assert (unread["stack"], unread["cause"]) == ("shop/dev", "locked")
     assert data["reason"].startswith(
         "Exit code 1: shop/dev was not read completely: an update is running, or was killed: it is locked by "
-        "ann@laptop (process 12) since 2026-11-30T12:00:00. Wait for its end, or, if it was killed, run `pulumi cancel`"
+        "ann@laptop (process 12) since 2026-11-30T12:00:00. Wait until it ends, or, if it was killed, run "
+        "`pulumi cancel`"
     )
 
 
@@ -166,9 +167,9 @@ def test_a_state_that_is_not_understood_is_exported_by_the_command(
 @pytest.mark.parametrize(
     ("meta", "why"),
     [
-        (b"version: 2\n", "its .pulumi/meta.yaml says 'version: 2', and version 1 is known"),
-        (b"", "its .pulumi/meta.yaml says '', and version 1 is known"),
-        (None, "it has no .pulumi/meta.yaml: it is empty, or of the layout before projects"),
+        (b"version: 2\n", "its .pulumi/meta.yaml contains 'version: 2', but only version 1 is known"),
+        (b"", "its .pulumi/meta.yaml contains '', but only version 1 is known"),
+        (None, "it has no .pulumi/meta.yaml: it is empty, or has the layout before projects"),
     ],
 )
 def test_another_layout_is_left_to_the_command(
@@ -184,7 +185,7 @@ def test_another_layout_is_left_to_the_command(
 
     data = accounts.report("--fail-on", "orphans", code=1)
 
-    assert f"a `pulumi` command read each state, and no lock was seen: {why}" in data["notes"]
+    assert f"a `pulumi` command read each state, and locks are not visible to it: {why}" in data["notes"]
     assert data["unread"] == [
         {
             "stack": "shop/dev",
@@ -222,13 +223,13 @@ def test_many_stacks_are_announced_and_read_within_a_limit(
 @pytest.mark.parametrize(
     ("url", "why"),
     [
-        ("s3://states?region=x&role=y", "its address has the option 'role', which is not known here"),
-        ("s3://states?disableSSL=true", "its address asks for HTTP without TLS, and names no endpoint"),
+        ("s3://states?region=x&role=y", "its address has the unknown option 'role'"),
+        ("s3://states?disableSSL=true", "its address requests HTTP without TLS, but has no endpoint"),
         (
             "gs://states?universe_domain=x",
-            "its address has the option 'universe_domain', which is not known here",
+            "its address has the unknown option 'universe_domain'",
         ),
-        ("azblob://states?localemu=true", "its address has the option 'localemu', which is not known here"),
+        ("azblob://states?localemu=true", "its address has the unknown option 'localemu'"),
         ("postgres://db.example.com/x?table=it%20s", "the name of its table needs quotes"),
         # No part of its password is shown.
         ("postgres://ann:100%hunter@db.example.com/x", state_store.MALFORMED),

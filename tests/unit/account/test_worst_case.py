@@ -103,13 +103,13 @@ def test_what_no_budget_covers_is_named_and_fails_where_all_has_to_be_covered(ac
     assert data["uncovered"] == ["blog/prod2 ($4.00)"]
     only = accounts.budgets("covers: all\nbudgets: [{stacks: '*/*', max_total: 100}]")
     assert accounts.report(*files, "--budgets", only, code=2)["uncovered"] == [
-        "1 container of no stack ($4.00)"
+        "1 container without a stack ($4.00)"
     ]
 
     assert main(["account", *[w for f in files for w in ("--state", f)], "--budgets", only]) == 2
     out = accounts.capsys.readouterr().out
-    assert "error: no budget with max_total or max_increase covers 1 container of no stack ($4.00)" in out
-    assert out.endswith("Exit code 2: no budget covers 1 container of no stack ($4.00) (covers: all).\n")
+    assert "error: no budget with max_total or max_increase covers 1 container without a stack ($4.00)" in out
+    assert out.endswith("Exit code 2: no budget covers 1 container without a stack ($4.00) (covers: all).\n")
     covered = accounts.budgets(f"covers: all\n{entries.replace('shop/*', '[a-z]*')}")
     assert main(["account", *[w for f in files for w in ("--state", f)], "--budgets", covered]) == 2
     assert "error: [a-z]* (owner: team web): the total is $8.00" in accounts.capsys.readouterr().out
@@ -264,7 +264,7 @@ def test_a_container_that_may_be_another_one_is_not_deleted_by_a_preview(three: 
     data = three.report(accounts.export("dev.json", untimed), "--after", made)
 
     assert planned(data) == ("12.00", "4.00")
-    assert any(note.startswith("web counts also after the change") for note in data["notes"])
+    assert any(note.startswith("web is also counted after the change") for note in data["notes"])
 
 
 def test_two_new_containers_with_one_name_count_twice(three: Account) -> None:
@@ -374,4 +374,4 @@ def test_an_export_is_no_preview(three: Account) -> None:
         == 1
     )
 
-    assert "this is the export of a stack, and not a preview" in three.capsys.readouterr().err
+    assert "this is the export of a stack, not a preview" in three.capsys.readouterr().err

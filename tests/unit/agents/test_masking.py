@@ -164,5 +164,5 @@ def test_a_secret_that_is_nested_too_deeply_is_refused_by_name(secrets: Secrets)
     """A secret is JSON text in the export, so the depth of the export does not include the depth of the secret."""
     deep = {SIGNATURE: "1b47061264138c4ac30d75fd1eb44270", "plaintext": "[" * 5_000 + "]" * 5_000}
     export = {"deployment": {"resources": [{"outputs": {"deep": deep}}]}}
-    with pytest.raises(InputError, match="remove it from the state"):
+    with pytest.raises(InputError, match="in the state, remove it there"):
         secrets.add_export(json.dumps(export).encode())

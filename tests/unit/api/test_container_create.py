@@ -86,7 +86,7 @@ def test_a_503_whose_looks_fail_is_an_unknown_outcome(clock: FakeClock, looks: l
     script = Script(containers__list=[listed(), *looks], containers__create=FULL)
 
     with pytest.raises(
-        errors.ServerError, match="the outcome of the request is unknown: look in the STACKS dashboard"
+        errors.ServerError, match="the outcome of the request is unknown: check the STACKS dashboard"
     ) as caught:
         create(script, clock)
 

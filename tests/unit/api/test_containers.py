@@ -51,7 +51,7 @@ def test_an_unknown_status_is_named_and_what_is_waited_for(clock: FakeClock, wai
     script = Script(containers__list=listed(web="archived"))
     said: list[str] = []
 
-    with pytest.raises(errors.WaitTimeoutError, match="look at it in the STACKS dashboard"):
+    with pytest.raises(errors.WaitTimeoutError, match="check it in the STACKS dashboard"):
         containers(script, clock).feed.wait(wait, "usr-1-web", deadline=clock.now() + 5, warn=said.append)
 
     (text,) = said

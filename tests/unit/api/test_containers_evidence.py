@@ -107,7 +107,7 @@ def test_a_name_that_is_taken_after_a_lost_create_is_an_unknown_outcome(clock: F
         containers__create=[LOST, refusal(400, "Name exists", field="name")], containers__list=data([])
     )
 
-    with pytest.raises(errors.ConnectionFailedError, match=r"Name exists.*and no list shows it") as caught:
+    with pytest.raises(errors.ConnectionFailedError, match=r"Name exists.*but no list shows") as caught:
         api(script, clock).create(name="web", template="nodejs")
     assert caught.value.code == "outcome-unknown"
 
@@ -122,7 +122,7 @@ def test_a_platform_that_changes_names_is_refused_by_name(clock: FakeClock, name
         containers__status=refusal(404),
     )
 
-    with pytest.raises(errors.ConnectionFailedError, match="and no list shows it") as caught:
+    with pytest.raises(errors.ConnectionFailedError, match="but no list shows the object") as caught:
         api(script, clock).create(name="web", template="nodejs", deadline=clock.now() + 60)
     assert caught.value.code == "outcome-unknown"
 
@@ -308,7 +308,7 @@ def test_a_name_that_is_taken_by_what_no_list_shows_may_be_a_container_that_is_n
 ) -> None:
     script = Script(containers__create=refusal(400, "Name exists", field="name"), containers__list=data([]))
 
-    with pytest.raises(errors.BadRequestError, match="that may not be visible yet"):
+    with pytest.raises(errors.BadRequestError, match="the container may not be visible yet"):
         api(script, clock).create(name="web", template="nodejs")
 
 

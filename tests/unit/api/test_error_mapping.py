@@ -46,8 +46,8 @@ def refused(status: int, body: Any, **headers: str) -> errors.ApiError:
             errors.InvalidApiKeyError,
             "api-key-refused",
             (
-                "the API key is not accepted (401: Invalid API key); it is wrong or was revoked: "
-                f"make a new one {KEYS_PAGE} and configure it"
+                "the API key is not accepted (401: Invalid API key); it is wrong or was revoked: create a new "
+                f"key {KEYS_PAGE} and configure it"
             ),
         ),
         (
@@ -61,8 +61,8 @@ def refused(status: int, body: Any, **headers: str) -> errors.ApiError:
             errors.SpendingCapError,
             "spending-cap",
             (
-                "the key's monthly spending cap of $10.00 is reached ($10.00 spent); spending "
-                f"starts again from zero on the first of the month; or raise the cap {KEYS_PAGE}"
+                "the key's monthly spending cap of $10.00 is reached ($10.00 spent); wait for the first of "
+                f"the month, when the spending is reset to zero, or raise the cap {KEYS_PAGE}"
             ),
         ),
         (
@@ -86,7 +86,7 @@ def refused(status: int, body: Any, **headers: str) -> errors.ApiError:
             "missing-scope",
             (
                 "the API key lacks the scope containers:delete (403; it has containers:read, "
-                f"containers:create); make a key with that scope {KEYS_PAGE}"
+                f"containers:create); create a key with that scope {KEYS_PAGE}"
             ),
         ),
         (
@@ -98,7 +98,7 @@ def refused(status: int, body: Any, **headers: str) -> errors.ApiError:
             errors.DashboardOnlyError,
             "dashboard-only",
             (
-                "no API key may do this (403: This endpoint requires dashboard access (JWT "
+                "no API key allows this (403: This endpoint requires dashboard access (JWT "
                 "authentication)); do it in the STACKS dashboard: This operation requires human approval via the "
                 "dashboard."
             ),
@@ -124,7 +124,7 @@ def refused(status: int, body: Any, **headers: str) -> errors.ApiError:
             errors.ForbiddenError,
             "forbidden",
             (
-                "the API key may not do this (403: Forbidden); the operation needs the scope "
+                "the API key does not allow this (403: Forbidden); the operation needs the scope "
                 f"containers:create: check the key {KEYS_PAGE}"
             ),
         ),
@@ -134,8 +134,8 @@ def refused(status: int, body: Any, **headers: str) -> errors.ApiError:
             errors.NotFoundError,
             "not-found",
             (
-                "not found (404: Container not found); it was deleted, the id is wrong, or it "
-                "belongs to another account than the API key"
+                "not found (404: Container not found); it was deleted, the id is wrong, or it belongs to a "
+                "different account than the API key"
             ),
         ),
         (
@@ -144,8 +144,8 @@ def refused(status: int, body: Any, **headers: str) -> errors.ApiError:
             errors.ConflictError,
             "conflict",
             (
-                "it conflicts with the current state (409: Name taken); check which resources exist and "
-                "in which state they are, then try again"
+                "it conflicts with the current state (409: Name taken); check which resources exist, and "
+                "their states, then try again"
             ),
         ),
         (
@@ -155,7 +155,7 @@ def refused(status: int, body: Any, **headers: str) -> errors.ApiError:
             "rate-limit",
             (
                 "the key's rate limit is used up (429: Too many requests); try again in a "
-                "minute, or create another key for the other programs that use this one"
+                "minute, or create a separate key for the other programs that use this key"
             ),
         ),
         (
@@ -183,7 +183,7 @@ def refused(status: int, body: Any, **headers: str) -> errors.ApiError:
             {"error": "teapot"},
             errors.ApiError,
             "api-error",
-            "the API refused (418: teapot); correct what it names, then try again",
+            "the API refused (418: teapot); correct the problem, then try again",
         ),
     ],
 )

@@ -331,8 +331,8 @@ def test_a_wait_times_out(feed: Feed[Container], account: ChangingAccount, clock
 
     assert clock.now() - 1000 == pytest.approx(30, abs=0.6)
     assert caught.value.message == (
-        'container a: still "pending" after 30 s, wanted running; look at it in the dashboard or at its logs, then '
-        "wait for longer"
+        'container a: still "pending" after 30 s, wanted running; check it in the dashboard, or read its logs, then '
+        "wait longer"
     )
     assert (caught.value.code, caught.value.last_state) == ("timed-out", "pending")
 

@@ -125,7 +125,7 @@ def test_an_existing_object_is_returned_without_a_request(clock: FakeClock) -> N
     assert caught.value.existing is there
     assert (caught.value.code, caught.value.message) == (
         "already-exists",
-        'create "web": it already exists (id there); take it over, or remove it first',
+        'create "web": it already exists (id there); adopt it, or remove it first',
     )
     assert api.happened == []
 
@@ -207,7 +207,7 @@ def test_a_refused_repeat_that_no_list_explains_is_an_unknown_outcome(
     api.posts = [LOST, refusal]
     began = clock.now()
 
-    with pytest.raises(errors.ConnectionFailedError, match="and no list shows it") as caught:
+    with pytest.raises(errors.ConnectionFailedError, match="but no list shows the object") as caught:
         api.create()
     assert caught.value.code == "outcome-unknown"
     assert api.happened.count("post") == 2

@@ -221,17 +221,17 @@ def test_a_missing_page_is_never_silent(style: str, size: int, further: int, fau
 @pytest.mark.parametrize(
     ("next_", "why"),
     [
-        ("https://evil.example/api/v1/containers?page=2", "another server"),
-        ("//evil.example/api/v1/containers?page=2", "another server"),
-        ("http://127.0.0.1:10/api/v1/containers?page=2", "another server"),
-        ("http://me@127.0.0.1:9/api/v1/containers?page=2", "another server"),
-        ("https://127.0.0.1:9/api/v1/containers?page=2", "another server"),
-        ("/api/v1/containers/usr-1?page=2", "another path"),
-        ("../backups/stats?page=2", "meta.next says that there are more"),
+        ("https://evil.example/api/v1/containers?page=2", "different server"),
+        ("//evil.example/api/v1/containers?page=2", "different server"),
+        ("http://127.0.0.1:10/api/v1/containers?page=2", "different server"),
+        ("http://me@127.0.0.1:9/api/v1/containers?page=2", "different server"),
+        ("https://127.0.0.1:9/api/v1/containers?page=2", "different server"),
+        ("/api/v1/containers/usr-1?page=2", "different path"),
+        ("../backups/stats?page=2", "meta.next shows that there are more"),
         ("http://[::1/containers?page=2", "is not an address"),
-        ({"title": "more"}, "meta.next says that there are more"),
-        ([2], "meta.next says that there are more"),
-        ("x" * 5000, "meta.next says that there are more"),
+        ({"title": "more"}, "meta.next shows that there are more"),
+        ([2], "meta.next shows that there are more"),
+        ("x" * 5000, "meta.next shows that there are more"),
     ],
 )
 def test_a_next_page_elsewhere_is_not_requested(next_: Any, why: str) -> None:
@@ -316,14 +316,14 @@ def test_a_row_that_slipped_between_two_pages_is_a_gap() -> None:
         containers__list=[_body(rows(1, 2), total=4, next="?page=2"), _body(rows(4), total=3, next=None)]
     )
 
-    assert client(script)(LIST).gap == "4 rows were announced and 3 came"
+    assert client(script)(LIST).gap == "4 rows were announced, but 3 arrived"
 
 
 @pytest.mark.parametrize("count", [3, "3"])
 def test_more_than_the_rows_was_announced(count: Any) -> None:
     script = Script(containers__list=ok({"count": count, "data": rows(1)}))
 
-    assert client(script)(LIST).gap == "3 rows were announced and 1 came"
+    assert client(script)(LIST).gap == "3 rows were announced, but 1 arrived"
 
 
 @pytest.mark.parametrize("count", [1, 0, "1", True, None])

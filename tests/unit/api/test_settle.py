@@ -219,7 +219,7 @@ def test_a_failed_look_is_an_unknown_outcome(
         case.run(clock, answers, refusal(500))
 
     assert (
-        "so the outcome of the request is unknown: look in the STACKS dashboard" in failed.value.message
+        "so the outcome of the request is unknown: check the STACKS dashboard" in failed.value.message
     ) is unknown
     assert (failed.value.code == "outcome-unknown") is unknown
     # A refusal would have its usual meaning: a 404 would mean "does not exist".

@@ -144,7 +144,7 @@ def test_an_error_is_json_too(name: str, folder: Path, capsys: pytest.CaptureFix
     assert main(of_account(name, "--json", "-C", missing)) == 1
 
     printed = capsys.readouterr()
-    message = f"{missing} is not a folder: name the project's folder with -C"
+    message = f"{missing} is not a folder: pass the project's folder with -C"
     assert json.loads(printed.out) == {
         "version": 1,
         "incomplete": message,
@@ -252,7 +252,7 @@ class TestWhoseAccount:
         assert main(of_account(name)) == 1
 
         # Otherwise the key of an emulator would be sent to the platform.
-        assert "STACKS_API_KEY, and for an emulator or another platform also STACKS_BASE_URL" in (
+        assert "STACKS_API_KEY. For an emulator or another platform, set STACKS_BASE_URL" in (
             capsys.readouterr().err
         )
 

@@ -272,7 +272,7 @@ class TestWhoseAccount:
         machine.set("stacks:apiKey", emulator.key, secret=True)
         machine.variable("STACKS_BASE_URL", "https://collector.test/api/v1")
 
-        assert "the environment names this address (STACKS_BASE_URL)" in failed("backups")
+        assert "the environment sets this address (STACKS_BASE_URL)" in failed("backups")
 
     def test_a_project_without_a_stack_uses_the_environment_with_a_note(
         self, machine: Machine, emulator: Emulator, capsys: pytest.CaptureFixture[str]

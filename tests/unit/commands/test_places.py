@@ -100,7 +100,7 @@ def test_a_wheel_is_copied_with_its_checksum(
 
     found = required(repository / "shop", {"requirements.txt": "", "pack/requirements.txt": "[policy]"})
 
-    comment = f"# {NAME}.sha256 has its SHA-256.\n"
+    comment = f"# {NAME}.sha256 contains its SHA-256.\n"
     lock = str(found.files.pop("requirements.lock"))
     assert f"\n./{NAME}[policy] --hash=sha256:{DIGEST}\n" in lock
     assert found.files == {
@@ -173,7 +173,7 @@ def test_a_wheel_that_the_repository_has_is_not_copied(
 
     found = required(folder, NEEDS)
 
-    line = f"# {NAME}.sha256 has its SHA-256.\n{path}/{NAME}[policy]\n"
+    line = f"# {NAME}.sha256 contains its SHA-256.\n{path}/{NAME}[policy]\n"
     checksum = f"{path}/{NAME}.sha256" if path != "." else f"{NAME}.sha256"
     assert f"\n{path}/{NAME}[policy] --hash=sha256:{DIGEST}\n" in str(found.files.pop("requirements.lock"))
     assert found.files == {"requirements.txt": line, checksum: f"{DIGEST}  {NAME}\n"}
@@ -204,7 +204,7 @@ def test_a_path_that_pip_reads_as_something_else_is_not_written(
 
     found = required(repository, NEEDS).files
 
-    assert found["requirements.txt"] == f"# {NAME}.sha256 has its SHA-256.\n./{NAME}[policy]\n"
+    assert found["requirements.txt"] == f"# {NAME}.sha256 contains its SHA-256.\n./{NAME}[policy]\n"
     assert found[NAME] == CONTENT
 
 
@@ -237,7 +237,7 @@ def test_a_release_names_the_index(repository: Path, monkeypatch: pytest.MonkeyP
     assert required(repository, NEEDS) == ({"requirements.txt": line}, "", "")
 
 
-@pytest.mark.parametrize("reason", ["cannot be read any more", "is not the wheel any more"])
+@pytest.mark.parametrize("reason", ["cannot be read any more", "has changed since it was installed"])
 def test_a_wheel_that_is_gone_or_another_one_installs_nothing(
     reason: str, repository: Path, wheel: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -318,4 +318,4 @@ def test_a_file_that_was_changed_is_in_no_wheel(site: Path, repository: Path) ->
     found = required(repository, NEEDS)
 
     assert found.files == {"requirements.txt": PLACE_UNKNOWN}
-    assert found.problem == "stacks_pulumi/__init__.py is not the file any more that was installed"
+    assert found.problem == "stacks_pulumi/__init__.py has changed since the installation"

@@ -81,7 +81,7 @@ def test_a_place_that_is_not_known_is_an_incomplete_result(
 
     said = capsys.readouterr()
     assert json.loads(said.out)["incomplete"] == "it was installed by its name"
-    assert "write into each requirements.txt what installs stacks-pulumi" in said.err
+    assert "write the source of stacks-pulumi into each requirements.txt" in said.err
     assert (tmp_path / "policies/spend/requirements.txt").read_text(encoding="utf-8") == PLACE_UNKNOWN
 
 

@@ -116,7 +116,7 @@ def test_a_refresh_costs_what_it_finds() -> None:
     ]
     assert not report.incomplete
     # The plain JSON shows the recorded state on both sides of a refresh.
-    assert "and not its result" in report_of(json.dumps({"steps": steps}).encode()).incomplete
+    assert "the recorded state, not its result" in report_of(json.dumps({"steps": steps}).encode()).incomplete
 
 
 @pytest.mark.parametrize("write", [preview, events])
@@ -142,7 +142,7 @@ def test_what_is_taken_over_is_billed_already(write: Callable[..., bytes]) -> No
         ("changed", "replace", dollars(4), dollars(5)),
     ]
     assert report.difference == Change(Decimal(9), Decimal(9))
-    assert "taken over, so billed already: 2 containers, $15.00 a month" in report.notes
+    assert "adopted, so billed already: 2 containers, $15.00 a month" in report.notes
 
 
 @pytest.mark.parametrize("write", [preview, events])
@@ -163,7 +163,7 @@ def test_what_the_stack_takes_over_from_itself_counts_once(write: Callable[..., 
     assert (report.past, line(report, "new-name").action) == (without.past, "create")
     assert without.difference.high is not None
     assert report.difference.high == without.difference.high + 10
-    assert not any("taken over" in note for note in report.notes)
+    assert not any("adopted" in note for note in report.notes)
     assert {one.name: one.action for _, one in changes_of(write(renamed, *steps))[1]}["new-name"] == "create"
 
 
@@ -456,7 +456,7 @@ def test_a_powershell_redirect_is_read(write: Callable[..., bytes], encoding: st
 
 def test_json_that_is_nested_too_deeply_is_refused_with_what_to_do() -> None:
     for data in (b"[" * 100_000, b'{"steps":' + b'{"a":' * 100_000, export_with(DEEPEST - 4)):
-        with pytest.raises(InputError, match=f"more than {DEEPEST} levels deep.*remove it from the state"):
+        with pytest.raises(InputError, match=f"more than {DEEPEST} levels deep.*the state, remove it there"):
             report_of(data)
     # Five values contain the value.
     assert report_of(export_with(DEEPEST - 5)).planned == dollars(4)

@@ -200,7 +200,7 @@ def test_a_container_that_stays_billed_outside_of_the_stack_blocks_if_that_is_as
     assert cost(str(tmp_path / "file"), "--max-total", "100", "--fail-on", "kept") == code
 
     out = capsys.readouterr().out
-    assert ("containers leave this stack and its totals, and stay billed: 'old (leaves" in out) == (code == 2)
+    assert ("containers leave this stack and its totals, but stay billed: 'old (leaves" in out) == (code == 2)
 
 
 def test_only_a_preview_shows_what_leaves_a_stack(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -185,7 +185,7 @@ def test_text_is_cut_at_the_limit_of_the_platform() -> None:
     body = sent(responses.calls[-1])["body"]
     assert 65_000 < len(body.encode()) <= 65_536
     assert body.startswith(MARKER)
-    assert body.endswith("| é |\n\n(cut: the platform takes no more)\n")
+    assert body.endswith("| é |\n\n(cut: the platform's size limit is reached)\n")
 
 
 @responses.activate

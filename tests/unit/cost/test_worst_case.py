@@ -175,7 +175,7 @@ def test_a_limit_in_another_unit_is_refused(option: str, capsys: pytest.CaptureF
     with pytest.raises(SystemExit, match=r"^1$"):
         main(["cost", option])
 
-    assert ", which this limit is in" in capsys.readouterr().err
+    assert ", the unit of this limit" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("changed", [{"currency": "EUR"}, {"per": "year"}, {"currency": None}])

@@ -60,7 +60,7 @@ def test_a_record_of_an_earlier_version_is_named(
     action: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["gate", action, str(tmp_path), "--gate", "gate"]) == 1
-    assert "is a folder, and a change is one file: plan it again" in capsys.readouterr().err
+    assert "is a folder, but a change is one file: plan the change again" in capsys.readouterr().err
 
 
 def test_a_file_that_is_no_change_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -85,7 +85,7 @@ def test_a_folder_in_the_project_is_warned_about(tmp_path: Path, capsys: pytest.
     assert cli.main(["gate", "plan", "--gate", str(tmp_path / "gate"), "-C", str(tmp_path)]) == 1
 
     said = capsys.readouterr().err
-    assert "is in the project: its author can edit the rules" in said
+    assert "is in the project, whose author could edit the rules" in said
     assert "has no gate.yaml" in said
 
 

@@ -172,7 +172,7 @@ ONE = 'ann namespaces="stacks-pulumi-gate" '
     [
         (
             replaced("guard.json", "monthly-budget", "monthly-budge"),
-            ["guard.json (pack packs/guard): the configuration names 'monthly-budge'"],
+            ["guard.json (pack packs/guard): the configuration has an entry 'monthly-budge'"],
         ),
         (
             replaced("guard.json", '"max_monthly_usd": 40', '"max_montly_usd": 40'),
@@ -188,7 +188,7 @@ ONE = 'ann namespaces="stacks-pulumi-gate" '
                 '"min_prefix": 24',
                 '"min_prefix": 24, "exempt": [{"name": "office", "reason": "a demonstration"}]',
             ),
-            ["guard.json (pack packs/guard): ", "entry 1 has no valid date in expires"],
+            ["guard.json (pack packs/guard): ", "entry 1 needs a valid date in expires"],
         ),
         (
             added(
@@ -520,7 +520,7 @@ def test_a_pipeline_of_gitlab_that_is_there_stays(
 
     said = capsys.readouterr().out
     assert "include: [{local: .gitlab/gate.yml}]" in said
-    assert "requirements.txt has to install stacks-pulumi[policy,cli,broker]" in said
+    assert "requirements.txt must install stacks-pulumi[policy,cli,broker]" in said
     assert (repository / ".gitlab-ci.yml").read_text(encoding="utf-8") == "mine: {}\n"
     assert (repository / "shop/requirements.txt").read_text(encoding="utf-8") == "mine\n"
     assert list((repository / "shop").glob("*.whl")) == []
@@ -542,7 +542,7 @@ def test_what_the_requirements_lack_is_said(
 
     assert main(["gate", "init", "gate", "--workflow", "gitlab"]) == 0
 
-    assert ("has to install" in capsys.readouterr().out) == is_said
+    assert ("must install" in capsys.readouterr().out) == is_said
 
 
 @pytest.mark.parametrize(
@@ -585,7 +585,7 @@ def test_nothing_is_written_if_a_workflow_is_there(
 
     said = capsys.readouterr().err
     assert "already has .github/workflows/gate.yml" in said
-    assert "name another folder" in said
+    assert "choose a different folder" in said
     assert not (repository / "shop/gate").exists()
 
 

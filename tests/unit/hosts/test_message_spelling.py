@@ -38,7 +38,7 @@ def test_names_of_inputs_options_and_functions_are_respelt(python: str, others: 
 @pytest.mark.parametrize(
     "text",
     [
-        "no container is called my_web=1 or some_name",
+        "no container is reported as my_web=1 or some_name",
         "configure stacks:apiKey, or set STACKS_API_KEY",
         "GET https://api.example/containers?lines=100 failed (502)",
         "the_ip_address_of_a_user is no name of ours",

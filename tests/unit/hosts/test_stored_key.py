@@ -98,7 +98,7 @@ class _Context:
         ({"Pulumi.dev.yaml": PLAIN}, {}, None),
         ({"Pulumi.dev.yaml": PLAIN}, {"requireSecretKey": "true"}, "the API key is stored in plain text"),
         # A key whose form is unknown counts as plain text.
-        ({}, {"requireSecretKey": "true"}, "no file of the stack shows that stacks:apiKey is a secret"),
+        ({}, {"requireSecretKey": "true"}, "no configuration file of the stack shows that stacks:apiKey is"),
         ({"Pulumi.dev.yaml": SECRET}, {"requireSecretKey": "true"}, None),
         ({}, {"requireSecretKey": "false"}, None),
         ({"Pulumi.dev.yaml": PLAIN}, {"requireSecretKey": "yes"}, "must be true or false"),

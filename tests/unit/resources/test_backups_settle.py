@@ -147,7 +147,7 @@ def test_a_backup_that_is_listed_later_is_awaited() -> None:
 def test_a_backup_that_no_list_shows_is_named_and_nothing_is_kept() -> None:
     on = account(rows(OLD))
 
-    with pytest.raises(NotListedError, match="no list has shown a new one after 6") as caught:
+    with pytest.raises(NotListedError, match="no list has shown a new backup after 6") as caught:
         create(on)
 
     assert 60.0 <= on.seconds < 75.0

@@ -99,5 +99,5 @@ def test_a_typing_error_is_guessed() -> None:
 
 @pytest.mark.parametrize("name", [".", ".."])
 def test_a_name_that_changes_the_path_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="choose another"):
+    with pytest.raises(ValueError, match="choose a different name"):
         _validators.segment(name)

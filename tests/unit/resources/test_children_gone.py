@@ -312,7 +312,7 @@ def test_a_later_object_with_the_same_id_is_left_alone(kind: Kind) -> None:
     kind.delete(deleting)
 
     assert deleting.sent(kind.deletes) == 0
-    assert "a different one" in deleting.call.warnings[-1]
+    assert "a different object" in deleting.call.warnings[-1]
     assert "left alone" in deleting.call.warnings[-1]
     assert kind.read(reading) is None
     assert "is reported as deleted" in reading.call.warnings[-1]

@@ -146,7 +146,7 @@ def test_an_object_is_left_by_its_owner(owner: Owner, creation: dict[str, bool],
     ("owner", "advice", "adopts"),
     [
         (Owner(OWN, "1"), "remove retain_on_delete: with that option the old one stays and is billed", True),
-        (Owner(OTHER, "1"), "Remove one of them, or give one another name", False),
+        (Owner(OTHER, "1"), "Remove one of them, or give one of them a different name", False),
     ],
 )
 def test_an_object_of_this_program_is_not_made_again(owner: Owner, advice: str, adopts: bool) -> None:

@@ -126,7 +126,7 @@ def test_in_a_list_with_a_gap_two_404_are_needed(clock: FakeClock) -> None:
 def test_a_container_that_only_the_list_shows_is_unknown_after_the_lag(clock: FakeClock) -> None:
     made, _ = session(clock, containers__list=data([row()]), containers__status=refusal(404))
 
-    with pytest.raises(UnseenError, match="is listed, and its own address says that it does not exist"):
+    with pytest.raises(UnseenError, match="is listed, but a request for it gets a 404"):
         find_container(made, ID, stored=STORED, is_changed=lambda _row: True)
 
     assert clock.now() - 1000 == pytest.approx(10, abs=0.5)
@@ -241,7 +241,7 @@ def test_what_only_the_list_shows_is_not_deleted(clock: FakeClock) -> None:
         clock, containers__list=data([{**row(), "status": None}]), containers__status=refusal(404)
     )
 
-    with pytest.raises(UnseenError, match="is listed, and its own address says"):
+    with pytest.raises(UnseenError, match="is listed, but a request for it gets a 404"):
         Lifecycle(made, operation(clock)).delete(ID, STORED)
 
     assert "containers.delete" not in script.operations
@@ -445,7 +445,7 @@ def test_a_rollback_names_a_late_twin(
 def test_a_rollback_gives_up_when_the_container_would_be_visible(clock: FakeClock) -> None:
     made, _ = session(clock, containers__list=data([]), containers__delete=refusal(404))
 
-    with pytest.raises(StacksError, match="neither a list nor its own address has shown it"):
+    with pytest.raises(StacksError, match="neither a list nor a request for it has shown it"):
         rollback(made, [])
     assert clock.now() - 1000 >= 120
 

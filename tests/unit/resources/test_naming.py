@@ -127,7 +127,7 @@ def test_the_suggested_pattern_adds_missing_expressions(pattern: str | None, bet
 
 @pytest.mark.parametrize(("pattern", "by_default"), [("${project}-${name}-${stack}", True), (None, False)])
 def test_no_pattern_is_suggested_if_none_helps(pattern: str | None, by_default: bool) -> None:
-    assert how_to_rename(pattern, None, by_default=by_default) == 'write another name="..."'
+    assert how_to_rename(pattern, None, by_default=by_default) == 'write a different name="..."'
 
 
 # --- which name a container has ---
@@ -172,18 +172,18 @@ def test_a_pattern_of_known_expressions_is_accepted(pattern: str) -> None:
 @pytest.mark.parametrize(
     ("pattern", "problem"),
     [
-        ("${name}-${hex(4)}", "an expression of it is random"),
-        ("${name}-${uuid}", "an expression of it is random"),
-        ("${nam}", r"an unknown expression; there are \$\{name\}, \$\{stack\}"),
+        ("${name}-${hex(4)}", "one of its expressions is random"),
+        ("${name}-${uuid}", "one of its expressions is random"),
+        ("${nam}", r"an unknown expression; the known ones are \$\{name\}, \$\{stack\}"),
         ("${name}-${config.region}", "an unknown expression"),
         ("${stack}", r"without \$\{name\} all containers would have the same name"),
-        ("$name-${name}", r"an expression is written \$\{name\}"),
-        ("${name", r"an expression is written \$\{name\}"),
-        ("{name}-${name}", r"an expression is written \$\{name\}"),
-        ("acme_${name}", "letters, digits and, in between, single hyphens"),
+        ("$name-${name}", r"an expression has the form \$\{name\}"),
+        ("${name", r"an expression has the form \$\{name\}"),
+        ("{name}-${name}", r"an expression has the form \$\{name\}"),
+        ("acme_${name}", "letters, digits and single hyphens"),
         ("${name}--${stack}", "single hyphens"),
-        ("-${name}", "in between"),
-        ("${name}-" + "x" * 16, "may have 16 characters, and it has 17"),
+        ("-${name}", "single hyphens between them"),
+        ("${name}-" + "x" * 16, "it has 17 characters; at most 16"),
     ],
 )
 def test_a_malformed_pattern_is_an_error_that_names_the_setting(pattern: str, problem: str) -> None:

@@ -35,7 +35,7 @@ def test_plain_http_to_another_machine_is_allowed_by_the_program_and_not_by_the_
 @pytest.mark.parametrize(
     ("setting", "told"),
     [
-        ({"api_key": "sk_wrong"}, 'malformed .* hands to the provider "team-b"'),
+        ({"api_key": "sk_wrong"}, 'malformed .* must pass a valid api_key to the provider "team-b"'),
         ({"api_key": ""}, "has no api_key"),
         ({"adopt": "always"}, "must be one of never, if_matching"),
         ({"base_url": "http://api.example"}, "in plain text"),
