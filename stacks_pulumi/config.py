@@ -230,7 +230,7 @@ def allows_http(config: Mapping[str, str | None], environ: Mapping[str, str]) ->
     """
     Return whether the base URL may be `http://` on another machine.
 
-    The setting is read only from the source of the key, or without a key from the source of the address. So a project
+    The setting is read only from the source of the key. Without a key, the source of the address is used. So a project
     cannot cause the environment's key to be sent in plain text.
 
     Raises:

@@ -108,7 +108,7 @@ class Prices(_Section, frozen=True):
     Attributes:
         field: The path of the price in a template, for instance `pricing.monthly`. By default, the only field that
             contains a price.
-        unit: The unit of the number. By default dollars, if that matches the catalogue.
+        unit: The unit of the number. The default is dollars, if the prices in dollars agree with the catalogue.
     """
 
     field: str | None = None

@@ -300,7 +300,7 @@ _Result: TypeAlias = StackState | Unread
 @dataclass(frozen=True)
 class _Wanted:
     """
-    The choice of the stacks of a backend to read.
+    The selection of a backend's stacks that are read.
 
     Attributes:
         folder: The folder in which `pulumi` runs, whose project may set the backend; `None` for this process's
@@ -326,8 +326,8 @@ class _Wanted:
     @contextlib.contextmanager
     def store(self) -> Iterator[state_store.StateStore | None]:
         """
-        Enclose the use of the backend, and yield it if its states can be read directly; yield `None` if it is a
-        service.
+        Open the backend if its states can be read directly, yield it, and close it at the end. For a service, yield
+        `None`.
 
         Raises:
             NotUnderstoodError: The backend cannot be read directly.

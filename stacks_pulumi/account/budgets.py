@@ -353,7 +353,8 @@ def _stack_of(account: Reconciliation, name: str, project: str) -> tuple[StackTo
     if len(found) > 1:
         names = ", ".join(one.name for one in found)
         raise InputError(
-            f"the preview is of {project}/{name}, which may be each of these: {names}. Remove all but one of them"
+            f"the preview belongs to the stack {project}/{name}, but several of the given stacks match: {names}. Leave "
+            "out all but one of them"
         )
     if found:
         return found[0], account

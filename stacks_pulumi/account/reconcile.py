@@ -423,7 +423,7 @@ def _record(
 
 
 def _higher(item: Item, owners: Sequence[Managed]) -> Item:
-    """Return the maximum price of a container: from the account's list, or from the state of an owner."""
+    """Return the highest known price of a container: the one in the account's list, or one in an owner's state."""
     for told in (owner.item for owner in owners):
         if told is not None:
             item = higher(item, told)

@@ -130,7 +130,9 @@ class StateStore(ABC):
         """
         meta = self.read([_META]).get(_META)
         if meta is None:
-            raise NotUnderstoodError(f"it has no {_META}: it is empty, or has the layout before projects")
+            raise NotUnderstoodError(
+                f"it has no {_META}: it is empty, or has the old layout without projects"
+            )
         found = _VERSION.fullmatch(meta)
         if found is None or int(found[1]) != 1:
             version = meta.decode(errors="replace").strip()[:40]

@@ -82,8 +82,8 @@ def credentials(client: StacksClient, stack: Sequence[StoredResource], source: s
             named = [other.id for other in containers if same_name(other.name, one.target_name or "")]
             if not named:
                 raise InputError(
-                    f"the account has no container with the name of the target of its connection {one.id}, "
-                    f"{one.target_name!r}",
+                    f"the target of the connection {one.id} is {one.target_name!r}, but the account has no container "
+                    "with that name",
                     code="not-found",
                 )
             found += named

@@ -235,8 +235,8 @@ class Desk:
             except StacksError as error:
                 # A password that cannot be read cannot be hidden.
                 raise InputError(
-                    f"the log of {resource!r} is not shown, because its passwords cannot be read to hide "
-                    f"them: {error.message}",
+                    f"the log of {resource!r} is not shown, because the passwords that must be hidden in it cannot be "
+                    f"read: {error.message}",
                     code=error.code,
                 ) from None
             # Read all lines: a few lines may be the middle of a key, which is found only by its beginning or end.

@@ -356,7 +356,9 @@ class Once(ABC, Generic[T]):
                 beat(self.call.pulse)
             except StacksError as ended:
                 return self._ended(ended)
-        raise self._unknown(f"then it was refused ({error.reason}), but no list shows the object") from None
+        raise self._unknown(
+            f"then a repeat was refused ({error.reason}), but no list shows the object"
+        ) from None
 
     def _looks(self, is_taken: bool) -> Iterator[float]:
         yield from _SEARCH

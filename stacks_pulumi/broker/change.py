@@ -286,7 +286,7 @@ class Change(_Part, frozen=True):
 
     @property
     def ends(self) -> float:
-        """The last instant to hand it in, in seconds since the Unix epoch."""
+        """The last instant at which the change can be handed in (seconds since the Unix epoch)."""
         return seconds_of(self.until) or 0.0
 
     @property

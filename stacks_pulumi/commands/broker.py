@@ -384,7 +384,7 @@ def _log(options: argparse.Namespace) -> int:
     if options.verify:
         tell(
             "broker",
-            f"the journal is intact: {last[0]} lines, the last one begins with {last[1][:16] or _NONE}",
+            f"the journal is intact: {last[0]} lines; the digest of the last line begins with {last[1][:16] or _NONE}",
         )
     for row in rows:
         sys.stdout.write(f"{clean(_line(row))}\n")

@@ -105,7 +105,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_limit,
         default=60,
         metavar="N",
-        help="requests a minute, or none (default: 60)",
+        help="requests a minute, or 'none' for no limit (default: 60)",
     )
     parser.add_argument(
         "--spending-cap",

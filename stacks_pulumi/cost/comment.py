@@ -172,7 +172,7 @@ class _GitHub(_Platform):
 
     @cached_property
     def _me(self) -> int | None:
-        """The id of the user of a personal token; `None` for the token of a bot, which may not ask."""
+        """The id of a personal token's user; `None` for a bot's token, which may not read its user."""
         try:
             return int(self.call("GET", "/user")["id"])
         except CommentError as error:

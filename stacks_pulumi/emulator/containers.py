@@ -244,7 +244,7 @@ def set_status(platform: Platform, container: Container, wanted: Any) -> None:
     Start, stop or restart (guide, "Start / Stop / Restart Container").
 
     Raises:
-        Refusal: 400 for another word, or while the status is changing.
+        Refusal: 400 for an unknown action, or while the status is changing.
     """
     if wanted not in _ACTIONS:
         raise bad_request(f"Status must be one of: {', '.join(_ACTIONS)}", "status")

@@ -476,7 +476,7 @@ def load(path: Path) -> State | None:
         snapshot = msgspec.json.decode(content, type=_File)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         hint = "choose a different --state, or remove the file to start again"
-        raise StateFileError(f"the state file {path} is not an emulator's ({exc}): {hint}") from None
+        raise StateFileError(f"{path} is not an emulator's state file ({exc}): {hint}") from None
     if snapshot.version not in _READS:
         raise StateFileError(
             f"the state file {path} has version {snapshot.version}, but this emulator reads {_VERSION}: choose a "

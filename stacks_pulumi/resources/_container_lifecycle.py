@@ -139,7 +139,7 @@ _LOG_LINES: Final = 5
 _LOG_WIDTH: Final = 200
 _SHOWN: Final[dict[str | None, str]] = {"pending": "pending, 10 to 30 s"}
 """Status -> the text to show, for a status that needs an explanation."""
-_STAYS: Final = "and this update leaves it {0}: run `pulumi refresh`, and then `pulumi up` {1}"
+_STAYS: Final = "and this update leaves it {0}. Run `pulumi refresh`: after that, the next `pulumi up` {1}"
 
 
 @contextlib.contextmanager
@@ -285,8 +285,8 @@ class Lifecycle(msgspec.Struct, frozen=True):
         has_times = olds.get("created_at") is not None or container.created_at is not None
         if identity is Identity.SAME and not has_times and "name" in olds and self.session.first("no times"):
             self.op.warn(
-                f"the API gives no creation time of {id_}, so it is treated as the same if id, template and plan "
-                "match: a container that was deleted and created again with the same name is not recognised"
+                f"the API gives no creation time of {id_}, so it is treated as the same container if id, template "
+                "and plan match. A container that was deleted and created again with the same name is then not noticed"
             )
         return identity
 
@@ -430,7 +430,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
         return container if alone is None else alone.merge(container)
 
     def with_time(self, container: models.Container) -> models.Container:
-        """Return the container with its creation time, from its status if the list does not have it."""
+        """Return the container with its creation time. If the list lacks the time, read the container's status."""
         if container.created_at is not None:
             return container
         return container.merge(self.session.client.containers.find(container.id) or container)

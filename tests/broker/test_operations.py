@@ -277,7 +277,7 @@ def test_the_way_of_an_administrator(
             assert number == "2"
             assert cli.main(["broker", "log", str(folder), "--verify"]) == 0
             # A complete digest has the form of a key, and messages hide keys.
-            assert f"the last one begins with {chain[:16]}" in capsys.readouterr().err
+            assert f"the digest of the last line begins with {chain[:16]}" in capsys.readouterr().err
         finally:
             server.terminate()
         assert server.wait(60) == 0

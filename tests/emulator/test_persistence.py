@@ -190,7 +190,7 @@ def test_a_file_that_is_nested_too_deeply_is_refused(name: str, platform: OneAcc
     save(tmp_path / "state.json", platform.state)
     (tmp_path / name).write_text(f'{{"generation": 0, "x": {"[" * 9999}{"]" * 9999}}}\n', encoding="utf-8")
 
-    with pytest.raises(StateFileError, match=r"state\.json.* is (not an emulator's|damaged) \("):
+    with pytest.raises(StateFileError, match=r"state\.json.* is (not an emulator's state file|damaged) \("):
         load(tmp_path / "state.json")
 
 

@@ -169,7 +169,7 @@ def test_a_state_that_is_not_understood_is_exported_by_the_command(
     [
         (b"version: 2\n", "its .pulumi/meta.yaml contains 'version: 2', but only version 1 is known"),
         (b"", "its .pulumi/meta.yaml contains '', but only version 1 is known"),
-        (None, "it has no .pulumi/meta.yaml: it is empty, or has the layout before projects"),
+        (None, "it has no .pulumi/meta.yaml: it is empty, or has the old layout without projects"),
     ],
 )
 def test_another_layout_is_left_to_the_command(
