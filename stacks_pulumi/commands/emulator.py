@@ -215,6 +215,9 @@ def run(arguments: argparse.Namespace) -> int:
     _say(_as_json(server) if arguments.format == "json" else _greeting(server, arguments.rate_limit))
     # If the terminal is closed, the last line is not printed.
     is_deserted = os.read(ended, 1)[0] == signal.SIGHUP
+    # At its end Python restores the default, with which a second signal would set the exit code.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     try:
         server.stop()
     except emulator.StateFileError as exc:
