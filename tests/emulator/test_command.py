@@ -107,6 +107,7 @@ def test_it_prints_its_usage_and_stops_on_a_signal(start: Callable[..., Running]
     assert (code, rest, complaints) == (0, "\nStopped after 1 requests.\n", "")
 
 
+@pytest.mark.skipif(signal.getsignal(signal.SIGHUP) is signal.SIG_IGN, reason="the tests run under nohup")
 def test_it_stops_with_its_terminal_and_saves_its_state(
     start: Callable[..., Running], tmp_path: Path
 ) -> None:

@@ -18,6 +18,9 @@ from tests.support.stack import THRIFTY
 # Tests of pages and examples: a change of the package is tested without them.
 pytestmark = pytest.mark.extra
 
+_UNDER_NOHUP = pytest.mark.skipif(
+    signal.getsignal(signal.SIGHUP) is signal.SIG_IGN, reason="the tests run under nohup"
+)
 DEMO = Path(__file__).resolve().parents[2] / "tools/demo"
 
 
@@ -79,7 +82,7 @@ def test_the_demo_shows_its_steps_and_leaves_nothing_behind(demo: Demo) -> None:
 
 @pytest.mark.slow
 @pytest.mark.real_processes
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGHUP, marks=_UNDER_NOHUP)])
 def test_an_interrupted_demo_leaves_nothing_behind(demo: Demo, number: int) -> None:
     with demo() as tour:
         assert tour.stdout is not None
