@@ -26,6 +26,7 @@ import msgspec
 
 from stacks_pulumi._environment import pulumi_home, without_options, without_secrets
 from stacks_pulumi._settings_file import text_of
+from stacks_pulumi._structs import decode
 from stacks_pulumi.errors import ErrorCode, StacksError
 from stacks_pulumi.pricing.recognition import NOT_KNOWN, kind_of
 
@@ -241,7 +242,7 @@ def read_stack(data: bytes) -> Stack:
         InputError: It is another document.
     """
     try:
-        return msgspec.json.decode(readable(data), type=Stack)
+        return decode(readable(data), Stack)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(
             f"this is not an export of a stack ({error}): pass the output of `pulumi stack export`"
@@ -250,17 +251,17 @@ def read_stack(data: bytes) -> Stack:
 
 def _decoded(data: bytes) -> Preview | list[Event] | Stack:
     try:
-        shown = msgspec.json.decode(data, type=_Any)
+        shown = decode(data, _Any)
     except msgspec.DecodeError:
         return _events(data)
     try:
         if shown.sequence is not msgspec.UNSET:
             return _events(data)
         if shown.deployment is not msgspec.UNSET:
-            return msgspec.json.decode(data, type=Stack)
+            return decode(data, Stack)
         if all(part is msgspec.UNSET for part in (shown.steps, shown.change_summary, shown.diagnostics)):
-            msgspec.json.decode(data, type=_Nothing)
-        return msgspec.json.decode(data, type=Preview)
+            decode(data, _Nothing)
+        return decode(data, Preview)
     except msgspec.ValidationError as error:
         raise InputError(f"this JSON is not an output of Pulumi ({error}): {_HELP}") from None
 
@@ -515,7 +516,7 @@ def backend_url(folder: Path | None = None) -> str:
         return str(backend["url"])
     credentials = Path(os.environ.get("PULUMI_CREDENTIALS_PATH") or pulumi_home()) / "credentials.json"
     try:
-        current = msgspec.json.decode(credentials.read_bytes(), type=_Credentials).current
+        current = decode(credentials.read_bytes(), _Credentials).current
     except (OSError, msgspec.DecodeError):
         return ""
     return current

@@ -31,6 +31,7 @@ from typing import (
 
 import msgspec
 
+from stacks_pulumi._structs import convert
 from stacks_pulumi.errors import ConfigError, without_keys
 
 if TYPE_CHECKING:
@@ -187,7 +188,7 @@ class Reader:
                 return (
                     self.scalars[kind][0](value)
                     if kind in self.scalars
-                    else msgspec.convert(value, kind, strict=False)
+                    else convert(value, kind, strict=False)
                 )
         shown = f" is {_short(value)!r}, and" if isinstance(value, str) else ""
         raise self.error(where, f"{name}{shown} must be {self._in_words(kind)}")

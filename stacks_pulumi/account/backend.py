@@ -35,6 +35,7 @@ from stacks_pulumi._pulumi_cli import (
     run,
     shallow,
 )
+from stacks_pulumi._structs import decode
 from stacks_pulumi.account import state_store
 from stacks_pulumi.cost.report import Item, item
 from stacks_pulumi.errors import StacksError, without_keys
@@ -594,7 +595,7 @@ def lock_of(folder: Path, stack: str | None) -> str:
     try:
         # Without an option, it lists the stacks of the folder's project.
         of = ("--project", project) if len(named) == 3 else ()
-        rows = msgspec.json.decode(wanted.run("stack", "ls", "--json", *of) or b"[]", type=list[_Listed])
+        rows = decode(wanted.run("stack", "ls", "--json", *of) or b"[]", list[_Listed])
     except msgspec.DecodeError as error:
         raise PulumiError(f"`pulumi stack ls` printed an unexpected document ({error})") from None
     mine = [one for one in rows if (one.name.split("/")[-1] == named[-1] if stack else one.current)]
@@ -644,7 +645,7 @@ def _list(wanted: _Wanted, *options: str) -> list[_Listed]:
     of = ("--all",) if wanted.project is None else ("--project", wanted.project)
     try:
         said = wanted.run("stack", "ls", "--json", *of, *options)
-        return msgspec.json.decode(said or b"[]", type=list[_Listed])
+        return decode(said or b"[]", list[_Listed])
     except (PulumiError, msgspec.DecodeError) as error:
         why = error.message if isinstance(error, PulumiError) else error
         more = "give it more time with --timeout" if isinstance(error, PulumiTimeoutError) else "correct that"

@@ -24,6 +24,7 @@ from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 import msgspec
 
 from stacks_pulumi._pulumi_cli import shallow, without_logins
+from stacks_pulumi._structs import decode
 
 if TYPE_CHECKING:
     from obstore.store import AzureConfig, ClientConfig, GCSConfig, ObjectStore, RetryConfig, S3Config
@@ -169,7 +170,7 @@ class StateStore(ABC):
         found = {key: (match[1], match[2]) for key, match in named.items() if match is not None}
         contents = self.read(found).items()
         try:
-            tags = {found[key]: msgspec.json.decode(content, type=_Tags).tags for key, content in contents}
+            tags = {found[key]: decode(content, _Tags).tags for key, content in contents}
         except msgspec.DecodeError as error:
             raise NotUnderstoodError(f"the tags of a stack cannot be read here ({error})") from None
         return [stack for stack, its in tags.items() if its.get(name) == value]
@@ -186,7 +187,7 @@ def export_of(state: bytes) -> bytes:
         raise NotUnderstoodError("it is compressed with zstd")
     try:
         plain = gzip.decompress(state) if state.startswith(b"\x1f\x8b") else state
-        document = msgspec.json.decode(shallow(plain), type=_Checkpoint)
+        document = decode(shallow(plain), _Checkpoint)
     except (OSError, EOFError, msgspec.DecodeError) as error:
         raise NotUnderstoodError(f"it is not a state ({error})") from None
     if document.version not in _CHECKPOINTS:
@@ -197,7 +198,7 @@ def export_of(state: bytes) -> bytes:
 
 def _holder(content: bytes) -> str:
     try:
-        lock = msgspec.json.decode(content, type=_LockContent)
+        lock = decode(content, _LockContent)
     except msgspec.DecodeError:
         # The lock may be incomplete, or of a version with different fields, but it is still a lock.
         return "somebody"

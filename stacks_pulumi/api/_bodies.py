@@ -13,16 +13,15 @@ through `scrub`.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import re
-import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from types import UnionType
 from typing import Any, Final, NamedTuple, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
+from stacks_pulumi import _structs
 from stacks_pulumi._identifiers import canonical_network
 from stacks_pulumi.api import models
 from stacks_pulumi.api._words import guides_word
@@ -31,7 +30,6 @@ from stacks_pulumi.errors import without_keys
 
 M = TypeVar("M", bound=Model)
 
-_building: Final = threading.Lock()
 
 _LONGEST: Final = 300
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -159,12 +157,11 @@ def record(kind: type[M], value: Any, path: str = "body") -> M:
 
 def _read(kind: type[M], value: Any, path: str) -> tuple[M, bool]:
     """Return the model, and whether one of its fields could not be read."""
-    _prepare(kind)
     fields = _fields_of(kind, as_mapping(value, path))
     is_damaged = False
     while True:
         try:
-            return msgspec.convert(fields, kind, strict=False), is_damaged
+            return _structs.convert(fields, kind, strict=False), is_damaged
         except msgspec.ValidationError as error:
             # msgspec adds the place: "Expected `int`, got `str` - at `$.port`".
             message, _, where = str(error).partition(" - at `")
@@ -212,18 +209,6 @@ def _as_text(value: Any) -> Any:
 def _as_number(value: Any) -> Any:
     """Return a number in a text as a number: `"id": "178"`. Other values are returned unchanged."""
     return int(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
-
-
-@functools.cache
-def _prepare(kind: type[Model]) -> None:
-    """
-    Make msgspec build its data about a model in one thread.
-
-    It does this at the first conversion, and two threads that do it concurrently crash the interpreter (msgspec
-    0.22).
-    """
-    with _building, contextlib.suppress(msgspec.ValidationError):
-        msgspec.convert([{}], list[kind], strict=False)  # type: ignore[valid-type]  # known at run time
 
 
 class _Field(NamedTuple):

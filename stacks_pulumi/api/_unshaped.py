@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from stacks_pulumi._structs import convert
 from stacks_pulumi.api import models
 from stacks_pulumi.api._bodies import (
     ShapeError,
@@ -157,7 +158,7 @@ def metrics(body: Any) -> models.Metrics:
         raise ShapeError(f"{path}: one of {', '.join(models.Metrics.__struct_fields__)} was expected")
     series = {name: [_point(one) for one in as_list(given[name], f"{path}.{name}")] for name in names}
     try:
-        return msgspec.convert(series, models.Metrics, strict=False)
+        return convert(series, models.Metrics, strict=False)
     except msgspec.ValidationError:
         raise ShapeError(f"{path}: numbers with timestamps were expected") from None
 

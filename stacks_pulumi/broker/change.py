@@ -18,6 +18,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, NoReturn, TypeAli
 import msgspec
 
 from stacks_pulumi._identifiers import canonical_network, seconds_of
+from stacks_pulumi._structs import convert
 from stacks_pulumi.endpoints import ENDPOINTS, Endpoint
 from stacks_pulumi.errors import StacksError
 
@@ -376,7 +377,7 @@ def read_change(data: bytes) -> Change:
     """
     value = strict_json(data, LONGEST)
     try:
-        change = msgspec.convert(value, Change)
+        change = convert(value, Change)
     except msgspec.ValidationError as error:
         raise ChangeError(str(error)) from None
     _check(change)
@@ -385,7 +386,7 @@ def read_change(data: bytes) -> Change:
 
 def _reported_in(preview: Any) -> tuple[Reported, ...]:
     try:
-        return () if preview is None else msgspec.convert(preview, _Preview).findings
+        return () if preview is None else convert(preview, _Preview).findings
     except msgspec.ValidationError as error:
         raise ChangeError(f"its `preview` cannot be read: {error}") from None
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from stacks_pulumi._structs import convert, decode
 from stacks_pulumi.api.models import Container
 from stacks_pulumi.broker.change import (
     Ceiling,
@@ -548,7 +549,7 @@ class Desk:
         whole = _whole(row)
         if whole is not None:
             return whole
-        permit = msgspec.json.decode(row["permit"], type=Permit)
+        permit = decode(row["permit"], Permit)
         return Change(
             version=1,
             stack=grant.stack,
@@ -693,7 +694,7 @@ class Desk:
 def _whole(row: sqlite3.Row) -> Change | None:
     """Return the change of an access request; `None` if it is for a single request."""
     value = json.loads(row["permit"])
-    return msgspec.convert(value, Change) if "permits" in value else None
+    return convert(value, Change) if "permits" in value else None
 
 
 def describe(verdict: Verdict) -> dict[str, Any]:

@@ -21,6 +21,7 @@ import msgspec
 
 from stacks_pulumi._clock import Clock
 from stacks_pulumi._identifiers import compare_instants
+from stacks_pulumi._structs import convert, decode
 from stacks_pulumi.broker.change import EFFECTS, Kind, Known, Permit, Secret, canonical
 from stacks_pulumi.config import GRANT
 from stacks_pulumi.errors import StacksError
@@ -273,7 +274,7 @@ class Ledger:
     def _read(self, kind: type[T], table: str, where: str, values: Sequence[object]) -> list[T]:
         """Return the rows of a table for which a condition holds, oldest first."""
         found = self.rows(f"select * from {table} where {where} order by rowid", *values)  # noqa: S608  (of this package)
-        return [msgspec.convert(_read_row(row), kind) for row in found]
+        return [convert(_read_row(row), kind) for row in found]
 
     # Grants
 
@@ -360,7 +361,7 @@ class Ledger:
     def permits(self, grant_id: str) -> list[Permit]:
         """Return the permits of a grant."""
         found = self.rows("select spec from permits where grant_id = ? order by n", grant_id)
-        return [msgspec.json.decode(row["spec"], type=Permit) for row in found]
+        return [decode(row["spec"], Permit) for row in found]
 
     # Uses and objects
 

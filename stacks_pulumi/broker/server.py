@@ -30,6 +30,7 @@ import msgspec
 
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock
 from stacks_pulumi._page import page
+from stacks_pulumi._structs import decode
 from stacks_pulumi.broker import journal
 from stacks_pulumi.broker.change import LONGEST
 from stacks_pulumi.broker.folder import Folder, is_used
@@ -361,7 +362,7 @@ class _Signed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def _signed(incoming: Incoming) -> tuple[str, list[str]]:
     """Return a statement and its signatures. Other content of a long body is refused before it uses memory."""
     try:
-        body = msgspec.json.decode(incoming.body, type=_Signed)
+        body = decode(incoming.body, _Signed)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise RequestRefusedError(
             400, "it needs `statement` (a text) and `signatures` (a list of texts)"

@@ -215,9 +215,7 @@ def run(arguments: argparse.Namespace) -> int:
     _say(_as_json(server) if arguments.format == "json" else _greeting(server, arguments.rate_limit))
     # If the terminal is closed, the last line is not printed.
     is_deserted = os.read(ended, 1)[0] == signal.SIGHUP
-    # At its end Python restores the default, with which a second signal would set the exit code.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    _ignore_signals()
     try:
         server.stop()
     except emulator.StateFileError as exc:
@@ -240,6 +238,12 @@ def _end_by_signal() -> int:
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         signal.signal(signal.SIGHUP, _nothing)
     return ended
+
+
+def _ignore_signals() -> None:
+    """Ignore further signals: at its end Python restores the default, and a second one would set the exit code."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _nothing(_number: int, _frame: FrameType | None) -> None:

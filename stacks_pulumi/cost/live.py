@@ -23,6 +23,7 @@ from stacks_pulumi import catalog, config
 from stacks_pulumi._clock import SYSTEM_CLOCK
 from stacks_pulumi._identifiers import account_of, compare_instants
 from stacks_pulumi._pulumi_cli import InputError, read_file, utf8
+from stacks_pulumi._structs import decode
 from stacks_pulumi.cost.report import Item, Line, Report, bounds
 from stacks_pulumi.errors import ConfigError, NotFoundError
 from stacks_pulumi.pricing.money import MonthlyPrice, Price, billed, describe, listed_tier
@@ -186,7 +187,7 @@ def read_snapshot(path: Path) -> Snapshot:
         InputError: The file cannot be read, is not a snapshot, or has a later version.
     """
     try:
-        document = msgspec.json.decode(utf8(read_file(path)), type=_Document)
+        document = decode(utf8(read_file(path)), _Document)
         entries = tuple(
             _entry_of_row(container, complete=document.complete) for container in document.containers
         )

@@ -24,6 +24,7 @@ from typing import Any, get_type_hints
 import msgspec
 
 from stacks_pulumi._page import page
+from stacks_pulumi._structs import convert
 from stacks_pulumi.emulator.answers import OPEN, SHAPES, Refusal, Response, encode
 from stacks_pulumi.emulator.app import OPERATIONS
 from stacks_pulumi.emulator.controls import Controls, logged_request, snapshot
@@ -139,7 +140,7 @@ def _given(call: ControlCall, incoming: Incoming) -> dict[str, Any]:
         JSONDecodeError: The body is not JSON.
     """
     if incoming.method in {"GET", "HEAD"}:
-        fields = msgspec.convert(incoming.query, call.fields, strict=False)
+        fields = convert(incoming.query, call.fields, strict=False)
     else:
         try:
             body = json.loads(incoming.payload) if incoming.payload.strip() else {}
@@ -148,7 +149,7 @@ def _given(call: ControlCall, incoming: Incoming) -> dict[str, Any]:
             json.dumps(body, ensure_ascii=False).encode()
         except (UnicodeError, RecursionError):
             raise json.JSONDecodeError("it is not UTF-8, or is nested too deeply", "", 0) from None
-        fields = msgspec.convert(body, call.fields)
+        fields = convert(body, call.fields)
     given = {name: getattr(fields, name) for name in call.fields.__struct_fields__}
     return {name: value for name, value in given.items() if value is not msgspec.UNSET}
 

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args
 import msgspec
 
 from stacks_pulumi import catalog
+from stacks_pulumi._structs import convert, decode
 from stacks_pulumi.emulator import access, answers, backups, connections, containers, keys, vpn
 from stacks_pulumi.emulator.platform import UNHEALTHY, Platform, change_status, remove_container
 from stacks_pulumi.emulator.state import AllowedIp, ApiKey, Backup, Connection, Container
@@ -287,7 +288,7 @@ def read_seed(content: bytes) -> SeedFile:
         SeedError: It is not JSON, or is not in this format.
     """
     try:
-        return msgspec.json.decode(content, type=SeedFile)
+        return decode(content, SeedFile)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         why, _, where = str(error).partition(" - at `$")
         field = where.rstrip("`").lstrip(".")
@@ -393,7 +394,7 @@ def _converted(part: str, number: int, entry: _Entry[_T], kind: type[_T]) -> _T:
     if isinstance(entry, kind):
         return entry
     try:
-        return msgspec.convert(entry, kind)
+        return convert(entry, kind)
     except msgspec.ValidationError as error:
         why, _, where = str(error).partition(" - at `$.")
         name = entry.get("name") if isinstance(entry, Mapping) else None

@@ -24,6 +24,7 @@ from typing import Any
 import msgspec
 
 from stacks_pulumi import catalog
+from stacks_pulumi._structs import decode
 
 
 @dataclass
@@ -473,7 +474,7 @@ def load(path: Path) -> State | None:
     if not content.strip():
         return None
     try:
-        snapshot = msgspec.json.decode(content, type=_File)
+        snapshot = decode(content, _File)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         hint = "choose a different --state, or remove the file to start again"
         raise StateFileError(f"{path} is not an emulator's state file ({exc}): {hint}") from None
@@ -520,7 +521,7 @@ def _replayed(snapshot: _File, journal: bytes) -> State:
     fields: dict[str, Any] = msgspec.to_builtins(snapshot.state)
     # A crash may have cut the last line; the response to that request was never sent.
     for text in journal.split(b"\n")[:-1]:
-        line = msgspec.json.decode(text, type=_Line)
+        line = decode(text, _Line)
         if line.generation != snapshot.generation:
             continue
         if line.rest is not None:
@@ -530,7 +531,7 @@ def _replayed(snapshot: _File, journal: bytes) -> State:
         for name, keys in line.gone.items():
             for key in keys:
                 fields[name].pop(key, None)
-    return msgspec.json.decode(msgspec.json.encode(fields), type=State)
+    return decode(msgspec.json.encode(fields), State)
 
 
 def _rest(state: State) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from pulumi.runtime.mocks import MockCallArgs, MockMonitor
 from pulumi.runtime.settings import get_monitor
 
 from stacks_pulumi import config
+from stacks_pulumi._structs import convert
 from stacks_pulumi.api import models
 from stacks_pulumi.api.models import Listing
 from stacks_pulumi.api.vpn_clients import risks_of
@@ -251,7 +252,7 @@ def _from_mocks(monitor: MockMonitor, name: str, arguments: Mapping[str, Any]) -
             code="mocks",
         )
     try:
-        return msgspec.convert(given, QUESTIONS[name].model, dec_hook=_listing)
+        return convert(given, QUESTIONS[name].model, dec_hook=_listing)
     except msgspec.ValidationError as error:
         msg = f"{name}: the answer of the mocks to {token!r} has the wrong form: {error}"
         raise StacksError(msg, code="mocks") from None
@@ -304,7 +305,7 @@ def _listing(kind: Any, value: Any) -> Listing[Any]:
     if get_origin(kind) is not Listing:
         raise NotImplementedError
     (row,) = get_args(kind)
-    return Listing(msgspec.convert(value, tuple[row, ...], dec_hook=_listing))  # type: ignore[valid-type]  # known at run time
+    return Listing(convert(value, tuple[row, ...], dec_hook=_listing))  # type: ignore[valid-type]  # known at run time
 
 
 def get_container(id: str, *, provider: Provider | None = None) -> results.Container:

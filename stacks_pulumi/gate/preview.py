@@ -18,6 +18,7 @@ import msgspec
 
 from stacks_pulumi._identifiers import stack_and_project, type_of
 from stacks_pulumi._pulumi_cli import EngineDiagnostic, InputError, Step, StoredResource, readable
+from stacks_pulumi._structs import decode
 from stacks_pulumi.cost.build import (
     REPLACES,
     ObjectChange,
@@ -98,7 +99,7 @@ def read(data: bytes, prices: PriceTable | None) -> Previewed:
         InputError: The data is not a preview.
     """
     try:
-        document = msgspec.json.decode(readable(data), type=_Document)
+        document = decode(readable(data), _Document)
     except msgspec.DecodeError as error:
         raise InputError(
             f"this is not a preview ({error}): pass the output of `pulumi {' '.join(OPTIONS)}`"

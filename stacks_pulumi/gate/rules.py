@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import msgspec
 
 from stacks_pulumi._pulumi_cli import InputError
+from stacks_pulumi._structs import decode
 from stacks_pulumi.errors import ConfigError, clean
 from stacks_pulumi.gate.change import Change, Finding
 from stacks_pulumi.pricing.money import FREE, Price, count, total, usd
@@ -93,7 +94,7 @@ def read(text: str) -> tuple[Change, ...]:
         InputError: The text is not from `written`.
     """
     try:
-        return msgspec.json.decode(text, type=tuple[Change, ...])
+        return decode(text, tuple[Change, ...])
     except msgspec.DecodeError as error:
         raise InputError(f"the resources of the change cannot be read: {error}") from None
 

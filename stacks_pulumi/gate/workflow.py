@@ -42,6 +42,7 @@ from stacks_pulumi._pulumi_cli import (
 )
 from stacks_pulumi._pulumi_cli import read as read_events
 from stacks_pulumi._settings_file import text_of, why_unreadable
+from stacks_pulumi._structs import convert
 from stacks_pulumi.broker import git, signatures
 from stacks_pulumi.broker.change import (
     EFFECTS,
@@ -170,7 +171,7 @@ def reported(change: Change) -> Report:
         InputError: The report was not written by this planner.
     """
     try:
-        return msgspec.convert(change.preview or {}, Report)
+        return convert(change.preview or {}, Report)
     except msgspec.ValidationError as error:
         raise InputError(f"the part `preview` of the change cannot be read: {error}") from None
 

@@ -1,0 +1,51 @@
+"""How is JSON converted into structs, so that several threads may do it at the same time?"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+_building: Final = threading.Lock()
+_built: Final = set[Any]()
+
+
+def decode(data: bytes | str, kind: type[T]) -> T:
+    """
+    Return the value in a JSON text.
+
+    Raises:
+        msgspec.DecodeError: It is no JSON, or has a different form.
+    """
+    prepare(kind)
+    return msgspec.json.decode(data, type=kind)
+
+
+def convert(
+    value: Any, kind: type[T], *, strict: bool = True, dec_hook: Callable[[type, Any], Any] | None = None
+) -> T:
+    """
+    Return a value of plain data.
+
+    Raises:
+        msgspec.ValidationError: It has a different form.
+    """
+    prepare(kind)
+    return msgspec.convert(value, kind, strict=strict, dec_hook=dec_hook)
+
+
+def prepare(kind: Any) -> None:
+    """
+    Make msgspec build its data about a type in one thread.
+
+    It does this at the first conversion, and two threads that do it at the same time crash the interpreter (msgspec
+    0.22).
+    """
+    if kind not in _built:
+        with _building:
+            msgspec.json.Decoder(kind)
+            _built.add(kind)
