@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import json
 import pickle
-import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -26,7 +24,6 @@ from stacks_pulumi.api._decode import Decode
 from stacks_pulumi.api._words import BACKUP_STATUSES, STATUSES, is_known_status
 from stacks_pulumi.api.models import AllowedIp, Backup, Connection, Container, Listing, Model, VpnClient
 from tests.support.guide import CREATED, LISTED, STATUS
-from tests.support.waiting import never
 from tests.unit.api.scripted_api import a_call, ok, refusal, text
 
 PEM = "-----BEGIN OPENSSH PRIVATE KEY-----\nabc\n-----END OPENSSH PRIVATE KEY-----\n"
@@ -681,36 +678,3 @@ def test_rows_are_equal_when_read_together_and_separately(case: tuple[type[Model
 
     assert list(found) == alone
     assert (found.gap is None) is (len(alone) == len(rows))
-
-
-def test_a_model_is_prepared_by_one_thread_before_any_other_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two first conversions of one model at the same time crash the interpreter (msgspec 0.22)."""
-
-    class Fresh(Model, frozen=True, kw_only=True):
-        id: str
-
-    convert, events, start = msgspec.convert, list[str](), threading.Barrier(8)
-
-    def watched(*arguments: Any, **options: Any) -> Any:
-        events.append("begin")
-        if len(events) == 1:
-            # Other threads have time to begin now, but must not.
-            never(lambda: len(events) > 1, seconds=0.1)
-        try:
-            return convert(*arguments, **options)
-        finally:
-            events.append("end")
-
-    def read() -> None:
-        start.wait()
-        record(Fresh, {"id": "1"})
-
-    monkeypatch.setattr(msgspec, "convert", watched)
-    threads = [threading.Thread(target=read) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert events[:2] == ["begin", "end"]
-    assert len(events) >= 2 * (8 + 1)
