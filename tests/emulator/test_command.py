@@ -20,6 +20,7 @@ from stacks_pulumi import cli
 from stacks_pulumi.commands import emulator as command
 from stacks_pulumi.commands._shared import enveloped
 from stacks_pulumi.config import load
+from tests.support.terminal import UNDER_NOHUP
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def test_it_prints_its_usage_and_stops_on_a_signal(start: Callable[..., Running]
     assert (code, rest, complaints) == (0, "\nStopped after 1 requests.\n", "")
 
 
-@pytest.mark.skipif(signal.getsignal(signal.SIGHUP) is signal.SIG_IGN, reason="the tests run under nohup")
+@UNDER_NOHUP
 def test_it_stops_with_its_terminal_and_saves_its_state(
     start: Callable[..., Running], tmp_path: Path
 ) -> None:

@@ -14,13 +14,11 @@ import pytest
 
 from tests.support.forked import commands
 from tests.support.stack import THRIFTY
+from tests.support.terminal import UNDER_NOHUP
 
 # Tests of pages and examples: a change of the package is tested without them.
 pytestmark = pytest.mark.extra
 
-_UNDER_NOHUP = pytest.mark.skipif(
-    signal.getsignal(signal.SIGHUP) is signal.SIG_IGN, reason="the tests run under nohup"
-)
 DEMO = Path(__file__).resolve().parents[2] / "tools/demo"
 
 
@@ -72,6 +70,9 @@ def test_the_demo_shows_its_steps_and_leaves_nothing_behind(demo: Demo) -> None:
         "4 unchanged",
         "- 1 deleted",
         "0 of them refused",
+        # Each command has its own line, to be copied.
+        "\n   pulumi stack init dev\n",
+        "\n   pulumi up\n",
     ):
         assert said in text
     assert text.count("and no calls to the API") == len(("preview", "policy", "second up"))
@@ -82,7 +83,7 @@ def test_the_demo_shows_its_steps_and_leaves_nothing_behind(demo: Demo) -> None:
 
 @pytest.mark.slow
 @pytest.mark.real_processes
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGHUP, marks=_UNDER_NOHUP)])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGHUP, marks=UNDER_NOHUP)])
 def test_an_interrupted_demo_leaves_nothing_behind(demo: Demo, number: int) -> None:
     with demo() as tour:
         assert tour.stdout is not None

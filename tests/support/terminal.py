@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import signal
 import struct
 import subprocess
 import termios
@@ -13,9 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyte
+import pytest
 
-__all__ = ["Drawn", "draw"]
+__all__ = ["UNDER_NOHUP", "Drawn", "draw"]
 
+UNDER_NOHUP = pytest.mark.skipif(
+    signal.getsignal(signal.SIGHUP) is signal.SIG_IGN, reason="the tests run under nohup"
+)
+"""The mark of a test that closes a terminal: its processes would ignore the signal."""
 _ROWS = 50
 
 

@@ -52,8 +52,10 @@ The same with your own account costs {price} a month from `pulumi up` until `pul
 
    . .venv/bin/activate
 {path}   export PULUMI_CONFIG_PASSPHRASE=...         encrypts the key; keep it
-   export PULUMI_BACKEND_URL=file://~         states are files; leave this out if you are logged in pulumi stack init
-   dev pulumi config set stacks:apiKey --secret   create a key in the dashboard: Account Settings, API Keys pulumi up"""
+   export PULUMI_BACKEND_URL=file://~         states are files; leave this out if you are logged in
+   pulumi stack init dev
+   pulumi config set stacks:apiKey --secret   create a key in the dashboard: Account Settings, API Keys
+   pulumi up"""
 
 _PATH = '   export PATH="$(make -s engine):$PATH"      the engine of this demo\n'
 
