@@ -26,7 +26,7 @@ import msgspec
 
 from stacks_pulumi._environment import pulumi_home, without_options, without_secrets
 from stacks_pulumi._settings_file import text_of
-from stacks_pulumi._structs import decode
+from stacks_pulumi._structs import decode, decode_lines
 from stacks_pulumi.errors import ErrorCode, StacksError
 from stacks_pulumi.pricing.recognition import NOT_KNOWN, kind_of
 
@@ -268,7 +268,7 @@ def _decoded(data: bytes) -> Preview | list[Event] | Stack:
 
 def _events(data: bytes) -> list[Event]:
     try:
-        return msgspec.json.Decoder(Event).decode_lines(data)
+        return decode_lines(data, Event)
     except msgspec.DecodeError as error:
         raise InputError(
             f"this is neither JSON nor JSON lines that Pulumi writes ({error}): {_HELP}"

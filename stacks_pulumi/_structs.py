@@ -21,8 +21,19 @@ def decode(data: bytes | str, kind: type[T]) -> T:
     Raises:
         msgspec.DecodeError: It is no JSON, or has a different form.
     """
-    prepare(kind)
+    _prepare(kind)
     return msgspec.json.decode(data, type=kind)
+
+
+def decode_lines(data: bytes, kind: type[T]) -> list[T]:
+    """
+    Return the values in JSON lines.
+
+    Raises:
+        msgspec.DecodeError: A line is no JSON, or has a different form.
+    """
+    _prepare(kind)
+    return msgspec.json.Decoder(kind).decode_lines(data)
 
 
 def convert(
@@ -34,11 +45,11 @@ def convert(
     Raises:
         msgspec.ValidationError: It has a different form.
     """
-    prepare(kind)
+    _prepare(kind)
     return msgspec.convert(value, kind, strict=strict, dec_hook=dec_hook)
 
 
-def prepare(kind: Any) -> None:
+def _prepare(kind: Any) -> None:
     """
     Make msgspec build its data about a type in one thread.
 

@@ -168,9 +168,9 @@ class Kernel:
         got = self._upstream.read(ask.endpoint, ask.ids, ask.query, visit.due)
         own: list[str] | None = None
         if is_limited:
-            # While it waited for its turn, the id may have been given to another container. A list that is newer than
-            # the answer shows that; one that is newer than each deletion is enough where there is no secret. One that
-            # is older than the grant's own create does not have it.
+            # While the read waited, the id may have been given to another container, so it is judged again. A secret
+            # needs a list that is newer than the answer, a list of containers one that is newer than the grant's own
+            # creates.
             is_list, most = ask.endpoint in _OF_CONTAINERS, FRESH if secret is None else 0.0
             look = Look(self._upstream, visit.due, newest=is_list, most=most)
             self._check_read(visit, secret, seen, look)
@@ -384,7 +384,8 @@ class Kernel:
         """
         Refuse a request about a container or a backup that another grant may be changing at this moment.
 
-        The platform may still carry out a request that had no answer. A grant waits only for its own deletions.
+        The platform may still carry out a request that had no answer. Of its own requests, a grant waits only for
+        deletions.
         """
         since = self._ledger.now() - _UNDER_WAY
         holds = (
@@ -647,7 +648,7 @@ class Kernel:
         """Write what became of a request, once, with its line in the journal."""
         now, effect = self._ledger.now(), EFFECTS[use.endpoint]
         with self._ledger.writing() as db:
-            # A look for an earlier attempt says nothing of the one that was sent since.
+            # A look for an earlier attempt says nothing about a later attempt.
             is_open = "id = ? and attempts = ? and state in ('sent', 'unknown')"
             if not self._ledger.uses(is_open, use.id, use.attempts):
                 return use

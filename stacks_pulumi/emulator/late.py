@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from stacks_pulumi._structs import decode
 from stacks_pulumi.emulator import answers, containers
 from stacks_pulumi.emulator.answers import Open, Reply, Request, Route
 from stacks_pulumi.emulator.platform import Platform
@@ -31,7 +32,6 @@ LATE: Final = (*LISTS, "containers.status")
 """The operations whose answer can lag behind."""
 
 _ENCODER: Final = msgspec.json.Encoder()
-_DECODER: Final = msgspec.json.Decoder(State)
 
 
 class Late:
@@ -89,7 +89,7 @@ class Late:
             return self._cut(route, route.handler(request))
         now = self._platform.clock.now()
         content = next(content for at, content in reversed(self._past) if at <= now - seconds)
-        then = self._platform.view(_DECODER.decode(content), now - seconds)
+        then = self._platform.view(decode(content, State), now - seconds)
         if route.name in LISTS:
             self._let_parent_be(then.state, request.args)
         for container in containers.of_account(self._platform, request.key.account):

@@ -2,8 +2,8 @@
 A stack of which every change has a grant of its own preview, as `gate plan` and `gate apply` make it.
 
 The stack never has a key: its previews and refreshes have a grant that reads. So it shows that the table of permits is
-complete: the broker refuses, by name, what a story sends without a permit. It also shows that no permit of the table is
-one too many: for each of them there is a story that needs it.
+complete: the broker refuses, by name, each request of a story that has no permit. A run ends with the lines of the
+table that none of its stories needed.
 """
 
 from __future__ import annotations
