@@ -4,6 +4,7 @@ Benchmark: seconds, calls, processor time and memory for many containers, compar
     make bench                            everything, and docs/bench.md
     make bench ARGS="--mishaps"           only faults and changes in the dashboard (--only ours: one provider)
     make bench ARGS="--broker"            only the broker's own time, which takes seconds
+    make bench ARGS="--stacks 50 300"     only `account`, for these numbers of stacks
     make bench ARGS="--containers 24"     a partial run; like a failed run, it writes build/bench/bench.md
 """
 
@@ -20,9 +21,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[0] = str(ROOT)
 
-from tests.bench import alone, broker, mishaps, report  # noqa: E402  (the path must be set first)
+from tests.bench import alone, broker, mishaps, report, stacks  # noqa: E402  (the path must be set first)
 from tests.bench.cases import PROVIDERS, Case, all_cases, piece  # noqa: E402
 from tests.bench.run import FailedError, Row, empty_up, run  # noqa: E402
+from tests.bench.stacks import AccountRow  # noqa: E402
 from tests.bench.targets import Target, of_broker, targets  # noqa: E402
 from tests.support.forked import commands  # noqa: E402
 from tools.engine.ensure import ensure  # noqa: E402
@@ -43,16 +45,25 @@ def main() -> int:
     began = time.monotonic()
     engine = ensure().bin
     cases = all_cases() if arguments.containers is None else piece(arguments.containers)
-    if arguments.mishaps:
+    if arguments.mishaps or arguments.stacks:
         cases = iter(())
     # The idle provider is the baseline of the others.
     chosen = [case for case in cases if not arguments.only or case.provider in {*arguments.only, "idle"}]
-    is_whole = arguments.containers is None and not arguments.only and not arguments.mishaps
+    is_part = arguments.containers or arguments.only or arguments.mishaps or arguments.stacks
+    is_whole = not is_part
     empty = empty_up(engine)
     say(f"An empty up takes {empty:.2f} s here.")
     found = alone.measure() if is_whole else None
-    rows: list[Row] = []
+    accounts: list[AccountRow] = []
     failed = False
+    try:
+        for one in stacks.run(arguments.stacks or (stacks.COUNTS if is_whole else ()), say):
+            accounts.append(one)
+            say(report.account_line(one))
+    except FailedError as error:
+        failed = True
+        say(str(error))
+    rows: list[Row] = []
     for case in chosen:
         try:
             for row in run(case, engine, lambda case, verb: _bound(case, verb, empty, rows)):
@@ -65,10 +76,10 @@ def main() -> int:
     if is_whole or arguments.mishaps:
         named = tuple(name for name in mishaps.PROVIDERS if name in (arguments.only or mishaps.PROVIDERS))
         amiss = mishaps.run(engine, lambda row: say(report.mishap_line(row)), named)
-    for target in targets(rows, found, amiss):
+    for target in targets(rows, found, amiss, accounts):
         say(_line(target))
     docs = ROOT / "docs" if is_whole and not failed else ROOT / "build" / "bench"
-    report.write(docs, report.Figures(rows, empty, found, (time.monotonic() - began) / 60, amiss))
+    report.write(docs, report.Figures(rows, empty, found, (time.monotonic() - began) / 60, amiss, accounts))
     say(
         f"Wrote {(docs / 'bench.md').relative_to(ROOT)}, after {(time.monotonic() - began) / 60:.1f} minutes."
     )
@@ -99,6 +110,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--containers", type=int, help="stacks of this size alone, with the rate limit")
     parser.add_argument(
         "--mishaps", action="store_true", help="only the faults and the changes in the dashboard"
+    )
+    parser.add_argument(
+        "--stacks", type=int, nargs="+", metavar="N", help="only `account`, for these numbers of stacks"
     )
     parser.add_argument("--broker", action="store_true", help="only the broker's own time")
     return parser.parse_args()

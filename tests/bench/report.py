@@ -15,6 +15,7 @@ from tests.bench.alone import Alone
 from tests.bench.cases import HOSTS, OTHERS, PROVIDERS, VERBS
 from tests.bench.mishaps import ACTION, BOOT, MishapRow
 from tests.bench.run import Row
+from tests.bench.stacks import CONTAINERS, DELAY_MS, AccountRow
 from tests.bench.targets import agreements, targets
 from tests.support.hurried.shared_clock import FASTEST
 
@@ -115,6 +116,17 @@ the repeated request.
 |---|---|---|{rule}|
 """
 
+_ACCOUNTS = """
+## Many stacks
+
+The table shows the seconds of [`stacks-pulumi account`](account.md), with {containers} containers in each stack, and
+the extra `backends`. The S3 server and PostgreSQL run on the same machine; a server that the machine does not have is
+left out. The slow network delays each direction by {delay} ms, so a request takes {request:.1f} s.
+
+| backend | network | stacks | seconds |
+|---|---|--:|--:|
+"""
+
 _COST = """
 `stacks-pulumi cost` of a preview of 5,000 resources takes {cost:.1f} s of processor time.
 """
@@ -124,6 +136,7 @@ _TAIL = """
 
     make bench                            everything, and this page
     make bench ARGS="--containers 24"     a part; its page is build/bench/bench.md
+    make bench ARGS="--stacks 50 300"     only the seconds of many stacks
 """
 
 
@@ -138,6 +151,7 @@ class Figures:
         alone: The measurements without a stack; `None` in a partial run.
         minutes: The duration of the run in minutes.
         mishaps: The time that each fault and each change has added.
+        accounts: The times of `stacks-pulumi account`.
     """
 
     rows: Sequence[Row]
@@ -145,6 +159,7 @@ class Figures:
     alone: Alone | None
     minutes: float
     mishaps: Sequence[MishapRow] = ()
+    accounts: Sequence[AccountRow] = ()
 
 
 def line(row: Row) -> str:
@@ -166,11 +181,12 @@ def write(docs: Path, figures: Figures) -> None:
     )
     reached = [
         f"| {it.what} | {it.wanted} | {it.got} | {'yes' if it.reached else '**no**'} |\n"
-        for it in targets(figures.rows, figures.alone, figures.mishaps)
+        for it in targets(figures.rows, figures.alone, figures.mishaps, figures.accounts)
     ]
     cost = _COST.format(cost=figures.alone.cost / 1000) if figures.alone is not None else ""
     (docs / "images").mkdir(parents=True, exist_ok=True)
-    page = "".join([_HEAD, *_felt(rows), about, *reached, *_amiss(figures.mishaps), _TABLE, cost, _TAIL])
+    others = [*_amiss(figures.mishaps), *_accounts(figures.accounts)]
+    page = "".join([_HEAD, *_felt(rows), about, *reached, *others, _TABLE, cost, _TAIL])
     (docs / "bench.md").write_text(page, encoding="utf-8")
     with (docs / "bench.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([_COLUMNS, *map(_cells, rows)])
@@ -180,6 +196,18 @@ def write(docs: Path, figures: Figures) -> None:
 def mishap_line(row: MishapRow) -> str:
     """Return a line of the table of mishaps for the terminal."""
     return " | ".join((row.mishap.verb, row.mishap.stack, row.mishap.what or "nothing", *_added(row)))
+
+
+def account_line(row: AccountRow) -> str:
+    """Return a line of the table of many stacks for the terminal."""
+    network = f"{row.delay_ms} ms each way" if row.delay_ms else "fast"
+    return f"{row.backend} | {network} | {row.stacks} | {row.seconds:.1f}"
+
+
+def _accounts(rows: Sequence[AccountRow]) -> Iterator[str]:
+    if rows:
+        yield _ACCOUNTS.format(containers=CONTAINERS, delay=DELAY_MS, request=2 * DELAY_MS / 1000)
+        yield from (f"| {account_line(row)} |\n" for row in rows)
 
 
 def _amiss(rows: Sequence[MishapRow]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from tests.bench.broker import Own
 from tests.bench.cases import HOSTS, QUIET, VERBS
 from tests.bench.mishaps import LIMITS, MishapRow
 from tests.bench.run import Row
+from tests.bench.stacks import AccountRow
 
 NEAR = 1.15
 """The highest time of a verb, in multiples of the bound or of the time with a provider that does nothing."""
@@ -30,6 +31,9 @@ SHARED = 1.1
 IMPORT_MS = 30.0
 PLUGIN_START_MS = 200.0
 LIST_MS = 40.0
+ACCOUNT_SECONDS = {False: 10.0, True: 40.0}
+"""The highest time of `account` for 300 stacks, on a fast and on a slow network."""
+ACCOUNT_STACKS = 300
 BROKER_READ_MS = 10.0
 BROKER_CHANGE_MS = 25.0
 
@@ -52,7 +56,12 @@ class Target:
     reached: bool
 
 
-def targets(rows: Sequence[Row], alone: Alone | None, mishaps: Sequence[MishapRow] = ()) -> list[Target]:
+def targets(
+    rows: Sequence[Row],
+    alone: Alone | None,
+    mishaps: Sequence[MishapRow] = (),
+    accounts: Sequence[AccountRow] = (),
+) -> list[Target]:
     """Return every target for which figures exist."""
     hosts = [row for row in rows if row.case.provider in HOSTS and not row.case.real]
     return [
@@ -63,6 +72,7 @@ def targets(rows: Sequence[Row], alone: Alone | None, mishaps: Sequence[MishapRo
         *_memory(rows),
         *_agreements(rows),
         *_mishaps(mishaps),
+        *_accounts(accounts),
         *(_alone(alone) if alone is not None else ()),
     ]
 
@@ -77,6 +87,15 @@ def _mishaps(rows: Sequence[MishapRow]) -> Iterator[Target]:
                 reached = all(row.is_reached(host) for row in found)
                 got = f"{worst.added(host):+.1f} s ({worst.mishap.what}, `{worst.mishap.verb}` of {worst.mishap.stack})"
                 yield Target(f"{kind}, {host}", f"at most +{limit:.0f} s, and nothing lost", got, reached)
+
+
+def _accounts(rows: Sequence[AccountRow]) -> Iterator[Target]:
+    for row in rows:
+        if row.stacks == ACCOUNT_STACKS:
+            most = ACCOUNT_SECONDS[row.delay_ms > 0]
+            slow = f", {row.delay_ms} ms each way" if row.delay_ms else ""
+            what = f"`account` of {row.stacks} stacks on {row.backend}{slow}: time"
+            yield Target(what, f"at most {most:.0f} s", f"{row.seconds:.1f} s", row.seconds <= most)
 
 
 def _idle(row: Row, rows: Sequence[Row]) -> Row | None:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import threading
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from tests.bench import broker, report
+from stacks_pulumi.emulator import Emulator
+from tests.bench import broker, report, stacks
 from tests.bench.alone import Alone
 from tests.bench.broker import Own
 from tests.bench.cases import VERBS, all_cases
 from tests.bench.mishaps import Ended, Mishap, MishapRow, all_mishaps
-from tests.bench.run import Measured, Row
+from tests.bench.run import FailedError, Measured, Row
+from tests.bench.stacks import AccountRow
 from tests.bench.watch import BenchClock
+from tests.support.backends import Backend, Network
 from tests.support.hurried.shared_clock import FASTEST, SharedClock
 from tests.support.several_stacks import Outcome
 from tests.support.waiting import until
@@ -90,7 +95,9 @@ def test_a_run_ends_with_a_page(tmp_path: Path) -> None:
     calm = {"ours": 14.0, "native": 13.0, "peer": 15.0}
     amiss = [MishapRow(mishap, _ends(mishap, calm), calm) for mishap in all_mishaps()]
 
-    report.write(tmp_path, report.Figures(rows, 0.8, found, 20, amiss))
+    accounts = [AccountRow("s3", 0, 300, 4.2), AccountRow("s3", 100, 300, 41.0)]
+
+    report.write(tmp_path, report.Figures(rows, 0.8, found, 20, amiss, accounts))
 
     page = (tmp_path / "bench.md").read_text(encoding="utf-8")
     felt, rest = page.split("## How it is measured")
@@ -99,6 +106,9 @@ def test_a_run_ends_with_a_page(tmp_path: Path) -> None:
     assert rest.count("scaled beside real time | within a tenth, +/-2 calls | 1.00 x, +0 calls | yes |") == 3
     assert "over `import pulumi` (150 ms) | at most 30 ms | 5 ms | yes |" in rest
     assert "takes 0.6 s of processor time" in rest
+    assert "| s3 | fast | 300 | 4.2 |\n| s3 | 100 ms each way | 300 | 41.0 |\n" in rest
+    assert "| `account` of 300 stacks on s3: time | at most 10 s | 4.2 s | yes |" in rest
+    assert "on s3, 100 ms each way: time | at most 40 s | 41.0 s | **no** |" in rest
     head, *figures = (tmp_path / "bench.csv").read_text(encoding="utf-8").splitlines()
     assert head.startswith("containers,limit,verb,provider,seconds")
     assert len(figures) == sum(not row.case.real for row in rows)
@@ -111,6 +121,43 @@ def test_a_run_ends_with_a_page(tmp_path: Path) -> None:
     )
     assert "| two faults, native | at most +6 s, and nothing lost | +2.0 s" in rest
     assert "| an outage, ours | at most +15 s, and nothing lost | +12.0 s" in rest
+
+
+def test_a_backend_that_this_machine_does_not_have_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(_seconds: float) -> AbstractContextManager[Backend]:
+        pytest.skip("this machine has no PostgreSQL")
+
+    folder = Backend(f"file://{tmp_path}", {}, "", Network(tmp_path / "none"))
+    monkeypatch.setattr(stacks, "BACKENDS", {"postgres": missing, "s3": lambda _seconds: nullcontext(folder)})
+    monkeypatch.setattr(stacks, "fill", lambda *_: None)
+    monkeypatch.setattr(stacks, "account", lambda *_: 2.5)
+    said: list[str] = []
+
+    rows = [*stacks.run([3, 4], said.append)]
+
+    times = [(row.backend, row.delay_ms, row.stacks) for row in rows]
+    assert times == [
+        ("file", 0, 3),
+        ("file", 0, 4),
+        *(("s3", ms, count) for count in (3, 4) for ms in (0, 100)),
+    ]
+    assert said == ["`account` is not measured on postgres: this machine has no PostgreSQL"]
+
+
+def test_a_time_counts_only_if_every_container_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise an account that is read in part would be fast."""
+    empty = Backend(f"file://{tmp_path}", {}, "", Network(tmp_path / "none"))
+    monkeypatch.setattr(stacks, "ensure", lambda **_: SimpleNamespace(bin=tmp_path))
+    with Emulator() as emulator:
+        stacks.fill(empty, emulator, 2)
+        assert stacks.account(empty, emulator, 2) > 0
+        (tmp_path / ".pulumi" / "stacks" / "p1" / "dev.json").unlink()
+        with pytest.raises(FailedError, match="of 2 stacks found 4 owned containers"):
+            stacks.account(empty, emulator, 2)
 
 
 def _ends(mishap: Mishap, calm: dict[str, float]) -> dict[str, Ended]:
