@@ -1,8 +1,7 @@
 """
 Who sent which request, what was its outcome, and was a line changed afterwards?
 
-Each line contains the digest of the previous line. The digest of the last line may be kept on another machine, as an
-anchor.
+Each line contains the digest of the previous line. Another machine may store the digest of the last line as an anchor.
 """
 
 from __future__ import annotations
@@ -26,16 +25,9 @@ def write(
     seconds: float = 0.0,
 ) -> None:
     """
-    Add a line, in a transaction of the ledger.
+    Add a line within a transaction of the ledger. `request` is the method, the path and the body.
 
-    Args:
-        ledger: The ledger.
-        db: The transaction.
-        grant: The grant of the client; `None` for a client without a token.
-        request: Method, path and body.
-        decision: The outcome of the request.
-        status: The status of the answer.
-        seconds: How long it took.
+    `grant` is `None` for a client without a token.
     """
     who = ("-", "-") if grant is None else (grant.id, grant.holder)
     names = ("at", "grant_id", "holder", "method", "path", "body", "decision", "status", "ms")
@@ -47,11 +39,9 @@ def write(
 
 def broken(ledger: Ledger, anchor: tuple[int, str] | None = None) -> str:
     """
-    Return the place where the journal was changed afterwards; empty if it was not changed.
+    Return the first line of the journal that was changed afterwards; empty if none was.
 
-    Args:
-        ledger: The ledger.
-        anchor: The number and the chain of a line, from another machine.
+    `anchor` is the number and the digest of a line, from another machine.
     """
     chain, number = "", 0
     for number, row in enumerate(ledger.rows("select * from journal order by id"), start=1):

@@ -1,10 +1,10 @@
 """
-What becomes of one request: is it refused, answered again, or sent once, and what did it do?
+What happens to one request: is it refused, answered from the ledger, or sent once? What did it change?
 
     judged -> reserved (`sent`, on the disk) -> done | void | unknown;  done -> undone
 
-A request is judged by its grant, the platform's lists and the ledger, and reserved in the transaction that admits it.
-Nothing else is remembered. An unknown outcome keeps its reservation until the account proves it.
+A request is judged by its grant, the platform's lists and the ledger. The transaction that admits it also reserves it.
+The kernel keeps no other state. A request with an unknown outcome keeps its reservation until a list shows the outcome.
 """
 
 from __future__ import annotations
@@ -74,29 +74,29 @@ from stacks_pulumi.pricing.money import usd as as_dollars
 
 _CREATE: Final = "containers.create"
 UNDONE: Final = 5
-"""How often what was made and removed again may be made once more."""
+"""The highest number of times that an object may be created again after its removal, under one permit."""
 GRACE: Final = 900.0
-"""Seconds after the end of a grant, or after its last change, in which it may remove what it has made."""
+"""Seconds after the end of a grant, or after its last change, in which the grant may remove what it created."""
 _LASTING: Final = 600.0
-"""Seconds in which the answer to a create or a deletion is given again."""
+"""Seconds for which a repeated create or deletion gets the earlier answer."""
 _BRIEF: Final = 120.0
-"""The same for other changes."""
+"""Seconds for which any other repeated change gets the earlier answer."""
 _WAITLIST: Final = 60.0
-"""Seconds after a 503, before a create is sent again if the client asks for it."""
+"""Seconds after a 503 before a create is sent again. The client has to ask for it."""
 _UNDER_WAY: Final = 30.0
-"""Seconds in which the platform carries out a request, if the broker is killed before it has an answer."""
+"""Seconds for which the platform may still carry out a request after the broker was killed."""
 _NOT_SENT: Final = 1
-"""The status in the ledger of a request that did not reach the platform; 0 if that is not known."""
+"""The status in the ledger of a request that did not reach the platform. The status is 0 if that is unknown."""
 _OVER_CAP: Final = 402
 _NOT_FOUND: Final = 404
 _TIMED_OUT: Final = 408
 _TOO_MANY: Final = 429
 _NO_CAPACITY: Final = 503
 _OF_CONTAINERS: Final = frozenset({"containers.list", "connections.targets"})
-"""The reads whose rows are containers, perhaps of others."""
+"""The reads that list containers, including containers of other stacks."""
 _NOT_OWN: Final = "the container is not of this grant"
 _NOT_KEPT: Final = frozenset({"vpn_clients.add", "containers.regenerate_certificate"})
-"""Endpoints whose answers may have a secret."""
+"""Endpoints whose answers may contain a secret."""
 _ACTIONS: Final[Mapping[tuple[str, Any], str]] = {
     ("containers.set_status", "running"): "start",
     ("containers.set_status", "restart"): "restart",
@@ -104,11 +104,11 @@ _ACTIONS: Final[Mapping[tuple[str, Any], str]] = {
     ("backups.trigger", None): "backup",
     ("backups.pin", None): "pin-own",
 }
-"""Endpoint and status -> what a policy calls it."""
+"""Endpoint and requested status -> the action's name in a policy."""
 
 
 class ApprovalNeededError(Exception):
-    """Raised if a budget does not allow a request: a person may, as this permit."""
+    """Raised if a budget does not allow a request. A person may approve it as `permit`."""
 
     def __init__(self, why: str, permit: Permit) -> None:
         super().__init__(why)
@@ -122,8 +122,8 @@ class Visit:
 
     Attributes:
         grant: Its grant.
-        ask: What it asks for.
-        due: When its answer is due.
+        ask: The parsed request.
+        due: The time at which its answer is due.
     """
 
     grant: Grant
@@ -138,8 +138,8 @@ class Kernel:
     Args:
         ledger: The ledger.
         upstream: The platform.
-        settings: Returns the settings as they are now.
-        budgets: Returns the budgets over several stacks as they are now.
+        settings: Returns the current settings.
+        budgets: Returns the current budgets over several stacks.
     """
 
     def __init__(
@@ -154,13 +154,13 @@ class Kernel:
         self._admits = threading.Lock()
 
     def take_over(self) -> None:
-        """Take over the ledger from a server that runs no more: nobody waits for what it was doing."""
+        """Take over the ledger of a server that has ended: its requests in progress get their outcome."""
         self._leave()
 
     # Reads
 
     def read(self, visit: Visit) -> Reply:
-        """Answer a read: of the inventory, or of a secret that the grant names."""
+        """Answer a read of the inventory, or of a secret that the grant includes."""
         grant, ask = visit.grant, visit.ask
         self.may_still(grant, "ask for another grant")
         secret, seen = SECRETS.get(ask.endpoint), self._seen(grant)
@@ -168,9 +168,9 @@ class Kernel:
         got = self._upstream.read(ask.endpoint, ask.ids, ask.query, visit.due)
         own: list[str] | None = None
         if is_limited:
-            # While the read waited, the id may have been given to another container, so it is judged again. A secret
-            # needs a list that is newer than the answer, a list of containers one that is newer than the grant's own
-            # creates.
+            # While the read waited, the id may have been given to another container, so the request is judged again.
+            # For a secret, the list has to be newer than the answer. For a list of containers, it has to be newer than
+            # the grant's own creates.
             is_list, most = ask.endpoint in _OF_CONTAINERS, FRESH if secret is None else 0.0
             look = Look(self._upstream, visit.due, newest=is_list, most=most)
             self._check_read(visit, secret, seen, look)
@@ -178,31 +178,37 @@ class Kernel:
         return self._upstream.reply(got, "read", secret=secret is not None, only=own)
 
     def _check_read(self, visit: Visit, secret: str | None, seen: list[Use] | None, look: Look) -> bool:
-        """Refuse a read that a grant may not do; return whether it is limited to certain containers."""
+        """Refuse a read that the grant does not allow. Return whether the grant sees only certain containers."""
         grant, ask, holdings = visit.grant, visit.ask, self._holdings(visit.grant)
         is_named = any(fits_secret(line, ask, holdings, look) for line in grant.spec.reads)
         if secret is not None and secret not in grant.spec.secrets and not is_named:
             raise refused(f"this grant does not read {secret}", "ask for a grant that does")
         is_limited = is_named or seen is not None
-        # The id of a container that is not there may be given to another one a moment later.
+        # A moment later, a new container may get the id of a missing container.
         is_gone = is_limited and None in map(look.container, ask.containers)
         if is_gone or not _sees(seen, ask, look) or (seen is not None and ask.endpoint == "backups.stats"):
             raise RequestRefusedError(404, "Container not found")
         return is_limited
 
     def _seen(self, grant: Grant) -> list[Use] | None:
-        """Return what has made the containers that a grant sees; `None` if it sees all."""
+        """Return the creates of the containers that a grant sees; `None` if it sees all."""
         policy = self._policy(grant)
         if policy is None or policy.only != "own":
             return None
-        # Also what a signed change has made for its stack, or a person gave it: that is not of the budget.
+        # A budget also sees containers of its stack that a signed change created, or that were assigned to the stack.
         its = "stack = ? and (stack <> '' or policy = ?) and created_at is not null"
         return self._ledger.made("Container", its, grant.stack, grant.policy)
 
     # Changes
 
     def change(self, visit: Visit) -> Reply:
-        """Carry out a change, or refuse it."""
+        """
+        Return the answer to a change that is carried out or answered from the ledger.
+
+        Raises:
+            RequestRefusedError: The grant does not allow it.
+            ApprovalNeededError: A budget does not allow it.
+        """
         grant, ask = visit.grant, visit.ask
         if grant.kind == "read":
             raise refused("this grant only reads", "ask for a grant that may change something")
@@ -214,7 +220,9 @@ class Kernel:
         return found if isinstance(found, Reply) else self._carried_out(visit, found)
 
     def _admitted(self, visit: Visit, lost: Use | None = None) -> Reply | Use:
-        """Return the reservation of a request, or of a lost one that is sent again, or the answer of an earlier one."""
+        """
+        Return the reservation of a request or of a lost request to send again, or the answer of an earlier request.
+        """
         look = Look(self._upstream, visit.due, most=RECENT if visit.ask.endpoint == _CREATE else FRESH)
         while True:
             try:
@@ -228,14 +236,14 @@ class Kernel:
                         self._active.add(found.id)
                     return found
             except NotLookedError as missing:
-                # Inside of the transaction nothing is asked. It is judged anew with what was missing.
+                # A transaction sends no requests. The missing data is read first, then the request is judged again.
                 missing.ask()
 
     def _reserved(self, db: sqlite3.Connection, visit: Visit, look: Look, lost: Use | None) -> Reply | Use:
         if lost is not None:
             if not self._ledger.uses("id = ? and state = 'unknown'", lost.id):
                 raise busy("another request has found what this one did")
-            # It is judged as if it was not there.
+            # It is judged as if the lost request did not exist.
             update(db, "uses", lost.id, state="void")
         self._check_look(visit.grant, visit.ask, look)
         found = self._judged(self._not_revoked(visit.grant.id), visit.ask, look)
@@ -255,20 +263,21 @@ class Kernel:
 
     def _judged(self, grant: Grant, ask: Ask, look: Look) -> Reply | Use | dict[str, Any]:
         """
-        Return the earlier answer of a request, or the one whose outcome is unknown, or its row in the ledger.
+        Return the earlier answer of a request, an equal request with an unknown outcome, or the row for the ledger.
 
         Raises:
-            RequestRefusedError: It may not happen.
+            RequestRefusedError: The grant does not allow it.
         """
         effect, policy, now = EFFECTS[ask.endpoint], self._policy(grant), self._ledger.now()
-        # The count of a permit, and the answers that may be given again.
+        # The uses that count against a permit, and those whose answers may be repeated.
         counts = "state <> 'void' and (permit is not null or state <> 'done' or ended > ?)"
         of_grant = f"grant_id = ? and endpoint = ? and {counts}"
         uses = self._ledger.uses(of_grant, grant.id, ask.endpoint, now - _LASTING)
         twins = [use for use in uses if same([use.ids, use.body], [ask.ids, ask.body])]
         if any(use.state == "sent" or use.id in self._active for use in twins):
             raise busy("this request is in progress")
-        # A day later a budget may ask for it anew. A change may not, because its permit counts for ever.
+        # After a day, a budget may send the request again. A change may not, because a use of its permit counts
+        # permanently.
         lost = (use for use in twins if use.state == "unknown")
         doubt = next((use for use in lost if policy is None or now - use.ended <= DAY), None)
         if doubt is not None:
@@ -286,8 +295,8 @@ class Kernel:
             return self._row(grant, ask, permit, look)
         why = "" if policy is None else self._why_not_free(grant, policy, ask, holdings, look)
         is_free = is_alive and policy is not None and not why
-        # A request that is permitted once more is sent once more. Otherwise a repetition gets the earlier answer, and
-        # only for a time, because later it would say that it happened again.
+        # A request that is still permitted is sent again. Otherwise, a repetition gets the earlier answer for a limited
+        # time. A later repetition must not get it, because the answer would report a second effect.
         is_lasting = effect.makes or ENDPOINTS[ask.endpoint].method == "DELETE"
         since = now - (_LASTING if is_lasting else _BRIEF)
         done = [use for use in twins if use.state == "done" and use.answer is not None and use.ended > since]
@@ -302,7 +311,7 @@ class Kernel:
             )
         if policy is not None:
             if not _sees(self._seen(grant), ask, look):
-                # An access request would say when it was made.
+                # An access request would reveal when the container was created.
                 raise refused(_NOT_OWN, "plan a change, and let it be signed")
             raise ApprovalNeededError(why, self._as_permit(ask, look))
         if is_gone:
@@ -322,8 +331,6 @@ class Kernel:
             undone = sum(use.state == "undone" for use in mine)
             if len(mine) - undone >= permit.times or undone > UNDONE:
                 return False
-        # A restore whose answer was lost counts as done, and nothing continues after it.
-        # A create that was answered with an older container has made nothing.
         done = (
             f"grant_id = ? and state = 'done' and permit is not null and not {LOST} "
             f"and (endpoint <> '{_CREATE}' or object is not null)"
@@ -333,13 +340,13 @@ class Kernel:
         }
 
     def _row(self, grant: Grant, ask: Ask, permit: Permit | None, look: Look) -> dict[str, Any]:
-        """Return what the ledger has of a request that is about to be sent, after a check of every limit."""
+        """Check every limit, and return the ledger's row of a request that is about to be sent."""
         effect, now, began = EFFECTS[ask.endpoint], self._ledger.now(), self._upstream.now()
         self._check_free(grant, ask)
         if self._is_newer(grant, permit, ask):
             raise RequestRefusedError(404, "Not found: another grant has made the one that is there since")
         price = self._price(grant, ask, permit, look) if ask.endpoint == _CREATE else None
-        # An object that may exist twice has its time, and an id that is given once.
+        # Kinds that may exist twice need no earlier list: their objects have creation times and unique ids.
         is_listed = effect.doubt == "unknown" and effect.makes not in TWICE
         parent = next(map(look.container, ask.containers[:1]), None)
         before = {
@@ -354,26 +361,26 @@ class Kernel:
         return row if permit is None else row | {"permit": permit.n, "binds": permit.binds}
 
     def _is_new_pin(self, grant: Grant, ask: Ask, permit: Permit | None, look: Look) -> bool:
-        """Return whether a request makes a pin that certainly was not there."""
+        """Return whether a request certainly creates a new pin."""
         if permit is not None or ask.endpoint != "backups.pin":
             return permit is not None and any(one.new_backup_of for one in permit.ids.values())
         row = own_backup(ask, self._holdings(grant), look)
         return row is not None and row.pinned is False
 
     def _is_newer(self, grant: Grant, permit: Permit | None, ask: Ask) -> bool:
-        """Return whether another grant has made what a request removes, or its pin, since this was granted."""
+        """Return whether another grant has created the object to remove, or its pin, after the removal was approved."""
         makes = {"AllowedIp": "allowed_ips.add", "VpnClient": "vpn_clients.add"}
         makes |= {"Pin": "backups.pin", "Backup": "backups.pin"}
         endpoint, since = makes.get(EFFECTS[ask.endpoint].removes), grant.at
         if endpoint is None:
             return False
         if permit is not None and grant.kind == "budget":
-            # A budget lives long: what a person allows it is newer than itself.
+            # For a budget, which is valid for a long time, the time of the access request counts.
             asked = self._ledger.rows("select at from requests where id = ?", permit.why)
             since = asked[0]["at"] if asked else since
         ids = {**ask.ids}
         body = {"name": ids.pop("client_name")} if "client_name" in ids else {}
-        # An entry of an address has its own id.
+        # The id of an added entry is in `object`, because the path of the request does not contain it.
         others = "endpoint = ? and ended > ? and grant_id <> ? and (object = ? or ids = ? and body = ?)"
         values = ids.get("ip_id"), text_of(ids), text_of(body)
         found = self._ledger.live(others, endpoint, since, grant.id, *values)
@@ -384,8 +391,7 @@ class Kernel:
         """
         Refuse a request about a container or a backup that another grant may be changing at this moment.
 
-        The platform may still carry out a request that had no answer. Of its own requests, a grant waits only for
-        deletions.
+        The platform may still carry out a request that got no answer. A grant also waits for its own deletions.
         """
         since = self._ledger.now() - _UNDER_WAY
         holds = (
@@ -396,7 +402,9 @@ class Kernel:
             raise busy("another request may change the same container or backup at this moment")
 
     def _check_look(self, grant: Grant, ask: Ask, look: Look) -> None:
-        """Look again if a change that matters has ended since: of another grant on the same container, or a removal."""
+        """
+        Read the lists again if a relevant change has ended since: by another grant on this container, or a deletion.
+        """
         if look.settled is None:
             return
         since = self._ledger.uses("settled > ?", look.settled)
@@ -409,7 +417,7 @@ class Kernel:
     # Money
 
     def _price(self, grant: Grant, ask: Ask, permit: Permit | None, look: Look) -> Decimal | None:
-        """Return what a create adds, after a check of every limit that holds it."""
+        """Check every limit on a create, and return what the create adds to the monthly price."""
         look.containers.require_complete()
         added = _added(ask, look)
         found = bills(self._ledger, look.containers, look.prices)
@@ -438,7 +446,7 @@ class Kernel:
         return policy_of(grant, self._settings())
 
     def _why_not_free(self, grant: Grant, policy: Policy, ask: Ask, holdings: Holdings, look: Look) -> str:
-        """Return why a request of a budget grant needs an approval; empty if it is within the policy."""
+        """Return why a request of a budget grant needs an approval; empty if the policy allows it."""
         left = left_today(self._ledger, grant, policy)
         why = _why_not_in(policy, ask.endpoint, ask.body, _added(ask, look), left)
         if why or ask.endpoint == _CREATE or is_about_own(ask, holdings, look):
@@ -446,7 +454,7 @@ class Kernel:
         return _NOT_OWN
 
     def beyond(self, grant: Grant, change: Change, due: float) -> list[str]:
-        """Return why a budget does not cover a whole change, a line for each reason; nothing if it covers it."""
+        """Return the reasons why a budget does not cover a full change; empty if it covers the change."""
         policy, look, holdings = (
             self._policy(grant) or Policy(),
             Look(self._upstream, due),
@@ -458,10 +466,12 @@ class Kernel:
             return [f"this grant is of the stack {grant.stack}"]
 
         def is_owned(name: str, one: Constraint) -> bool:
-            """Return whether all that a variable may be is made by the change, or belongs to the grant."""
+            """
+            Return whether each possible object of a path variable belongs to the grant or is created by the change.
+            """
             known = [change.known[symbol].id for symbol in one.of if symbol in change.known]
             asked = [Ask("", {name: id_}, {}, {}) for id_ in filter(None, (*known, one.is_))]
-            # A new backup is of the container of its own permit.
+            # A new backup belongs to the container in its own permit.
             return {*one.of} <= {*made, *change.known} and all(
                 is_made(name, ask, holdings.own, look) for ask in asked
             )
@@ -489,7 +499,7 @@ class Kernel:
         return found
 
     def _as_permit(self, ask: Ask, look: Look) -> Permit:
-        """Return exactly this request, as the permit that an approver may sign."""
+        """Return a permit for exactly this request, which an approver may sign."""
         rows = {name: look.container(value) for name, value in ask.ids.items() if name in CONTAINERS}
         made = {name: row.created_at for name, row in rows.items() if row is not None}
         ids = {name: Constraint(is_=value, created_at=made.get(name)) for name, value in ask.ids.items()}
@@ -497,10 +507,10 @@ class Kernel:
         usd = None if price is None else f"{price:.2f}"
         return Permit(n=1, endpoint=ask.endpoint, ids=ids, body=dict(ask.body), usd=usd)
 
-    # The containers and the account of a grant
+    # The objects of a grant
 
     def may_still(self, grant: Grant, hint: str) -> None:
-        """Refuse a grant that has ended for so long that nothing of it can be under way."""
+        """Refuse a grant that ended so long ago that none of its requests can be in progress."""
         now = self._ledger.now()
         if now > grant.until + GRACE:
             settled = "select max(ended) from uses where grant_id = ? and state <> 'void'"
@@ -509,9 +519,12 @@ class Kernel:
                 raise refused("this grant has ended", hint)
 
     def _holdings(self, grant: Grant) -> Holdings:
-        """Return what a grant knows and has made. To a budget belongs what its policy made for its stack."""
+        """
+        Return the objects that a grant knows and has created. A budget owns the objects that its policy created for its
+        stack.
+        """
         if grant.kind == "budget":
-            # Without a creation time nothing shows whether it is still the same container.
+            # Without a creation time, the broker cannot tell whether the id still means the same container.
             of_policy = (
                 "policy = ? and policy <> '' and stack = ? and (endpoint <> ? or created_at is not null)"
             )
@@ -522,7 +535,9 @@ class Kernel:
         return Holdings(grant.spec.known, bound, own)
 
     def _is_own(self, ask: Ask, holdings: Holdings, policy: Policy | None, look: Look) -> bool:
-        """Return whether a request removes what the grant has made; for a budget, a short time ago."""
+        """
+        Return whether a request removes an object that the grant created. A budget may remove only recent objects.
+        """
         effect = EFFECTS[ask.endpoint]
         if effect.removes in {"", "Backup"} or (policy is not None and "undo" not in policy.free):
             return False
@@ -530,19 +545,19 @@ class Kernel:
         return is_made(effect.object, ask, [one for one in holdings.own if one.ended >= since], look)
 
     def _rows(self, one: Ask | Use, look: Look) -> Sequence[Any]:
-        """Return the rows among which what a request makes is listed."""
+        """Return the listed objects among which the created object of a request would be."""
         if one.endpoint == _CREATE:
-            # An answer is known by its id alone, which another name may end with, too.
+            # An answer identifies a container by its id alone, and the id may also end with another container's name.
             name = str(one.body.get("name"))
             return look.containers.where(lambda row: same_name(row.name, name) or may_be_of(row.id, name))
         return look.rows(
             EFFECTS[one.endpoint].makes, next(one.ids[name] for name in PARENTS if name in one.ids)
         )
 
-    # Sending, and what became of it
+    # Sending, and the outcome
 
     def _carried_out(self, visit: Visit, use: Use) -> Reply:
-        """Send a reserved request, and look for what it did and repeat it while its outcome is unknown."""
+        """Send a reserved request. While its outcome is unknown, look for its effect, then send it again."""
         try:
             while True:
                 if use.state == "unknown":
@@ -563,7 +578,7 @@ class Kernel:
             self._active.discard(use.id)
 
     def _again(self, visit: Visit, use: Use) -> Reply | Use:
-        """Reserve a lost request anew: it is not sent again if it may not happen as everything is now."""
+        """Reserve a lost request again, or refuse to send it if the current facts no longer allow it."""
         try:
             return self._admitted(visit, use)
         except ApprovalNeededError as error:
@@ -572,7 +587,7 @@ class Kernel:
             if error.status not in {402, 403, 404}:
                 raise
             why = error.text
-        # It may still be made, so a client must not take it for refused.
+        # The platform may still carry it out, so the client must not treat it as refused.
         raise busy(f"the outcome of this request is not known, and it is not sent again: {why}")
 
     def _pause(self, visit: Visit, use: Use) -> float:
@@ -580,16 +595,17 @@ class Kernel:
         Return the seconds before a request is sent again.
 
         Raises:
-            RequestRefusedError: It is not sent again now, and its outcome is still unknown.
+            RequestRefusedError: The request is not sent again now, and its outcome is still unknown.
         """
         effect, now = EFFECTS[use.endpoint], self._ledger.now()
-        # After a refusal of a repeat it is only looked for: the first request may have used up the name or the cap.
+        # If a repetition was refused, the broker only looks for the effect: the first request may have used up the name
+        # or the cap.
         is_refused = _is_refusal(use.status) and use.status not in {_NOT_SENT, _TOO_MANY}
         if effect.again and not is_refused and now <= visit.grant.until and use.attempts <= len(PAUSES):
             pause = max(PAUSES[use.attempts - 1], BETWEEN if effect.makes in TWICE else 0.0)
             is_due = True
             if use.status == _NO_CAPACITY and effect.makes == "Container":
-                # From the waitlist it may be made later: it is sent again once, if a client asks for it later.
+                # A create on the waitlist may happen later. It is sent again once, if the client asks for it later.
                 pause, is_due = 0.0, use.attempts == 1 and now - use.ended >= _WAITLIST
             if is_due and not self._upstream.is_late(visit.due - pause):
                 return pause
@@ -601,7 +617,7 @@ class Kernel:
         raise busy("the outcome of an earlier request is not known yet")
 
     def _attempt(self, visit: Visit, use: Use) -> tuple[Reply | None, Use]:
-        """Send a request once. Return the answer if its outcome is known or is not looked for."""
+        """Send a request once. Without a reply in the result, the caller looks for the effect."""
         effect, again = EFFECTS[use.endpoint], use.attempts > 1
         *spans, (began, _) = use.before["spans"]
 
@@ -611,7 +627,7 @@ class Kernel:
         try:
             got = self._upstream.change(use.endpoint, use.ids, use.body, visit.due, check)
         except RequestRefusedError:
-            # Its turn did not come.
+            # Its turn in the rate limit did not come.
             known = (
                 {"state": "unknown", "status": use.status}
                 if again
@@ -622,13 +638,13 @@ class Kernel:
         status = got.status if isinstance(got, Answer) else 0 if got.sent else _NOT_SENT
         reply = self._upstream.reply(got, "forwarded")
         if status == _OVER_CAP and self._seen(visit.grant) is not None:
-            # It says what all others have spent.
+            # The platform's answer contains the spending of the whole account.
             reply = RequestRefusedError(402, "the key's spending cap is reached", kind="grant-limit").reply()
         is_gone = not again and status == _NOT_FOUND and self._was_lost(use)
         made = made_by(effect.makes, use.ids, use.body, got)
         if is_gone or (200 <= status < 300 and (made is not None or not effect.makes)):
             use = self._done(visit, use, None if is_gone else made, reply)
-            # Without an object, another request has found it meanwhile.
+            # Without an object, another request has found the object meanwhile.
             if again and use.object is not None:
                 self._remove_twins(visit, use)
             return reply, use
@@ -637,7 +653,7 @@ class Kernel:
         if _is_refusal(status):
             state = "unknown" if again else "void"
         else:
-            # From the waitlist it may be made much later.
+            # A create on the waitlist may happen much later.
             spans.append((began, began + DAY if is_waiting else self._upstream.now()))
         use = self._record(
             visit, use, state, state=state, status=status, before={**use.before, "spans": spans}
@@ -645,10 +661,10 @@ class Kernel:
         return (None if state == "unknown" and (again or not is_waiting) else reply), use
 
     def _record(self, visit: Visit | None, use: Use, decision: str, **values: Any) -> Use:
-        """Write what became of a request, once, with its line in the journal."""
+        """Record the outcome of a request once, with a line in the journal."""
         now, effect = self._ledger.now(), EFFECTS[use.endpoint]
         with self._ledger.writing() as db:
-            # A look for an earlier attempt says nothing about a later attempt.
+            # The result of a look for an earlier attempt does not apply to a later attempt.
             is_open = "id = ? and attempts = ? and state in ('sent', 'unknown')"
             if not self._ledger.uses(is_open, use.id, use.attempts):
                 return use
@@ -661,7 +677,7 @@ class Kernel:
                 for one in self._ledger.made("AllowedIp", "ids = ?", text_of(use.ids)):
                     update(db, "uses", one.id, state="undone", answer=None)
             if effect.makes != "Pin" and values.get("object"):
-                # Its id was given again, so what had it is gone.
+                # The platform has reused the id, so the earlier object is gone.
                 self._undo(db, effect.makes, values["object"], use)
             grant = self._ledger.grant(use.grant_id)
             request = (
@@ -674,7 +690,7 @@ class Kernel:
             return self._ledger.uses("id = ?", use.id)[0]
 
     def _done(self, visit: Visit, use: Use, made: tuple[str, str | None] | None, reply: Reply) -> Use:
-        """Record that a request was carried out, and what it made."""
+        """Record that a request was carried out, and what it created."""
         is_kept = use.endpoint not in _NOT_KEPT and reply.status < 400
         object_, created_at = made if made is not None and self._is_new(use, *made) else (None, None)
         answer = reply.body.decode("utf-8", "replace") if is_kept else None
@@ -682,9 +698,9 @@ class Kernel:
         return self._record(visit, use, reply.decision, **values, object=object_, created_at=created_at)
 
     def _is_new(self, use: Use, id_: str, made: str | None) -> bool:
-        """Return whether a request has made what is in its answer: a platform may answer with what was there."""
+        """Return whether a request created the object in its answer: a platform may answer with an existing object."""
         if use.makes == "Pin":
-            # A backup that existed before may have been pinned for somebody else, too.
+            # Another client may have pinned a backup that already existed.
             return bool(use.before["is_new"])
         if not id_:
             return True
@@ -697,24 +713,29 @@ class Kernel:
         return not was_listed and not self._is_of_another(use, id_, made)
 
     def _is_of_another(self, use: Use, id_: str, made: str | None) -> bool:
-        """Return whether another request may have made an object. What is older than the list from before is gone."""
+        """
+        Return whether another request may have created an object. An object that is older than the earlier list is
+        gone.
+        """
 
         def is_same(one: Use) -> bool:
             found = compare_instants(one.created_at, made)
-            # Without a time, and for a kind that has such a list.
+            # Used if a creation time is missing. Kinds outside `TWICE` were listed before the request.
             is_late = use.makes in TWICE or one.ended > use.at - RECENT
             return one.id != use.id and (is_late if found is None else found)
 
         return any(map(is_same, self._made_in(use.makes, id_, use.ids)))
 
     def _made_in(self, kind: Kind, id_: str, ids: Mapping[str, str]) -> list[Use]:
-        """Return the requests that have made the object of an id in the containers of a path."""
+        """Return the requests that created the object with this id in the containers of a path."""
         where = {value for name, value in ids.items() if name in CONTAINERS}
         made = self._ledger.made(kind, "object = ?", id_)
         return [one for one in made if one.parent is None or not where or one.parent in where]
 
     def _undo(self, db: sqlite3.Connection, kind: Kind, id_: str, by: Use) -> None:
-        """Record that an object is gone, with its parts. The request that made it is undone; its price stays spent."""
+        """
+        Record that an object and its parts are gone. Its create becomes `undone`; the price of the create still counts.
+        """
         gone = self._made_in(kind, id_, by.ids)
         if kind == "Container":
             gone += self._ledger.objects("exists(select 1 from json_each(ids) where value = ?)", id_)
@@ -723,22 +744,24 @@ class Kernel:
                 update(db, "uses", one.id, state="undone", answer=None)
 
     def _was_lost(self, use: Use) -> bool:
-        """Whether an earlier deletion of the same object had no answer: then a 404 says that it was carried out."""
+        """Whether an earlier deletion of the same object got no answer: then a 404 means that it was carried out."""
         lost = f"grant_id = ? and endpoint = ? and ids = ? and state = 'void' and {LOST}"
         is_removal = ENDPOINTS[use.endpoint].method == "DELETE"
         return is_removal and bool(self._ledger.uses(lost, use.grant_id, use.endpoint, text_of(use.ids)))
 
-    # Looking for what a lost request did
+    # Looking for the effect of a lost request
 
     def _leave(self) -> None:
-        """Record that nobody waits for the answer to a request any more: the broker was killed, or a disk full."""
+        """
+        Record the outcome of requests whose answer can no longer arrive: the broker was killed, or the disk was full.
+        """
         for use in self._ledger.uses("state = 'sent'"):
             if use.id not in self._active:
                 doubt = EFFECTS[use.endpoint].doubt
                 self._record(None, use, f"left: {doubt}", state=doubt, status=use.status or 0)
 
     def _find_lost(self, visit: Visit) -> None:
-        """Look for what the grant's lost requests have made: its client may have found it, and go on with it."""
+        """Look for the objects of the grant's lost requests: the client may have found one and may now use it."""
         with self._admits:
             self._leave()
         lost = "grant_id = ? and state = 'unknown' and ended > ?"
@@ -747,14 +770,14 @@ class Kernel:
                 self._found(visit, use)
 
     def _found(self, visit: Visit, use: Use) -> Reply | None:
-        """Return an answer with the object that a lost request certainly made, if a list shows it."""
+        """Return an answer with the object that a lost request certainly created, if a list shows it."""
         look = Look(self._upstream, visit.due, newest=True)
         row = next((row for row in self._rows(use, look) if self._is_ours(use, row, look)), None)
         if row is None:
             return None
         data = {name: value for name, value in msgspec.to_builtins(row).items() if value is not None}
         data |= {"type": data["template"]} if "template" in data else {}
-        # Masked like any other answer: a list may show a password.
+        # The answer is masked, because a list may show a password.
         text = json.dumps({"success": True, "data": data})
         got = Answer(202, {"content-type": "application/json"}, text.encode())
         reply = self._upstream.reply(got, "found")
@@ -762,12 +785,12 @@ class Kernel:
         return reply
 
     def _is_ours(self, use: Use, row: Any, look: Look, **tolerance: float) -> bool:
-        """Return whether a listed object is certainly what a lost request made, and no other request."""
+        """Return whether a lost request, and no other request, certainly created a listed object."""
         if not self._may_have_made(use, row, look, **tolerance):
             return False
         if self._is_of_another(use, _id(row), made_at(row)):
             return False
-        # Of one stack and policy, who looks first has it.
+        # Two requests of one stack and policy are no rivals: the first that looks gets the object.
         its = "state = 'sent' or (state = 'unknown' and (stack <> ? or policy <> ?))"
         open_ = f"endpoint = ? and grant_id <> ? and ({its})"
         rivals = self._ledger.uses(open_, use.endpoint, use.grant_id, use.stack, use.policy)
@@ -777,23 +800,24 @@ class Kernel:
 
     def _may_have_made(self, use: Use, row: Any, look: Look, **tolerance: float) -> bool | None:
         """
-        Return whether a listed object was absent before a request, is as asked for, and was made meanwhile.
+        Return whether a listed object was absent before a request, matches it, and was created during its attempts.
 
-        Without its time, that is not known (`None`).
+        `None` if the creation time is unknown.
         """
         if _identity(row) in use.before["ids"] or not look.is_asked(use.makes, use.ids, use.body, row):
             return False
-        # A VPN client has no time, and its name is its key.
+        # The platform lists no creation time for a VPN client. Its name is unique.
         return use.makes == "VpnClient" or is_within(made_at(row), use.before["spans"], **tolerance)
 
     def _remove_twins(self, visit: Visit, use: Use) -> None:
-        """Remove what an earlier attempt has made beside: only what is certainly of this request, and exists twice."""
+        """Remove the duplicates that earlier attempts certainly created, for kinds that may exist twice."""
         if use.makes not in TWICE:
             return
         look = Look(self._upstream, visit.due, newest=True)
         name = next(name for name, effect in EFFECTS.items() if effect.removes == use.makes)
         for row in self._rows(use, look):
-            # Another client's may be as old as the tolerance: what is removed was made in the seconds of the requests.
+            # Another client's object may be within the usual tolerance, so the time has to match the request to the
+            # second.
             if _id(row) != use.object and self._is_ours(use, row, look, before=1.0, after=1.0):
                 ids = {**use.ids, EFFECTS[name].object: _id(row)}
                 got = self._upstream.change(name, ids, {}, self._upstream.patient())
@@ -808,13 +832,13 @@ def _sees(seen: Sequence[Use] | None, ask: Ask, look: Look) -> bool:
 
 
 def _listed(seen: Sequence[Use], look: Look) -> list[str]:
-    """Return the ids of the containers that a grant sees, as far as they are listed: an id may be another one's now."""
+    """Return the ids of the listed containers that a grant sees. An id that now means another container is left out."""
     ids = {row.id for row in look.containers}
     return [one.object or "" for one in seen if one.object in ids and is_container(one.container, look)]
 
 
 def _added(one: Ask | Permit, look: Look) -> Decimal | None:
-    """Return what a create adds to the monthly price; `None` if that is not known, or it is no create."""
+    """Return what a create adds to the monthly price; `None` if that is unknown or the request is no create."""
     return price_of(one.body, look.prices) if one.endpoint == _CREATE else None
 
 
@@ -822,14 +846,9 @@ def _why_not_in(
     policy: Policy, endpoint: str, body: Mapping[str, Any], price: Decimal | None, left: Decimal
 ) -> str:
     """
-    Return why a request needs an approval, whatever it is about; empty if a policy allows such a request.
+    Return why a policy needs an approval for a request about any object; empty if it needs none.
 
-    Args:
-        policy: The policy.
-        endpoint: What is asked.
-        body: Its body.
-        price: What a create adds to the monthly price; `None` if that is not known.
-        left: What may be added today.
+    `price` is what a create adds to the monthly price, and `left` is what may still be added today.
     """
     if endpoint != _CREATE:
         action = _ACTIONS.get((endpoint, body.get("status")))
@@ -850,12 +869,11 @@ def _why_not_in(
 
 
 def _is_refusal(status: int | None) -> bool:
-    """Return whether a status says that the request was not carried out."""
+    """Return whether a status means that the request was not carried out."""
     return status == _NOT_SENT or (status is not None and 400 <= status < 500 and status != _TIMED_OUT)
 
 
 def _identity(row: Any) -> str:
-    """Return the identity of a listed object."""
     return identity(row) if isinstance(row, Container) else _id(row)
 
 

@@ -1,8 +1,8 @@
 """
-What has happened, and what is reserved: the only memory of a broker, in one file of SQLite.
+What has happened, and what is reserved? The only state of a broker, in one SQLite file.
 
-Every table is append-only but for states. A transaction takes the write lock first, so two requests, or two processes,
-are never judged by the same count; it is on the disk before a byte goes upstream. No secret is in it.
+Rows are only added; their states may change. A transaction takes the write lock first, so two requests or processes
+never use the same count. It is on the disk before the request is sent. The ledger contains no secret.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from stacks_pulumi.errors import StacksError
 
 FILE: Final = "ledger.sqlite"
 PARENTS: Final = ("container_id", "source_id", "vpn_container_id")
-"""The variables of a path that name the container of an object."""
+"""The path variables that name the container of an object."""
 DAY: Final = 86400.0
 LOST: Final = "(state in ('sent', 'unknown') or status in (0, 408) or status >= 500)"
-"""The condition for a use whose request may have been carried out, or may be later: no answer says so."""
+"""The condition for a use without an answer: its request may have been carried out, or may be carried out later."""
 
 T = TypeVar("T")
 
 _VERSION: Final = 2
-"""The version of the tables. A ledger of a different version is refused, and the error names the version."""
+"""The version of the tables. A ledger with a different version is refused."""
 _SCHEMA: Final = f"""
 create table meta(name text primary key, value text not null);
 create table grants(id text primary key, kind text not null, holder text not null, stack text not null default '',
@@ -68,13 +68,13 @@ pragma user_version = {_VERSION};
 _MADE: Final[Mapping[Kind, str]] = {
     effect.makes: endpoint for endpoint, effect in EFFECTS.items() if effect.makes
 }
-"""Kind -> the endpoint that makes it: each is made by one."""
+"""Kind -> the endpoint that creates it. Each kind has one."""
 _JSON: Final = frozenset({"spec", "ids", "body", "before", "approvals"})
-"""The columns that are kept as JSON."""
+"""The columns that are stored as JSON."""
 
 
 class LedgerError(StacksError):
-    """Raised if the ledger cannot be read or written. Nothing is forwarded then."""
+    """Raised if the ledger cannot be read or written. The broker then sends no request to the platform."""
 
     def __init__(self, why: object) -> None:
         super().__init__(f"the broker's ledger cannot be used: {why}", code="file-access")
@@ -85,12 +85,12 @@ class Spec(msgspec.Struct, frozen=True):
     The settings of a grant, without its permits.
 
     Attributes:
-        secrets: The classes of secrets that it reads.
+        secrets: The classes of secrets that it may read.
         may_apply_free: Whether it may hand in a change that needs no approval.
-        known: Of a change: for each symbol, the container that existed before.
-        reads: Of a change: the secrets that it reads.
-        ceiling: Of a change: the most that its creates may cost.
-        free: Of a change that needed no approval: what it may add to the monthly price.
+        known: For a change: the container of each symbol that existed before.
+        reads: For a change: the secrets that it may read.
+        ceiling: For a change: the most that its creates may cost.
+        free: For a change that needed no approval: the most that it may add to the monthly price.
     """
 
     secrets: tuple[str, ...] = ()
@@ -103,20 +103,20 @@ class Spec(msgspec.Struct, frozen=True):
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):
     """
-    A grant: the authority of one client until an instant.
+    A grant: the permission of one client until an end time.
 
     Attributes:
         id: Its id.
         kind: `read`, `change` or `budget`.
-        holder: For whom it is.
+        holder: The name of its client.
         stack: The stack, as PROJECT/STACK; empty for none.
-        policy: The policy of a budget; empty for others.
+        policy: The policy of a budget; empty for other kinds.
         spec: Its settings, without the permits.
-        approvals: Who has signed it.
-        at: When it was made.
-        until: The last instant at which it may change something.
-        used: When its token was used last.
-        revoked: When it was revoked; `None` if it was not.
+        approvals: The people who have signed it.
+        at: The time at which it was created.
+        until: The last time at which it may change something.
+        used: The time at which its token was last used.
+        revoked: The time at which it was revoked; `None` if it is not revoked.
     """
 
     id: str
@@ -134,28 +134,28 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
 
 class Use(msgspec.Struct, frozen=True, kw_only=True):
     """
-    One request that was sent, or may have been. Its object is the one that it has made, as long as that exists.
+    One request that was sent, or may have been sent.
 
     Attributes:
         id: Its number.
-        grant_id: The grant; `-` if an administrator has given a container to a stack.
-        stack: The stack of the grant, the owner of what it makes.
+        grant_id: The grant; `-` if an administrator has assigned a container to a stack.
+        stack: The stack of the grant. The stack owns the created object.
         policy: The policy of the grant.
-        permit: The number of its permit; `None` for a budget's own limits, or for removing what is one's own.
+        permit: The number of its permit; `None` if it used a budget's own limits, or removed an own object.
         endpoint: The endpoint.
         ids: The variables of its path.
         body: Its body.
         state: `sent`, `done`, `void`, `unknown` or `undone`.
-        at: When it was reserved.
-        ended: When its last attempt ended.
+        at: The time at which it was reserved.
+        ended: The time at which its last attempt ended.
         attempts: How often it was sent.
-        before: What was listed before it.
-        binds: The symbol that is bound to what it makes.
+        before: The facts from before it was sent, such as the ids of the listed objects.
+        binds: The symbol that is bound to the created object.
         usd: What it adds to the monthly price.
         status: The status of the answer.
         answer: The answer, if it may be repeated.
-        object: The id of what it made; `None` also if that was given to another stack.
-        created_at: When the platform shows that this was made.
+        object: The id of the created object; `None` if there is none, or if another stack got it.
+        created_at: The creation time of the object according to the platform.
     """
 
     id: int
@@ -180,41 +180,41 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def makes(self) -> Kind:
-        """The kind of object that it makes; empty for none."""
+        """The kind of object that it creates; empty for none."""
         return EFFECTS[self.endpoint].makes
 
     @property
     def parent(self) -> str | None:
-        """The container that what it made belongs to."""
+        """The id of the container to which the created object belongs."""
         return next((self.ids[name] for name in PARENTS if name in self.ids), None)
 
     @property
     def container(self) -> Known:
-        """The container that it has made."""
+        """The container that it created."""
         template, plan = self.body.get("template"), self.body.get("plan")
         return Known(id=self.object or "", created_at=self.created_at, template=template, plan=plan)
 
     @property
     def parent_container(self) -> Known:
-        """The container that what it made belongs to."""
+        """The container to which the created object belongs."""
         return Known(id=self.parent or "", created_at=self.before["parent_made"])
 
 
 class Ledger:
     """
-    The ledger.
+    The ledger in a file, which is created if it is missing.
 
     Args:
-        path: Its file; made if it is not there.
+        path: The file.
         clock: The clock.
-        account: The number of the broker, if the file is new; by default a random one.
+        account: The number of the broker for a new file; by default a random number.
     """
 
     def __init__(self, path: Path, clock: Clock, account: str | None = None) -> None:
         self.path, self._clock = path, clock
         self._lock = threading.RLock()
         try:
-            # Made with its mode, so that no other user opens it before.
+            # The mode is set at creation, so that no other user can open the file first.
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=10)
             self._db.row_factory = sqlite3.Row
@@ -249,14 +249,14 @@ class Ledger:
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """
-        Enclose one transaction, which no other one changes anything beside.
+        Run one transaction, during which no other transaction changes anything.
 
         Raises:
-            LedgerError: It cannot be begun, or not be committed. Nothing of it is there then.
+            LedgerError: The transaction cannot begin or commit. Then the ledger is unchanged.
         """
         with self._lock:
             try:
-                # It commits at the end, and rolls back after any error.
+                # `with` commits at the end, and rolls back after any error.
                 with self._db:
                     self._db.execute("begin immediate")
                     yield self._db
@@ -272,7 +272,7 @@ class Ledger:
             raise LedgerError(error) from None
 
     def _read(self, kind: type[T], table: str, where: str, values: Sequence[object]) -> list[T]:
-        """Return the rows of a table for which a condition holds, oldest first."""
+        """Return the rows that meet a condition, oldest first."""
         found = self.rows(f"select * from {table} where {where} order by rowid", *values)  # noqa: S608  (of this package)
         return [convert(_read_row(row), kind) for row in found]
 
@@ -282,11 +282,11 @@ class Ledger:
         self, kind: str, holder: str, *, seconds: float, permits: Sequence[Permit] = (), **more: object
     ) -> tuple[str, str]:
         """
-        Write a grant, and return its id and its token, which is nowhere else.
+        Add a grant; return its id and its token, which is stored nowhere.
 
         Args:
             kind: Its kind.
-            holder: For whom it is.
+            holder: The name of its client.
             seconds: For how long it may change something.
             permits: Its permits.
             more: More columns of its row, such as `stack` and `spec`.
@@ -300,7 +300,7 @@ class Ledger:
         return id_, token
 
     def renew(self, db: sqlite3.Connection, grant_id: str, seconds: float) -> str:
-        """Give a grant a new token and a new end; the old token is void."""
+        """Give a grant a new token and a new end; the old token becomes invalid."""
         token = self._token()
         update(db, "grants", grant_id, token=token_digest(token), until=self.now() + seconds, used=0)
         return token
@@ -313,7 +313,7 @@ class Ledger:
         return f"{GRANT}{self.account}{secrets.token_hex(20)}"
 
     def grants(self, where: str = "true", *values: object) -> list[Grant]:
-        """Return the grants for which a condition holds, oldest first; also those that have ended or were revoked."""
+        """Return the grants that meet a condition, oldest first, including ended and revoked grants."""
         return self._read(Grant, "grants", where, values)
 
     def grant(self, id_: str) -> Grant | None:
@@ -325,11 +325,11 @@ class Ledger:
         return next(iter(self.grants("token = ?", token_digest(token))), None)
 
     def statement(self, grant_id: str) -> str:
-        """Return the statement that a grant was made from; empty if there is none."""
+        """Return the statement from which a grant was created; empty if there is none."""
         return str(self.rows("select statement from grants where id = ?", grant_id)[0]["statement"] or "")
 
     def keep(self, statement: str, name: str, signature: str, ends: float) -> None:
-        """Keep a signature of a change until its end, by the digest of the change."""
+        """Keep a signature until the end of its change. `statement` is the digest of the change."""
         with self.writing() as db:
             db.execute("delete from signatures where ends < ?", (self.now(),))
             db.execute(
@@ -344,7 +344,7 @@ class Ledger:
         ]
 
     def touch(self, grant: Grant) -> None:
-        """Record that a token is in use; to the quarter of a minute, so that reads write little."""
+        """Record that a token is in use. This is written at most every 15 seconds."""
         now = self.now()
         if not 0 <= now - grant.used < 15:
             with self.writing() as db:
@@ -366,27 +366,27 @@ class Ledger:
     # Uses and objects
 
     def uses(self, where: str, *values: object) -> list[Use]:
-        """Return the uses for which a condition holds, oldest first."""
+        """Return the uses that meet a condition, oldest first."""
         return self._read(Use, "uses", where, values)
 
     def live(self, where: str, *values: object) -> list[Use]:
-        """Return the uses that took effect, or may have, and for which a condition holds."""
+        """Return the uses that took effect or may have taken effect, and that meet a condition."""
         return self.uses(f"state in ('sent', 'unknown', 'done') and {where}", *values)
 
     def creates(self, where: str, *values: object) -> list[Use]:
-        """Return those that are creates of containers."""
+        """Return the live uses that create a container and meet a condition."""
         return self.live(f"endpoint = 'containers.create' and {where}", *values)
 
     def objects(self, where: str, *values: object) -> list[Use]:
-        """Return the uses for which a condition holds, and whose object is there as far as the ledger knows."""
+        """Return the uses that meet a condition and whose objects still exist, according to the ledger."""
         return self.uses(f"state = 'done' and object is not null and ({where})", *values)
 
     def made(self, kind: Kind, where: str = "true", *values: object) -> list[Use]:
-        """Return those whose object is of a kind."""
+        """Return the uses of `objects` that created an object of a kind."""
         return self.objects(f"endpoint = ? and {where}", _MADE[kind], *values)
 
     def owner(self, container: str, created_at: str | None) -> str | None:
-        """Return the stack that owns a container, by its id and creation time; `None` if the ledger has no owner."""
+        """Return the stack that owns a container, by its id and creation time; `None` if the ledger knows no owner."""
         found = self.made("Container", "object = ?", container)
         owners = [one.stack for one in found if compare_instants(one.created_at, created_at)]
         return owners[-1] if owners else None
@@ -403,28 +403,30 @@ class Ledger:
             insert(db, "uses", **row)
 
     def settled(self, endpoint: str | None = None) -> int:
-        """Return the number of the attempt that ended last, of all or of an endpoint: each end has the next number."""
+        """
+        Return the number of the last attempt that ended, of all endpoints or of one. Each end gets the next number.
+        """
         where, values = ("", ()) if endpoint is None else (" where endpoint = ?", (endpoint,))
         return int(self.rows(f"select coalesce(max(settled), 0) from uses{where}", *values)[0][0])  # noqa: S608  (of this package)
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing was ever made under a grant, and no container has an owner."""
+        """Whether no grant has ever created anything, and no container has an owner."""
         return not self.rows("select 1 from uses limit 1")
 
 
 def token_digest(token: str) -> str:
-    """Return what the ledger keeps of a token."""
+    """Return the digest of a token, which the ledger stores instead of the token."""
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def text_of(values: Mapping[str, Any]) -> str:
-    """Return ids or a body as the ledger keeps and compares them: as JSON, where 1 is not true."""
+    """Return ids or a body as canonical JSON, in which 1 differs from true."""
     return canonical(values).decode()
 
 
 def insert(db: sqlite3.Connection, table: str, **values: object) -> int:
-    """Add a row to a table, and return its number. A value that is not plain is kept as JSON."""
+    """Add a row to a table, and return its number. A structured value is stored as JSON."""
     marks = ", ".join("?" * len(values))
     sql = f"insert into {table}({', '.join(values)}) values({marks})"
     return db.execute(sql, [*map(_kept, values.values())]).lastrowid or 0

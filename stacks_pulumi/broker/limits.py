@@ -1,8 +1,8 @@
 """
-What may a create cost, and which limits hold it?
+What may a create cost, and which limits apply to it?
 
-All are asked inside the transaction that reserves it. A container counts if it is listed, and also while it may be
-there: its request is under way, has an unknown outcome, or was done so lately that no list shows it yet.
+The transaction that reserves a create checks all limits. A container counts if it is listed. It also counts if its
+create is in progress, has an unknown outcome, or was done so recently that no list shows it yet.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from stacks_pulumi.pricing.money import MonthlyPrice, Price, billed, usd
 from stacks_pulumi.pricing.recognition import UNKNOWN
 
 _LISTED: Final = 120.0
-"""Seconds after which a list shows what was made."""
+"""Seconds after which a list shows a created container."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class Limit(NamedTuple):
     Attributes:
         name: Its name.
         most: The highest price.
-        before: The price now; `None` if it is not known.
-        is_told: Whether who asks may know the price now.
+        before: The current price; `None` if it is unknown.
+        is_told: Whether the client may know the current price.
     """
 
     name: str
@@ -58,8 +58,8 @@ class Bill(NamedTuple):
     Attributes:
         id: Its id; empty while no list shows it.
         stack: Its owner; empty for none.
-        policy: The policy under which it was made; empty for none.
-        price: Its highest monthly price; `None` if it is not known.
+        policy: The policy under which it was created; empty for none.
+        price: Its highest monthly price; `None` if it is unknown.
     """
 
     id: str
@@ -69,17 +69,17 @@ class Bill(NamedTuple):
 
 
 def policy_of(grant: Grant, settings: GateFile) -> Policy | None:
-    """Return the policy of a budget, as it is now; `None` for another grant. One that is gone allows nothing."""
+    """Return the current policy of a budget; `None` for another kind of grant. A removed policy allows nothing."""
     return settings.policies.get(grant.policy, Policy(only="own")) if grant.kind == "budget" else None
 
 
 def price_of(body: Mapping[str, Any], monthly: MonthlyPrice) -> Decimal | None:
-    """Return what a create adds to the monthly price, before any discount; `None` if it is not known."""
+    """Return what a create adds to the monthly price, before any discount; `None` if it is unknown."""
     template, plan, tier = (body.get(name) for name in ("template", "plan", "additional_storage_tier"))
     if not isinstance(template, str) or not (plan is None or isinstance(plan, str)):
         return None
     if template == catalog.VPN_TEMPLATE and plan is not None:
-        # The guide has no plan for it, so a platform that takes one may bill that.
+        # The API guide has no plan for it. A platform that accepts a plan may bill it.
         return None
     if not plan and template != catalog.VPN_TEMPLATE:
         plan = catalog.DEFAULT_PLAN
@@ -89,35 +89,35 @@ def price_of(body: Mapping[str, Any], monthly: MonthlyPrice) -> Decimal | None:
 
 
 def listed_price(row: Container, monthly: MonthlyPrice) -> Price:
-    """Return the monthly price of a container that is listed."""
+    """Return the monthly price of a listed container."""
     template = UNKNOWN if row.template is None else row.template
     plan = None if template == catalog.VPN_TEMPLATE else UNKNOWN if row.plan is None else row.plan
     return billed(template, plan, None, row.storage_mb, monthly)[0]
 
 
 def price_listed(row: Container, monthly: MonthlyPrice) -> Decimal | None:
-    """Return the highest of it; `None` if that is not known."""
+    """Return the highest monthly price of a listed container; `None` if it is unknown."""
     return listed_price(row, monthly).high
 
 
 def bills(ledger: Ledger, rows: Sequence[Container], monthly: MonthlyPrice) -> list[Bill]:
-    """Return what the account has by a list, and what it may have in addition."""
+    """Return the listed containers of the account, and those that it may have in addition."""
     made: dict[str | None, list[Use]] = {}
     for one in ledger.made("Container"):
         made.setdefault(one.object, []).append(one)
     now, found = ledger.now(), list[Bill]()
-    # One that is under way counts whatever the clock says: the machine may have slept.
+    # A create in progress counts at any age, because the machine may have slept.
     hidden = {one.id: one for one in ledger.creates("(state = 'sent' or ended > ?)", now - DAY)}
     for row in rows:
-        # Without a time it may be that of the ledger, so it counts.
+        # Without a creation time, the row may be the container in the ledger, so it counts as that container.
         owners = [
             one
             for one in made.get(row.id, ())
             if compare_instants(one.created_at, row.created_at) is not False
         ]
         if not owners:
-            # It may be listed before its create has an answer. It shows one create, because names may differ in case:
-            # the cheapest, so that no other one is missing from a total.
+            # A container may be listed before its create has an answer. A row stands for one create. The cheapest is
+            # chosen, so that no total is too low, because names may differ in case.
             owners = [one for one in hidden.values() if one.state != "done" and _may_show(row, one)]
             owners = sorted(owners, key=lambda one: (one.usd is None, spent([one])))[:1]
         for one in owners:
@@ -132,18 +132,18 @@ def bills(ledger: Ledger, rows: Sequence[Container], monthly: MonthlyPrice) -> l
 
 
 def _may_show(row: Container, use: Use) -> bool:
-    """Return whether a listed container may be what a create makes: one of its name may be an older one."""
+    """Return whether a listed container may be the result of a create, and not an older container of that name."""
     older = use.before.get("ids", ())
     return same_name(row.name, str(use.body.get("name"))) and identity(row) not in older
 
 
 def identity(row: Container) -> str:
-    """Return what no other container has: its id may be used again, so its creation time belongs to it."""
+    """Return the unique identity of a container. The creation time is part of it, because an id may be used again."""
     return f"{row.id}@{row.created_at}"
 
 
 def total(found: Iterable[Bill]) -> Decimal | None:
-    """Return the monthly price of a part of the account; `None` if a price is not known, so that the total is not."""
+    """Return the total monthly price of some containers; `None` if one of the prices is unknown."""
     prices = [one.price for one in found]
     return sum((price or Decimal(0) for price in prices), Decimal(0)) if None not in prices else None
 
@@ -158,15 +158,15 @@ def limits_of(
     policy: Policy | None,
 ) -> Iterator[Limit]:
     """
-    Yield the limits that hold every create for a stack, also a signed one.
+    Yield the limits that apply to every create for a stack, including a create of a signed change.
 
     Args:
         stack: The stack.
-        known: What a change says that it knows: those containers count for its stack.
-        found: What the account has.
+        known: The containers of a change that existed before. They count towards its stack.
+        found: The containers of the account.
         settings: The settings.
         budgets: The budgets over several stacks.
-        policy: The policy of the budget that asks; `None` for another grant.
+        policy: The policy of the budget that sends the create; `None` for another kind of grant.
     """
     is_told = policy is None or policy.only is None
     if settings.account is not None:
@@ -189,7 +189,7 @@ def limits_of_policy(name: str, policy: Policy | None, found: Sequence[Bill]) ->
 
 
 def why_over(limit: Limit, added: Decimal | None) -> str:
-    """Return why a limit does not allow what is added (`None`: that is not known); empty if it does."""
+    """Return why a create exceeds a limit; empty if it does not. `added` is its price, `None` if unknown."""
     name, most, before, is_told = limit
     if added is None:
         return f"what it adds is not known, and {name} is {usd(most)}"
@@ -202,13 +202,13 @@ def why_over(limit: Limit, added: Decimal | None) -> str:
 
 
 def spent(uses: Iterable[Use]) -> Decimal:
-    """Return what creates add to the monthly price."""
+    """Return the sum of what creates add to the monthly price."""
     return sum((Decimal(use.usd) for use in uses if use.usd is not None), Decimal(0))
 
 
 def left_today(ledger: Ledger, grant: Grant, policy: Policy) -> Decimal:
-    """Return for how much a budget's grants may still create within 24 hours; what was undone stays spent."""
-    # From the waitlist it is sent again, and counts from then.
+    """Return what a budget's grants may still create within 24 hours. A deletion does not give its price back."""
+    # A create on the waitlist counts from its last attempt.
     of_day = (
         "endpoint = 'containers.create' and state <> 'void' and (state = 'sent' or ended > ?) "
         "and permit is null and policy = ?"

@@ -1,4 +1,4 @@
-"""Does a request fit a permit, as far as the platform and what the grant has made say?"""
+"""Does a request fit a permit, according to the platform and the grant's own requests?"""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ _KINDS: Final[Mapping[str, Kind]] = {
     "connection_id": "Connection",
     "ip_id": "AllowedIp",
 }
-"""Variable of a path -> what it is, if a container lists it with its time."""
+"""Path variable -> the kind of the object that it names, if a container lists such objects with their times."""
 _MADE_AS: Final[Mapping[str, Kind]] = {**_KINDS, "backup_id": "Pin", "client_name": "VpnClient"}
-"""Variable of a path -> what a grant makes, if it makes that. All others are containers."""
+"""Path variable -> the kind that a grant creates to own the object. Every other variable names a container."""
 
 
 TWICE: Final = frozenset({"AllowedIp", "Connection"})
-"""Kinds that may exist twice. Others exist once: by their name, or by their container."""
+"""Kinds of which two equal objects may exist. Other objects are unique by their name or by their container."""
 
 
 class GoneError(Exception):
-    """Raised if what a permit names is not where it was: nothing is sent, and the client gets a 404."""
+    """Raised if an object of a permit no longer exists where the change says. The client gets a 404."""
 
 
 @dataclass(frozen=True)
@@ -67,23 +67,23 @@ class Ask:
 
 
 def meet(one: Ask | Use, other: Ask | Use) -> bool:
-    """Return whether one of two requests may change what the other one is about."""
+    """Return whether one of two requests may change an object of the other."""
     return _touches(one, other) or _touches(other, one)
 
 
 def _touches(one: Ask | Use, other: Ask | Use) -> bool:
     if EFFECTS[one.endpoint].makes == "Container":
-        # An id is given again, and ends with the name of its container.
+        # An id may be used again, and it ends with the name of its container.
         name = str(one.body.get("name"))
         if EFFECTS[other.endpoint].makes == "Container":
             return same_name(name, str(other.body.get("name")))
         return any(may_be_of(id_, name) for kind, id_ in _about(other) if kind == "container")
-    # A connection does not change its target.
+    # A connection does not change its target container.
     return not (_about(one) - {("container", one.ids.get("target_id", ""))}).isdisjoint(_about(other))
 
 
 def _about(one: Ask | Use) -> set[tuple[str, str]]:
-    """Return the containers in the path of a request; of a path without them, its object."""
+    """Return the containers in the path of a request; without such containers, all ids of the path."""
     containers = {("container", id_) for name, id_ in one.ids.items() if name in CONTAINERS}
     return containers or {*one.ids.items()}
 
@@ -91,12 +91,12 @@ def _about(one: Ask | Use) -> set[tuple[str, str]]:
 @dataclass(frozen=True)
 class Holdings:
     """
-    The objects that a grant knows and has made.
+    The objects that a grant knows and has created.
 
     Attributes:
         known: For each symbol, the container that existed before.
-        uses: Its requests that took effect, or may have, and whose result a symbol is bound to.
-        own: The requests whose objects are there, and are its own.
+        uses: Its requests that took effect or may have taken effect, and whose result is bound to a symbol.
+        own: The requests that created the grant's own existing objects.
     """
 
     known: Mapping[str, Known]
@@ -105,7 +105,7 @@ class Holdings:
 
 
 def fits(permit: Permit, ask: Ask, holdings: Holdings, look: Look) -> bool:
-    """Return whether a request is what a permit says. The platform is asked only if everything else fits."""
+    """Return whether a permit allows a request. The platform is asked only if everything else fits."""
     if permit.endpoint != ask.endpoint or permit.body.keys() != ask.body.keys():
         return False
     if any(value != ANY and not same(value, ask.body[name]) for name, value in permit.body.items()):
@@ -121,7 +121,7 @@ def fits(permit: Permit, ask: Ask, holdings: Holdings, look: Look) -> bool:
 
 
 def fits_secret(secret: Secret, ask: Ask, holdings: Holdings, look: Look) -> bool:
-    """Return whether a read is of a secret that a change says."""
+    """Return whether a read is the read of a secret that a change contains."""
     return (
         secret.endpoint == ask.endpoint
         and same(secret.query, dict(ask.query))
@@ -130,12 +130,12 @@ def fits_secret(secret: Secret, ask: Ask, holdings: Holdings, look: Look) -> boo
 
 
 def same(one: object, other: object) -> bool:
-    """Return whether two values are equal in JSON, where 1 is not true."""
+    """Return whether two values are equal as JSON, in which 1 differs from true."""
     return canonical(one) == canonical(other)
 
 
 def fits_id(name: str, one: Constraint, ask: Ask, holdings: Holdings, look: Look) -> bool:
-    """Return whether the id in a request is one that a constraint allows."""
+    """Return whether a constraint allows the id in a request."""
     value = ask.ids[name]
     if one.is_ is not None:
         return one.is_ == value and _is_the_same(name, one, value, look)
@@ -163,10 +163,10 @@ def fits_id(name: str, one: Constraint, ask: Ask, holdings: Holdings, look: Look
 
 
 def _new_backup(use: Use, look: Look) -> str | None:
-    """Return the id of the backup that a request made: the first one that was not there and that nobody scheduled."""
+    """Return the id of the backup that a request triggered: the first backup that is new and not scheduled."""
     container = look.container(use.parent or "")
     if container is None or compare_instants(container.created_at, use.before["parent_made"]) is False:
-        # Another container has its id.
+        # Another container now has this id.
         return None
     rows = look.rows("Backup", container.id).where(
         lambda row: not _was_there(row, use) and look.is_asked("Backup", {}, {}, row)
@@ -177,10 +177,10 @@ def _new_backup(use: Use, look: Look) -> str | None:
 
 def is_container(container: Known, look: Look) -> bool:
     """
-    Return whether the container that has an id now is the one that is meant.
+    Return whether the container that now has an id is the expected one.
 
-    Its creation time says so. On a platform without such times, template and plan have to be the same. If nothing has
-    the id, the platform shows so itself.
+    The creation time shows this. On a platform without creation times, template and plan must be equal. If no container
+    has the id, the result is true, because the platform itself will refuse the request.
     """
     row = look.container(container.id)
     if row is None:
@@ -204,18 +204,18 @@ def _is_the_same(name: str, one: Constraint, value: str, look: Look) -> bool:
 
 
 def _was_there(row: Any, use: Use) -> bool:
-    """Return whether a listed object was certainly there before a request."""
+    """Return whether a listed object certainly existed before a request."""
     return str(row.id) in use.before["ids"] or is_older(made_at(row), use.before["spans"][0][0])
 
 
 def made_at(row: Any) -> str | None:
-    """Return when a listed object was made; `None` if that is not known."""
+    """Return when a listed object was created; `None` if that is unknown."""
     made: str | None = getattr(row, "added_at", None) or getattr(row, "created_at", None)
     return made
 
 
 def is_made(name: str, ask: Ask, uses: Sequence[Use], look: Look) -> bool:
-    """Return whether a variable of the path is what one of these requests has made, where the path says that it is."""
+    """Return whether one of these requests created the object of a path variable, in the container of the path."""
 
     def is_there(use: Use) -> bool:
         if use.makes == "Container":
@@ -224,7 +224,8 @@ def is_made(name: str, ask: Ask, uses: Sequence[Use], look: Look) -> bool:
             use.parent not in ask.containers or not is_container(use.parent_container, look)
         ):
             return False
-        # An object that may exist twice has a time instead of an earlier list: the answer may show an older object.
+        # For a kind that may exist twice, no earlier list was kept. The time shows whether the answer named an older
+        # object.
         rows = look.rows(use.makes, use.parent or "") if use.makes in TWICE else ()
         row = next((row for row in rows if row.id == use.object), None)
         return row is None or not _was_there(row, use)
@@ -234,14 +235,14 @@ def is_made(name: str, ask: Ask, uses: Sequence[Use], look: Look) -> bool:
 
 
 def is_about_own(ask: Ask, holdings: Holdings, look: Look) -> bool:
-    """Return whether every container that a request is about is the grant's own; also that of a backup."""
+    """Return whether the grant owns every container of a request, including the container of its backup."""
     if "backup_id" not in ask.ids:
         return bool(ask.ids) and all(is_made(name, ask, holdings.own, look) for name in ask.ids)
     return own_backup(ask, holdings, look) is not None
 
 
 def own_backup(ask: Ask, holdings: Holdings, look: Look) -> Backup | None:
-    """Return the backup that a request is about, if a container of the grant's own lists it."""
+    """Return the backup of a request, if one of the grant's own containers lists it."""
     mine = [one for one in holdings.own if one.makes == "Container" and is_container(one.container, look)]
     rows = (row for one in mine for row in look.rows("Backup", one.object or ""))
     return next((row for row in rows if str(row.id) == ask.ids["backup_id"]), None)

@@ -1,8 +1,8 @@
 """
-How is the platform asked? The only place that has the key.
+How does the broker send a request to the platform? Only this module has the key.
 
-A request goes upstream once, in its turn of the rate limit, and without a header of the client. One list of containers
-serves all who ask at the same time.
+A request is sent once, in its turn of the rate limit, and without a header of the client. Clients that ask at the same
+time share one list of containers.
 """
 
 from __future__ import annotations
@@ -46,15 +46,15 @@ N = TypeVar("N")
 BASE: Final = "/api/v1"
 """The path of the platform's endpoints in the base URL of the clients."""
 PATIENCE: Final = 24.0
-"""Seconds after which a client has its answer. Its own timeout is 30."""
+"""Seconds within which a client gets its answer. The client's own timeout is 30 seconds."""
 LATEST: Final = 10.0
-"""Seconds after the arrival of a request in which a change may still be sent, so that its answer comes in time."""
+"""Seconds after the arrival of a request within which a change may be sent, so that its answer is in time."""
 _LOOK_SECONDS: Final = 8.0
 _CHANGE_SECONDS: Final = 13.0
 FRESH: Final = 1.0
-"""Seconds for which one list of containers serves all."""
+"""Seconds for which one list of containers is shared."""
 RECENT: Final = 10.0
-"""The same for judging a create: what this broker has made since is in the ledger."""
+"""Seconds for which the list is good enough to judge a create: the ledger contains the broker's newer creates."""
 _PRICES: Final = 300.0
 
 _KEPT: Final = frozenset({"content-type", "date", "retry-after"})
@@ -63,16 +63,16 @@ _PASSWORD: Final = re.compile(
 )
 """A password in an address. It may contain `:`, `/` and `@`, but a port is not a password."""
 _LOWER: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
-"""Leaves the length of a text as it is, which `lower` does not."""
+"""Lower-cases ASCII only, so that the length of a text does not change, as it can with `str.lower`."""
 _NAMED: Final = re.compile(
     r'("\w{0,100}(?:password|secret)"\s*:\s*")(?:[^"\\]|\\.)+(?=")', re.ASCII | re.IGNORECASE
 )
-"""The value of a field that is named so, such as a variable of a connection. The platform masks it as `****`."""
+"""The value of a field with such a name, such as a variable of a connection. The platform masks it as `****`."""
 _REDIRECT: Final = range(300, 400)
 
 
 class Lost(msgspec.Struct, frozen=True):
-    """No answer came. `sent`: whether the request may have been carried out."""
+    """The platform did not answer. `sent`: whether it may have carried out the request."""
 
     sent: bool
 
@@ -88,9 +88,9 @@ class Upstream:
         read_key: The key for reads, if it is a different one.
         allow_http: Whether the address may be plain HTTP on another machine.
         per_minute: The rate limit until an answer states a different one.
-        live_prices: Whether prices are asked from the platform.
-        settled: Returns the number of the change that ended last, of all or of an endpoint. A list from before has what
-            was there then.
+        live_prices: Whether prices are read from the platform.
+        settled: Returns the number of the last change that ended, of all endpoints or of one. It shows whether a list
+            is older than a change.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Upstream:
         live_prices: bool = False,
         settled: Callable[..., int],
     ) -> None:
-        # Imported here and not at the top: it loads requests, for which a command that reads the ledger has no use.
+        # Imported here because it loads `requests`, which a command that only reads the ledger does not need.
         from stacks_pulumi.api._transport import Transport  # noqa: PLC0415
 
         self.base_url, self._clock = check_base_url(base_url, allow_http=allow_http), clock
@@ -122,29 +122,29 @@ class Upstream:
         self._list: tuple[float, float, int, Answer] | None = None
 
     def is_key(self, token: str) -> bool:
-        """Return whether a token is the key itself."""
+        """Return whether a token is the API key."""
         return token in self._keys
 
     @property
     def per_minute(self) -> int:
-        """The rate limit by the platform's last answer."""
+        """The rate limit according to the platform's last answer."""
         return self._limiter.per_minute
 
     def now(self) -> float:
-        """Return the time by the platform's clock if an answer has told it, otherwise by this machine's."""
+        """Return the time of the platform's clock if an answer has stated it; otherwise, the time of this machine."""
         there = self._limiter.server_now()
         return self._clock.wall() if there is None else there
 
     def patient(self) -> float:
-        """Return the instant, by the clock, at which an answer to a request that comes now is due."""
+        """Return the time at which the answer to a request that arrives now is due."""
         return self._clock.now() + PATIENCE
 
     def is_late(self, due: float) -> bool:
-        """Return whether it is too late to send a change whose answer is due then."""
+        """Return whether it is too late to send a change whose answer is due at that time."""
         return self._clock.now() > due - PATIENCE + LATEST
 
     def elapsed(self, due: float) -> float:
-        """Return the seconds since the arrival of a request whose answer is due then."""
+        """Return the seconds since the arrival of a request whose answer is due at that time."""
         return self._clock.now() - due + PATIENCE
 
     def sleep(self, seconds: float) -> None:
@@ -153,7 +153,7 @@ class Upstream:
 
     @property
     def calls(self) -> int:
-        """How many requests this thread has sent upstream."""
+        """The number of requests that this thread has sent to the platform."""
         return getattr(self._counted, "calls", 0)
 
     # Sending
@@ -173,8 +173,8 @@ class Upstream:
             name: The endpoint.
             ids: The variables of its path.
             body: Its body.
-            due: When the answer to the client is due.
-            pulse: Called while the change waits for its turn; after what it raises, nothing is sent.
+            due: The time at which the answer to the client is due.
+            pulse: Called while the change waits for its turn. If it raises an error, the change is not sent.
 
         Raises:
             RequestRefusedError: Its turn did not come in time, so it was not sent.
@@ -183,7 +183,7 @@ class Upstream:
         return self._sent(self._change, call, due - PATIENCE + LATEST)
 
     def read(self, name: str, ids: Mapping[str, str], query: Mapping[str, str], due: float) -> Answer | Lost:
-        """Send a read; the whole list of containers is shared."""
+        """Send a read; the list of all containers is shared."""
         if name == "containers.list" and not query:
             return self.shared(due, since=self.settled())[1]
         return self._sent(self._look, _call(name, ids, query=query, poll=name.startswith("containers.")), due)
@@ -195,7 +195,7 @@ class Upstream:
             return Lost(error.sent)
         except UnreadableAnswerError:
             return Lost(sent=True)
-        # To follow it would carry the key to another address.
+        # A client that follows a redirect would send the key to another address.
         return Lost(sent=True) if answer.status in _REDIRECT else answer
 
     def _counting(self, send: Callable[[Call[Any]], Answer], call: Call[T], due: float) -> Answer:
@@ -211,22 +211,22 @@ class Upstream:
         self._counted.calls = self.calls + 1
         return send(msgspec.structs.replace(call, pulse=in_time))
 
-    # Looking
+    # Reading lists
 
     def shared(self, due: float, *, since: int, most: float = FRESH) -> tuple[int, Answer | Lost]:
         """
         Return the list that all requests share, with the number of the last change that ended before it was read.
 
         Args:
-            due: When the answer to the client is due.
-            since: The number of a change. The list must have been requested after that change ended.
-            most: How many seconds old it may be.
+            due: The time at which the answer to the client is due.
+            since: The number of a change that must have ended before the list was requested.
+            most: The highest age of the list in seconds.
         """
         with self._list_lock:
             now, settled = self._clock.now(), self.settled()
             if self._list is not None:
                 at, wall, before, answer = self._list
-                # The clock that only counts stands still while a machine sleeps.
+                # The monotonic clock stands still while a machine sleeps.
                 age = max(now - at, abs(self._clock.wall() - wall))
                 if before >= since and age < most:
                     return before, answer
@@ -237,11 +237,11 @@ class Upstream:
 
     def decoded(self, call: Call[T], due: float, first: Answer | None = None) -> T:
         """
-        Return what a call's answer says. The first answer may be there already; the further pages are asked for.
+        Return the decoded answer of a call. If `first` is given, only the other pages are requested.
 
         Raises:
             NotFoundError: There is no such container.
-            RequestRefusedError: The platform cannot be looked at now.
+            RequestRefusedError: The platform cannot be read now.
         """
         given = [first] if first is not None else []
 
@@ -256,7 +256,7 @@ class Upstream:
             raise busy(f"the platform cannot be read now ({error.message}), so nothing was sent") from None
 
     def prices(self, due: float) -> MonthlyPrice:
-        """Return what says the monthly price of a container: the platform's if it is known, or the catalogue's."""
+        """Return the function for monthly prices: the platform's prices, with the catalogue's as the fallback."""
         if not self._live_prices:
             return catalog.monthly_price
         if self._priced is None or self._clock.now() - self._priced[0] > _PRICES:
@@ -280,19 +280,19 @@ class Upstream:
         only: Collection[str] | None = None,
     ) -> Reply:
         """
-        Return an answer for a client: without the key, and with links to the broker, at the address that a client uses.
+        Return an answer for a client: without the key, and with links to the broker instead of the platform.
 
         Args:
             got: The answer of the platform.
-            decision: What became of the request.
-            secret: Whether the client may have the secrets in it. Otherwise passwords are masked.
-            only: The containers of which rows may be in it; `None` for all.
+            decision: The outcome of the request.
+            secret: Whether the client may see the secrets in it. Otherwise, passwords are masked.
+            only: The containers whose rows may be in it; `None` for all.
         """
         if isinstance(got, Lost):
             return unanswered(got, decision)
         text = got.body.decode("utf-8", "surrogateescape")
         if "\\" in text:
-            # JSON may spell the key, or a slash of an address, with escapes.
+            # JSON may contain the key, or a slash of an address, with escapes.
             text = _without_escapes(text)
         text = self._without_keys(text).replace(self.base_url, BASE)
         if not secret:
@@ -303,7 +303,7 @@ class Upstream:
         return Reply(got.status, text.encode("utf-8", "surrogateescape"), headers, decision)
 
     def _without_keys(self, text: str) -> str:
-        # In any case: an answer may have it in capitals.
+        # Upper and lower case are treated as equal, because an answer may contain the key in capitals.
         for key in (key.translate(_LOWER) for key in self._keys):
             while (at := text.translate(_LOWER).find(key)) >= 0:
                 text = f"{text[:at]}****{text[at + len(key) :]}"
@@ -311,7 +311,7 @@ class Upstream:
 
 
 class NotLookedError(Exception):
-    """Raised if something matters that was not looked at, or not lately enough. `ask` makes up for it."""
+    """Raised if a required list was not read, or is too old. `ask` reads it."""
 
     def __init__(self, ask: Callable[[], None]) -> None:
         super().__init__()
@@ -324,13 +324,13 @@ class Look:
 
     Args:
         upstream: The platform.
-        due: When the answer to the client is due.
-        newest: Whether the list of containers has to be newer than every change that has ended, or only than every
-            deletion of a container: no other change lets an id be another container's.
-        most: How many seconds old the list of containers may be.
+        due: The time at which the answer to the client is due.
+        newest: Whether the list of containers has to be newer than every ended change. Otherwise, it has to be newer
+            than every deletion of a container, because only a deletion frees an id.
+        most: The highest age of the list of containers in seconds.
 
     Attributes:
-        settled: The number of the last change that had ended before anything was looked at; `None` before a look.
+        settled: The number of the last change that ended before the first read; `None` before a read.
     """
 
     def __init__(self, upstream: Upstream, due: float, *, newest: bool = False, most: float = FRESH) -> None:
@@ -341,11 +341,11 @@ class Look:
         self.settled: int | None = None
 
     def close(self) -> None:
-        """Show from now on only what was looked at: inside of a transaction nothing is asked."""
+        """Allow no further reads, because a transaction sends no requests."""
         self._is_closed = True
 
     def renew(self) -> None:
-        """Forget what was looked at. The next look is newer than every change that has ended."""
+        """Discard all lists. The next list is newer than every ended change."""
         self._kept.clear()
         self._since, self.settled = self._upstream.settled(), None
 
@@ -363,7 +363,7 @@ class Look:
         return self._once("containers", "", ask)
 
     def container(self, id_: str) -> Container | None:
-        """Return a container: from the list, or from its own address; `None` if neither has it."""
+        """Return a container from the list or from its own address; `None` if neither contains it."""
         found = next((one for one in self.containers if one.id == id_), None)
         if found is not None:
             return found
@@ -375,7 +375,7 @@ class Look:
         return self._asked(allowed_ips.list_call(container), container, ExternalAccess())
 
     def rows(self, kind: Kind, container: str) -> Listing[Any]:
-        """Return what a container has of a kind."""
+        """Return the objects of a kind that a container lists."""
         if kind == "AllowedIp":
             return self.access(container).allowed_ips
         if kind == "Connection":
@@ -390,7 +390,7 @@ class Look:
         return self._once("prices", "", lambda: self._upstream.prices(self._due))
 
     def is_asked(self, kind: Kind, ids: Mapping[str, str], body: Mapping[str, Any], row: Any) -> bool:
-        """Return whether a listed object has what a request for one asked for, as the client recognises its own."""
+        """Return whether a listed object matches a request. The client recognises its own objects by the same rules."""
         if kind == "Container":
             is_vpn = body.get("template") == catalog.VPN_TEMPLATE
             plan = None if is_vpn else str(body.get("plan", catalog.DEFAULT_PLAN))
@@ -404,7 +404,7 @@ class Look:
         return bool(row.backup_type != "scheduled")
 
     def _asked(self, call: Call[T], of: str, nothing: N) -> T | N:
-        """Return what a call's answer says, or nothing if there is no such container."""
+        """Return the decoded answer of a call, or `nothing` if there is no such container."""
 
         def ask() -> T | N:
             try:
@@ -435,16 +435,16 @@ _MADE: Final[Mapping[Kind, Callable[[Any, str], Any]]] = {
     "Connection": lambda body, _name: created_connection(body),
     "AllowedIp": lambda body, _name: item(AllowedIp, body),
 }
-"""Kind -> reads the answer to the request that makes one; with the name that was asked for."""
+"""Kind -> decodes the answer to the request that creates it, with the requested name."""
 
 
 def made_by(
     kind: Kind, ids: Mapping[str, str], body: Mapping[str, Any], got: Answer | Lost
 ) -> tuple[str, str | None] | None:
     """
-    Return the id of what an answer says was made, and when; `None` without an answer, or if it says no id.
+    Return the id and creation time of the object in an answer; `None` without an answer or an id.
 
-    The answer to a backup has no id, so that is empty: it is found in the list, when it is asked for.
+    The answer to a backup has no id, so the id is empty. The list of backups shows the id later.
     """
     if isinstance(got, Lost) or not kind:
         return None
@@ -471,7 +471,6 @@ def _call(
     poll: bool = False,
     pulse: Pulse | None = None,
 ) -> Call[Any]:
-    """Return the call to an endpoint with these variables, built of nothing else."""
     return Call(
         ENDPOINTS[name],
         name,
@@ -485,7 +484,7 @@ def _call(
 
 
 def unanswered(lost: Lost, decision: str) -> Reply:
-    """Return what a client gets if the platform did not answer, and is not waited for any longer."""
+    """Return the client's answer if the platform did not answer and the broker no longer waits for it."""
     if not lost.sent:
         return busy("the platform cannot be reached, and nothing was sent").reply()
     body = {
@@ -496,7 +495,7 @@ def unanswered(lost: Lost, decision: str) -> Reply:
 
 
 def _without_escapes(text: str) -> str:
-    """Return JSON without needless escapes; another text as it is."""
+    """Return JSON without needless escapes; other text is returned unchanged."""
     try:
         return json.dumps(json.loads(text), ensure_ascii=False).encode("utf-8", "replace").decode()
     except (ValueError, RecursionError):
@@ -504,7 +503,7 @@ def _without_escapes(text: str) -> str:
 
 
 def _only(text: str, own: Collection[str]) -> str:
-    """Return JSON without the rows of other containers; another text as it is."""
+    """Return JSON without the rows of other containers; other text is returned unchanged."""
     try:
         return json.dumps(_without(json.loads(text), own), ensure_ascii=False)
     except (ValueError, RecursionError):
@@ -518,6 +517,6 @@ def _without(value: Any, own: Collection[str]) -> Any:
         ]
         return [_without(row, own) for row in rows]
     if isinstance(value, dict):
-        # A number of all rows tells of the others, and a client would take the list for incomplete.
+        # A total would reveal the other containers, and a client would treat the list as incomplete.
         return {name: _without(inner, own) for name, inner in value.items() if not is_total(name)}
     return value
