@@ -11,12 +11,7 @@ from importlib import resources
 
 @functools.cache
 def page(package: str) -> tuple[bytes, Mapping[str, str]]:
-    """
-    Return the page of a package, with the style and the script that all pages share, and the response headers.
-
-    Args:
-        package: The package, which has `page.html`.
-    """
+    """Return the page of a package, with the style and the script that all pages share, and the response headers."""
     text = (resources.files(package) / "page.html").read_text(encoding="utf-8")
     for name in ("page.css", "page.js"):
         shared = (resources.files("stacks_pulumi") / name).read_text(encoding="utf-8")

@@ -239,7 +239,7 @@ def read_stack(data: bytes) -> Stack:
     Return the decoded output of `pulumi stack export`.
 
     Raises:
-        InputError: It is another document.
+        InputError: It is a different document.
     """
     try:
         return decode(readable(data), Stack)

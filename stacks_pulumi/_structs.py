@@ -19,7 +19,7 @@ def decode(data: bytes | str, kind: type[T]) -> T:
     Return the value in a JSON text.
 
     Raises:
-        msgspec.DecodeError: It is no JSON, or has a different form.
+        msgspec.DecodeError: The text is not JSON, or has a different form.
     """
     _prepare(kind)
     return msgspec.json.decode(data, type=kind)
@@ -30,7 +30,7 @@ def decode_lines(data: bytes, kind: type[T]) -> list[T]:
     Return the values in JSON lines.
 
     Raises:
-        msgspec.DecodeError: A line is no JSON, or has a different form.
+        msgspec.DecodeError: A line is not JSON, or has a different form.
     """
     _prepare(kind)
     return msgspec.json.Decoder(kind).decode_lines(data)

@@ -7,8 +7,8 @@ Pin all packages for builds, tests and releases with their hashes, and list the 
     tools/locks/stacks-pulumi.cdx.json    the dependencies as an SBOM (CycloneDX), which the wheel contains (PEP 770)
 
 From `packages.lock`, the package writes the lock of a user's repository. Each pin there has its licence and the extras
-that need it. Pins that still fit are kept; `make lock ARGS=--upgrade` takes the newest. Run it again after a change of
-the version.
+that need it. Pins that still fit are kept; `make lock ARGS=--upgrade` takes the newest. Run `make lock` again after a
+change of the version.
 """
 
 from __future__ import annotations

@@ -53,14 +53,7 @@ def repository(root: Path = ROOT) -> str:
 
 
 def file_name(release: str, system: str, machine: str) -> str:
-    """
-    Return the file name that the engine expects for a plugin.
-
-    Args:
-        release: The version.
-        system: The result of `platform.system`.
-        machine: The result of `platform.machine`.
-    """
+    """Return the file name that the engine expects for a plugin; `system` and `machine` are results of `platform`."""
     architecture = ARCHITECTURES.get(machine.lower(), machine.lower())
     return f"{NAME}-v{release}-{system.lower()}-{architecture}.tar.gz"
 

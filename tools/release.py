@@ -41,11 +41,7 @@ class ReleaseError(Exception):
 
 def notes(tag: str, root: Path = ROOT) -> str:
     """
-    Return the changelog section of a version.
-
-    Args:
-        tag: `v` and the version.
-        root: The checkout.
+    Return the changelog section of a version; `tag` is `v` and the version.
 
     Raises:
         ReleaseError: There is a problem.

@@ -185,7 +185,9 @@ def _state_of(export: Stack, ref: str | None, project: str) -> StackState:
 
 
 def _is_unclear(operation: Interrupted) -> bool:
-    """Whether an interrupted create may have made any container, because the state does not contain its name."""
+    """
+    Return whether an interrupted create may have created any container, because the state does not contain its name.
+    """
     return operation.kind == UNRECOGNISED or (operation.kind == "Container" and operation.name is None)
 
 
@@ -569,14 +571,10 @@ def tagged(name: str, value: str, folder: Path | None = None, seconds: float = m
 
 def lock_of(folder: Path, stack: str | None) -> str:
     """
-    Return the holder of a stack's lock; empty if the stack is not locked.
-
-    Args:
-        folder: The folder of its project.
-        stack: Its name; by default the selected one.
+    Return the holder of a stack's lock; empty if the stack is not locked. The default is the selected stack.
 
     Raises:
-        PulumiError: It is not known.
+        PulumiError: It is unknown whether the stack is locked.
     """
     wanted = _Wanted(folder)
     named = (stack or "").split("/")

@@ -499,8 +499,7 @@ CHECKS: Final[dict[str, Check]] = {
     "preview": preview,
 }
 """
-All checks in the order of the report. A check follows the checks that it depends on, and the slowest " "check is the
-last.
+All checks in the order of the report. A check follows the checks that it depends on, and the slowest check is the last.
 """
 
 

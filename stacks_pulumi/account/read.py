@@ -216,7 +216,6 @@ def read_twice(
 
 
 def calls_for(container: Container, *, backups: bool = True) -> list[_Part]:
-    """Return the API calls for a container."""
     # Do not rely on the list of containers here: the guide does not guarantee that it shows external access.
     access = [] if container.external_access is False else [_ACCESS]
     # A VPN container runs no program that could use the variables of a connection.
@@ -340,15 +339,7 @@ def _belongings(listings: dict[str, Any]) -> Belongings:
 
 
 class Progress:
-    """
-    Prints lines with the progress.
-
-    Args:
-        calls: The total number of calls.
-        per_minute: How many calls per minute the rate limit allows.
-        write: Prints a line.
-        now: Returns the time in seconds.
-    """
+    """Prints lines with the progress."""
 
     def __init__(
         self,

@@ -98,7 +98,6 @@ class ContainerRecord:
 
     @property
     def name(self) -> str:
-        """Its name."""
         return self.container.name or self.container.id
 
     @property

@@ -209,13 +209,11 @@ def open_store(url: str, folder: Path) -> StateStore | None:
     """
     Return the backend at an address; `None` if it is a service, such as Pulumi Cloud.
 
-    Args:
-        url: The address, in the form for `pulumi login`.
-        folder: The folder to which a relative address refers.
+    `url` has the form for `pulumi login`, and a relative one refers to `folder`.
 
     Raises:
-        NotUnderstoodError: The address has an unknown option, a library is missing, or the layout of the backend is
-            not known.
+        NotUnderstoodError: The address has an unknown option, a library is missing, or the layout of the backend is not
+            known.
     """
     opener = _OPENERS.get(url.partition("://")[0])
     if opener is None:

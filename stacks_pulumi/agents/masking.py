@@ -40,7 +40,7 @@ _PRIVATE_KEY: Final = re.compile(rf"-----BEGIN {_KIND}.*?(?:-----END {_KIND}|\Z)
 _END_OF_KEY: Final = re.compile(rf"\A(?:(?!-----BEGIN ).)*?-----END {_KIND}", re.DOTALL)
 _WORD: Final = re.compile(r"\S+")
 _USER: Final = re.compile(r":(?:\\{0,3}/){2}[^\s/:]*:")
-"""JSON may have a backslash before a slash."""
+"""In JSON, a slash may have a backslash before it."""
 _WIREGUARD: Final = re.compile(r"(?:PrivateKey|PresharedKey)\s*=\s*(?P<secret>\S+)", re.IGNORECASE)
 _NAMES: Final = (
     r"(?:pass(?:w(?:or)?d|phrase|(?![a-z]))|pwd|secret|token|(?:api|access|private)[_-]?key|credential"
@@ -76,7 +76,10 @@ class Secrets:
         return f"Secrets({len(self._known)})"
 
     def add(self, values: Iterable[Any]) -> None:
-        """Add values: each text in them, and each password in an address, is a secret. A host or a user is not."""
+        """
+        Add the secrets in some values: each text in them, and each password in an address, but no host and no user
+        name.
+        """
         found = {form for text in _texts(list(values)) for form in _forms(text) if len(form) >= _SHORTEST}
         # Several calls run at a time. A secret that one call has read must be hidden in the answers of the other calls.
         with self._lock:

@@ -136,12 +136,7 @@ class Program:
     document: Mapping[str, Any]
 
     def text(self, settings: Mapping[str, Any]) -> bytes:
-        """
-        Return the project file that the engine reads: JSON, which every YAML parser reads in the same way.
-
-        Args:
-            settings: The project's name, description and runtime.
-        """
+        """Return the project file that the engine reads: JSON, which every YAML parser reads in the same way."""
         document = {**settings, **self.document}
         return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
@@ -253,7 +248,6 @@ class _Copy:
         self._values = self._size = 0
 
     def of(self, value: Any, where: str = "", depth: int = 0) -> Any:
-        """Return a copy of a value at a depth."""
         self._take(where, depth, value if isinstance(value, str) else "")
         if isinstance(value, Mapping):
             copy: dict[str, Any] = {}
@@ -344,7 +338,6 @@ class _Checker:
         self.faults[ProgramFault(rule, line, _short(where, 120), _short(text, 300))] = None
 
     def program(self) -> None:
-        """Check the whole program."""
         if not isinstance(self.document, dict) or "resources" not in self.document:
             self.refuse("part", "", "it needs `resources` (`resources: {}` for an empty stack)")
             return
@@ -415,7 +408,6 @@ class _Checker:
                 )
 
     def expression(self, value: Any, where: str) -> None:
-        """Check an expression."""
         if isinstance(value, str):
             self._text(value, where)
         elif isinstance(value, list):
@@ -503,9 +495,6 @@ class _Evaluated:
     Computes the maximum length of evaluated values.
 
     References to texts that contain references themselves can make a text very long.
-
-    Args:
-        parts: The parts of the program.
     """
 
     def __init__(self, parts: Mapping[str, Mapping[str, Any]]) -> None:

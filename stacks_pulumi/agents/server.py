@@ -109,7 +109,6 @@ class Audit:
         return size > 0 and os.pread(self._file, 1, size - 1) != b"\n"
 
     def close(self) -> None:
-        """Close the file."""
         os.close(self._file)
 
 

@@ -94,7 +94,9 @@ _KILLED: Final = 137
 _NOT_SHOWN: Final = frozenset({MARKER, "stacksKind", "monthlyPriceUsd", "changedOutside"})
 _DONE: Final = re.compile(r"\b(created|updated|deleted|replaced|imported|failed)\b")
 _OF_LOG: Final = re.compile(r"(?<=Its last log lines: ).*?(?=(?: \[[a-z-]+\])?$)", re.MULTILINE)
-"""Matches the log lines in an error. Only `get_logs` knows their passwords and can hide a part of a key."""
+"""
+Matches the log lines in an error. They are left out: only `get_logs` knows their passwords and hides parts of a key.
+"""
 _SAID: Final = re.compile(r"^stacks-pulumi gate: (?P<text>.*?)(?: \[(?P<code>[a-z-]+)\])?$", re.MULTILINE)
 
 _T = TypeVar("_T")
@@ -489,7 +491,6 @@ class Desk:
         return live.prices(api) if said.get("live_prices") else catalog.monthly_price
 
     def _stack(self) -> Sequence[StoredResource]:
-        """Return the resources of the stack."""
         return read_stack(self._export()).resources
 
 

@@ -72,7 +72,6 @@ class _Failure(msgspec.Struct, frozen=True):
 
 
 def problem(call: Call[Any], answer: Answer, body: Any) -> ApiError:
-    """Return the error for an answer."""
     failure = _Failure(call, answer, body if isinstance(body, Mapping) else {}, api_words(body))
     if is_of_broker(body):
         return _not_granted(failure)

@@ -327,7 +327,7 @@ def digest(data: bytes) -> str:
 
 def strict_json(data: bytes, longest: int) -> Any:
     """
-    Return the content of a JSON text if every parser reads the same content.
+    Return the content of a JSON text that every parser reads in the same way.
 
     Raises:
         ChangeError: The text is too long, is not JSON in UTF-8, has a duplicate field or a fraction, or is nested too
@@ -421,7 +421,6 @@ def _check(change: Change) -> None:
 
 
 def _problem(permit: Permit, symbols: set[str], numbers: list[int]) -> str:
-    """Return the problem of a permit; empty if there is none."""
     effect = EFFECTS.get(permit.endpoint)
     if effect is None:
         return "there is no changing endpoint with this name"
@@ -477,11 +476,11 @@ def variables(endpoint: Endpoint) -> tuple[str, ...]:
 
 
 def dollars(amount: str) -> Decimal:
-    """Return an amount of a change as a number."""
+    """Return an amount of a change as a `Decimal`."""
     return Decimal(amount)
 
 
 def instant(seconds: float) -> str:
-    """Return seconds since the Unix epoch as a time in a change, to the second."""
+    """Return a time, given in seconds since the Unix epoch, in the form of a change: to the second."""
     moment = datetime.datetime.fromtimestamp(int(seconds), datetime.timezone.utc)
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -54,10 +54,6 @@ class Folder:
     """
     A broker's folder.
 
-    Args:
-        path: Its path.
-        clock: The clock.
-
     Raises:
         ConfigError: The folder has no settings, or other users can read or change its files.
         LedgerError: The ledger cannot be used.
@@ -80,7 +76,6 @@ class Folder:
         self._ending.callback(self.ledger.close)
 
     def close(self) -> None:
-        """Close the ledger."""
         self._ending.close()
 
     @property
@@ -177,7 +172,7 @@ class Folder:
         Return the current budgets over several stacks.
 
         Raises:
-            ConfigError: The file says something that a broker does not enforce.
+            ConfigError: The file contains a setting that a broker does not enforce.
         """
         rules = self.rules
         name = self._settings(rules).budgets
@@ -188,7 +183,7 @@ class Folder:
         return self._read(folder / FILE, lambda _: read_file(folder, str(self._given), source)[0])
 
     def _read(self, path: Path, read: Callable[[Path], T]) -> T:
-        """Return the content of a file, which is read again after each change of the file."""
+        """Return the content of a file. The file is read again after each change of it."""
         try:
             found = path.stat()
             at = found.st_mtime_ns, found.st_size
@@ -235,7 +230,7 @@ def check_modes(folder: Path, file: GateFile) -> None:
     Check that no other user can change the settings and approvers of a folder, or read its ledger.
 
     Raises:
-        ConfigError: Another user can.
+        ConfigError: Another user can change or read them.
     """
     files = _settings_files(folder, file)
     # A user who can write to a folder can replace its files.
@@ -314,7 +309,8 @@ def budgets_in(path: Path) -> Iterator[Budget]:
     Yield the budgets over several stacks in a file.
 
     Raises:
-        ConfigError: The file cannot be read, or has what a broker does not enforce: tags, increases, `covers: all`.
+        ConfigError: The file cannot be read, or contains settings that a broker does not enforce: tags, increases,
+            `covers: all`.
     """
     from stacks_pulumi.account.budgets import read_budgets  # noqa: PLC0415  (few folders have budgets)
 
@@ -328,7 +324,7 @@ def budgets_in(path: Path) -> Iterator[Budget]:
 
 
 def _not_enforced(file: BudgetFile) -> Iterator[str]:
-    """Yield what a file of budgets has that a broker does not enforce."""
+    """Yield the settings in a file of budgets that a broker does not enforce."""
     if file.covers_all:
         yield "a broker does not know all stacks, so it does not enforce `covers: all`: remove it"
     for budget in file.budgets:

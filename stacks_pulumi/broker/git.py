@@ -43,10 +43,6 @@ def commit_of(folder: Path, ref: str) -> str:
     """
     Return the commit of a git ref.
 
-    Args:
-        folder: A folder in a working tree.
-        ref: A branch, tag or commit.
-
     Raises:
         ConfigError: There is no such ref, the ref is ambiguous, or a change could replace the repository.
     """
@@ -58,12 +54,7 @@ def commit_of(folder: Path, ref: str) -> str:
 
 def extract(folder: Path, commit: str, into: Path) -> None:
     """
-    Write the files of a folder at a commit.
-
-    Args:
-        folder: The folder, in a working tree.
-        commit: The result of `commit_of`.
-        into: The target folder.
+    Write the files of a folder at a commit (see `commit_of`) into another folder.
 
     Raises:
         ConfigError: The folder is not in the commit, or contains a link.
@@ -79,7 +70,7 @@ def extract(folder: Path, commit: str, into: Path) -> None:
                 target = into / member.name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(content.read())
-                # The executable bit is in the digest as well.
+                # The digest of a pack includes the executable bit.
                 target.chmod(0o700 if member.mode & 0o100 else 0o600)
             elif not member.isdir():
                 raise ConfigError(
@@ -115,7 +106,7 @@ def _check_own(top: Path, folder: Path) -> None:
         return
     inside = top.relative_to(outer)
     between = [top, *top.parents][: len(inside.parts)]
-    # The outer repository does not track a clone that another step of the pipeline made.
+    # The outer repository does not track a clone from another step of the pipeline.
     if any(one.is_symlink() for one in between) or _read(
         outer, "ls-files", "--", f":(literal){inside.as_posix()}"
     ):

@@ -1,8 +1,8 @@
 """
 How does a client get a grant or an approval, and how does it read its grant?
 
-The signatures authorize a change or an approval, so neither needs a token. A change that needs no approval must come
-with the token of a grant that may hand in such changes.
+The signatures authorize a change or an approval, so neither needs a token. A change without an approval needs the token
+of a grant that may hand in such changes.
 """
 
 from __future__ import annotations
@@ -95,13 +95,7 @@ class Desk:
 
     def hand_in(self, statement: str, signatures: Sequence[str], grant: Grant | None, due: float) -> Reply:
         """
-        Create the grant of a change.
-
-        Args:
-            statement: The content of `change.json`.
-            signatures: Its signatures, in SSH's armour.
-            grant: The grant of the request's token; `None` without a token.
-            due: When the answer is due.
+        Create the grant of a change. `grant` is the grant of the request's token; `None` without a token.
 
         Raises:
             RequestRefusedError: The change is not approved or not well formed.
@@ -174,7 +168,7 @@ class Desk:
         return grant
 
     def _again(self, grant: Grant, change: Change, names: Sequence[str]) -> Reply:
-        """Return the same grant with its remaining permits, because its run was interrupted."""
+        """Return the existing grant of a change with its remaining permits, for a run that was interrupted."""
         if grant.revoked is not None:
             raise refused("the grant of this change was revoked", "plan the change again")
         if grant.spec.free is not None and grant.until <= self._ledger.now() - DAY:
@@ -280,12 +274,7 @@ class Desk:
         """
         Return the verdict on a change and its containers, from the platform and the ledger, never from a state.
 
-        Args:
-            statement: The change.
-            signatures: Its signatures.
-            grant: The grant that asks.
-            due: When the answer is due.
-            beyond: Returns why a budget does not cover a change.
+        `beyond` returns the reasons why a budget does not cover a change.
 
         Raises:
             RequestRefusedError: The change is not well formed, a signature is invalid, or the grant may not see its
@@ -562,7 +551,7 @@ class Desk:
             request=row["id"],
         )
 
-    # Descriptions for a client
+    # Answers for a client
 
     def describe(self, grant: Grant) -> dict[str, Any]:
         """Return what a grant may do, its end, its remaining permits, and what it has created."""
@@ -635,13 +624,7 @@ class Desk:
         return found
 
     def limits(self, grant: Grant, due: float) -> list[dict[str, str | None]]:
-        """
-        Return the limits that a grant may see, each with the current monthly price; null if the price is unknown.
-
-        Args:
-            grant: The grant.
-            due: When the answer is due.
-        """
+        """Return the limits that a grant may see, each with the current monthly price; null if the price is unknown."""
         look, settings = Look(self._upstream, due), self._settings()
         policy, rows = policy_of(grant, settings), look.containers
         found = bills(self._ledger, rows, look.prices)
@@ -698,7 +681,6 @@ def _whole(row: sqlite3.Row) -> Change | None:
 
 
 def describe(verdict: Verdict) -> dict[str, Any]:
-    """Return a verdict as JSON."""
     return {
         "result": verdict.result,
         "findings": [one._asdict() for one in verdict.findings],

@@ -317,11 +317,9 @@ class Ledger:
         return self._read(Grant, "grants", where, values)
 
     def grant(self, id_: str) -> Grant | None:
-        """Return the grant of this id."""
         return next(iter(self.grants("id = ?", id_)), None)
 
     def grant_of(self, token: str) -> Grant | None:
-        """Return the grant of a token."""
         return next(iter(self.grants("token = ?", token_digest(token))), None)
 
     def statement(self, grant_id: str) -> str:
@@ -351,7 +349,7 @@ class Ledger:
                 update(db, "grants", grant.id, used=now)
 
     def revoke(self, grant_id: str) -> bool:
-        """Revoke a grant; return whether there is one of this id."""
+        """Revoke a grant; return whether it exists."""
         grant = self.grant(grant_id)
         if grant is not None and grant.revoked is None:
             with self.writing() as db:
@@ -359,7 +357,6 @@ class Ledger:
         return grant is not None
 
     def permits(self, grant_id: str) -> list[Permit]:
-        """Return the permits of a grant."""
         found = self.rows("select spec from permits where grant_id = ? order by n", grant_id)
         return [decode(row["spec"], Permit) for row in found]
 

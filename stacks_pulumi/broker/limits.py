@@ -89,7 +89,6 @@ def price_of(body: Mapping[str, Any], monthly: MonthlyPrice) -> Decimal | None:
 
 
 def listed_price(row: Container, monthly: MonthlyPrice) -> Price:
-    """Return the monthly price of a listed container."""
     template = UNKNOWN if row.template is None else row.template
     plan = None if template == catalog.VPN_TEMPLATE else UNKNOWN if row.plan is None else row.plan
     return billed(template, plan, None, row.storage_mb, monthly)[0]

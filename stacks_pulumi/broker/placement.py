@@ -19,12 +19,7 @@ _PROCESSES: Final = Path("/proc")
 
 
 def exposures(files: Iterable[Path]) -> Iterator[str]:
-    """
-    Yield the ways in which other code could read the key or the ledger.
-
-    Args:
-        files: The files of the broker (`Folder.files`).
-    """
+    """Yield the ways in which other code could read the key or the ledger. `files` are the files of the broker."""
     own = os.getuid()
     if own == _ROOT:
         yield "it runs as root, like other programs of this machine: run it as a separate user"

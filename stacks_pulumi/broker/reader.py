@@ -26,9 +26,7 @@ def opened(path: Path, file: str) -> tuple[Any, Reader]:
     """
     Return the content of a file, with every scalar as text, and the file's reader.
 
-    Args:
-        path: The file.
-        file: The description of the file, for messages.
+    `file` describes the file in messages.
 
     Raises:
         ConfigError: The file cannot be read or is not YAML.
@@ -48,14 +46,12 @@ class Inside:
     reader: Reader
 
     def file(self, name: str, where: str) -> Path:
-        """Return a file."""
         path = self._path(name, where)
         if not path.is_file():
             raise self.reader.error(where, f"there is no file {name}")
         return path
 
     def folder(self, name: str, where: str) -> Path:
-        """Return a folder."""
         path = self._path(name, where)
         if not path.is_dir():
             raise self.reader.error(where, f"there is no folder {name}")

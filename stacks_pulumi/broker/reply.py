@@ -62,7 +62,6 @@ class RequestRefusedError(Exception):
         self.body = {"success": False, "error": clean(text), **filled, **(more or {})}
 
     def reply(self) -> Reply:
-        """Return the answer."""
         decision = f"refused: {self.body.get('code', self.status)}"
         return json_reply(self.status, self.body, self.headers, decision)
 

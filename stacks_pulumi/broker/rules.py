@@ -282,12 +282,8 @@ def missing(
     """
     Return why the signatures of a change are not sufficient; empty if they are sufficient.
 
-    Args:
-        change: The change.
-        verdict: The verdict on it.
-        settings: The settings.
-        names: The people who have signed it.
-        requester: The holder of the grant with which it is handed in; empty without a grant.
+    `names` are the people who have signed. `requester` is the holder of the grant with which the change is handed in;
+    empty without a grant.
     """
     if verdict.result == "refused":
         return "; ".join(one.text for one in verdict.findings if one.action == "refuse")

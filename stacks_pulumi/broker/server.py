@@ -78,12 +78,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class Shares:
-    """
-    Counts the requests of each client in the last minute.
-
-    Args:
-        clock: The clock.
-    """
+    """Counts the requests of each client in the last minute."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -91,7 +86,12 @@ class Shares:
         self._at: dict[str, deque[float]] = {}
 
     def count(self, who: str, number: int, most: int) -> tuple[int, float]:
-        """Add to a client's count, or take one off; return the rest and the seconds until the first request expires."""
+        """
+        Add requests to a client's count, or remove one if `number` is negative.
+
+        Returns:
+            How many more requests are allowed, and the seconds until the oldest one no longer counts.
+        """
         now = self._clock.now()
         with self._lock:
             if len(self._at) > _MANY:
@@ -172,7 +172,6 @@ class App:
         await send({"type": "http.response.body", "body": reply.body})
 
     def close(self) -> None:
-        """Wait for the requests in progress."""
         self._pool.shutdown(wait=True)
 
     def respond(self, incoming: Incoming) -> Reply:
@@ -251,7 +250,7 @@ class App:
             left, wait = self._shares.count(grant.id, self._upstream.calls - before - 1, share)
         headers = {**reply.headers, **self._rate(share, max(left, 0), wait)}
         if reply.decision in {"found", "replay"}:
-            # The request was not sent again.
+            # The answer is from an earlier request.
             headers["x-broker"] = reply.decision
         return Reply(reply.status, reply.body, headers, reply.decision)
 
@@ -611,7 +610,7 @@ class Server:
                 self.app.close()
 
     def _end_unused(self) -> None:
-        """End the server when no process uses it and the time to undo creates of a killed process is over."""
+        """End the server when no process uses it and failed creates of a killed process can no longer be removed."""
         used = self._clock.now()
         while self._clock.now() - max(used, self.app.used) < GRACE:
             self._clock.sleep(_LOOK)
@@ -619,7 +618,6 @@ class Server:
         self.stop()
 
     def stop(self) -> None:
-        """Make `run` end."""
         deadline = time.monotonic() + 10
         while self._server is None and time.monotonic() < deadline:
             time.sleep(0.01)

@@ -69,7 +69,7 @@ def signers_of(signers: Path) -> tuple[Signer, ...]:
     Return the lines of a file of signers.
 
     Raises:
-        ConfigError: As `names_of`.
+        ConfigError: See `names_of`.
     """
     try:
         text = text_of(signers)
@@ -80,14 +80,10 @@ def signers_of(signers: Path) -> tuple[Signer, ...]:
 
 def signers_in(text: str, path: str) -> tuple[Signer, ...]:
     """
-    Return the lines of the text of a file of signers.
-
-    Args:
-        text: The text.
-        path: The file's name, for messages.
+    Return the lines in the text of a file of signers. `path` is for messages.
 
     Raises:
-        ConfigError: As `names_of`.
+        ConfigError: See `names_of`.
     """
     found: list[Signer] = []
     for position, line in enumerate(text.split("\n"), start=1):

@@ -148,7 +148,6 @@ class Upstream:
         return self._clock.now() - due + PATIENCE
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
         self._clock.sleep(seconds)
 
     @property
@@ -351,8 +350,6 @@ class Look:
 
     @property
     def containers(self) -> Listing[Container]:
-        """All containers."""
-
         def ask() -> Listing[Container]:
             settled, got = self._upstream.shared(self._due, since=self._since, most=self._most)
             self._looked(settled)

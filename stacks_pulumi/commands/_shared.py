@@ -316,7 +316,7 @@ def client_of(options: argparse.Namespace) -> Iterator[StacksClient]:
     Yield a client for the account that the options select.
 
     Raises:
-        StacksError: As `settings_of`.
+        StacksError: See `settings_of`.
     """
     settings = settings_of(options)
     from stacks_pulumi.api import StacksClient  # noqa: PLC0415  (a wrong option needs no HTTP)

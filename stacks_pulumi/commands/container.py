@@ -66,7 +66,6 @@ def _add_backups(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_backups(options: argparse.Namespace) -> int:
-    """Print the list or the statistics."""
     with client_of(options) as client:
         if options.container is None:
             stats = client.backups.stats()
@@ -151,7 +150,6 @@ def _add_credentials(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_credentials(options: argparse.Namespace) -> int:
-    """Print the credentials."""
     with client_of(options) as client:
         container = container_of(client, options.container)
         said = client.containers.credentials(container.id)
@@ -213,7 +211,6 @@ def _seconds(text: str) -> float:
 
 
 def _run_logs(options: argparse.Namespace) -> int:
-    """Print the log."""
     if options.follow and options.format == "json":
         raise InputError("--follow and JSON cannot be combined: remove one of them", code="invalid-argument")
     with client_of(options) as client:
@@ -318,7 +315,6 @@ def _add_vpn_config(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_vpn_config(options: argparse.Namespace) -> int:
-    """Write the configuration."""
     with client_of(options) as client:
         container = container_of(client, options.container)
         text = _config(client, container.id, options.client)

@@ -388,7 +388,6 @@ class Rest:
 
 
 def rest_of_month(now: datetime.datetime) -> Rest:
-    """Return the rest of the month."""
     now = now.astimezone(datetime.timezone.utc)
     days = calendar.monthrange(now.year, now.month)[1]
     gone = (now.day - 1) * 24 * 60 + now.hour * 60 + now.minute

@@ -78,7 +78,6 @@ class LimitVerdict:
 
 
 def judge(report: Report, limits: tuple[CostLimit, ...]) -> tuple[LimitVerdict, ...]:
-    """Return the verdict of each limit on a report."""
     return tuple(_judge(report, limit, limits) for limit in limits)
 
 

@@ -275,7 +275,7 @@ class Controls:
             rows: The number of rows; `None` for the complete list.
 
         Raises:
-            ValueError: It is not a whole number.
+            ValueError: The number of rows is not a whole number.
         """
         self.api.late.rows = answers.count("rows", rows, least=0)
 

@@ -38,9 +38,6 @@ class Late:
     """
     The changes that the answers of a platform do not show yet, or do not show at all.
 
-    Args:
-        platform: The data of the rules.
-
     Attributes:
         seconds: The lag of each operation's answer in seconds.
         rows: The maximum number of rows in the list of containers; `None` for all. If it is set, the list contains

@@ -378,12 +378,7 @@ class _Line(msgspec.Struct, omit_defaults=True):
 
 
 class Journal:
-    """
-    Stores a state in a file.
-
-    Args:
-        path: The file.
-    """
+    """Stores a state in a file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

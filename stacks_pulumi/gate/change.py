@@ -113,13 +113,13 @@ class Change:
 
     @property
     def acts(self) -> bool:
-        """Whether anything changes: an object, or what protects it."""
+        """Whether the object or its protection changes."""
         return self.operation != "same" or self.unprotected
 
     def approve(self, text: str) -> Finding:
-        """Return the finding that this needs an approval; for a gate's own rules."""
+        """Return a finding that this change needs an approval, for a gate's own rules."""
         return Finding("", "approve", self.urn, text)
 
     def refuse(self, text: str) -> Finding:
-        """Return the finding that this is refused; for a gate's own rules."""
+        """Return a finding that this change is refused, for a gate's own rules."""
         return Finding("", "refuse", self.urn, text)

@@ -42,16 +42,12 @@ def problems(gate: Gate, now: datetime.datetime) -> Iterator[str]:
 
     This runs the packs and the files with own rules, without the keys in the environment.
 
-    Args:
-        gate: The gate.
-        now: The time, with a time zone: a key may have expired.
-
     Raises:
         ModuleNotFoundError: A pack needs the extra `policy`.
     """
     yield from of_packs(gate)
     with _without_keys():
-        # As one tuple: a caller may leave a generator in the middle, and the keys would not come back.
+        # As one tuple: if a caller left a generator in the middle, the keys would not be restored.
         found = (*_own_rules(gate), *_without_effect(gate))
     yield from found
     yield from _approvers(gate, now)
@@ -219,10 +215,6 @@ def notes(gate: Gate, now: datetime.datetime) -> Iterator[str]:
     Yield the facts about a gate's folder that are not mistakes: keys that are not valid now, and missing approvers.
 
     The line of an expired key may stay: `log` verifies older signatures with it.
-
-    Args:
-        gate: The gate.
-        now: The time, with a time zone.
     """
     with contextlib.suppress(StacksError):
         file = gate.signers.relative_to(gate.folder).as_posix()

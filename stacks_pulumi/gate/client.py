@@ -69,13 +69,9 @@ class Broker:
         self, method: str, what: str, body: Mapping[str, Any] | None = None, token: str | None = None
     ) -> dict[str, Any]:
         """
-        Return the answer to one of the broker's own requests.
+        Return the answer to one of the broker's own requests; `what` is the path below `/_broker/`.
 
-        Args:
-            method: The method.
-            what: The path below `/_broker/`.
-            body: The body.
-            token: The token; by default that of this broker.
+        The default token is the token of this broker.
 
         Raises:
             BrokerError: The broker refuses.
@@ -126,7 +122,7 @@ class Broker:
         return self.ask("POST", "verdicts", {"statement": statement, "signatures": [*signatures]})
 
     def environment(self, token: str) -> dict[str, str]:
-        """Return the variables of a command that uses a grant in place of the key."""
+        """Return the environment variables for a command that uses a grant instead of the key."""
         return {**os.environ, "STACKS_BASE_URL": self.url, "STACKS_API_KEY": token}
 
     def why_exposed(self) -> str:
@@ -155,8 +151,7 @@ def place_of(given: str | None) -> Place | None:
     """
     Return the place of the broker; `None` if neither the option nor the environment names one.
 
-    Args:
-        given: The value of `--gate`; without it, the environment has the address.
+    `given` is the value of `--gate`. Without it, the environment contains the address.
     """
     if given is not None:
         return given if "://" in given else Path(given)

@@ -66,7 +66,6 @@ def served(folder: Path) -> Iterator[tuple[str, int]]:
 
 
 def _started(folder: Path) -> subprocess.Popen[bytes]:
-    """Start a server."""
     environment = without_secrets(
         *OF_PYTHON, *OF_NETWORK, "STACKS_API_KEY", "STACKS_PLATFORM", "CREDENTIALS_DIRECTORY"
     )

@@ -22,11 +22,7 @@ _HOST: Final = "pulumi-analyzer-policy-python"
 
 def options_of(packs: Sequence[GatePack], scratch: Path) -> list[str]:
     """
-    Return the engine's options that start policy packs.
-
-    Args:
-        packs: The packs.
-        scratch: A folder for scripts and configurations.
+    Return the engine's options that start policy packs. `scratch` is a folder for scripts and configurations.
 
     Raises:
         ConfigError: A pack has no readable `PulumiPolicy.yaml`.
@@ -35,7 +31,7 @@ def options_of(packs: Sequence[GatePack], scratch: Path) -> list[str]:
     for number, pack in enumerate(packs):
         config = pack.config
         if config is None:
-            # Configurations belong to packs by their position.
+            # The engine assigns configurations to packs by their position.
             config = scratch / "no-configuration.json"
             config.write_text("{}", encoding="utf-8")
         start = _start_of(pack.path, scratch / f"pack-{number}-{pack.path.name}")

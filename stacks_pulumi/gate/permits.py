@@ -2,8 +2,8 @@
 Which requests does a change of resources need?
 
 The table of each kind follows the requests that its provider sends. Without a needed permit, the broker refuses a
-request. An unneeded permit is a line that an approver reads for nothing. A symbol is the name of a container's
-resource. It stands for the id of a container that this change creates.
+request. An unneeded permit is one more line for an approver to read. A symbol is the name of a container's resource. It
+stands for the id of a container that this change creates.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ class _Table:
             if one.operation in _MAKES and not is_adopted:
                 self.made.add(symbol)
             id_ = str(adopted) if is_adopted else one.id
-            # The limits do not need a container that is gone and that no step changes.
+            # The limits do not count a container that is gone and that no step changes.
             if id_ and (id_ in self.rows or one.operation != "same"):
                 self.known[symbol] = self.container(id_, {} if is_adopted else one.outputs)
 
@@ -200,10 +200,10 @@ class _Table:
 
     def at(self, change: Change, name: str = "container") -> Constraint:
         """
-        Return which container an input of a resource is.
+        Return the constraint for the container that an input of a resource names.
 
         Raises:
-            InputError: The container is not known, so it could be any.
+            InputError: The container is unknown, so it could be any container.
         """
         value = known(text(snake_case(change.after), name))
         if isinstance(value, str):
@@ -220,7 +220,7 @@ class _Table:
         return Constraint(of=tuple(symbols))
 
     def existing(self, id_: str) -> Constraint:
-        """Return a container that exists."""
+        """Return the constraint for an existing container."""
         symbol = next((symbol for symbol, one in self.known.items() if one.id == id_), None)
         if symbol is None:
             symbol = id_
@@ -228,7 +228,7 @@ class _Table:
         return Constraint(of=(symbol,))
 
     def old(self, change: Change) -> Constraint:
-        """Return the container that the id of a child in the state begins with."""
+        """Return the constraint for the container at the start of a child's id in the state."""
         return self.existing(change.id.partition("/")[0])
 
 
@@ -265,7 +265,7 @@ def _container(table: _Table, change: Change) -> None:
             usd=f"{price.high:.2f}" if price.exact else None,
             why=f"create {name}",
         )
-    # New containers need it as well: the next `up` starts a container that has failed to boot.
+    # A new container also needs this permit: the next `up` starts it if its boot has failed.
     table.status(me, "running", f"start {name}, if it has failed or is stopped", 2)
     wanted = after.get("external_access")
     is_new = symbol in table.made
@@ -419,7 +419,9 @@ def _backup_restore(table: _Table, change: Change) -> None:
 
 
 def _backup(table: _Table, change: Change, number: Any, outputs: Mapping[str, Any]) -> Constraint:
-    """Return which backup an input names: one that the API lists, or the one that this change makes."""
+    """
+    Return the constraint for the backup that an input names: a listed backup, or the backup that this change creates.
+    """
     if not is_unknown(number) and not is_hidden(number):
         pins = [one for one in table.changes if one.kind == "PinnedBackup" and one.id]
         of = next(
@@ -445,7 +447,7 @@ def _backup(table: _Table, change: Change, number: Any, outputs: Mapping[str, An
 
 
 def _symbol_of_backup(table: _Table, change: Change) -> str:
-    """Return the symbol of the new backups of a container: no request names the resource that a backup is for."""
+    """Return the symbol for new backups of a container: a request for a backup names no resource of the program."""
     return f"{' or '.join(table.at(change).of)} (backup)"
 
 
@@ -457,7 +459,7 @@ def _ssh_certificate(table: _Table, change: Change) -> None:
     if change.operation == "update" and _differs(
         snake_case(change.before), snake_case(change.after), "rotate_triggers"
     ):
-        # Twice, because the first answer may be lost.
+        # The request may be repeated, because an answer may be lost.
         table.add("containers.regenerate_certificate", at, times=3, why=f"a new SSH key for {change.name}")
 
 
@@ -496,13 +498,13 @@ _OF_KIND: Final[Mapping[str, Callable[[_Table, Change], None]]] = {
 
 
 def _listed(id_: str, container: str, outputs: Mapping[str, Any]) -> Constraint:
-    """Return an object that a container lists, with its creation time in the state."""
+    """Return the constraint for an object that a container lists, with its creation time in the state."""
     created = known(snake_case(outputs).get("created_at"))
     return Constraint(is_=id_, in_=container, created_at=created if isinstance(created, str) else None)
 
 
 def _value(value: Any) -> Value:
-    """Return a value of a request's body; an unknown value can be any."""
+    """Return a value for a request's body; an unknown value becomes `ANY`."""
     seen = known(value)
     return ANY if seen is UNKNOWN or not isinstance(seen, str | int | bool) else seen
 

@@ -70,13 +70,7 @@ class OwnRule:
 
 
 def reported(file: GateFile, changes: Sequence[Change]) -> tuple[Finding, ...]:
-    """
-    Return the findings about the steps that no broker judges, refusals first.
-
-    Args:
-        file: The settings.
-        changes: All changes of the stack.
-    """
+    """Return the findings about the steps that no broker judges, refusals first."""
     found = [*_built_in(file, changes), *_limits(file.limits, changes), *_never_free(changes)]
     return tuple(sorted(found, key=lambda finding: finding.action != "refuse"))
 
@@ -107,13 +101,7 @@ def _plain(change: Change) -> Change:
 
 
 def own(files: Iterable[Path], changes: Sequence[Change]) -> tuple[Finding, ...]:
-    """
-    Return the findings of a gate's own rules.
-
-    Args:
-        files: The files with the rules.
-        changes: All changes of the stack.
-    """
+    """Return the findings of a gate's own rules."""
     return tuple(dict.fromkeys(_own(files, changes)))
 
 

@@ -83,11 +83,7 @@ def opened(folder: Path) -> Iterator[Gate]:
 @contextlib.contextmanager
 def received(files: Mapping[str, str], source: str) -> Iterator[Gate]:
     """
-    Yield the gate of a remote broker until the block ends.
-
-    Args:
-        files: The files of its folder: name -> content in base 64.
-        source: The origin of the files, for people.
+    Yield the gate of a remote broker until the block ends. `files` maps names to contents in base 64.
 
     Raises:
         ConfigError: A setting is unknown to this version, or a file would be outside the folder.
@@ -107,11 +103,7 @@ def received(files: Mapping[str, str], source: str) -> Iterator[Gate]:
 
 def read_gate(folder: Path, source: str | None = None) -> Gate:
     """
-    Return the gate in a folder.
-
-    Args:
-        folder: The gate's folder.
-        source: The origin of the folder, for people; by default its path.
+    Return the gate in a folder. `source` is the origin of the folder, for people; by default its path.
 
     Raises:
         ConfigError: There is no gate, or a setting is wrong. The message contains the line.

@@ -41,7 +41,7 @@ _SIGNED: Final = (
     "comment may have run the program"
 )
 _FIRST: Final = Decimal(1_000_000)
-"""More than any price: the size of a row that comes first."""
+"""A size above every price, for rows that come first."""
 _NO_OWNER: Final = "no owner in the ledger"
 _ACTIONS: Final[Mapping[str, Action]] = {
     "create": "create",
@@ -80,10 +80,6 @@ def unplanned(stack: str, error: StacksError) -> str:
     Return the comment on a change without a plan; it replaces the comment of an earlier plan.
 
     A program's error may contain a secret. The log of a job hides secrets; a comment does not.
-
-    Args:
-        stack: The stack, as PROJECT/STACK.
-        error: Why there is no plan.
     """
     what, said = "not planned", ["the log of the job says why"]
     if isinstance(error, RefusedError):

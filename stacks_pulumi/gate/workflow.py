@@ -125,7 +125,7 @@ class Judged(NamedTuple):
     Attributes:
         statement: The text that is signed.
         change: The content of the text.
-        said: The broker's answer about it: `verdict`, `containers`, `approvals`, `missing`; of a request `asked`.
+        said: The broker's answer about it: `verdict`, `containers`, `approvals`, `missing`; for a request, `asked`.
         signatures: The signatures that it has.
     """
 
@@ -438,12 +438,7 @@ def write(statement: str, file: Path) -> None:
 
 def sign(broker: Broker, judged: Judged, key: Path) -> tuple[str, str, str]:
     """
-    Sign a change.
-
-    Args:
-        broker: The broker, which names the owner of the key.
-        judged: The change.
-        key: The key of the approver.
+    Sign a change with the key of an approver.
 
     Returns:
         The name of the approver, the signature, and the missing approvals; empty if none is missing.
@@ -457,7 +452,7 @@ def sign(broker: Broker, judged: Judged, key: Path) -> tuple[str, str, str]:
         _check_own_rules(broker.folder, judged.change)
     made = signatures.sign(judged.statement.encode(), key)
     said = broker.verdict(judged.statement, [*judged.signatures, made.decode()])
-    # Asked last, so that a signature that arrives in the meantime is among the others.
+    # Requested last, so that the answer includes signatures that have arrived in the meantime.
     others = broker.verdict(judged.statement, judged.signatures)["approvals"]
     name = next((name for name in said["approvals"] if name not in others), None)
     if name is None:

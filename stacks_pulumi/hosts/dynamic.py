@@ -109,7 +109,6 @@ class DynamicProvider(ResourceProvider):
         )
 
     def create(self, props: dict[str, Any]) -> CreateResult:
-        """Create the object."""
         call = current_call()
         with _serving(call):
             return CreateResult(*self.handler.create(call, _own(props)))
@@ -128,7 +127,6 @@ class DynamicProvider(ResourceProvider):
             return UpdateResult(self.handler.update(call, id_, _own(olds), _own(news)))
 
     def delete(self, id_: str, props: dict[str, Any]) -> None:
-        """Delete the object."""
         call = current_call()
         with _serving(call):
             self.handler.delete(call, id_, _own(props))

@@ -327,7 +327,7 @@ def _no_configuration(why: str) -> Configuration:
 
 
 def configuration_of(document: Mapping[str, Any], today: datetime.date, longest: int) -> Configuration:
-    """Return the same as `read_configuration` from the file's object; the problems have no codes."""
+    """Return the configuration from the decoded content of a file; the problems have no codes."""
     version = document.get("version")
     # The engine treats any other value of `version` as the entry of a policy with this name.
     if not isinstance(version, int | float) or isinstance(version, bool):

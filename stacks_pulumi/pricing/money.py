@@ -277,7 +277,7 @@ def listed_tier(
     template: str | Unknown | None, plan: str | Unknown | None, storage_mb: int | None
 ) -> Unknown | None:
     """
-    Return `None` (no storage tier), which is assumed for a container if only its size is known.
+    Return the storage tier to assume for a container of which only the size is known: `None`, which means no tier.
 
     The tier is unknown if the size is unknown, or is so much smaller than the plan's that it may be in a different
     unit.

@@ -134,11 +134,6 @@ def rich_text(document: Document, *, width: int, color: bool) -> str | None:
     """
     Return the report with lines and colours; `None` if rich is missing, there are very many rows, or the terminal is
     too narrow.
-
-    Args:
-        document: The report.
-        width: Columns of the terminal.
-        color: Whether it shows colours.
     """
     tables = [table for table in document.tables if table.rows]
     if sum(len(table.rows) for table in tables) > _MANY or any(_narrowest(table) > width for table in tables):

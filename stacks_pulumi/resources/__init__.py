@@ -7,22 +7,22 @@ A call from the engine passes through a host (`stacks_pulumi.hosts`) -> `_handle
 - `_resource`: What does a program declare, and how does a child refer to its container?
 - `_operation`: What does the engine call, and how long may the operation take?
 - `_handler`: What happens to every call, whatever the host and the kind?
-- `_fields`: Which inputs and outputs has a resource, and what does a change of an input do?
+- `_fields`: Which inputs and outputs does a resource have, and what does a change of an input do?
 - `_validators`: Which values may an input have?
 - `_literals`: Which words does a type checker accept for an input?
 - `_values`: How are unknown and secret values marked?
 - `_stored`: Which values of a state may an operation return as plain?
 - `_naming`: Which name does a container get by default?
-- `_creation`: In which order is an object created, and what if that fails?
-- `_identity`: Is it ours: is it there, the same object, in our account?
+- `_creation`: In which order is an object created, and what happens if that fails?
+- `_identity`: Does an object exist, is it the same object, and is it in our account?
 - `_owners`: Which resource owns an object, and which names does the program declare?
 - `_session`: What do the operations of one account share?
 - `_restarts`: When is a source restarted for its connections?
 - `_running`: Does the container of a child run, and is it ours?
 - `_children`: Is a child gone or still the same, and how is it removed?
-- `_preview_total`: Which price does the last line of a preview show?
+- `_preview_total`: Which price and which difference does the last line of a preview show?
 - `_container_lifecycle`: Which steps does an operation on a container take?
-- `_container_changes`: How does a container differ from what is wanted, and which change of it needs a new one?
+- `_container_changes`: How does a container differ from the program, and which changes need a new container?
 - `container`: What is a Container, and which changes of it are refused?
 - `connection`: What is a Connection?
 - `allowed_ip`: What is an AllowedIp?

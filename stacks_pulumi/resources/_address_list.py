@@ -118,7 +118,10 @@ class AllowedIpList:
         }
 
     def look(self, inputs: Mapping[str, Any], olds: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the outputs of an update that changes nothing; a change by other clients is left to a refresh."""
+        """
+        Return the outputs of an update that changes nothing. A refresh, not this update, reads changes by other
+        clients.
+        """
         address = inputs["ip_address"]
         rows = entries_of(self.access().allowed_ips, address)
         entry = next((row for row in rows if row.id == olds.get("entry_id")), None)
@@ -255,7 +258,7 @@ class AllowedIpList:
     def _wait_until(
         self, wanted: Callable[[models.ExternalAccess], object], what: str
     ) -> models.ExternalAccess:
-        """Return the container's access as soon as it is as wanted, or its last form after the timeout."""
+        """Return the container's access as soon as it matches, or the last one that was read before the timeout."""
         seconds = self.session.client.platform.settle
         return self.op.look_until(wanted, self.access, seconds=seconds, waiting=f"waiting for {what}")
 
@@ -416,7 +419,7 @@ class AllowedIpList:
         self, entries: Sequence[models.AllowedIp], old: models.AllowedIp, inputs: Mapping[str, Any]
     ) -> tuple[models.AllowedIp, list[models.AllowedIp]]:
         """
-        Do the same for an API that refuses a second entry for an address: remove the old entry, then add the new one.
+        Replace an entry at an API that refuses a second entry for an address: remove the old one, then add the new one.
         """
         placeholder: list[models.AllowedIp] = []
         try:
@@ -499,7 +502,6 @@ class AllowedIpList:
 
 
 def entries_of(entries: Iterable[models.AllowedIp], address: str) -> list[models.AllowedIp]:
-    """Return the entries for an address."""
     return [entry for entry in entries if canonical(entry.ip_address) == canonical(address)]
 
 
@@ -541,7 +543,7 @@ def _is_ours(
     entries, stored = list(entries), olds.get("added_at")
     if _is_proven(entries, olds):
         return True
-    # Compare it only now: the container's time may be the time of a start.
+    # This comparison comes last, because the container's time may be the time of a start.
     if is_before(stored, container_created_at):
         return False
     times = [

@@ -93,7 +93,7 @@ class ResourceKind:
         fields: The inputs.
         outputs: The other outputs, with the inputs whose update may change them.
         create_timeout: Default time for a create or an update, in seconds; `CustomTimeouts` takes precedence.
-        delete_timeout: The same for a delete.
+        delete_timeout: Default time for a delete, in seconds.
         owns: Whether a delete removes an object at the API.
         id_form: The form of an id, for messages; empty if the API lists no such objects.
     """
@@ -456,7 +456,6 @@ class ResourceHandler(ResourceKind):
         }
 
     def delete(self, call: EngineCall, id_: str, props: dict[str, Any]) -> None:
-        """Delete the object."""
         self._operate(
             call,
             self.delete_timeout,

@@ -1,5 +1,5 @@
 """
-Which price does the last line of a preview show, and what was the old price?
+Which price does the last line of a preview show, and which difference from the state?
 
 A program cannot read its state through the engine. The engine's built-in functions could read it, but they register a
 provider, which an update plan (`preview --save-plan`) then requires in the update. So this module runs the `pulumi`

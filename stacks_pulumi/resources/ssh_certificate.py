@@ -126,11 +126,14 @@ class SshCertificateHandler(ResourceHandler):
     )
 
     def distinct_id(self, id_: str) -> str:
-        """Return an id that is not the container's, with which an import would write links to the key."""
+        """
+        Return an id that differs from the container's id. Otherwise an import would refer to the key, not to the
+        container.
+        """
         return id_ if "/" in id_ else child_id(id_, _OWN_NAME)
 
     def plain_id(self, id_: str) -> str:
-        """Return the container's id, as which a key is created, owned and looked for."""
+        """Return the container's id, by which the operations of a key identify it."""
         return parent_id(id_) if self.distinct_id(parent_id(id_)) == id_ else id_
 
     def parent_rules(
@@ -168,7 +171,8 @@ class SshCertificateHandler(ResourceHandler):
             try:
                 return session.client.containers.certificate(id_)
             except ApiError as error:
-                # The container exists, and a platform may give its key only once. So one in the state is never dropped.
+                # The container exists, and a platform may give its key only once. So a key in the state is never
+                # dropped.
                 if old is None or error.status not in _NOT_AGAIN:
                     raise
                 op.warn(
@@ -202,7 +206,7 @@ class SshCertificateHandler(ResourceHandler):
         return _outputs(inputs, key, now)
 
     def _renewed(self, session: Session, op: Operation, id_: str, old: str | None) -> str:
-        """Return a new key. The API may give the old one for some seconds more."""
+        """Return a new key. For some seconds, the API may still return the old key."""
         keys = session.client.containers
 
         def new(key: str) -> str:
@@ -247,10 +251,10 @@ class _Download(Creation[str]):
 
 def _is_another(session: Session, id_: str, stored: str | None, now: str | None) -> bool:
     """
-    Return whether a container is a later one than that of the state.
+    Return whether a container is newer than the container in the state.
 
     Raises:
-        UnseenError: It has no creation time, so nothing shows that.
+        UnseenError: The container has no creation time, so this is unknown.
     """
     is_other = may_be_another(session, stored, now)
     if is_other and seconds_of(now) is None:

@@ -128,7 +128,7 @@ _CREATED_AT: Final = "client_created_at"
 """The output with the client's creation time: a name can be used again."""
 
 _SLACK: Final = 60.0
-"""Seconds by which the time in the answer that adds a client may differ from that in the list."""
+"""The most seconds between a client's creation time in the answer and in the list."""
 
 _DEFAULT: Final = "default"
 """The client that the platform creates with every VPN container."""
@@ -218,7 +218,7 @@ class VpnClientHandler(ChildHandler[models.VpnClient]):
     ) -> dict[str, Any]:
         """Add the configuration to the state or remove it, including for a client whose creation was not completed."""
         adopts = inputs.get("adopt") == "if_matching"
-        # A platform may give a configuration only once, so one in the state is kept.
+        # A platform may give a configuration only once, so a configuration in the state is kept.
         config = None if adopts and olds.get(IDENTITY_CONFLICT) is not None else olds.get("config")
         downloads = config is None and inputs["store_config"]
         if not adopts and not downloads:
@@ -234,7 +234,7 @@ class VpnClientHandler(ChildHandler[models.VpnClient]):
     time = _CREATED_AT
 
     def own_id(self, id_: str, olds: Mapping[str, Any]) -> str:
-        """Return no id: a client has only its name, which may be given again."""
+        """Return an empty id: a client has only its name, which may be used again."""
         return ""
 
     def look(self, session: Session, id_: str, olds: Mapping[str, Any], get: Ask) -> models.VpnClient | None:
@@ -259,7 +259,7 @@ class VpnClientHandler(ChildHandler[models.VpnClient]):
         olds: Mapping[str, Any],
         found: models.VpnClient | None,
     ) -> None:
-        """Without creation times of the client, those of its container decide: a later client may have that name."""
+        """Compare the creation times of the container if the client has none: a later client may have the same name."""
         if found is None or same_time(olds.get(_CREATED_AT), found.created_at, slack=_SLACK) is None:
             _check_not_recreated(session, op, id_, olds)
 
@@ -333,7 +333,7 @@ class _VpnClientCreation(Creation[str]):
         return None if self._added is None else self._added.created_at
 
     def known(self, thing: str, error: Exception | None) -> dict[str, Any]:
-        # Without these times, a later operation would take any client of that name for ours.
+        # Without these times, a later operation would treat any client of that name as ours.
         return {**self.inputs, **_times(self.session, self.inputs["container"], self._created_at)}
 
     def describe_failure(self, thing: str, error: StacksError) -> str:

@@ -61,12 +61,7 @@ class Findings:
 
     def seconds(self, name: str, seconds: float | None, evidence: str) -> None:
         """
-        Record a duration. It is a fact only if the client's default is too short.
-
-        Args:
-            name: The fact.
-            seconds: The seconds; `None` after a timeout.
-            evidence: A description of the event.
+        Record a duration; `seconds` is `None` after a timeout. It is a fact only if the client's default is too short.
         """
         default = _DEFAULTS[name]
         if seconds is None:
@@ -78,7 +73,6 @@ class Findings:
             )
 
     def platform_file(self, about: str) -> str:
-        """Return the platform file."""
         lines = [f"# {_line(about)}", "# All other facts have the expected values or were not checked."]
         lines.append(f"version: {platform_file.VERSION}")
         section = ""
@@ -113,12 +107,8 @@ def report(findings: Findings, wire: Wire, prefix: str, head: Mapping[str, str],
     """
     Return the report in Markdown. It contains no key, no password, and no data of the account's other containers.
 
-    Args:
-        findings: The findings of the run.
-        wire: The raw answers.
-        prefix: The prefix of the run.
-        head: The content of the table at the beginning.
-        left: The containers that are left.
+    `prefix` is the prefix of the run, `head` is the table at the beginning, and `left` are the containers that are
+    left.
     """
     rows = {**head, "Answers as expected": str(findings.fits), "Left over": ", ".join(left) or "nothing"}
     parts = ["# Acceptance run\n", *_table(rows)]

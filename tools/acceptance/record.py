@@ -72,7 +72,6 @@ class Record:
         return record
 
     def create(self) -> None:
-        """Create the file."""
         self._write({"base_url": self.base_url})
 
     def ask(self, name: str, at: float) -> Asked:

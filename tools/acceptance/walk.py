@@ -84,10 +84,7 @@ class Walk:
 
     def run(self, say: Callable[[str], None]) -> list[str]:
         """
-        Run every step, then delete the created containers.
-
-        Args:
-            say: Called with the name of each step.
+        Run every step, then delete the created containers; `say` gets the name of each step.
 
         Returns:
             The containers that are left.

@@ -137,13 +137,6 @@ class Wire:
         After a 429, the request is repeated when the stated time has passed. A request other than POST is also repeated
         after a lost answer or a 5xx.
 
-        Args:
-            name: The endpoint.
-            ids: The variables of its path.
-            parse: The client's reader of the answer.
-            body: The body.
-            query: The query parameters.
-
         Raises:
             OutOfTimeError: The run has no time left.
         """

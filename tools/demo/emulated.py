@@ -27,9 +27,6 @@ class EmulatedAccount:
     """
     An account on an emulator of STACKS.
 
-    Args:
-        folder: The folder of its log.
-
     Attributes:
         url: Base URL of the API.
         page: The address of its web page.

@@ -74,11 +74,7 @@ class Project:
 
     def run(self, *command: str, refused: bool = False) -> None:
         """
-        Run the engine and show its output immediately.
-
-        Args:
-            command: The command and its options.
-            refused: Whether the command should end with an error.
+        Run the engine and show its output immediately; `refused`: whether the command should end with an error.
 
         Raises:
             CommandFailedError: The engine ended with an error, or without an expected error.
@@ -111,10 +107,6 @@ class Project:
     def policy(self, pack: str, config: Mapping[str, Any]) -> tuple[str, ...]:
         """
         Return the options that run a command with a policy pack.
-
-        Args:
-            pack: The name of a pack in `policies`.
-            config: Its configuration.
 
         Raises:
             EngineUnavailableError: There is no engine.

@@ -25,13 +25,7 @@ class UnexpectedError(Exception):
 
 
 class Tour:
-    """
-    The steps, in order.
-
-    Args:
-        project: The program and its stack.
-        account: The account that the stack manages.
-    """
+    """The steps, in order."""
 
     def __init__(self, project: Project, account: EmulatedAccount) -> None:
         self._project = project

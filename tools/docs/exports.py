@@ -17,13 +17,7 @@ DYNAMIC = "pulumi-python:dynamic/stacks:"
 
 
 class Accounts:
-    """
-    Exports for an account on the emulator.
-
-    Args:
-        emulator: The emulator.
-        folder: The folder for the exports.
-    """
+    """Exports for an account on the emulator."""
 
     def __init__(self, emulator: Emulator, folder: Path) -> None:
         self.emulator = emulator
@@ -86,5 +80,4 @@ class Accounts:
 
 
 def urn(stack: str, project: str, kind: str, name: str) -> str:
-    """Return the URN of a resource."""
     return f"urn:pulumi:{stack}::{project}::{DYNAMIC}{kind}::{name}"

@@ -29,12 +29,7 @@ class _Context:
 
 
 class Provider:
-    """
-    A provider with the settings of an account.
-
-    Args:
-        settings: The provider's settings by name.
-    """
+    """A provider with the settings of an account."""
 
     def __init__(self, settings: Mapping[str, str]) -> None:
         self._settings = settings
@@ -61,11 +56,6 @@ class Resource:
     """
     A resource, with the state that the engine stores.
 
-    Args:
-        provider: Its provider.
-        kind: Its kind.
-        name: Its name in the program.
-
     Attributes:
         id: Its id after the creation.
     """
@@ -79,7 +69,6 @@ class Resource:
         self._outs = struct_pb2.Struct()
 
     def output(self, name: str) -> Any:
-        """Return an output."""
         return from_struct(self._outs)[name]
 
     def up(self, **inputs: Any) -> None:
@@ -111,7 +100,6 @@ class Resource:
         self._inputs, self._outs = answer.inputs, answer.properties
 
     def delete(self) -> None:
-        """Delete it."""
         self._call("Delete", provider_pb2.DeleteRequest(id=self.id, properties=self._outs))
         self.id, self._outs = "", struct_pb2.Struct()
 

@@ -1,7 +1,7 @@
 """
 A second cloud: Pulumi's Kubernetes provider with its SDK for Python, and an API server of Kubernetes with etcd.
 
-    python tools/engine/kubernetes.py      get all, and print the two folders
+    python tools/engine/kubernetes.py      build everything, and print the two folders
 
 They are built from Go modules, whose checksums are pinned in `modules`.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 if not __package__:
-    # Run as a script: this folder would come first on the path, where its modules could hide others.
+    # If Python runs this script, it puts this folder first on the path, and its modules could hide other modules.
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from tools.engine import pins
@@ -29,7 +29,7 @@ from tools.engine.say import say
 PROVIDER: Final = "kubernetes_provider"
 PROVIDER_MODULE: Final = "github.com/pulumi/pulumi-kubernetes/provider/v4"
 EMBEDDED: Final = ("schema.json", "terraform-mapping.json")
-"""Files of the module that the provider has inside."""
+"""The files of the module that the provider embeds."""
 API_SERVER: Final = "api_server"
 API_SERVER_PACKAGES: Final = {
     "etcd": "go.etcd.io/etcd/server/v3",
@@ -51,7 +51,7 @@ class Kubernetes:
 
     @property
     def plugin(self) -> Path:
-        """Return the folder of the provider, as the engine keeps it among its plugins."""
+        """Return the folder of the provider, in the layout of the engine's plugin folders."""
         return self.root / f"resource-kubernetes-v{version()}"
 
     @property
@@ -71,7 +71,7 @@ def kubernetes() -> Kubernetes:
     Return the provider and its SDK, which are built on first use.
 
     Raises:
-        EngineUnavailableError: They are not there, and cannot be built.
+        EngineUnavailableError: They do not exist and cannot be built.
     """
     sources = [SDK, *sorted((pins.MODULES / PROVIDER).iterdir())]
     needs = "about 7 minutes and 3 GB of disk, 1 GB of it afterwards"
@@ -83,7 +83,7 @@ def api_server() -> Path:
     Return the folder of `kube-apiserver` and `etcd`, which are built on first use.
 
     Raises:
-        EngineUnavailableError: They are not there, and cannot be built.
+        EngineUnavailableError: They do not exist and cannot be built.
     """
 
     def make(folder: Path, log: Path) -> None:
@@ -101,7 +101,7 @@ def api_server() -> Path:
 
 
 def _make(root: Path, log: Path) -> None:
-    """Build the provider from a copy of our module, to which the files are added that the provider embeds."""
+    """Build the provider from a copy of our module with the files that the provider embeds."""
     go, source, target = find_go(), root / "source", Kubernetes(root)
     shutil.copytree(pins.MODULES / PROVIDER, source)
     where = [go, "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", PROVIDER_MODULE]
@@ -109,7 +109,7 @@ def _make(root: Path, log: Path) -> None:
         answer = run("downloading its module", command, cwd=source, env=environment(log), log=log)
     module = Path(answer.splitlines()[-1]) / "cmd" / "pulumi-resource-kubernetes"
     for name in EMBEDDED:
-        # As the release does: without white space, and the schema with the version.
+        # Like the release: without white space, and with the version in the schema.
         content = json.loads((module / name).read_text(encoding="utf-8"))
         if name == "schema.json":
             content["version"] = version()

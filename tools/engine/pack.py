@@ -23,12 +23,7 @@ from tools.engine.ensure import ensure
 
 def argument(engine: Engine, pack: Path, scratch: Path) -> Path:
     """
-    Return the argument of `--policy-pack`.
-
-    Args:
-        engine: The engine that will run the pack.
-        pack: The pack's folder, which contains PulumiPolicy.yaml.
-        scratch: A folder for a script, if this engine needs one.
+    Return the argument of `--policy-pack`; `scratch` is a folder for a script, if this engine needs one.
 
     Returns:
         The pack's folder. For an engine whose language host cannot start a pack, a script that starts the pack with the

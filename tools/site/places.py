@@ -41,13 +41,7 @@ class Places:
         self._inside[path] = target
 
     def moved(self, text: str, source: str) -> str:
-        """
-        Return a page with its links changed for the site.
-
-        Args:
-            text: The page.
-            source: Its path in the checkout.
-        """
+        """Return a page with its links changed for the site; `source` is its path in the checkout."""
         place = self.pages[source]
         return _outside_code(text, lambda line: _LINK.sub(lambda it: self._link(it[0], source, place), line))
 

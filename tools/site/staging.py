@@ -55,13 +55,7 @@ _CELL_CODE: Final = re.compile(r"`[^`]*`")
 
 
 def stage(root: Path, folder: Path) -> None:
-    """
-    Fill a folder with the pages, their pictures and the linked files.
-
-    Args:
-        root: The checkout.
-        folder: The target folder, which is emptied first.
-    """
+    """Fill a folder, which is emptied first, with the pages, their pictures and the linked files."""
     shutil.rmtree(folder, ignore_errors=True)
     tracked = _tracked(root)
     places = Places(root, tracked)
@@ -84,13 +78,7 @@ def stage(root: Path, folder: Path) -> None:
 
 
 def configuration(folder: Path, html: Path) -> dict[str, Any]:
-    """
-    Return MkDocs' configuration.
-
-    Args:
-        folder: The staged pages.
-        html: The folder of the built site.
-    """
+    """Return MkDocs' configuration for the staged pages in `folder` and the built site in `html`."""
     found: dict[str, Any] = yaml.safe_load((_HERE / "mkdocs.yml").read_text(encoding="utf-8"))
     pages = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.md"))
     return {**found, "docs_dir": str(folder), "site_dir": str(html), "nav": _expanded(found["nav"], pages)}

@@ -63,14 +63,7 @@ def written() -> Iterator[tuple[str, str]]:
 
 
 def contents(title: str, said: str, pages: dict[str, str]) -> str:
-    """
-    Return the page of a folder, which lists its pages with their first sentences.
-
-    Args:
-        title: The title of the page.
-        said: The description of the folder.
-        pages: The name and the text of each page.
-    """
+    """Return the page of a folder, which lists its pages with their first sentences."""
     rows = []
     for name, text in pages.items():
         heading, _, rest = text.partition("\n")

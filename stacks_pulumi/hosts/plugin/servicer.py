@@ -141,11 +141,9 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return empty_pb2.Empty()
 
     def GetPluginInfo(self, request: Any, context: Any) -> plugin_pb2.PluginInfo:
-        """Return the version."""
         return plugin_pb2.PluginInfo(version=stacks_pulumi.__version__)
 
     def GetSchema(self, request: Any, context: Any) -> provider_pb2.GetSchemaResponse:
-        """Return the schema."""
         return provider_pb2.GetSchemaResponse(schema=schema())
 
     def Cancel(self, request: Any, context: Any) -> empty_pb2.Empty:
@@ -336,8 +334,6 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return self._serve(request, context, work)
 
     def Delete(self, request: Any, context: Any) -> empty_pb2.Empty:
-        """Delete the object."""
-
         def work(handler: ResourceHandler, call: GrpcCall) -> empty_pb2.Empty:
             handler.delete(call, handler.plain_id(request.id), plain(from_struct(request.properties)))
             return empty_pb2.Empty()
@@ -375,7 +371,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     def List(self, request: Any, context: Any) -> Iterator[provider_pb2.ListResponse]:
         """List the objects of a kind in the account, whether a stack manages them or not."""
-        # As for `Invoke`.
+        # Imported here for the same reason as in `Invoke`.
         from stacks_pulumi.hosts.plugin.questions import pages  # noqa: PLC0415
 
         call = _PluginCall(self.engine, to_struct, context=context)
@@ -387,7 +383,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         else:
             yield from found
             return
-        # As for `Invoke`.
+        # Outside of the `except` block for the same reason as in `Invoke`.
         call.fail(message)
 
     # --- how calls are carried out ---

@@ -25,7 +25,6 @@ from stacks_pulumi.resources._values import UNKNOWN, plain, secret
 
 @functools.cache
 def schema() -> str:
-    """Return the schema as JSON."""
     return (importlib.resources.files(__package__) / "schema.json").read_text(encoding="utf-8")
 
 
