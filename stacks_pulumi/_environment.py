@@ -8,6 +8,7 @@ tools. The engine and its child processes need more variables, and are not start
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -34,6 +35,20 @@ OF_SSH: Final = ("SSH_AUTH_SOCK", "SSH_SK_PROVIDER", "SSH_SK_HELPER")
 def pulumi_home() -> Path:
     """Return `PULUMI_HOME`, or `~/.pulumi` if it is not set, as the engine does."""
     return Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
+
+
+_ITSELF: Final = (
+    "import sys; sys.path[:] = filter(None, sys.path); from stacks_pulumi.cli import main; sys.exit(main())"
+)
+
+
+def own_command() -> tuple[str, ...]:
+    """
+    Return the start of a command of this package.
+
+    With `-m`, Python would first look for modules in the working directory, which may have files of a change's author.
+    """
+    return sys.executable, "-c", _ITSELF
 
 
 def client_certificate() -> str | None:

@@ -18,7 +18,6 @@ import re
 import secrets as random
 import shlex
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +31,7 @@ from mcp.server.mcpserver import Context
 from pydantic import Field
 
 from stacks_pulumi import catalog, config
+from stacks_pulumi._environment import own_command
 from stacks_pulumi._identifiers import name_of
 from stacks_pulumi._pulumi_cli import (
     InputError,
@@ -88,7 +88,7 @@ _OUTPUT: Final = "output.txt"
 _FILE: Final = "Pulumi.yaml"
 _SETTINGS: Final = ("name", "description", "runtime", "requiredPulumiVersion")
 _PARTS: Final = ("resources", "variables", "outputs")
-_GATE: Final = (sys.executable, "-m", "stacks_pulumi", "gate")
+_GATE: Final = (*own_command(), "gate")
 _REFUSED: Final = 2
 _KILLED: Final = 137
 _NOT_SHOWN: Final = frozenset({MARKER, "stacksKind", "monthlyPriceUsd", "changedOutside"})

@@ -12,13 +12,12 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from stacks_pulumi._environment import OF_NETWORK, OF_PYTHON, without_secrets
+from stacks_pulumi._environment import OF_NETWORK, OF_PYTHON, own_command, without_secrets
 from stacks_pulumi.broker.folder import announced, in_use, is_used
 from stacks_pulumi.broker.settings import FILE
 from stacks_pulumi.errors import ConfigError, ErrorCode, StacksError
@@ -69,7 +68,7 @@ def _started(folder: Path) -> subprocess.Popen[bytes]:
     environment = without_secrets(
         *OF_PYTHON, *OF_NETWORK, "STACKS_API_KEY", "STACKS_PLATFORM", "CREDENTIALS_DIRECTORY"
     )
-    words = [sys.executable, "-m", "stacks_pulumi", "broker", "serve", str(folder.resolve())]
+    words = [*own_command(), "broker", "serve", str(folder.resolve())]
     words += ["--listen", "127.0.0.1:0", "--while-used"]
     descriptor = os.open(folder / LOG, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
     with os.fdopen(descriptor, "ab") as log:

@@ -274,6 +274,21 @@ def test_what_is_free_needs_no_signature_and_no_token_is_left(
         assert all(one.revoked is not None for one in opened.ledger.grants("kind = 'read'"))
 
 
+@pytest.mark.real_processes
+def test_no_file_of_the_working_directory_is_run_with_the_key(
+    folder: Path, change: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An approver downloads the files of a job there, and the program of the author has run in that job."""
+    here = folder.parent / "downloaded"
+    (here / "stacks_pulumi").mkdir(parents=True)
+    for name in ("stacks_pulumi/__init__.py", "stacks_pulumi/__main__.py", "yaml.py", "uvicorn.py"):
+        (here / name).write_text("raise SystemExit('run')", encoding="utf-8")
+    monkeypatch.chdir(here)
+
+    assert cli.main(["gate", "show", str(change), "--gate", str(folder)]) == 0
+    assert "approved by ann" in capsys.readouterr().out
+
+
 def test_without_a_key_nothing_is_shown(
     folder: Path, change: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -42,8 +42,8 @@ if [ -z "$PYTHONPATH" ] || [ "$PYTHONPATH" = {hurried} ]; then
         # The engine looks for plugins with it in every operation.
         [ -f {list} ] || {{ {python} "$@" >{list}.$$ && mv {list}.$$ {list}; }}
         exec cat {list} ;;
-    "-m stacks_pulumi "* | "-u -m pulumi.dynamic "* | "-u -m pulumi.policy "* | \\
-        "-u -m stacks_pulumi.hosts.plugin.servicer "* | \\
+    "-m stacks_pulumi "* | "-c "*"; from stacks_pulumi.cli import main; "* | \\
+        "-u -m pulumi.dynamic "* | "-u -m pulumi.policy "* | "-u -m stacks_pulumi.hosts.plugin.servicer "* | \\
         /*"/pulumi-language-python-exec "* | "-u "/*"/pulumi-language-python-exec "* | \\
         /*"/pulumi-resource-stacks "* | /*"/stacks-pulumi "*)
         exec {python} -I -S {client} {socket} "$@" ;;

@@ -259,6 +259,10 @@ def _run(arguments: list[str]) -> None:
         sys.path[0] = os.getcwd()  # noqa: PTH109  (Python expects a text)
         # `python -m` calls this function, so a traceback has the same lines.
         runpy._run_module_as_main(sys.argv[0])  # type: ignore[attr-defined]  # `python -m` calls it
+    elif arguments[0] == "-c":
+        sys.argv = ["-c", *arguments[2:]]
+        sys.path[0] = ""
+        exec(arguments[1], sys.modules["__main__"].__dict__)
     else:
         sys.argv = arguments
         script = Path(sys.argv[0])
