@@ -183,18 +183,26 @@ class Kernel:
         is_named = any(fits_secret(line, ask, holdings, look) for line in grant.spec.reads)
         if secret is not None and secret not in grant.spec.secrets and not is_named:
             raise refused(f"this grant does not read {secret}", "ask for a grant that does")
-        is_limited = is_named or seen is not None
+        of_stack = self._of_stack(grant) if secret is not None and grant.stack else None
+        is_limited = is_named or seen is not None or of_stack is not None
         # A moment later, a new container may get the id of a missing container.
         is_gone = is_limited and None in map(look.container, ask.containers)
         if is_gone or not _sees(seen, ask, look) or (seen is not None and ask.endpoint == "backups.stats"):
             raise RequestRefusedError(404, "Container not found")
+        if not is_named and not _sees(of_stack, ask, look):
+            raise refused(
+                f"this grant reads {secret} only of the containers of {grant.stack}",
+                "a person makes the stack its owner with `stacks-pulumi broker claim`",
+            )
         return is_limited
 
     def _seen(self, grant: Grant) -> list[Use] | None:
         """Return the creates of the containers that a grant sees; `None` if it sees all."""
         policy = self._policy(grant)
-        if policy is None or policy.only != "own":
-            return None
+        return None if policy is None or policy.only != "own" else self._of_stack(grant)
+
+    def _of_stack(self, grant: Grant) -> list[Use]:
+        """Return the creates of the containers of a grant's stack."""
         # A budget also sees containers of its stack that a signed change created, or that were assigned to the stack.
         its = "stack = ? and (stack <> '' or policy = ?) and created_at is not null"
         return self._ledger.made("Container", its, grant.stack, grant.policy)

@@ -100,7 +100,8 @@ def _add_grant(parser: argparse.ArgumentParser) -> None:
         "--secrets",
         default="",
         metavar="CLASS,...",
-        help=f"the classes of secrets that it may read: {', '.join(_SECRETS)} (default: none)",
+        help=f"the classes of secrets that it may read, with --stack only of its containers: {', '.join(_SECRETS)} "
+        "(default: none)",
     )
     parser.add_argument(
         "--may-apply-free",

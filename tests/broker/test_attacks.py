@@ -663,6 +663,24 @@ def test_who_sees_only_its_own_is_not_told_what_the_key_has_spent(benches: Bench
     assert (code(answer), "123" in answer.text) == ((402, "grant-limit"), False)
 
 
+@pytest.mark.parametrize("kind", ["budget", "read"])
+def test_a_grant_of_a_stack_reads_the_secrets_of_its_containers_only(benches: Benches, kind: str) -> None:
+    bench = benches(policies={"agents": {"increase_per_day": 50}})
+    mine, other = (bench.made(name, template="postgresql") for name in ("mine", "other"))
+    for row, stack in ((mine, "shop/prod"), (other, "bank/prod")):
+        bench.ledger.claim(stack, row["id"], row["created_at"], "postgresql", "basic")
+    spec = Spec(secrets=("credentials", "logs"))
+    token = bench.ledger.issue(kind, "coder", seconds=3600.0, policy="agents", stack="shop/prod", spec=spec)[
+        1
+    ]
+    grant = bench.client(token)
+
+    for what in ("credentials", "logs"):
+        assert grant("GET", f"/containers/{mine['id']}/{what}").status_code == 200
+        assert refused(grant("GET", f"/containers/{other['id']}/{what}"))
+        assert bench.emulator.calls(f"containers.{what}") == 1
+
+
 def test_who_sees_only_its_own_is_not_told_what_others_have(benches: Benches) -> None:
     """An access request contains the container's creation time, and a limit shows the containers of other stacks."""
     bench = benches(policies={"agents": {"only": "own", "increase_per_day": 50}}, account={"max_total": 12})
