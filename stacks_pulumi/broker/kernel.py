@@ -67,7 +67,16 @@ from stacks_pulumi.broker.permits import (
 )
 from stacks_pulumi.broker.reply import Reply, RequestRefusedError, busy, limited, refused
 from stacks_pulumi.broker.settings import GateFile, Policy
-from stacks_pulumi.broker.upstream import FRESH, RECENT, Look, NotLookedError, Upstream, made_by, path_of
+from stacks_pulumi.broker.upstream import (
+    FRESH,
+    RECENT,
+    Look,
+    NotLookedError,
+    Upstream,
+    WaitedError,
+    made_by,
+    path_of,
+)
 from stacks_pulumi.broker.words import in_words
 from stacks_pulumi.endpoints import ENDPOINTS
 from stacks_pulumi.pricing.money import usd as as_dollars
@@ -224,8 +233,15 @@ class Kernel:
             raise refused(f"{ask.endpoint} has no such field or query", "leave it out")
         self.may_still(grant, "hand in the change again")
         self._find_lost(visit)
-        found = self._admitted(visit)
-        return found if isinstance(found, Reply) else self._carried_out(visit, found)
+        while True:
+            found = self._admitted(visit)
+            if isinstance(found, Reply):
+                return found
+            try:
+                return self._carried_out(visit, found)
+            except WaitedError:
+                # The dashboard may have changed what it is about, so it is judged anew.
+                continue
 
     def _admitted(self, visit: Visit, lost: Use | None = None) -> Reply | Use:
         """
@@ -629,13 +645,15 @@ class Kernel:
         effect, again = EFFECTS[use.endpoint], use.attempts > 1
         *spans, (began, _) = use.before["spans"]
 
-        def check() -> None:
+        def check(waited: float) -> None:
             self._not_revoked(visit.grant.id)
+            if waited > FRESH:
+                raise WaitedError
 
         try:
             got = self._upstream.change(use.endpoint, use.ids, use.body, visit.due, check)
-        except RequestRefusedError:
-            # Its turn in the rate limit did not come.
+        except (RequestRefusedError, WaitedError):
+            # Its turn in the rate limit did not come, or came too late.
             known = (
                 {"state": "unknown", "status": use.status}
                 if again

@@ -113,7 +113,7 @@ class Upstream:
         self._limiter = Limiter(per_minute, 16, clock)
         looks = self._limiter if read_key is None else Limiter(per_minute, 16, clock)
         self._look = Limit(Transport(self.base_url, self._keys[-1], clock, _LOOK_SECONDS), looks)
-        self._change = Limit(Transport(self.base_url, key, clock, _CHANGE_SECONDS), self._limiter)
+        self._change = Transport(self.base_url, key, clock, _CHANGE_SECONDS)
         self._live_prices = live_prices
         self._priced: tuple[float, MonthlyPrice] | None = None
         self._counted = threading.local()
@@ -163,7 +163,7 @@ class Upstream:
         ids: Mapping[str, str],
         body: Mapping[str, Any],
         due: float,
-        pulse: Pulse | None = None,
+        check: Callable[[float], None] = lambda _waited: None,
     ) -> Answer | Lost:
         """
         Send a change once.
@@ -173,13 +173,25 @@ class Upstream:
             ids: The variables of its path.
             body: Its body.
             due: The time at which the answer to the client is due.
-            pulse: Called while the change waits for its turn. If it raises an error, the change is not sent.
+            check: Called with 0 while the change waits for its turn, and with the seconds of that wait when its turn
+                comes. If it raises an error, the change is not sent.
 
         Raises:
             RequestRefusedError: Its turn did not come in time, so it was not sent.
         """
-        call = _call(name, ids, json=body or None, pulse=pulse)
-        return self._sent(self._change, call, due - PATIENCE + LATEST)
+        began: list[float] = []
+
+        def waits() -> None:
+            began.append(self._clock.wall())
+            check(0)
+
+        def in_turn(call: Call[Any]) -> Answer:
+            # By the wall, because a machine may sleep meanwhile.
+            check(abs(self._clock.wall() - began[0]) if began else 0)
+            return self._change(call)
+
+        call = _call(name, ids, json=body or None, pulse=waits)
+        return self._sent(Limit(in_turn, self._limiter), call, due - PATIENCE + LATEST)
 
     def read(self, name: str, ids: Mapping[str, str], query: Mapping[str, str], due: float) -> Answer | Lost:
         """Send a read; the list of all containers is shared."""
@@ -307,6 +319,10 @@ class Upstream:
             while (at := text.translate(_LOWER).find(key)) >= 0:
                 text = f"{text[:at]}****{text[at + len(key) :]}"
         return text
+
+
+class WaitedError(Exception):
+    """Raised if a change waited for its turn so long that its judgement is out of date: nothing is sent."""
 
 
 class NotLookedError(Exception):

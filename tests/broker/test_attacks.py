@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from stacks_pulumi import catalog, cli
+from stacks_pulumi.api._limiter import Limiter, Priority
 from stacks_pulumi.broker import kernel
 from stacks_pulumi.broker.change import instant
 from stacks_pulumi.broker.folder import Folder, in_use
@@ -888,6 +889,29 @@ def test_no_read_is_of_a_container_that_got_the_id(benches: Benches, monkeypatch
         agent.create("web", template="redis")
         got = agent("GET", f"/containers{path}")
         assert (got.status_code, got.json().get("data") or []) == (code_, [])
+
+
+def test_a_change_that_waited_for_its_turn_is_judged_anew(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A used-up rate limit delays it by seconds, in which the dashboard may give the id to another container."""
+    web = bench.made("web")
+    grant = bench.granted(permit("containers.delete", ids={"container_id": literal(web)}))
+    acquire, turns = Limiter.acquire, list[Priority]()
+
+    def waiting(self: Limiter, priority: Priority, pulse: Any) -> None:
+        acquire(self, priority, pulse)
+        if priority == Priority.WRITE and not turns:
+            turns.append(priority)
+            pulse()
+            bench.emulator.advance(60)
+            bench.emulator.drift.recreate("web")
+            bench.clock.advance(3)
+
+    monkeypatch.setattr(Limiter, "acquire", waiting)
+
+    assert refused(grant("DELETE", f"/containers/{web['id']}"))
+    assert (turns, bench.names) == ([Priority.WRITE], ["web"])
 
 
 def test_a_name_in_a_different_case_hides_no_create_that_is_under_way(benches: Benches) -> None:
