@@ -516,11 +516,11 @@ def _without_escapes(text: str) -> str:
 
 
 def _only(text: str, own: Collection[str]) -> str:
-    """Return JSON without the rows of other containers; other text is returned unchanged."""
+    """Return JSON without the rows of other containers; nothing of a text that is not JSON, such as a half answer."""
     try:
         return json.dumps(_without(json.loads(text), own), ensure_ascii=False)
     except (ValueError, RecursionError):
-        return text
+        return ""
 
 
 def _without(value: Any, own: Collection[str]) -> Any:

@@ -703,6 +703,18 @@ def test_who_sees_only_its_own_is_not_told_what_others_have(benches: Benches) ->
     assert agent("GET", "/containers").json()["data"] == []
 
 
+def test_who_sees_only_its_own_gets_nothing_of_an_answer_that_cannot_be_read(benches: Benches) -> None:
+    bench = benches(policies={"agents": {"only": "own", "increase_per_day": 50}})
+    bench.made("other")
+    agent = bench.agent()
+    web = agent.create("web").json()["data"]["id"]
+    bench.emulator.faults.add("connections.targets", "truncated")
+
+    answer = agent("GET", f"/containers/{web}/available-targets")
+
+    assert (answer.status_code, "other" in answer.text) == (200, False)
+
+
 @pytest.mark.parametrize("fault", ["", "drop_after"])
 def test_a_password_that_the_platform_does_not_mask_is_in_no_answer_and_not_in_the_ledger(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, fault: str
