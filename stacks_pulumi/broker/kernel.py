@@ -184,6 +184,7 @@ class Kernel:
             look = Look(self._upstream, visit.due, newest=is_list, most=most)
             self._check_read(visit, secret, seen, look)
             own = _listed(seen, look) if is_list and seen is not None else None
+        self._not_revoked(grant.id)
         return self._upstream.reply(got, "read", secret=secret is not None, only=own)
 
     def _check_read(self, visit: Visit, secret: str | None, seen: list[Use] | None, look: Look) -> bool:

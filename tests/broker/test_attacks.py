@@ -459,6 +459,20 @@ def test_what_waits_for_its_turn_in_vain_was_not_sent(bench: Bench, end: str) ->
     assert answer.status_code == (401 if end == "revoked" else 200), answer.text
 
 
+def test_a_read_that_waited_tells_nothing_to_a_grant_that_was_revoked(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    web, reader, read = bench.made("web"), bench.reader(secrets=["credentials"]), Upstream.read
+
+    def revoked(*given: Any) -> Any:
+        bench.ledger.revoke(bench.ledger.grants()[0].id)
+        return read(*given)
+
+    monkeypatch.setattr(Upstream, "read", revoked)
+
+    assert reader("GET", f"/containers/{web['id']}/credentials").status_code == 401
+
+
 def test_what_a_change_removes_lowers_the_price_by_what_it_certainly_cost(bench: Bench) -> None:
     """The container may have more storage than its plan: an approver would read a saving that does not exist."""
     old = bench.made("old", template="nginx-micro", plan="micro")
