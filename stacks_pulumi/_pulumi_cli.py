@@ -160,7 +160,7 @@ class _Manifest(msgspec.Struct):
 
 
 class _Deployment(msgspec.Struct):
-    # Each is null, or missing, for a stack without resources.
+    # These fields are null or missing for a stack without resources.
     manifest: _Manifest | None = None
     resources: list[StoredResource] | None = None
     pending_operations: list[_Operation] | None = None
@@ -169,7 +169,7 @@ class _Deployment(msgspec.Struct):
 class Stack(msgspec.Struct):
     """`pulumi stack export`."""
 
-    # It is null for a stack that was never updated.
+    # The deployment is null for a stack that was never updated.
     deployment: _Deployment | None
 
     @property
@@ -484,7 +484,7 @@ def _outputs(process: subprocess.Popen[bytes], seconds: float) -> tuple[bytes, b
         for pipe in written:
             waiting.register(pipe, selectors.EVENT_READ)
         while waiting.get_map():
-            # After its end, all of its output is in the pipes.
+            # After the process has ended, all of its output is in the pipes.
             has_ended = process.poll() is not None
             ready = waiting.select(0 if has_ended else _PAUSE)
             if has_ended and not ready:
@@ -541,8 +541,8 @@ def end(process: subprocess.Popen[bytes], seconds_to_end: float) -> None:
     try:
         process.communicate(timeout=seconds_to_end)
     except subprocess.TimeoutExpired:
-        # List them before the kill: plugins have their own process groups, and afterwards they have no link to the
-        # command.
+        # List the child processes before the kill: plugins have their own process groups, and afterwards they have no
+        # link to the command.
         below = _below(process.pid)
         process.kill()
         for pid in below:

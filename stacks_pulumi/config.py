@@ -377,7 +377,7 @@ def check_base_url(base_url: str, *, allow_http: bool = False, source: str = "st
         base_url: The URL.
         allow_http: Accept `http://` to any host, for an emulator in another container. The key and every password
             are then readable on the network.
-        source: The setting or the variable that it is from.
+        source: The name of the setting or variable that contains the URL.
 
     Raises:
         ConfigError: It is not a URL, it contains an API key, credentials, a query or a fragment, or it is `http://` to

@@ -217,7 +217,9 @@ _MARKS: Final = (
     "{{% examples %}}\n## Example Usage\n\n{{% example %}}\n",
     "\n{{% /example %}}\n{{% /examples %}}\n",
 )
-"""The marks before and after a sample, with which SDKs and the registry show the program in one language."""
+"""
+The marks before and after a sample. With these marks, SDKs and the registry show only the program in one language.
+"""
 
 
 def written_samples() -> dict[str, str]:
@@ -354,7 +356,7 @@ def _written(annotation: str) -> dict[str, Any]:
 
 def _scalar(annotation: str) -> str:
     words = re.findall(r"\b(?:str|int|float|bool)\b", annotation)
-    # The type of a number or text is text, for example a `PinnedBackup.id` as a backup's number.
+    # An input that accepts a number or a text has the type text, for example a backup's number.
     return "string" if "str" in words else _SCALARS[words[0]]
 
 

@@ -266,7 +266,7 @@ def _text(properties: Mapping[str, Any], name: str) -> str | None:
 
 _AT_ONCE: Final = 4
 _FEW: Final = 8
-"""The maximum number of stacks that are read without a line of progress, because they take only seconds."""
+"""Up to this number of stacks, no progress is shown, because reading them takes only seconds."""
 _EVERY: Final = 5.0
 """Seconds between two lines of progress."""
 
@@ -591,7 +591,7 @@ def lock_of(folder: Path, stack: str | None) -> str:
     except state_store.NotUnderstoodError as error:
         raise PulumiError(str(error)) from None
     try:
-        # Without an option, it lists the stacks of the folder's project.
+        # Without an option, the command lists the stacks of the folder's project.
         of = ("--project", project) if len(named) == 3 else ()
         rows = decode(wanted.run("stack", "ls", "--json", *of) or b"[]", list[_Listed])
     except msgspec.DecodeError as error:

@@ -208,9 +208,9 @@ def judged(
         left_out = [] if budget.everything else sorted(stacks & account.elsewhere.keys())
         gap = now.gap
         if left_out:
-            # Without them the total would be too low, and within every limit.
+            # Without these resources, the total would be too low, and within every limit.
             gap = f"resources of {', '.join(left_out)} are in another account, and were not counted"
-        # A container may also belong to a stack that was creating one, or that has its id with a different creation
+        # A container may also belong to a stack with an interrupted create, or with its id and a different creation
         # time.
         possible = {one.container.id for one in account.containers if not stacks.isdisjoint(_may_own(one))}
         part = _part(now, budget, stacks, possible)

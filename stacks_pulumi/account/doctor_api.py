@@ -114,7 +114,7 @@ def api(facts: Facts) -> Iterator[Diagnosis]:
         fix = "correct what the message names" if error.body else _to_find(facts, settings.base_url)
         yield problem("api", error.message, fix)
     elif isinstance(error, UnreadableAnswerError) and seen.fields is not None:
-        # It is JSON, so it comes from an API, but its form is unexpected.
+        # The answer is JSON, so it comes from an API, but its form is unexpected.
         fields = ", ".join(seen.fields) or "no fields, because it is a list"
         yield problem(
             "api",

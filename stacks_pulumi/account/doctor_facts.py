@@ -358,7 +358,7 @@ class Facts:
         folders = {str(Path(folder) / place) for folder in active if folder for place in ("bin", "Scripts")}
         parts = self.environ.get("PATH", "").split(os.pathsep)
         path = os.pathsep.join(part for part in parts if part.rstrip("/") not in folders)
-        # Keep a folder with the command itself: without the command, the check would show nothing.
+        # Keep a folder that contains `pulumi`: without this command, the check would show nothing.
         is_changed = path != os.pathsep.join(parts) and shutil.which("pulumi", path=path) is not None
         return {"PATH": path, "VIRTUAL_ENV": ""} if is_changed else {}
 

@@ -542,7 +542,7 @@ def unowned(
     Return the containers and child objects that no stack owns, and the reasons why the others are left out.
 
     Args:
-        account: The containers that were chosen, compared with the stacks; with their child objects, if they were read.
+        account: The chosen containers, compared with the stacks. It includes their child objects, if these were read.
         has: The child objects of each container, by its id.
     """
     left = []

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 _FEW: Final = 60
-"""The maximum number of calls without a display of progress, because they take only seconds."""
+"""Up to this number of calls, no progress is shown, because the calls take only seconds."""
 _STEP: Final = 0.1
 _PATIENCE: Final = 15.0
 _AT_ONCE: Final = 8

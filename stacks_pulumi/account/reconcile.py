@@ -285,7 +285,7 @@ def reconcile(
 
     Args:
         containers: The account's containers, each with its kind and price.
-        stacks: The stacks, and those that could not be read.
+        stacks: The stacks that were read, and those that could not be read.
         this: Decides whether a resource of a state is in this account.
         taken_at: When the account was read.
         gap: Why there may be more containers; empty if these are all.

@@ -472,7 +472,7 @@ class _Checker:
                 words = f"{name}.{steps[0]} is a secret, and a program cannot read secrets"
                 self.refuse("secret", where, f"{words}; a Connection passes it to the container")
         elif name not in self.parts["variables"] and name not in self.parts["resources"]:
-            # It could name a setting of the stack's configuration, which may be a secret.
+            # The name could be a setting of the stack's configuration, which may be a secret.
             self.refuse("reference", where, f"{name!r} is neither a resource nor a variable of this program")
 
     def _keys(self, value: Mapping[str, Any], allowed: tuple[str, ...], where: str, rule: Rule) -> None:
@@ -502,7 +502,7 @@ class _Evaluated:
         self._sizes: dict[str, int] = {}
 
     def size(self, value: Any) -> int:
-        """Return the maximum number of characters of a value; an entry of a list counts at least one."""
+        """Return the maximum number of characters of a value; an entry of a list counts as at least one character."""
         if isinstance(value, str):
             found = _REFERENCE.finditer(value)
             return 1 + len(value) + sum(self._referred(one["name"], _steps(one["path"])) for one in found)

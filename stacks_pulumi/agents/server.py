@@ -104,7 +104,9 @@ class Audit:
             raise _unwritten("the disk is full")
 
     def _is_torn(self) -> bool:
-        """Return whether the last line has no line end because the disk was full: it would swallow the next line."""
+        """
+        Return whether the last line has no line end because the disk was full: the next line would become a part of it.
+        """
         size = os.fstat(self._file).st_size
         return size > 0 and os.pread(self._file, 1, size - 1) != b"\n"
 
@@ -171,7 +173,7 @@ def server_of(desk: Desk, audit: Audit) -> MCPServer[Any]:
         )
     for prompt in (deploy_app_with_database, reduce_the_bill):
         server.add_prompt(Prompt.from_function(prompt))
-    # The first middleware, so that refusals of the other middlewares are in the log.
+    # This is the first middleware, so that refusals of the other middlewares are in the log.
     server.middleware.insert(0, Exit(audit))
     return server
 
@@ -235,7 +237,7 @@ class Exit:
         # A call that is killed or cancelled has no answer that names its record.
         result, record = "cancelled", _record_in(params) if name == "tools/call apply" else None
         if record is not None:
-            # If the server is killed, the engine continues, so the log needs a line before.
+            # If the server is killed, the engine continues, so the log needs a line before the call.
             self.audit.write(name, params.get("arguments"), "began", record, 0)
         try:
             answer = _in_one_line(_as_json(await call_next(ctx)))

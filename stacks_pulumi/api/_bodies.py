@@ -193,7 +193,7 @@ def _columns(kind: type[Model], spellings: tuple[str, ...]) -> list[tuple[Any, .
     """
     Return each known spelling with the data of its `_Field`, for rows that have the same names.
 
-    If a row has a field in several spellings, the preferred one is the last; of equal ones, the last of the row.
+    They are sorted so that the last spelling takes precedence: the preferred one, or else the last one in the row.
     """
     known = [
         (spelling, *field) for spelling in spellings if (field := _names(kind).find(spelling)) is not None

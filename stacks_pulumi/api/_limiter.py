@@ -11,7 +11,8 @@ included. `others` is the number of requests that the API counts in addition, be
 key. At the start of a window, only a few requests are sent until the first answer arrives. Only that answer shows
 whether the window is new, how large it is, and whether the API can be reached.
 
-`rates`, `retry_after` and `server_time` read the headers (guide, "Rate Limiting"). Their times become seconds from now.
+`rates`, `retry_after` and `server_time` read the headers (guide, "Rate Limiting"). The times in the headers are
+converted to seconds from now.
 """
 
 from __future__ import annotations

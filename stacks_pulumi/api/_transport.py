@@ -151,7 +151,7 @@ def session_to(base_url: str, auth: Bearer | None) -> requests.Session:
     session = requests.Session()
     session.auth = auth
     session.trust_env = urlsplit(base_url).scheme == "https"
-    # A broker may ask for the certificate.
+    # A broker may ask for the client's certificate.
     session.cert = client_certificate()
     return session
 

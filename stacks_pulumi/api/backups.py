@@ -101,7 +101,7 @@ class _Completes(Watch[Backup]):
 
     Args:
         backup_id: The backup.
-        absent: The seconds for which no list must show the backup before it is treated as gone.
+        absent: The backup is treated as gone if no list has shown it for these seconds.
     """
 
     def __init__(self, backup_id: BackupId, absent: float, **others: Any) -> None:

@@ -190,7 +190,7 @@ class ConnectionsApi:
             request.warn = warn
             return request.run(former)
 
-        # A row in `former` is not of a deleted connection, so waiting does not free its name.
+        # A connection in `former` was not deleted, so waiting does not free its name.
         made = self._deleted.until_free(
             "", attempt, pulse, lambda: not any(self.is_equal(row, target_id, name) for row in former)
         )

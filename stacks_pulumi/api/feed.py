@@ -84,7 +84,7 @@ class Watch(ABC, Generic[T]):
 
     Attributes:
         delay: Seconds before the first list.
-        earliest: The same, if few requests are left in the window.
+        earliest: Seconds before the first list if few requests are left in the window.
         quick: The first seconds of the wait, during which it looks each second.
         resource: The resource as it was last listed; `None` if that list did not contain it.
         last_state: Its last known state.
@@ -528,7 +528,9 @@ class Feed(Generic[T]):
         return max(watch.started + delay, self._began_at + max(every, pace))
 
     def _begin(self) -> int:
-        """Return the number of the call that the caller makes now. Needs the lock, and no call in progress."""
+        """
+        Return the number of the call that the caller makes now. The caller holds the lock, and no call is in progress.
+        """
         self._busy = True
         self._begun += 1
         self._began_at = self._clock.now()

@@ -489,7 +489,7 @@ class Deleted:
         Args:
             scope: The scope of the deleted objects.
             attempt: Creates an object.
-            pulse: Called during waits; what it raises ends the wait.
+            pulse: Called during waits; an exception from it ends the wait.
             is_held: Returns whether a deletion may be the reason for a refusal; called only if an object in the scope
                 was deleted a short time ago.
 
@@ -517,7 +517,7 @@ def may_be_done(error: StacksError) -> bool:
 
 def settle(send: Handler, call: Call[R], look: Callable[[StacksError], R | None]) -> R:
     """
-    Send a call. If it is refused, or its outcome is unknown, look at the state and return that result.
+    Send a call. If it is refused, or its outcome is unknown, return the result of a look at the state.
 
     Args:
         send: The chain.

@@ -155,7 +155,7 @@ class VpnClientsApi:
             container_id,
             lambda: _NewClient(self, call, container_id, name).run(former),
             pulse,
-            # A row in `former` is not of a removed client, so waiting does not free its name.
+            # A client in `former` was not removed, so waiting does not free its name.
             lambda: not any(map(is_it, former)),
         )
         self._deleted.discard(container_id, name.casefold())

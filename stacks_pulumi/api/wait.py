@@ -36,7 +36,8 @@ class Wait(msgspec.Struct, frozen=True):
         delay: Seconds before the first list.
         earliest: The minimum duration of the operation in seconds (guide). If few requests are left in the window of
             the rate limit, no list is requested before that time.
-        quick: Seconds for which a list is requested each second; a usually quick operation ends in this time.
+        quick: Seconds at the beginning, in which a list is requested each second. A quick operation usually ends in
+            this time.
     """
 
     name: str
@@ -64,7 +65,7 @@ CREATED: Final = Wait(
 """A new container is running (guide, "Create Container": 10 to 30 seconds)."""
 
 STARTED: Final = Wait("running", frozenset({"running"}), _FAILED, failures=3)
-"""A container is running after a start or restart, perhaps after a failure."""
+"""A container is running after a start or restart. It may have failed before."""
 
 STOPPED: Final = Wait("stopped", _STOPPED, _FAILED, failures=3)
 """A container has stopped after a stop request."""

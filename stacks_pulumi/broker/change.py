@@ -94,16 +94,19 @@ SECRETS: Final[Mapping[str, str]] = {
     "containers.certificate": "certificate",
     "vpn_clients.config": "vpn-config",
 }
-"""The reads of secrets, each with its own class. All other reads are `inventory`, which every grant may read."""
+"""
+The endpoints that read secrets, each with its class of secret. All other reads are `inventory`, which every grant may
+read.
+"""
 
 CONTAINERS: Final = frozenset({"container_id", "source_id", "target_id", "vpn_container_id"})
 """The path variables that name a container."""
 
 _CLEARS_UP: Final = frozenset({"AllowedIp", "Pin"})
-"""The kinds that a permit without a count may create or remove: rules and people count objects of other kinds."""
+"""The kinds for which a permit needs no count. Rules and people count the objects of all other kinds."""
 
 ANY: Final = {"any": True}
-"""The value in a permit's body that was unknown at the approval, and was accepted as unknown."""
+"""The placeholder in a permit's body for a value that was unknown at the approval and was accepted as unknown."""
 
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
 Dollars = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,9}(\.[0-9]{1,2})?$")]
@@ -307,7 +310,7 @@ class Change(_Part, frozen=True):
 
     @property
     def literal_ids(self) -> frozenset[str]:
-        """The ids of all containers that existed before the change, without those that its permits create."""
+        """The ids of the existing containers that the change names: in `known`, in its permits and in its secrets."""
         parts: tuple[Permit | Secret, ...] = (*self.permits, *self.secrets)
         given = [one for part in parts for one in part.ids.items()]
         named = {constraint.is_ for name, constraint in given if name in CONTAINERS}

@@ -41,7 +41,10 @@ ADDRESS: Final = "broker.json"
 """The file in which a running server writes its address and its process id."""
 _LOCK: Final = "broker.lock"
 ACCOUNT: Final = "broker.account"
-"""The file with the broker's number for a new ledger. It can be kept with the settings where no ledger is kept."""
+"""
+The file with the broker's number for a new ledger. It can be stored with the settings, for instance in a pipeline that
+keeps no ledger.
+"""
 _USE: Final = "broker.use"
 """The file that a command and its child processes keep open and locked while they use a server for one run."""
 
@@ -243,7 +246,7 @@ def check_modes(folder: Path, file: GateFile) -> None:
 
 
 def _opened(path: Path) -> BinaryIO:
-    """Return an open file that only its owner can open: another user could hold its lock."""
+    """Return an open file that only its owner can open. Otherwise, another user could hold its lock."""
     file = os.fdopen(os.open(path, os.O_CREAT | os.O_RDWR, 0o600), "rb+")
     os.fchmod(file.fileno(), 0o600)
     return file

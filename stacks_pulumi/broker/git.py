@@ -22,7 +22,7 @@ _SECONDS: Final = 60.0
 
 
 def said(folder: Path, *words: str) -> str:
-    """Return the output of git for a folder; empty if it is in no repository or git is not installed."""
+    """Return the output of git for a folder; empty outside of a repository, or without git."""
     root = folder.resolve()
     top = _top(root)
     if top is None:
@@ -119,7 +119,8 @@ def _check_own(top: Path, folder: Path) -> None:
 
 def _full_name(top: Path, ref: str) -> str:
     """Return the full, unambiguous name of a ref."""
-    # For `origin/main`, git prefers a tag or a branch of that name, and the author of a change could push one.
+    # For `origin/main`, git prefers a tag or a branch of that name, and the author of a change could push such a tag or
+    # branch.
     is_remotes = ref.partition("/")[0] in _read(top, "remote").decode().split()
     name = f"refs/remotes/{ref}" if is_remotes else ref
     base = re.split(r"[~^:]|@\{", name)[0]

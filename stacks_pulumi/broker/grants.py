@@ -62,7 +62,7 @@ _WITHOUT: Final = "get it signed, or ask for a grant with --may-apply-free and -
 _OPEN: Final = 200
 """The most open access requests of one grant."""
 _LONGEST_ASKED: Final = 256 * 1024
-"""The most characters of a change in an access request: it is stored before a person has signed it."""
+"""The most characters of a change in an access request: the broker stores it before a person has signed it."""
 _REQUEST_LASTS: Final = 7 * DAY
 _SKEW: Final = 300.0
 """The most seconds by which the clock of a planner may be ahead."""

@@ -91,7 +91,7 @@ _LASTING: Final = 600.0
 _BRIEF: Final = 120.0
 """Seconds for which any other repeated change gets the earlier answer."""
 _WAITLIST: Final = 60.0
-"""Seconds after a 503 before a create is sent again. The client has to ask for it."""
+"""Seconds after a 503 before the broker may send a repeated create to the platform again."""
 _UNDER_WAY: Final = 30.0
 """Seconds for which the platform may still carry out a request after the broker was killed."""
 _NOT_SENT: Final = 1
@@ -163,7 +163,7 @@ class Kernel:
         self._admits = threading.Lock()
 
     def take_over(self) -> None:
-        """Take over the ledger of a server that has ended: its requests in progress get their outcome."""
+        """Take over the ledger of a server that has ended: its open requests are recorded as unanswered."""
         self._leave()
 
     # Reads
@@ -221,7 +221,7 @@ class Kernel:
 
     def change(self, visit: Visit) -> Reply:
         """
-        Return the answer to a change that is carried out or answered from the ledger.
+        Carry out a change and return its answer; a repetition may get the earlier answer.
 
         Raises:
             RequestRefusedError: The grant does not allow it.
@@ -268,7 +268,7 @@ class Kernel:
         if lost is not None:
             if not self._ledger.uses("id = ? and state = 'unknown'", lost.id):
                 raise busy("another request has found what this one did")
-            # It is judged as if the lost request did not exist.
+            # The request is judged as if the lost request did not exist.
             update(db, "uses", lost.id, state="void")
         self._check_look(visit.grant, visit.ask, look)
         found = self._judged(self._not_revoked(visit.grant.id), visit.ask, look)
@@ -654,7 +654,7 @@ class Kernel:
         try:
             got = self._upstream.change(use.endpoint, use.ids, use.body, visit.due, check)
         except (RequestRefusedError, WaitedError):
-            # Its turn in the rate limit did not come, or came too late.
+            # The request did not get its turn in the rate limit, or got it too late.
             known = (
                 {"state": "unknown", "status": use.status}
                 if again
@@ -671,7 +671,7 @@ class Kernel:
         made = made_by(effect.makes, use.ids, use.body, got)
         if is_gone or (200 <= status < 300 and (made is not None or not effect.makes)):
             use = self._done(visit, use, None if is_gone else made, reply)
-            # Without an object, another request has found the object meanwhile.
+            # If there is no object, another request has already found it.
             if again and use.object is not None:
                 self._remove_twins(visit, use)
             return reply, use
@@ -747,7 +747,7 @@ class Kernel:
 
         def is_same(one: Use) -> bool:
             found = compare_instants(one.created_at, made)
-            # Used if a creation time is missing. Kinds outside `TWICE` were listed before the request.
+            # This decides if a creation time is missing. Kinds outside `TWICE` were listed before the request.
             is_late = use.makes in TWICE or one.ended > use.at - RECENT
             return one.id != use.id and (is_late if found is None else found)
 

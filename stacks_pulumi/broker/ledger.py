@@ -87,7 +87,7 @@ class Spec(msgspec.Struct, frozen=True):
     Attributes:
         secrets: The classes of secrets that it may read.
         may_apply_free: Whether it may hand in a change that needs no approval.
-        known: For a change: the container of each symbol that existed before.
+        known: For a change: for each symbol, the container that existed before the change.
         reads: For a change: the secrets that it may read.
         ceiling: For a change: the most that its creates may cost.
         free: For a change that needed no approval: the most that it may add to the monthly price.

@@ -79,7 +79,7 @@ def price_of(body: Mapping[str, Any], monthly: MonthlyPrice) -> Decimal | None:
     if not isinstance(template, str) or not (plan is None or isinstance(plan, str)):
         return None
     if template == catalog.VPN_TEMPLATE and plan is not None:
-        # The API guide has no plan for it. A platform that accepts a plan may bill it.
+        # The API guide has no plan for a VPN container. A platform that accepts a plan may bill it.
         return None
     if not plan and template != catalog.VPN_TEMPLATE:
         plan = catalog.DEFAULT_PLAN
@@ -115,8 +115,8 @@ def bills(ledger: Ledger, rows: Sequence[Container], monthly: MonthlyPrice) -> l
             if compare_instants(one.created_at, row.created_at) is not False
         ]
         if not owners:
-            # A container may be listed before its create has an answer. A row stands for one create. The cheapest is
-            # chosen, so that no total is too low, because names may differ in case.
+            # A container may be listed before its create has an answer. Names may differ in case, so several creates
+            # may fit. The row then stands for the cheapest one, so that no total is too low.
             owners = [one for one in hidden.values() if one.state != "done" and _may_show(row, one)]
             owners = sorted(owners, key=lambda one: (one.usd is None, spent([one])))[:1]
         for one in owners:

@@ -25,7 +25,10 @@ from stacks_pulumi.pricing.money import MonthlyPrice, storage_tier
 OTHER_OWNER: Final = "other-owner"
 """The finding about a container of another owner or of no owner: an approver with a stack limit may not approve it."""
 NO_OWNER: Final = "no-owner"
-"""The finding that no limit of a stack counts some containers: the author of a change could leave out their own."""
+"""
+The finding that no limit of a stack counts some containers: the author of a change could leave out containers of their
+own.
+"""
 UNKNOWN_VALUES: Final = "unknown"
 """The finding about an unknown value."""
 

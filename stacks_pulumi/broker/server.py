@@ -65,7 +65,7 @@ _CONNECTIONS: Final = 150
 _HELD: Final = 64 * 1024 * 1024
 """The most bytes of incomplete long bodies in memory. Above it, the oldest such connection is closed."""
 _LAST: Final = 1.0
-"""Seconds for which a connection without a request stays open when the server ends, for the last bytes."""
+"""Seconds for which a connection without a request stays open when the server ends, so that the last bytes arrive."""
 _MANY: Final = 1000
 _LOOK: Final = 5.0
 """Seconds between two checks whether a server for one run is used."""
@@ -137,7 +137,7 @@ class App:
         """Answer one request."""
         if scope["type"] != _HTTP:
             return
-        # In the scope, so that the protocol can count its bytes.
+        # The body is in the scope, so that the protocol can count its bytes.
         body = scope["body"] = bytearray()
         reply = None
         longest = LONGEST if scope["raw_path"].startswith(OWN.encode()) else LONGEST_BODY

@@ -69,7 +69,7 @@ class Limits(_Section, frozen=True):
 
     Attributes:
         max_increase: The most that a change may add.
-        max_total: The highest price, at every moment of a change.
+        max_total: The highest price of the stack at any moment of a change.
     """
 
     max_increase: Decimal | None = None
@@ -96,7 +96,7 @@ class Rules(_Section, frozen=True, rename="kebab"):
     Attributes:
         destroys_data: Deletion or replacement of a container or resource with data.
         restores_data: A restore of a backup, which overwrites data.
-        opens_access: An opened address or external access.
+        opens_access: Opening an address or external access.
         keeps_billed: A container that leaves the stack and stays billed (`retain_on_delete`, `deleted_with`, or a
             look-up in its place). No later total of the stack includes it.
         max_deletions: The highest number of deletions.

@@ -44,7 +44,7 @@ def sign(text: bytes, key: Path) -> bytes:
     """
     if not key.is_file():
         raise SignatureError(f"there is no key {key}: name it with --key", code="file-access")
-    # From standard input: for a file with an existing signature, ssh-keygen would ask a question.
+    # The text comes from standard input. For a file that has a signature, ssh-keygen would ask a question.
     done = _run(["-Y", "sign", "-f", str(key), "-n", NAMESPACE], text)
     if done.returncode or not done.stdout.startswith(BEGIN):
         said = _said(done)

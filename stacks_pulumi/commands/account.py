@@ -210,7 +210,7 @@ def _judged(
             read_file(Path(options.after)), Pricer(prices or catalog.monthly_price, is_adopted=exists_already)
         )
         planned = budgets.after(account, changes)
-    # Without a snapshot, the increase is the increase by the change.
+    # Without a snapshot, the increase is only that of the change.
     since = account.snapshot if before is None and options.after is not None else before
     report = None if since is None else live.compare(since, planned.snapshot)
     if report is not None and before is None:

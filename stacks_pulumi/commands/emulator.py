@@ -278,7 +278,7 @@ def _hold(state: str | None) -> bool:
         os.close(journal)
         raise ValueError(f"another emulator uses {state}: stop it, or give another --state") from None
     except OSError:
-        # A file system without locks.
+        # The file system has no locks.
         os.close(journal)
         return False
     return True

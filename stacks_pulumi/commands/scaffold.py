@@ -170,7 +170,7 @@ def _write(options: argparse.Namespace) -> ScaffoldPlan:
             account = reconcile(items, stacks, this, taken_at=live.now())
             absent = set(account.not_listed) - {one.id for one in everything}
             if absent:
-                # Listed again: a stack may have created it since.
+                # List the account again, because a stack may have created an absent container since the first list.
                 everything = live.confirmed(client, live.described(client, live.listed(client)), absent)
                 everything.require_complete()
             free, _, _ = unowned(account, {})
@@ -430,7 +430,7 @@ def required(
         files = {name: f"{found[0]}\n" if found else PLACE_UNKNOWN for name, found in words.items()}
         if known is None:
             return Requirements({**files}, problem="" if all(words.values()) else _BY_NAME)
-        # A commit is identified by its own hash, and pip has no option for it.
+        # A commit is identified by its own hash, for which pip has no option.
         own = install_words(_in_brackets(locked_extras), known)[0] if known.digest else ""
         return Requirements({**files, LOCK: locked(own, locked_extras, needs)}, LOCK)
     checkout = known.file

@@ -202,7 +202,8 @@ def _changes_of(
     replaced = {step.old.id for step in steps if step.old is not None and step.op in REPLACES}
     gone = {step.old.id for step in steps if step.old is not None and step.op == "remove-pending-replace"}
     if any(step.op in _EVERY_STEP for step in steps):
-        # All steps are shown, but none deletes it, because an interrupted replacement has already deleted it.
+        # All steps are shown, but none deletes the old object, because an interrupted replacement has already deleted
+        # it.
         gone |= replaced - ends.keys()
     for id_ in gone:
         olds.pop(id_, None)

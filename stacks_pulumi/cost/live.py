@@ -271,7 +271,7 @@ def _lines(before: Snapshot, after: Snapshot) -> Iterable[Line]:
         old = left.get(entry.id)
         is_same = None if old is None else compare_instants(old.created_at, entry.created_at)
         if is_same is False:
-            # A different container now has the name. The old container stays in `left`, because it is gone.
+            # A different container now has the name. The old container is gone, so it stays in `left`.
             old = None
         else:
             left.pop(entry.id, None)

@@ -7,8 +7,8 @@ an open response, so the emulator can send it in several `SHAPES`, for all endpo
 example of an error ("Common Error Responses", "Create Container"), its text is used. Otherwise the text is our own
 and marked as assumed.
 
-A wrong argument of a control is a `ValueError`: a control request can contain any JSON, and a value of the wrong type
-would break a later request, the page, or the state file.
+A wrong argument of a control is a `ValueError`: a control request can contain any JSON. A value of the wrong type would
+break a later request, the page, or the state file.
 """
 
 from __future__ import annotations

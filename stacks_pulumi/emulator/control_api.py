@@ -287,7 +287,7 @@ def _changes(controls: Controls) -> Iterator[ControlCall]:
         controls.reset,
     ):
         yield _post(change.__name__, change)
-    # The fields of a seed file, so that the file itself can be sent.
+    # The call has the fields of a seed file, so that the file itself can be sent.
     run = _then(
         lambda containers, connections, **_: controls.load(containers, connections), lambda ids: {"ids": ids}
     )
@@ -357,7 +357,7 @@ def _descriptions(function: Callable[..., Any]) -> dict[str, str]:
     """Return the docstring's description of each parameter."""
     section = re.search(r"^Args:\n((?: {4}.*\n?)+)", inspect.getdoc(function) or "", re.MULTILINE)
     pairs = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", section[1] if section else "", re.MULTILINE)
-    # JSON's name for `None`.
+    # JSON writes `null` for `None`.
     return {name: re.sub(r"\s+", " ", text).replace("`None`", "null") for name, text in pairs}
 
 

@@ -80,7 +80,7 @@ class Late:
             del self._past[0]
 
     def answered(self, route: Route, request: Request) -> Reply | Open:
-        """Return the answer to a request that the platform shows now."""
+        """Return the answer that the platform currently gives to a request."""
         seconds = self.seconds.get(route.name)
         if not seconds:
             return self._cut(route, route.handler(request))

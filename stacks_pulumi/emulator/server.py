@@ -261,7 +261,7 @@ class _Handler(WSGIRequestHandler):
         self.close_connection = True
         if hard:
             # With SO_LINGER and 0 seconds, the kernel sends a reset when the socket is closed. The socket is closed
-            # here, because the server would first end its direction in the ordinary way.
+            # here, because the server class would first shut it down in the ordinary way.
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             os.close(self.connection.detach())
             return

@@ -47,7 +47,7 @@ def problems(gate: Gate, now: datetime.datetime) -> Iterator[str]:
     """
     yield from of_packs(gate)
     with _without_keys():
-        # As one tuple: if a caller left a generator in the middle, the keys would not be restored.
+        # The result is one tuple. If a caller left a generator in the middle, the keys would not be restored.
         found = (*_own_rules(gate), *_without_effect(gate))
     yield from found
     yield from _approvers(gate, now)

@@ -69,8 +69,8 @@ def needed(
     Args:
         changes: What happens to each object of a stack.
         containers: The containers of the account, as they are listed now.
-        reads: The secrets that functions of the program read: name of a container's resource, and class. No preview
-            shows them.
+        reads: The secrets that functions of the program read, each as the name of a container's resource and a class.
+            No preview shows them.
 
     Raises:
         InputError: A resource cannot be changed with permits: its kind or its container is not known.
@@ -186,7 +186,7 @@ class _Table:
         """Add a permit, or raise the count of an equal one; the objects of both then have one symbol."""
         permit = Permit(n=0, endpoint=endpoint, ids=dict(ids), body=dict(body or {}), times=times, **more)
         for number, other in enumerate(self.permits):
-            # The cheap comparison first: a change may have thousands of permits.
+            # The cheap comparison comes first, because a change may have thousands of permits.
             is_near = (other.endpoint, other.binds, other.ids) == (endpoint, permit.binds, permit.ids)
             if is_near and msgspec.structs.replace(other, times=times, why=permit.why) == permit:
                 total = None if times is None or other.times is None else other.times + times
@@ -350,7 +350,7 @@ def _allowed_ip(table: _Table, change: Change) -> None:
             times=None,
             why=f"remove {name}",
         )
-        # The API keeps the last entry: then external access is switched off.
+        # The API does not remove the last entry, so the provider switches external access off instead.
         table.add(
             "containers.external_access",
             {"container_id": gone},

@@ -71,7 +71,7 @@ def init(
         increase: The most that a change may add to it; by default $15.
         base_url: The address of the API, if it is not the default.
         project: The project whose stacks the gate is for; by default all stacks.
-        unit: The command of this program for a systemd unit, which is then written as well; empty for no unit.
+        unit: The command of this program in a systemd unit. If it is empty, no unit is written.
 
     Raises:
         StacksError: The address is not valid, a file cannot be written, a key cannot be read, or an argument is about a

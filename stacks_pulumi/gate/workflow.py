@@ -136,7 +136,7 @@ class Judged(NamedTuple):
 
     @property
     def result(self) -> str:
-        """The result of the broker's verdict, for instance `free` or `refuse`."""
+        """The result of the broker's verdict, for instance `free` or `refused`."""
         result = str(self.said["verdict"]["result"])
         return "free" if result == "nothing" and reported(self.change).steps else result
 
@@ -152,7 +152,7 @@ class Wanted:
         expires: The time until which it may be handed in.
         ceiling: The highest increase to request; by default the current price of the creates.
         plan: The file for the engine's plan; `None` to save no plan.
-        reads: The secrets that functions of the program read: name of a container's resource, and class.
+        reads: The secrets that functions of the program read, each as the name of a container's resource and a class.
     """
 
     project: Path
@@ -728,7 +728,7 @@ def _memory(folder: Path, change: Change) -> tuple[bool, bool]:
     with contextlib.closing(Folder(folder, SYSTEM_CLOCK)) as opened:
         ledger, longest = opened.ledger, opened.settings().record_expires
         begun = ledger.rows("select min(at) as at from uses")[0]["at"]
-        # A change is handed in at most this long before its end, and never after its end.
+        # A change cannot be handed in earlier than `longest` before its end, nor after its end.
         is_old = begun is not None and begun < ledger.now() - longest.total_seconds()
         return is_old or bool(ledger.grants("nonce = ?", change.nonce)), begun is None
 

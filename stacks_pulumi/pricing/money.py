@@ -295,7 +295,8 @@ def billed(
     monthly: MonthlyPrice = catalog.monthly_price,
 ) -> tuple[Price, int | Unknown | None]:
     """
-    Return the price of a container whose size may be known, and the storage tier that determines it (`storage_tier`).
+    Return the price of a container, and the storage tier that determines the price (`storage_tier`). Its size may be
+    unknown.
     """
     counts, size = storage_tier(template, plan, tier, storage_mb), _size(template, plan)
     added: Added = "any" if isinstance(counts, Unknown) and not isinstance(tier, Unknown) else "none"

@@ -2,9 +2,9 @@
 Which prices does the platform list for its templates, and which of them are plausible?
 
 The guide does not state the field, unit and period of a template's price. So one field is read, in one unit: the only
-field of a template that is named like a price, in US dollars a month. Two conditions make the price plausible. No
-other field contradicts it. And the prices in the same answer are within a factor of five of the catalogue's prices,
-if the catalogue has them. So a new plan or a discount can be plausible. Every other price is unknown; it is not
+field of a template that is named like a price, in US dollars a month. Two conditions make the price plausible. First,
+no other field contradicts it. Second, the prices in the same answer are within a factor of five of the catalogue's
+prices, if the catalogue has them. So a new plan or a discount can be plausible. Every other price is unknown; it is not
 replaced by the catalogue's price.
 """
 
@@ -44,11 +44,11 @@ _TERMS: Final = _these(
 )
 """Words in the name of a field which may show that the price next to it is not the paid price in dollars a month."""
 _OTHERWISE: Final = _these("trial storage backup codes")
-"""Words which show that such a field is about something else."""
+"""Words which show that a field of `_TERMS` is about something else."""
 _SAME: Final = frozenset(
     {"", "0", "0.0", "1", "usd", "us", "$", "us$", "dollar", "dollars", "month", "monthly"}
 )
-"""The values of such a field that do not contradict a price."""
+"""The values of a field of `_TERMS` that do not contradict a price."""
 _CURRENCY: Final = re.compile(
     r"eur|gbp|chf|jpy|inr|cad|aud|nzd|sgd|hkd|brl|mxn|sek|nok|dkk|pln|zar|cny|krw|euros?|[€£¥₹₩₪₴]"
     r"|(?!us)[a-z]{1,3}\$",

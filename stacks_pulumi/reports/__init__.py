@@ -78,8 +78,8 @@ class Folded:
 
     Attributes:
         title: A description in a few words.
-        table: A table, or
-        items: a list.
+        table: Its table, if it has one.
+        items: Its list, if it has no table.
     """
 
     title: str

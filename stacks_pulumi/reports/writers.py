@@ -211,7 +211,7 @@ _ACTIONS: Final = {
 LIMIT: Final = 65_536
 """The maximum number of characters that GitHub accepts; GitLab accepts more. We count bytes, to be safe."""
 
-# The numbers of rows of a comment to try, until it fits.
+# The numbers of rows to try, until the comment fits.
 _ROWS: Final = (100, 50, 25, 10, 5, 2, 0)
 _LONGEST: Final = 1000
 _MESSAGE_LINES: Final = 20

@@ -246,7 +246,7 @@ class AllowedIpList:
         def look(get: Ask) -> models.ExternalAccess | None:
             access = get("allowed_ips", self.container, ask=self.access)
             if access.enabled is False:
-                # Return a value, because the list was deleted with the container.
+                # Without external access, the container has no list, so the entry is certainly gone.
                 raise ContainerGoneError
             if not entries_of(access.allowed_ips, own_name(id_)):
                 access.allowed_ips.require_complete()
@@ -425,7 +425,7 @@ class AllowedIpList:
         try:
             self.take_out([old])
         except _REFUSED:
-            # It is the only entry. A reserved address is added, so that the list is not empty for a moment.
+            # This is the only entry. A reserved address is added, so that the list is never empty.
             placeholder = [self._put(PLACEHOLDER, entries)]
             self.take_out([old])
         left = models.Listing([*(entry for entry in entries if entry.id != old.id), *placeholder])

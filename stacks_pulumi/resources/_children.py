@@ -34,7 +34,7 @@ class ContainerGoneError(Exception):
 
 
 class Ask(Protocol):
-    """A function that returns the answer to a request during a look for a child, by the request's key."""
+    """A function that returns the answer to a request during a look for a child. A key identifies the request."""
 
     def __call__(self, *key: str, ask: Callable[[], _T]) -> _T:
         """Return the answer; send the request only if there is no recent answer that the look may use."""

@@ -356,7 +356,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
                 container = self._set_status(container, STATUS_STOPPED, STOPPED)
         outs = outputs(container, olds, inputs, access)
         if outs.get(OPEN_UNMANAGED) == TAKEN[OPEN_UNMANAGED]:
-            # Without an answer it stays unknown, which policies treat as open.
+            # Without an answer, the access stays unknown, and policies treat it as open.
             with contextlib.suppress(StacksError):
                 seen = self.session.client.allowed_ips.list(container.id).enabled
                 outs.update({} if seen is None else {OPEN_UNMANAGED: seen})
@@ -437,8 +437,8 @@ class Lifecycle(msgspec.Struct, frozen=True):
 
     def wait_until_created(self, container: models.Container, since: float | None) -> models.Container:
         """
-        Wait until a container runs. It was requested at this time of the API's clock; `None` means not by this
-        operation.
+        Wait until a container runs. `since` is the time of its request by the API's clock; `None` without a request by
+        this operation.
 
         Values that only the create response has are kept.
 

@@ -248,7 +248,7 @@ class Creation(ABC, Generic[T]):
             )
             raise ExistsError(msg, code="exists-but-differs", existing=thing) from None
         if adopts(self.session.settings, self.inputs):
-            # Short, because the engine shows it twice for each resource.
+            # The text is short, because the engine shows it twice for each resource.
             self.op.inform(
                 f"adopted {id_}: from now on this stack changes and deletes it, even if another stack owns it"
             )

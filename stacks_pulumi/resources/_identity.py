@@ -33,7 +33,7 @@ has it.
 """
 
 IDENTITY_CONFLICT: Final = "identity_conflict"
-"""The output in which a refresh records that it cannot tell whether the object with the id is still the stack's."""
+"""The output of a refresh that cannot tell whether the object with the id still belongs to the stack."""
 
 RECENT: Final = 2.0
 """Seconds for which one list serves the identity checks of the operations that the engine starts together."""
@@ -159,13 +159,12 @@ def _has_time(container: models.Container, known: str | None) -> bool:
 
 _LATEST: Final = 600.0
 """
-Seconds after a create request during which the request may still take effect: a create waits as long for the
-container.
+Seconds after a create request in which it may still take effect. A create waits for the container for the same time.
 """
 
 
 def _may_be_of_request(container: models.Container, stored: Mapping[str, Any]) -> bool:
-    """Return whether our create request may have made a container, by the request's time in the state."""
+    """Return whether our create request may have created a container, according to the request's time in the state."""
     requested, created = seconds_of(stored.get(REQUESTED_AT)), seconds_of(container.created_at)
     is_later = requested is not None and created is not None and created > requested + _LATEST
     return not is_later and not is_older(container.created_at, requested)
@@ -246,7 +245,7 @@ def check_account(session: Session, id_: str, origin: str | None) -> None:
         return
     listed = session.reads.get("containers", ask=session.client.feed.snapshot)
     account, container = account_of(id_), id_.partition("/")[0]
-    # Usually the first row is enough; that matters after a change of the key, when each of a thousand resources
+    # Usually the first row is enough. This saves time after a change of the key, when each of a thousand resources
     # checks.
     if any(account_of(row.id) == account for row in listed if row.id.startswith("usr-")):
         return

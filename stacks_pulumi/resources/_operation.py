@@ -226,11 +226,10 @@ class Operation(msgspec.Struct):
     def look_until(
         self, wanted: Callable[[_T], object], look: Callable[[], _T], *, seconds: float, waiting: str
     ) -> _T:
-        """Return the result of a look as soon as it is as wanted, or the last result after so many seconds."""
+        """Return the result of a look as soon as `wanted` accepts it, or the last result after `seconds`."""
         until = min(self.clock.now() + seconds, self.deadline)
         while True:
-            # Compare before the look: an answer to an earlier request does not show the condition at the end of the
-            # time.
+            # Read the clock before the look. Otherwise, the last result could be from before the end of the time.
             is_last = self.clock.now() >= until
             seen = look()
             if is_last or wanted(seen):

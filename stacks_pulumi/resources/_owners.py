@@ -169,7 +169,7 @@ class DeclaredNames:
 
 
 class ParentTimes:
-    """When the containers of child resources were created, by the states of the children."""
+    """The creation times of the containers of child resources, from the states of the children."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -100,7 +100,7 @@ def deletes_children_with_container(provider: pulumi.ProviderResource | None) ->
             "deleteChildrenWithContainer", pulumi.Config(NAMESPACE).get("deleteChildrenWithContainer")
         )
     except ConfigError as error:
-        # It is raised in the user's program, where only the message helps, not a traceback through this package.
+        # The error is raised in the user's program, where only the message helps, not a traceback through this package.
         raise shown_alone(error) from None
 
 

@@ -309,7 +309,8 @@ class ContainerCreation(Creation[models.Container]):
         """Return the outputs from the create response, with the status and creation time from a list."""
         outs = outputs(thing, TAKEN if self.adopted else {}, self.inputs, None)
         if not self.adopted:
-            # The time in the response is provisional. Without one in the state, the first refresh or update stores it.
+            # The time in the response is provisional, so it is left out. The first refresh or update stores the final
+            # time.
             outs.pop("created_at", None)
             seen = self.session.client.feed.seen(self.id_of(thing))
             # Send no request here: the creation may have failed because the API does not answer list requests.

@@ -153,7 +153,8 @@ class PinnedBackupHandler(ChildHandler[models.Backup]):
     fields: ClassVar = (
         Field("container", container_id, OnChange.REPLACE, required=True),
         Field("triggers", _validators.strings, OnChange.REPLACE),
-        # If the program does not set it, it is the number of the new backup, and a missing input is not a change.
+        # If the program does not set `backup_id`, it is the number of the new backup. A missing input is then no
+        # change.
         Field("backup_id", _validators.backup_number, OnChange.REPLACE, computed=True),
         Field("on_delete", _validators.one_of(("unpin", "delete", "keep")), OnChange.UPDATE, default="unpin"),
     )

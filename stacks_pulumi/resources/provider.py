@@ -1,5 +1,6 @@
 """
-Provider: a separate account for some of a program's resources. Also the errors that end a program with their message.
+Provider: a separate account for some of a program's resources. It also contains the errors that end a program with only
+a message.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ class Project:
         """
         self._capture(["pulumi", "stack", "init", STACK, "--non-interactive"])
         self._capture(["pulumi", "config", "set", "stacks:baseUrl", base_url, "--non-interactive"])
-        # By stdin, because every user of the machine can read the command line.
+        # The key is passed on stdin, because every user of the machine can read the command line.
         self._capture(["pulumi", "config", "set", "stacks:apiKey", "--secret", "--non-interactive"], api_key)
 
     def run(self, *command: str, refused: bool = False) -> None:

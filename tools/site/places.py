@@ -90,7 +90,7 @@ def _place(path: str) -> str | None:
         if path.startswith(folder):
             inside = PurePosixPath(path).relative_to(folder)
             if inside.name == "README.md":
-                # The page of a folder: a section, an example or a pack.
+                # This is the page of a folder: of a section, an example or a pack.
                 whole = folder == "docs/" or len(inside.parts) == 1
                 return f"{place}{inside.parent / 'index.md' if whole else f'{inside.parent}.md'}"
             return f"{place}{inside if folder == 'docs/' else str(inside).lower()}"

@@ -50,7 +50,7 @@ _FOUND_FIRST: Final = {
 }
 """Page -> its weight in a search: a search for an error code or a task should find that page first."""
 _FOUND_LAST: Final = ("api/", "changelog.md", "decisions/", "project/")
-"""Pages for contributors and readers of the code: half of the weight."""
+"""Pages for contributors and readers of the code. They have half of the usual weight in a search."""
 _CELL_CODE: Final = re.compile(r"`[^`]*`")
 
 
