@@ -59,7 +59,7 @@ class ResourceState(msgspec.Struct, rename="camel"):
 
 class StoredResource(ResourceState, rename="camel"):
     """
-    A resource in an export. These fields are also in a preview, but they are many, and no command needs them there.
+    A resource in an export. A preview also has these fields, but they are many, and no command needs them in a preview.
     """
 
     protect: bool = False
@@ -223,7 +223,7 @@ def read(data: bytes) -> Preview | list[Event] | Stack:
     Return the decoded content of a file or of standard input.
 
     Raises:
-        InputError: It is not an output that has steps or resources.
+        InputError: The content is not an output that has steps or resources.
     """
     data = readable(data)
     if not data.strip():
@@ -239,7 +239,7 @@ def read_stack(data: bytes) -> Stack:
     Return the decoded output of `pulumi stack export`.
 
     Raises:
-        InputError: It is a different document.
+        InputError: The data is a different document.
     """
     try:
         return decode(readable(data), Stack)
@@ -293,7 +293,7 @@ def readable(data: bytes) -> bytes:
     Decode what Pulumi wrote. The text is UTF-8, and its values are nested at most `DEEPEST` levels deep.
 
     Raises:
-        InputError: It cannot be decoded, or is nested too deeply.
+        InputError: The text cannot be decoded, or is nested too deeply.
     """
     data = utf8(data)
     if _is_deep(data):
@@ -476,7 +476,7 @@ def _outputs(process: subprocess.Popen[bytes], seconds: float) -> tuple[bytes, b
     open.
 
     Raises:
-        subprocess.TimeoutExpired: It does not end in time.
+        subprocess.TimeoutExpired: The command does not end in time.
     """
     until = monotonic() + seconds
     written = {cast("IO[bytes]", pipe): bytearray() for pipe in (process.stdout, process.stderr)}
@@ -633,7 +633,7 @@ class Pulumi:
         those in `changed`.
 
         Raises:
-            PulumiTimeoutError: It did not end in time.
+            PulumiTimeoutError: The preview did not end in time.
             PulumiError: It failed; the message is the engine's own.
         """
         named = [word for pack in packs for word in ("--policy-pack", str(pack))]

@@ -54,7 +54,7 @@ def text_of(file: Path, *, longest: int = _LONGEST_FILE) -> str:
     Return the text of a file that a project supplies, and that is not trusted: a pipe or a device may never end.
 
     Raises:
-        OSError: It cannot be read, is no regular file, or is too long.
+        OSError: The file cannot be read, is not a regular file, or is too long.
         UnicodeDecodeError: It is not UTF-8.
     """
     mode = file.stat().st_mode

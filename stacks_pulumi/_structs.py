@@ -43,7 +43,7 @@ def convert(
     Return a value of plain data.
 
     Raises:
-        msgspec.ValidationError: It has a different form.
+        msgspec.ValidationError: The value has a different form.
     """
     _prepare(kind)
     return msgspec.convert(value, kind, strict=strict, dec_hook=dec_hook)
@@ -53,8 +53,8 @@ def _prepare(kind: Any) -> None:
     """
     Make msgspec build its data about a type in one thread.
 
-    It does this at the first conversion, and two threads that do it at the same time crash the interpreter (msgspec
-    0.22).
+    msgspec builds the data at the first conversion. Two threads that build it at the same time crash the interpreter
+    (msgspec 0.22).
     """
     if kind not in _built:
         with _building:

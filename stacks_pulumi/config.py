@@ -253,7 +253,7 @@ def check_pair(base_url: str, config: Mapping[str, str | None], environ: Mapping
     both keys. `STACKS_TRUST_PROJECT=1` allows every pair.
 
     Raises:
-        ConfigError: They come from different sources. The message has the remedies.
+        ConfigError: The key and the address come from different sources. The message has the remedies.
     """
     key, source = _key(config, environ)
     is_public = base_url == DEFAULT_BASE_URL or is_loopback(urlsplit(base_url).hostname or "")
@@ -380,8 +380,8 @@ def check_base_url(base_url: str, *, allow_http: bool = False, source: str = "st
         source: The name of the setting or variable that contains the URL.
 
     Raises:
-        ConfigError: It is not a URL, it contains an API key, credentials, a query or a fragment, or it is `http://` to
-            another machine. The message does not contain it.
+        ConfigError: The text is not a URL, contains an API key, credentials, a query or a fragment, or is `http://` to
+            another machine. The message does not contain the text.
     """
     if _WITH_PREFIX.search(base_url):
         raise ConfigError(f"{source} contains an API key: remove it there; {_how_to_set_key(None)}")
@@ -415,7 +415,8 @@ def check_name_pattern(pattern: str) -> str:
     Return the pattern unchanged if a container can have the names that it produces.
 
     Raises:
-        ConfigError: It has another expression, no `${name}`, or characters that a container's name cannot have.
+        ConfigError: The pattern has another expression, no `${name}`, or characters that a container's name cannot
+            have.
     """
     expressions = NAME_EXPRESSION.findall(pattern)
     literal = NAME_EXPRESSION.sub("", pattern)

@@ -54,8 +54,8 @@ class Containers(_Section, frozen=True):
 
     Attributes:
         name_held_seconds: The seconds for which the name of a deleted container cannot be used. The default is 60.
-        created_at_changes: Whether a start, a connection or a restore changes the creation time. By default, none of
-            them changes it.
+        created_at_changes: Whether a start, a connection or a restore changes the creation time. By default, the
+            creation time never changes.
     """
 
     name_held_seconds: Seconds | None = None

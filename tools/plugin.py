@@ -107,7 +107,7 @@ def licences(taken: set[Path], packages: Path) -> dict[str, list[Path]]:
         packages: The folder that packages were installed into.
 
     Raises:
-        LookupError: One of them has no licence text.
+        LookupError: A package or library has no licence text.
     """
     owners: dict[Path, metadata.Distribution] = {}
     for one in metadata.distributions(path=[str(packages)]):

@@ -118,7 +118,7 @@ def locked(root: Path, name: str) -> None:
     Check that a lock belongs to this `pyproject.toml` and pins each package with hashes.
 
     Raises:
-        ReleaseError: It does not.
+        ReleaseError: The lock does not.
     """
     first, _, pins = _read(root / name).partition("\n")
     if first + "\n" != lock.heading(root):

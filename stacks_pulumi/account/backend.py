@@ -162,7 +162,7 @@ def read_export(data: bytes, ref: str | None = None, project: str = "") -> Stack
     Read an export. A value that is nested too deeply becomes unknown, and the rest is read.
 
     Raises:
-        InputError: It is not an export, or it is incomplete.
+        InputError: The data is not an export, or is incomplete.
     """
     return _state_of(read_stack(shallow(data)), ref, project)
 

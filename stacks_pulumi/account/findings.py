@@ -58,7 +58,8 @@ class AccountResult:
         children: Whether the child objects of the containers were read.
         uncovered: The stacks and containers that no budget covers, if there are budgets.
         covers_all: Whether `uncovered` makes the command fail.
-        after: The expected account after a preview's change, if there is one. Then the limits apply to it.
+        after: The expected account after a preview's change, if there is a preview. Then the limits apply to this
+            account.
         preview: The report on that preview.
         scaffold: The command that adopts objects without a stack, with the options of this command.
         deletions: Whether to show the requests that delete objects without a stack.

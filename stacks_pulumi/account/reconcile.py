@@ -82,7 +82,7 @@ class ContainerRecord:
         owners: The resources that manage it, or that may manage it if a creation time is missing.
         ownership: Its ownership.
         creating: The interrupted creates that may have created it.
-        recreated: Resources whose state has its id with a different creation time.
+        recreated: Resources whose state has the container's id with a different creation time.
         notes: Notes for the reader.
         children: Its child objects, if they were read.
     """

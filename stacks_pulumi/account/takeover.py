@@ -549,7 +549,7 @@ def write(folder: Path, files: Mapping[str, str | bytes]) -> None:
     Write the files into a folder, which is created if it does not exist.
 
     Raises:
-        StacksError: One of them exists, or cannot be written.
+        StacksError: A file exists, or cannot be written.
     """
     check_overwrites_nothing(folder, files)
     written: list[Path] = []

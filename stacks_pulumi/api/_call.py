@@ -47,7 +47,8 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
             because they are counted.
         pulse: Called while the call waits for its turn; an exception from it ends the call before it is sent.
         containers: The ids of the containers in its path.
-        refused: Whether the API has refused it because of the rate limit. Then it is sent first in the next window.
+        refused: Whether the API has refused the call because of the rate limit. Such a call is sent first in the next
+            window.
     """
 
     endpoint: Endpoint

@@ -36,7 +36,7 @@ _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 8.0
 _LONGEST_ADVICE: Final = 300.0
 _LONGEST_OUTAGE: Final = 30.0
-"""The maximum wait in seconds if a failed server asks for a pause. Its estimate may be too long."""
+"""The maximum wait in seconds if a failed server asks for a pause. The server's estimate may be too long."""
 _BUSY_PAUSE: Final = 5.0
 
 

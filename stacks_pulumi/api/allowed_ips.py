@@ -156,7 +156,7 @@ class AllowedIpsApi:
 
         Raises:
             NotFoundError: The API does not know the entry. It may still exist.
-            BadRequestError: It is the last entry.
+            BadRequestError: The entry is the last one.
         """
 
         def look() -> AllowedIp | None:

@@ -115,8 +115,8 @@ class _Completes(Watch[Backup]):
         Return whether the backup is complete.
 
         Raises:
-            UnexpectedStateError: It failed.
-            VanishedError: It does not exist any more.
+            UnexpectedStateError: The backup failed.
+            VanishedError: The backup does not exist any more.
         """
         self.trouble = None
         self.resource = next((row for row in rows if row.id == self._id), None)

@@ -124,7 +124,7 @@ class _NewContainer(Once[Container]):
         different clocks.
 
         Raises:
-            ExistsError: It was listed before the request, or was created before it.
+            ExistsError: The container was listed before the request, or was created before it.
             UnreadableAnswerError: Its id does not belong to the account of the containers that were listed before.
         """
         if self._account is not None and account_of(made.id) != self._account:

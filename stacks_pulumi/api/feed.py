@@ -228,8 +228,8 @@ class StateWatch(Watch[T]):
         Return whether the resource is in the wanted state.
 
         Raises:
-            UnexpectedStateError: It is in a failed state.
-            VanishedError: It does not exist any more.
+            UnexpectedStateError: The resource is in a failed state.
+            VanishedError: The resource does not exist any more.
         """
         self.trouble = None
         try:
@@ -288,7 +288,7 @@ class StateWatch(Watch[T]):
             text = self._explained[state] = self._explain(state, self._wait.name)
             if text is not None and self._warn is not None:
                 self._warn(text)
-        # If it may be in a failed state when the wait begins, ignore that state while lists may lag behind.
+        # If the resource may be in a failed state when the wait begins, ignore that state while lists may lag behind.
         may_be_old = self._wait.failures > 1 and not self._has_changed and self.elapsed < self._lag
         return verdict(self._wait, state, self._looks, may_be_old=may_be_old)
 

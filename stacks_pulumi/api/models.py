@@ -135,7 +135,7 @@ class Listing(tuple[T, ...]):  # noqa: SLOT001  (a tuple can have attributes onl
         Check that the list is complete.
 
         Raises:
-            UnreadableAnswerError: It is incomplete, so a resource that it does not contain may exist.
+            UnreadableAnswerError: The list is incomplete, so a resource that it does not contain may exist.
         """
         if self.gap is not None:
             msg = (

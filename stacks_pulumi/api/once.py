@@ -170,7 +170,7 @@ class Once(ABC, Generic[T]):
             before: The objects before the request; `None` requests them now.
 
         Raises:
-            ExistsError: It existed before, or another client created it first.
+            ExistsError: The object existed before, or another client created it first.
             StacksError: The API's error; `outcome-unknown` if nothing shows the effect of the request.
         """
         self.former = self.existing() if before is None else Listing(before)
@@ -517,7 +517,7 @@ def may_be_done(error: StacksError) -> bool:
 
 def settle(send: Handler, call: Call[R], look: Callable[[StacksError], R | None]) -> R:
     """
-    Send a call. If it is refused, or its outcome is unknown, return the result of a look at the state.
+    Send a call. If the call is refused, or its outcome is unknown, return the result of a look at the state.
 
     Args:
         send: The chain.

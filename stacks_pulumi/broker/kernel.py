@@ -393,7 +393,7 @@ class Kernel:
         return row is not None and row.pinned is False
 
     def _is_newer(self, grant: Grant, permit: Permit | None, ask: Ask) -> bool:
-        """Return whether another grant has created the object to remove, or its pin, after the removal was approved."""
+        """Return whether another grant has created the object to remove, or its pin, since the removal was granted."""
         makes = {"AllowedIp": "allowed_ips.add", "VpnClient": "vpn_clients.add"}
         makes |= {"Pin": "backups.pin", "Backup": "backups.pin"}
         endpoint, since = makes.get(EFFECTS[ask.endpoint].removes), grant.at

@@ -76,7 +76,7 @@ def check_framing(incoming: Incoming) -> None:
     Refuse a request that another HTTP parser could read differently.
 
     Raises:
-        RequestRefusedError: It has two lengths, or a header overrides its method.
+        RequestRefusedError: The request has two lengths, or a header overrides its method.
     """
     if incoming.method not in _METHODS:
         raise RequestRefusedError(400, "the method must be GET, POST, PUT or DELETE, in upper case")

@@ -177,7 +177,7 @@ class Upstream:
                 comes. If it raises an error, the change is not sent.
 
         Raises:
-            RequestRefusedError: Its turn did not come in time, so it was not sent.
+            RequestRefusedError: The change did not get its turn in time, so it was not sent.
         """
         began: list[float] = []
 

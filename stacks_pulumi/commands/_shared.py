@@ -382,7 +382,7 @@ def folder_of(options: argparse.Namespace) -> Path:
     Return the project's folder.
 
     Raises:
-        ConfigError: It is not a folder.
+        ConfigError: The option does not name a folder.
     """
     folder = Path(options.cwd)
     if not folder.is_dir():

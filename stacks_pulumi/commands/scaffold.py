@@ -241,7 +241,7 @@ def _stacks(options: argparse.Namespace) -> Stacks | None:
     Return the stacks that may own something; `None` if they do not matter.
 
     Raises:
-        StacksError: They cannot be listed, so their objects are not known.
+        StacksError: The stacks cannot be listed, so their objects are not known.
     """
     from stacks_pulumi.account import backend  # noqa: PLC0415  (as above)
 

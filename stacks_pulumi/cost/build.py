@@ -123,7 +123,7 @@ def plan_of(
             )
         else:
             by_urn.setdefault(step.urn, []).append(step)
-    # Its children may still refer to it by its old URN.
+    # The children of a resource may still refer to it by its old URN.
     ended = {
         urn
         for step in steps
@@ -321,7 +321,7 @@ def changes_of(data: bytes, pricer: Pricer = CATALOGUE) -> tuple[Report, list[tu
     Return the report on a preview, and the change of each object that it prices.
 
     Raises:
-        InputError: It is not a preview.
+        InputError: The data is not a preview.
     """
     document = read(data)
     if isinstance(document, Stack):

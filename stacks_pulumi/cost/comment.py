@@ -96,7 +96,7 @@ class _Platform(ABC):
         Return the first of these variables that is set.
 
         Raises:
-            CommentError: None of them is set.
+            CommentError: None of these variables is set.
         """
         for name in names:
             if self._env.get(name):

@@ -162,7 +162,7 @@ def write_snapshot(path: Path, document: Mapping[str, Any]) -> None:
     Save a snapshot. An existing file of this name is replaced atomically.
 
     Raises:
-        InputError: It cannot be written.
+        InputError: The file cannot be written.
     """
     if path.is_dir() or not path.name:
         raise InputError(f"{path} is a folder: choose a file for the snapshot", code="file-access")
@@ -278,7 +278,7 @@ def _lines(before: Snapshot, after: Snapshot) -> Iterable[Line]:
         if old is None:
             yield Line(entry.name, entry.id, "create", None, entry.item)
         else:
-            # If it may be a different container, two equal ranges may be different prices.
+            # If the container may be a different one, two equal ranges may be different prices.
             stays = _same(old.item, entry.item) and (is_same is True or entry.price.exact)
             action: Action = "same" if stays else "update"
             yield Line(entry.name, entry.id, action, old.item, entry.item)
@@ -413,7 +413,7 @@ def _described(client: StacksClient, container: Container) -> Container:
     try:
         told = client.containers.status(container.id)
     except NotFoundError:
-        # It is listed, but the API may not find it yet.
+        # The container is listed, but the API may not find it yet.
         return container
     template = told.template if told.template in catalog.TEMPLATES else container.template or told.template
     return msgspec.structs.replace(container.merge(told), template=template)

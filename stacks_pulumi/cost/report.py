@@ -313,7 +313,7 @@ def read_prices(path: Path) -> PriceTable:
     Read a price file, YAML or JSON.
 
     Raises:
-        StacksError: It cannot be read, or is not a price file. The message contains the line number.
+        StacksError: The file cannot be read, or is not a price file. The message contains the line number.
     """
     document, reader = read_yaml(
         path, "price file", {Price: (_range, "`free`, a number, or a range such as 20-90")}
@@ -346,7 +346,7 @@ def read_yaml(path: Path, what: str, scalars: Scalars) -> tuple[Any, Reader]:
     Return the content of a YAML or JSON file, and its reader.
 
     Raises:
-        StacksError: It cannot be read, is not YAML, or has no settings.
+        StacksError: The file cannot be read, is not YAML, or has no settings.
     """
     document, reader = Reader.of(
         utf8(read_file(path)).decode("utf-8", "replace"), f"the {what} {path}", scalars

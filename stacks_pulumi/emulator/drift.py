@@ -285,7 +285,7 @@ def read_seed(content: bytes) -> SeedFile:
     Return the content of a seed file.
 
     Raises:
-        SeedError: It is not JSON, or is not in this format.
+        SeedError: The content is not JSON, or is not in this format.
     """
     try:
         return decode(content, SeedFile)
@@ -307,7 +307,7 @@ def _reason(why: str, field: str) -> str:
 
 
 def _named(content: bytes, where: str) -> str:
-    """Return the row of an error with the name in the row: `containers[2] ("web"), plan: `."""
+    """Return the place of an error, with the name that its row has: `containers[2] ("web"), plan: `."""
     row = re.match(r"(containers|connections)\[(\d+)\]\.?(.*)", where)
     if row is None:
         return f"{where}: " if where else ""

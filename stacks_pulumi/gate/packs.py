@@ -63,7 +63,7 @@ def _start_of(pack: Path, script: Path) -> Path:
     if not is_plain_python(pack) or shutil.which(_HOST):
         return pack
     words = shlex.join([PYTHON, "-u", "-m", "pulumi.policy"])
-    # Its first argument is the engine's address.
+    # The first argument of the script is the engine's address.
     script.write_text(f'#!/bin/sh\ncd {shlex.quote(str(pack))} && exec {words} "$1" .\n', encoding="utf-8")
     script.chmod(0o700)
     return script

@@ -420,7 +420,7 @@ def write(statement: str, file: Path) -> None:
     Write a change and remove the signatures of an earlier change.
 
     Raises:
-        InputError: It cannot be written.
+        InputError: The change cannot be written.
     """
     folder = file.with_name(file.name + SIGNATURES)
     try:

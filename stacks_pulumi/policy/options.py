@@ -407,7 +407,7 @@ def reason_and_end(raw: Mapping[str, Any]) -> tuple[str, datetime.date]:
     Return the reason of an exemption or exception, and its last day (UTC).
 
     Raises:
-        OptionError: One of the two is missing or wrong.
+        OptionError: The reason or the end is missing or wrong.
     """
     reason, expires = raw.get("reason", ""), raw.get("expires", "")
     if not isinstance(reason, str) or not reason.strip():

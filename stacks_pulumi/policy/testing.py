@@ -206,7 +206,7 @@ def load_pack(directory: str | Path) -> AnalyzerServicer:
     Run a pack's `__main__.py` and return what it would serve to the engine.
 
     Raises:
-        ValueError: It does not serve a pack.
+        ValueError: The program does not serve a pack.
     """
     main = Path(directory) / "__main__.py"
     try:

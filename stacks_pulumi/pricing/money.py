@@ -55,7 +55,7 @@ def number(text: str, *, is_share: bool = False) -> Decimal:
     Return a limit or a price as a number; the sign of its unit (dollars or percent) is allowed.
 
     Raises:
-        ValueError: It is not a number, is out of range, or has the sign of a different unit.
+        ValueError: The text is not a number, is out of range, or has the sign of a different unit.
     """
     if text.startswith("$") if is_share else text.endswith("%"):
         unit, other = ("percent", "increase") if is_share else ("US dollars", "increase-pct")
@@ -188,7 +188,7 @@ def price(
         added: The storage that may be added to the declared storage, even if its template does not allow any.
     """
     if template is None and plan is None:
-        # Its properties are missing, so no default can be assumed.
+        # The properties are missing, so no default can be assumed.
         plan, tier = UNKNOWN, UNKNOWN if tier is None else tier
     return _price(UNKNOWN if template is None else template, plan, tier, monthly, added)
 

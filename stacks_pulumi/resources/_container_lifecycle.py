@@ -223,8 +223,8 @@ class Lifecycle(msgspec.Struct, frozen=True):
             raise VanishedError(msg, subject=f"container {id_}")
         if identity is Identity.UNCERTAIN:
             self._bind(id_, olds, inputs, container)
-            # Their states have the creation time of the former container; this container does not have these
-            # children.
+            # The states of the children have the creation time of the former container; this container does not have
+            # these children.
             olds = {name: value for name, value in olds.items() if name != "created_at"}
             if not is_open(olds):
                 olds.pop("external_access", None)

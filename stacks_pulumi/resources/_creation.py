@@ -151,7 +151,7 @@ class Creation(ABC, Generic[T]):
             Its id and its outputs.
 
         Raises:
-            InitFailedError: It exists, but a later step failed.
+            InitFailedError: The object exists, but a later step failed.
             StacksError: Nothing was created, or the object has been deleted again.
         """
         with self.under_way():

@@ -201,7 +201,7 @@ NAMES: Final = DeclaredNames()
 PARENT_TIMES: Final = ParentTimes()
 BACKUPS: Final[dict[str, str]] = {}
 """
-The registers of this process. The last one contains the container of each backup that was compared with the state.
+The registers of this process. The last register contains the container of each backup that was compared with the state.
 """
 
 

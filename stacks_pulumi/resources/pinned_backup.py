@@ -437,7 +437,7 @@ def _existing(session: Session, op: Operation, container: str, number: models.Ba
     Return the backup.
 
     Raises:
-        _TooOldError: It may be too old for the list.
+        _TooOldError: The backup may be too old for the list.
         VanishedError: The container does not have it.
     """
     look = functools.partial(_look, session, container, number)

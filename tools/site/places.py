@@ -59,7 +59,7 @@ class Places:
         Return the place of a file or a folder.
 
         Raises:
-            LookupError: It does not exist, or it is a folder without a page.
+            LookupError: The target does not exist, or is a folder without a page.
         """
         for page in (path, f"{path}/README.md"):
             if page in self.pages:

@@ -122,7 +122,7 @@ def answered(
     call: EngineCall, settings: Mapping[str, str | None], token: str, given: Mapping[str, Any]
 ) -> dict[str, Any]:
     """
-    Call a data function, and return its result by names.
+    Call a data function, and return the values of its result by name.
 
     Args:
         call: The engine's call.
