@@ -299,7 +299,7 @@ class ApiError(StacksError):
 
     Attributes:
         status: HTTP status code.
-        operation: Its name, for instance `containers.create`.
+        operation: The operation's name, for instance `containers.create`.
         text: The API's own message, or an empty string.
         body: The decoded response, with secrets removed; an empty mapping if the response is not an object.
     """
@@ -456,7 +456,7 @@ class ConnectionFailedError(StacksError):
     No response was received.
 
     Attributes:
-        operation: Its name, for instance `containers.create`.
+        operation: The operation's name, for instance `containers.create`.
         sent: False if the request certainly did not reach the API (no connection was made); True if it may have.
         untrusted: Whether the server's certificate is not trusted on this machine.
     """
@@ -473,7 +473,7 @@ class UnreadableAnswerError(StacksError):
     the list does not contain may still exist.
 
     Attributes:
-        operation: Its name, for instance `containers.list`.
+        operation: The operation's name, for instance `containers.list`.
         status: HTTP status code.
     """
 

@@ -79,7 +79,9 @@ def problem(call: Call[Any], answer: Answer, body: Any) -> ApiError:
 
 
 def is_of_broker(body: Any) -> bool:
-    """Return whether the body of an error is a broker's refusal; then its status is not about an object."""
+    """
+    Return whether the body of an error is a broker's refusal. The status of a refusal shows nothing about an object.
+    """
     code = body.get("code") if isinstance(body, Mapping) else None
     return isinstance(code, str) and code in _REFUSALS
 

@@ -65,7 +65,8 @@ def worth_another(call: Call[Any], error: BaseException) -> bool:
     Return whether the same call may be sent again after this error.
 
     A restart (`PUT .../status`) is not exactly idempotent, but it is retried too. If the first request was carried out,
-    a second restart costs seconds. If it was not, the container would keep running without its new environment.
+    a second restart costs seconds. Without a retry of a lost request, the container would keep running without its new
+    environment.
     """
     if isinstance(error, RateLimitedError):
         # The user decides whether to wait longer.

@@ -411,8 +411,8 @@ def is_within(
     Args:
         created: The creation time.
         spans: The beginning and the end of each attempt, in seconds since the Unix epoch by the API's clock.
-        before: The seconds by which it may be earlier.
-        after: The seconds by which it may be later.
+        before: The seconds by which the creation time may be earlier.
+        after: The seconds by which the creation time may be later.
     """
     made = seconds_of(created)
     if made is None or not spans:

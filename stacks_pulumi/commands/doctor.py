@@ -209,7 +209,7 @@ _START: Final = """\
 #!/bin/sh
 # Starts this pack for an engine whose language host cannot start a folder: --policy-pack {path}/start
 cd "$(dirname "$0")" || exit
-# Where `pulumi install` of such an engine puts what it installs.
+# With such an engine, `pulumi install` creates this folder.
 if [ -x bin/python3 ]; then PATH="$PWD/bin:$PATH"; fi
 exec python3 -u -m pulumi.policy "$1" .
 """

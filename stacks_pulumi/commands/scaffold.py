@@ -511,8 +511,7 @@ class _NoWheelError(Exception):
 
 def _wheel(known: Place) -> tuple[Path, bytes]:
     """
-    Return the name and content of the wheel that this package was installed from, or of one made from the installed
-    files.
+    Return the name and content of the wheel that this package was installed from, or of a wheel of the installed files.
     """
     file = known.file
     if known.editable:

@@ -371,10 +371,7 @@ def load(
 
 @contextlib.contextmanager
 def _at(place: str, entry: SeedContainer | SeedConnection | None = None) -> Iterator[None]:
-    """
-    Add the place, and the value of the entry there, to the error if the platform refuses an entry or does not find
-    it.
-    """
+    """If the platform refuses an entry or does not find it, add the place and the value of the entry to the error."""
     try:
         yield
     except KeyError as error:

@@ -96,8 +96,8 @@ class Late:
 
     def _let_parent_be(self, then: State, args: dict[str, str]) -> None:
         """
-        Make the container of the requested children exist in the earlier state exactly if it exists now, because only
-        its children lag behind.
+        Copy the container of the requested children into the earlier state, or remove it there. Only its children lag
+        behind.
         """
         for own in (args[name] for name in ("container_id", "vpn_container_id") if name in args):
             now = self._platform.state.containers.get(own)

@@ -229,10 +229,10 @@ class DrivenClock:
     Args:
         start: Seconds since the Unix epoch to begin at; by default now.
         running: Whether the clock runs by itself. If not, only `advance` moves it.
-        speed: How many of its seconds pass in one second.
+        speed: How many emulated seconds pass in one real second.
 
     Attributes:
-        speed: How many of its seconds pass in one second.
+        speed: How many emulated seconds pass in one real second.
     """
 
     def __init__(self, start: float | None = None, *, running: bool = True, speed: float = 1.0) -> None:

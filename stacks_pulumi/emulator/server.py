@@ -132,7 +132,7 @@ class Server:
             try:
                 connection.shutdown(socket.SHUT_RDWR)
             except OSError:
-                # The client has closed it already.
+                # The client has already closed the connection.
                 continue
 
     def opened(self, connection: socket.socket) -> None:

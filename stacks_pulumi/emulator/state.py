@@ -393,7 +393,7 @@ class Journal:
         Write the changes since the last call.
 
         Raises:
-            StateFileError: It cannot be written.
+            StateFileError: The file cannot be written.
         """
         if self._generation is None or self._size > _FOLD_AFTER:
             self.fold(state)
@@ -408,7 +408,7 @@ class Journal:
         Write a snapshot, and begin a new journal.
 
         Raises:
-            StateFileError: It cannot be written.
+            StateFileError: The file cannot be written.
         """
         generation = save(self._path, state)
         self._changes(state, generation)
@@ -463,7 +463,7 @@ def load(path: Path) -> State | None:
         `None` if the file does not exist or is empty.
 
     Raises:
-        StateFileError: It cannot be read, or has other content.
+        StateFileError: The file cannot be read, or has other content.
     """
     content = _read(path)
     if not content.strip():
@@ -493,7 +493,7 @@ def save(path: Path, state: State) -> int:
         The generation of the snapshot; a journal with another generation does not belong to it.
 
     Raises:
-        StateFileError: It cannot be written.
+        StateFileError: The file cannot be written.
     """
     generation = int.from_bytes(os.urandom(6), "big")
     content = msgspec.json.format(msgspec.json.encode(_File(_VERSION, state, generation)), indent=1)

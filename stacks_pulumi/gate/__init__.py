@@ -7,7 +7,7 @@ The command `stacks-pulumi gate` uses it; `docs/gate.md` describes it. Importing
 - `start`: How is a gate's folder created?
 - `checks`: Which mistakes does a gate's folder contain?
 - `packs`: How does the engine start the policy packs of a gate?
-- `preview`: What does the engine's preview plan, with the values before and after it?
+- `preview`: What does the engine's preview plan, and which values are there before and after the change?
 - `change`: What happens to one resource, and what does a rule find?
 - `permits`: Which requests does a change of resources need?
 - `rules`: Which rules judge the steps that send no request to STACKS, and which rules are a gate's own?

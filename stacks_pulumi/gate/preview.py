@@ -1,5 +1,5 @@
 """
-What does the engine's preview plan, with the values before and after it?
+What does the engine's preview plan, and which values are there before and after the change?
 
 The preview is the output of `pulumi preview --json`, with all steps. Only the plan and its display depend on it. If the
 planner leaves out a request, the broker refuses the request later. If it adds a request, the approver sees the request

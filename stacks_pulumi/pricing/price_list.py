@@ -140,7 +140,7 @@ class PriceList:
 
     @property
     def incomplete(self) -> str:
-        """Why there may be more prices; empty if these are all."""
+        """Why there may be more prices; empty if the list is complete."""
         return "" if self.gap is None else f"the list of templates is incomplete: {self.gap}"
 
     def notes(self, advice: Callable[[str], str]) -> tuple[str, ...]:

@@ -203,7 +203,7 @@ class ChildView(ResourceView):
 
     def may_name(self, container: ContainerView) -> bool:
         """
-        Return whether its id may belong to this container, whose id is not known, by the container's name.
+        Return whether the id may belong to this container, whose own id is unknown, according to the container's name.
 
         In the guide's form of an id, the name comes last, and names are unique in an account. An id in a different
         form shows no name.

@@ -258,7 +258,7 @@ class AllowedIpList:
     def _wait_until(
         self, wanted: Callable[[models.ExternalAccess], object], what: str
     ) -> models.ExternalAccess:
-        """Return the container's access as soon as it matches, or the last one that was read before the timeout."""
+        """Return the container's access as soon as it matches, or the last access that was read before the timeout."""
         seconds = self.session.client.platform.settle
         return self.op.look_until(wanted, self.access, seconds=seconds, waiting=f"waiting for {what}")
 

@@ -37,7 +37,7 @@ class GenerationError(Exception):
 
 def generate(folder: Path, languages: Sequence[str] = LANGUAGES) -> list[Path]:
     """
-    Generate SDKs. Each is in a subfolder with the name of its language, which is emptied first.
+    Generate SDKs. Each SDK is in a subfolder with the name of its language. The subfolder is emptied first.
 
     Raises:
         EngineUnavailableError: There is no engine, or no language hosts.
