@@ -57,6 +57,12 @@ IMPORTED = (
     "stacks_pulumi.policy",
 )
 """Modules that hosts, programs and packs import. Modules that run with `-m` are left out: Python warns of them."""
+OF_COMMANDS = {
+    "broker": ("stacks_pulumi.broker.server",),
+    "gate": ("stacks_pulumi.broker.reader", "stacks_pulumi.gate.embedded", "stacks_pulumi.gate.workflow"),
+    "mcp": ("anyio._backends._asyncio", "stacks_pulumi.agents.server"),
+}
+"""Modules of this package's commands. The server imports them when the first fork needs them: `mcp` takes a second."""
 FOLDER = sys.argv[2]
 """The folder of the commands that fork."""
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -138,6 +144,9 @@ class Server:
         if request is None:
             client.close()
             return
+        # `-m stacks_pulumi gate` or `stacks-pulumi gate`
+        for word in request.arguments[1:3]:
+            prepare(OF_COMMANDS.pop(word, ()))
         pid = os.fork()
         if pid == 0:
             self._request, self._serving = request, False
@@ -195,6 +204,17 @@ def _receive(client: socket.socket) -> Request | None:
     return Request(arguments, folder, environment, streams, pid)
 
 
+def prepare(modules: tuple[str, ...]) -> None:
+    """Import modules, so that later forks have them."""
+    if modules:
+        for name in modules:
+            importlib.import_module(name)
+        assert len(list(Path("/proc/self/task").iterdir())) == 1, "a process with threads must not fork"
+        gc.collect()
+        # A garbage collection in a fork skips these objects, so their memory stays shared.
+        gc.freeze()
+
+
 def become(request: Request) -> None:
     """Run the same program as a new Python with these arguments."""
     for number, stream in enumerate(request.streams):
@@ -206,8 +226,6 @@ def become(request: Request) -> None:
     if request.client is not None:
         # Some processes end with their starter, so they must see the starter's end.
         os.getppid = functools.partial(_parent_of, request.client)
-    # A command that this one starts with its own Python is a fork too.
-    sys.executable = str(Path(FOLDER, "python3"))
     importlib.invalidate_caches()
     if os.environ.keys() & {"COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"}:
         # In a started Python, a file in `site-packages` does this.
@@ -286,15 +304,12 @@ def main() -> None:
     # These signals end the tests and then the server, which cleans up. A fork gets the signals that were sent to it
     # meanwhile.
     unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
-    for name in IMPORTED:
-        importlib.import_module(name)
+    # A command that a fork starts with its own Python is a fork too. Some modules store this path.
+    sys.executable = str(Path(FOLDER, "python3"))
     # Every host and stack of the tests reads this module.
     platform_file = importlib.import_module("stacks_pulumi.platform_file")
     platform_file.read(Path(__file__).parents[1] / "prompt-platform.yaml")
-    assert len(list(Path("/proc/self/task").iterdir())) == 1, "a process with threads must not fork"
-    gc.collect()
-    # A garbage collection in a fork skips these objects, so their memory stays shared.
-    gc.freeze()
+    prepare(IMPORTED)
     request = Server(socket.socket(fileno=int(sys.argv[1])), lifeline=0).serve()
     if request is None:
         shutil.rmtree(FOLDER)
