@@ -238,12 +238,12 @@ class Reported(msgspec.Struct, frozen=True):
     One finding of a planner's rule.
 
     Attributes:
-        rule: Its name.
+        rule: Its name. It is shown before the text, so it must not look like the words of the broker.
         action: The effect: an approval is needed, or the change is refused.
         text: The finding in words.
     """
 
-    rule: str
+    rule: Annotated[str, msgspec.Meta(pattern=r"^[\w.<>-]{1,100}$")]
     action: Literal["approve", "refuse"]
     text: str
 

@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from stacks_pulumi import catalog
 from stacks_pulumi._identifiers import PLACEHOLDER, compare_instants
@@ -116,8 +116,7 @@ def judge(change: Change, settings: GateFile, facts: Facts) -> Verdict:
         for one in change.permits
         if one.endpoint == "containers.create"
     }
-    known = [price for price in prices.values() if price is not None]
-    most = sum(known, _ZERO) if len(known) == len(prices) else None
+    most = _most(change, prices)
     increase = None if most is None else most - _removed(change, facts)
     owners = _owners(change, facts)
     findings = [
@@ -125,7 +124,7 @@ def judge(change: Change, settings: GateFile, facts: Facts) -> Verdict:
         *_of_counts(change, settings),
         *_of_limits(change, settings, facts, increase, most),
         # A planner that leaves out findings does not get more permits at STACKS.
-        *(Finding(one.rule, one.action, 0, f"{one.text} (the planner)") for one in change.reported),
+        *(Finding(one.rule, one.action, 0, f"the planner reports: {one.text}") for one in change.reported),
     ]
     if owners:
         text = ", ".join(sorted(name or "none in the ledger" for name in owners))
@@ -247,11 +246,25 @@ def _is_harmless(permit: Permit) -> bool:
 
 def _price(permit: Permit, change: Change, monthly: MonthlyPrice) -> Decimal | None:
     """Return the most that a create may cost; with an unknown value, this is the ceiling."""
-    priced = {name: permit.body.get(name) for name in ("template", "plan", "additional_storage_tier")}
+    priced = _priced(permit)
     if ANY in priced.values():
         return None if change.ceiling is None else change.ceiling.most
     one = price_of(priced, monthly)
     return None if one is None else one * (permit.times or 1)
+
+
+def _most(change: Change, prices: Mapping[int, Decimal | None]) -> Decimal | None:
+    """Return the most that all creates together may cost: those of an unknown price share the ceiling."""
+    if None in prices.values():
+        return None
+    loose = {one.n for one in change.permits if ANY in _priced(one).values()}
+    exact = sum((price or _ZERO for n, price in prices.items() if n not in loose), _ZERO)
+    return exact if change.ceiling is None or loose.isdisjoint(prices) else max(exact, change.ceiling.most)
+
+
+def _priced(permit: Permit) -> dict[str, Any]:
+    """Return the part of a create that its price depends on."""
+    return {name: permit.body.get(name) for name in ("template", "plan", "additional_storage_tier")}
 
 
 def _removed(change: Change, facts: Facts) -> Decimal:

@@ -7,6 +7,7 @@ import contextlib
 import datetime
 import json
 import os
+import re
 import shlex
 import sys
 from collections.abc import Iterator
@@ -40,6 +41,8 @@ _REFUSED: Final = 2
 _WAITING: Final = 10
 """The exit code of `pulumi up` if an operation has to wait (3.272 or newer)."""
 _SIGNAL: Final = 128
+_REQUEST: Final = re.compile(r"r-[0-9a-f]{1,20}")
+"""The id of an access request."""
 _RESULTS: Final = {"nothing": 0, "free": 0, "needs_approval": 3, "refused": _REFUSED}
 
 
@@ -365,7 +368,7 @@ def _approve(options: argparse.Namespace) -> int:
         name, signature, missing = workflow.sign(broker, judged, options.key)
         if options.name is not None and options.name != name:
             raise RefusedError(f"not approved: the key belongs to {name}, not to {options.name}")
-        is_asked = judged.change.request is not None or not Path(options.change).exists()
+        is_asked = judged.change.request is not None or bool(judged.said["asked"])
         if is_asked or broker.folder is None:
             workflow.post(broker, judged, signature)
             where = "at the broker"
@@ -426,7 +429,7 @@ def _log(options: argparse.Namespace) -> int:
             if one["approvals"]
             else f"{one['kind']} of {one['for']}"
         )
-        author = f", written by {one['author']}" if one["author"] else ""
+        author = f", written by {one['author']!r}" if one["author"] else ""
         words = f"{one['at']}  {one['stack']}: +${one['usd']} a month; {who}{author}"
         sys.stdout.write(f"{one_line(words)}\n")
         for use in one["done"]:
@@ -465,8 +468,8 @@ def _judged(options: argparse.Namespace) -> Iterator[tuple[Broker, Judged]]:
 
     file = Path(options.change)
     _check_file(file)
-    # The id of an access request is neither a path nor a file name.
-    is_file = file.exists() or bool(file.suffix) or len(file.parts) > 1
+    # An agent could write a file with the name of its access request, and with different content.
+    is_file = not _REQUEST.fullmatch(options.change)
     statement = workflow.statement_of(file) if is_file else None
     with client.opened(_place(options)) as broker:
         asked = {} if statement is not None else broker.ask("GET", f"requests/{file}")

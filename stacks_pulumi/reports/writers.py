@@ -350,7 +350,8 @@ def _beginning(text: str) -> str:
 def escape(text: str) -> str:
     """Return the text on one line, without any markup, mention or link."""
     text = clean(" ".join(text.split()))
-    text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    cut = len(text) - _LONGEST
+    text = text if cut <= 0 else f"{text[:_LONGEST]}… (and {cut} more characters)"
     plain = _LINKS.sub(lambda match: f"{match[0]}{_BREAK}", text)
     plain = _HASH.sub(lambda match: _BREAK.join(re.findall(".{1,6}", match[0])), plain)
     return _SPECIAL.sub(r"\\\1", plain)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -199,6 +200,11 @@ MADE = {"is": "usr-1-web", "created_at": instant(0)}
         ({"nonce": "short"}, 400),
         ({"version": 2}, 400),
         ({"surprise": 1}, 400),
+        # It would be shown like a sentence of the broker.
+        (
+            {"preview": {"findings": [{"rule": "approved by bob: it", "action": "approve", "text": "ok"}]}},
+            400,
+        ),
         ({"ceiling": {"increase": 4}}, 400),
         ({"permits": [permit("containers.list", n=1)]}, 400),
         ({"permits": [permit("containers.create", create("a"), n=0)]}, 400),
@@ -340,6 +346,30 @@ def test_with_budgets_only_what_one_covers_is_free(benches: Benches) -> None:
     assert bench.hand_in(more, token=token).status_code == 201
 
 
+def test_a_create_needs_a_person_while_a_limit_of_its_stack_may_not_count_all(benches: Benches) -> None:
+    bench = benches(limits={"max_total": 30})
+    old = bench.made("old")
+    known = {"old": {"id": old["id"], "created_at": old["created_at"]}}
+    makes = permit("containers.create", create("web"))
+    starts = permit("containers.set_status", {"status": "restart"}, ids={"container_id": literal(old)})
+
+    def found(one: Mapping[str, Any], **more: Any) -> list[str]:
+        answer = bench.hand_in(bench.change(one, **more), token=bench.reader().token, where="verdicts")
+        return [finding["rule"] for finding in answer.json()["verdict"]["findings"]]
+
+    assert (found(makes), found(starts), found(makes, known=known)) == (
+        ["no-owner"],
+        ["other-owner"],
+        ["other-owner"],
+    )
+    assert bench.hand_in(bench.change(makes), "ann").status_code == 201
+    bench.configure({"account": {"max_total": 30}})
+    assert found(makes) == []
+    bench.configure({"limits": {"max_total": 30}})
+    bench.ledger.claim("other/prod", old["id"], old["created_at"], "nodejs", "basic")
+    assert found(makes) == []
+
+
 def test_a_price_above_the_ceiling_makes_nothing(bench: Bench) -> None:
     """The create is refused, whatever the handed-in change contains."""
     change = bench.change(
@@ -360,6 +390,26 @@ def test_a_price_above_the_ceiling_makes_nothing(bench: Bench) -> None:
         ).json()["verdict"]["result"]
         == "refused"
     )
+
+
+def test_creates_of_unknown_plans_share_the_ceiling(bench: Bench) -> None:
+    makes = [
+        permit("containers.create", {**create(name), "plan": {"any": True}}) for name in ("web", "api", "old")
+    ]
+    makes.append(permit("containers.create", create("data")))
+
+    answer = bench.hand_in(bench.change(*makes, ceiling={"increase": "12.00"}), "ann")
+    grant = bench.client(answer.json()["token"])
+
+    prices = {"web": "basic", "api": "premium", "old": "basic", "data": "basic"}
+    assert [grant.create(name, plan=plan).status_code for name, plan in prices.items()] == [
+        202,
+        402,
+        202,
+        202,
+    ]
+    over = bench.hand_in(bench.change(*makes, ceiling={"increase": "3.00"}), "ann")
+    assert over.json()["verdict"]["at_any_moment"] == "4.00"
 
 
 def test_a_grant_that_ended_removes_its_own_and_nothing_else(bench: Bench) -> None:

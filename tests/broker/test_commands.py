@@ -134,7 +134,7 @@ def test_the_log_says_who_changed_what_for_how_much(
 
     assert cli.main(words) == 0
     said = capsys.readouterr().out
-    assert "shop/prod: +$4.00 a month; approved by ann, written by Eve" in said
+    assert "shop/prod: +$4.00 a month; approved by ann, written by 'Eve <eve@example.org>'" in said
     assert 'done: POST /containers {"name": "web"' in said
     assert cli.main([*words, "--json", "-s", "other/prod"]) == 0
     assert json.loads(capsys.readouterr().out)["entries"] == []
@@ -343,6 +343,18 @@ def test_names_cannot_write_lines_of_their_own(desks: Callable[..., Desk]) -> No
         assert not [line for line in said.splitlines() if line.startswith(("   1. GET", forged))]
 
 
+def test_a_page_says_what_it_cuts_and_who_reports_a_finding(desks: Callable[..., Desk]) -> None:
+    desk = desks()
+    found = {"rule": "own-rule", "action": "approve", "text": "x" * 1100}
+    long = {**create("web"), "discount_code": "A" * 1100}
+    desk.write(permit("containers.create", long), preview={"findings": [found]})
+
+    page = desk.gate("show", "--format", "markdown")
+
+    assert "own-rule: the planner reports: xxx" in page
+    assert [page.count(said) for said in (r"\(and 131 more characters\)", r"more characters\)")] == [1, 2]
+
+
 def test_what_is_shown_cannot_be_mistaken(desks: Callable[..., Desk]) -> None:
     """No two names look alike, a text of the author is in quotes, and a backup is shown with its container."""
     desk = desks()
@@ -393,9 +405,15 @@ def test_a_page_that_is_too_short_shows_what_a_rule_has_found(desks: Callable[..
     assert "| removed | DELETE " in page
 
 
-def test_an_access_request_is_shown_and_approved(desks: Callable[..., Desk]) -> None:
+def test_an_access_request_is_shown_and_approved(
+    desks: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
+) -> None:
     desk = desks(policies={"agents": {"increase_per_day": 1, "max_total": 20}})
     asked = desk.bench.agent().create("web").json()["request"]
+    # A file of that name does not take its place.
+    monkeypatch.chdir(desk.file.parent)
+    desk.write(permit("containers.create", create("data")))
+    desk.file.rename(asked)
 
     said = desk.gate("show", what=asked)
     assert "the change is the approval of the access request" in said

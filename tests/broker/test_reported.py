@@ -10,6 +10,7 @@ from typing import Final
 import pytest
 import yaml
 
+from stacks_pulumi.broker.change import digest
 from tests.broker.conftest import Bench
 from tests.broker.test_workflow import Machine
 from tests.support import emulators
@@ -121,15 +122,23 @@ def test_what_a_plan_reports_is_approved_like_its_requests(bench: Bench, job: Ma
     (bench.path / "prices.yaml").unlink()
     assert "allowed-plans" in plan('stacks.Container("web", template="nodejs", plan="standard")', code=2)
     said = plan('stacks.Container("web", template="nodejs", plan="premium")', code=2)
-    assert "refused by no-premium: premium is for production (the planner)" in said
+    assert "refused by no-premium: the planner reports: premium is for production" in said
 
     said = plan('stacks.Container("web", template="nodejs")\nOther("it", colour="red")', "--save-plan")
-    assert "opens-access: 'it': whether a pulumi-python:dynamic:Resource opens access is not known" in said
+    assert (
+        "opens-access: the planner reports: 'it': whether a pulumi-python:dynamic:Resource opens access is not known"
+        in said
+    )
     # The approver's folder contains a rule that the planner's folder did not contain.
     (bench.path / "rules.py").write_text(MORE, encoding="utf-8")
     assert "own rules find here: colours: it is red" in approve("ann", code=2)
     (bench.path / "rules.py").write_text(RULES, encoding="utf-8")
-    approve("ann")
+    saved = change.with_name("change.json.plan").read_bytes()
+    assert f"the engine's plan is saved, SHA-256 {digest(saved)}" in approve("ann")
+    for other in (saved + b" ", b""):
+        change.with_name("change.json.plan").write_bytes(other)
+        assert "is not the approved plan" in job.gate("apply", str(change), *gate, code=1)
+    change.with_name("change.json.plan").write_bytes(saved)
     # The saved plan limits the resources of other providers to the displayed steps.
     stack.program(LABEL + 'stacks.Container("web", template="nodejs")\nOther("it", colour="blue")')
     job.checkout()
@@ -142,7 +151,7 @@ def test_what_a_plan_reports_is_approved_like_its_requests(bench: Bench, job: Ma
 
     # A deletion at another provider is not a request to STACKS, but it also needs two people.
     said = plan('stacks.Container("web", template="nodejs")')
-    assert "destroys-data: 'it' is deleted; whether a" in said
+    assert "destroys-data: the planner reports: 'it' is deleted; whether a" in said
     assert "the approvals of two people" in job.gate("apply", str(change), *gate, code=2)
     approve("ann")
     assert "the approvals of two people" in job.gate("apply", str(change), *gate, code=2)
@@ -171,7 +180,8 @@ def test_what_sends_no_request_is_not_free(bench: Bench, tmp_path: Path) -> None
     planner.checkout()
     said = planner.gate("plan", "-s", "dev", code=3)
     assert (
-        "keeps-billed: 'kept' leaves the stack and is not deleted, so it costs another $4.00 a month" in said
+        "keeps-billed: the planner reports: 'kept' leaves the stack and is not deleted, so it costs another $4.00"
+        in said
     )
-    assert "never-free: 'web' is no longer protected from deletion (the planner)" in said
+    assert "never-free: the planner reports: 'web' is no longer protected from deletion" in said
     assert "it needs an approval" in planner.gate("apply", "change.json", code=2)
