@@ -115,8 +115,8 @@ class AccountSettings:
         """
         The identity of the account in a state: part of a digest of base URL and key, which cannot be recovered from it.
 
-        For the token of a grant it is the number of the broker's account, because the next run has a different token,
-        and perhaps a different address.
+        For the token of a grant, it is the number of the broker's account. The next run has a different token, and
+        perhaps a different address.
         """
         if self.is_grant:
             return (self.api_key or "")[len(GRANT) : len(GRANT) + 16]

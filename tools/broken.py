@@ -76,7 +76,6 @@ def host_of(module: str, name: str) -> str:
 
 
 def summary(found: Sequence[Case], versions: Iterable[str]) -> str:
-    """Return the summary in Markdown."""
     broken = [case for case in found if case.failure is not None]
     lines = [f"## {len(broken)} of {len(found)} tests broke", "", ", ".join(versions), ""]
     lines += ["| Host | Tests | Broke |", "|---|---|---|"]

@@ -100,11 +100,9 @@ class Call(EngineCall):
         return True
 
     def fail(self, message: str) -> NoReturn:
-        """End the program."""
         raise SystemExit(message)
 
     def fail_keeping_id(self, id_: str, outs: object, reasons: object) -> NoReturn:
-        """End the program."""
         raise SystemExit(str(reasons))
 
     fail_waiting = fail

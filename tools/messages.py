@@ -99,7 +99,6 @@ def _text(node: ast.expr, names: Mapping[str, ast.expr]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the messages."""
     parser = argparse.ArgumentParser(description="List the messages of all places that raise an error.")
     parser.add_argument("parts", nargs="*", help="folders or files of the package; by default all of it")
     parser.add_argument("--sample", type=int, metavar="N", help="print a random sample of N messages")

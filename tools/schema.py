@@ -346,7 +346,6 @@ def _member(word: str) -> str:
 
 
 def _written(annotation: str) -> dict[str, Any]:
-    """Return the schema of an annotation."""
     if "Mapping[str, str]" in annotation or "dict[str, str]" in annotation:
         return {"type": "object", "additionalProperties": {"type": "string"}}
     if "Sequence[" in annotation:

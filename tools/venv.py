@@ -28,7 +28,6 @@ PYTHON = "{}.{}".format(*sys.version_info)
 
 
 def say(sentence: str) -> None:
-    """Print one line for the user."""
     print(f"setup: {sentence}", file=sys.stderr, flush=True)
 
 

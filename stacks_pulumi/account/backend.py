@@ -44,8 +44,8 @@ from stacks_pulumi.pricing.recognition import UNRECOGNISED, known, snake_case
 
 OWNING: Final = frozenset({"AllowedIp", "Connection", "Container", "PinnedBackup", "VpnClient", UNRECOGNISED})
 """
-The kinds whose resources are objects of the account. A resource of an unknown kind may be an object of the account
-too, so an object with its id is not reported as an orphan.
+The kinds whose resources are objects of the account. A resource of an unknown kind may also be an object of the
+account. So an object with the id of such a resource is not reported as an orphan.
 """
 
 Cause: TypeAlias = Literal["interrupted", "locked", "unread"]
@@ -97,7 +97,6 @@ class Managed:
 
     @property
     def name(self) -> str:
-        """Its name in the program."""
         return name_of(self.urn)
 
 
@@ -208,7 +207,7 @@ def _names(urns: list[str], ref: str | None, project: str) -> tuple[str, str, st
         return "", "an empty stack", ""
     else:
         stack, project = parts[-1], parts[1] if len(parts) == 3 else project
-    # The backend omits the project of the current folder, and then also the user's default organization.
+    # The backend omits the project of the current folder. It then omits the user's default organization as well.
     organization = parts[0] if len(parts) > 1 and parts[0] != _DEFAULT_ORGANIZATION else ""
     return project, "/".join(part for part in (organization, project, stack) if part), stack
 

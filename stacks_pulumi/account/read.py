@@ -65,7 +65,7 @@ class Belongings:
         incoming: The connections whose target it is.
         vpn_clients: The clients, if it is a VPN.
         backups: The pinned backups among the newest 100.
-        known: The kinds that were read completely. An object of these kinds that is not here does not exist.
+        known: The kinds that were read completely. An object of these kinds that is not in this list does not exist.
         gaps: The parts that could not be read, and why.
     """
 

@@ -107,7 +107,6 @@ class ContainerRecord:
 
     @property
     def entry(self) -> Entry:
-        """The container in a snapshot."""
         return Entry(self.container.id, self.name, self.container.created_at, self.item, self.stacks)
 
 
@@ -221,7 +220,6 @@ class Reconciliation:
 
     @property
     def without_stack(self) -> tuple[ContainerRecord, ...]:
-        """The containers that are in no state."""
         return tuple(one for one in self.containers if not one.owners)
 
     @property

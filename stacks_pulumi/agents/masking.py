@@ -32,7 +32,7 @@ _SPACE: Final = re.compile(r"\s")
 _OPEN: Final = re.compile(
     r"(?:host|hostname|port|user|username|db|database|name|type|template|plan|id)$", re.IGNORECASE
 )
-"""Names of the public values in a secret object. If they were masked, nobody could read a log."""
+"""Names of the public values in a secret object. If these values were masked, no log could be read."""
 
 _OF_ENVIRONMENT: Final = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL", re.IGNORECASE)
 _KIND: Final = r"[A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----"

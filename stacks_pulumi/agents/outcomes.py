@@ -179,7 +179,6 @@ def _reasons(judged: Judged) -> Iterator[str]:
 
 
 def dollars(amount: str | None) -> str | None:
-    """Return an amount as text."""
     return None if amount is None else usd(Decimal(amount))
 
 

@@ -226,7 +226,6 @@ class Exit:
     audit: Audit
 
     async def __call__(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-        """Answer a call."""
         if ctx.method not in _WRITTEN_DOWN or ctx.request_id is None:
             # Without an id, this is a notification, whatever its method: it calls no tool and is not logged.
             return await call_next(ctx)

@@ -443,7 +443,6 @@ class Desk:
         return program.text({name: current[name] for name in _SETTINGS if name in current})
 
     def _program(self) -> dict[str, Any]:
-        """Return the current program."""
         current = read_project(self.project / _FILE)
         return {name: current[name] for name in _PARTS if name in current}
 

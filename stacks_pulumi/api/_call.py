@@ -141,7 +141,6 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
 
     @property
     def ids(self) -> set[Any]:
-        """The ids of its rows."""
         return {row.id for rows in lists_of(self.value) for row in rows}
 
     @property

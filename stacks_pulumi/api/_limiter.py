@@ -40,8 +40,8 @@ _LONGEST_LEFT: Final = WINDOW + 5
 
 OnLimit = Callable[[float, int], None]
 """
-Called with the seconds until the rate limit allows requests (0 if the call only waits for its turn in the queue), and
-the number of calls that wait.
+Called with two numbers: the seconds until the rate limit allows requests, and the number of calls that wait. The first
+is 0 if the call only waits for its turn in the queue.
 """
 
 _PROBES: Final = 4
@@ -269,7 +269,6 @@ class Rates(msgspec.Struct, frozen=True):
 
 
 def rates(answer: Answer) -> Rates:
-    """Return the rate headers of an answer."""
     limit = _number(_COUNT, answer.headers.get("x-ratelimit-limit"))
     remaining = _number(_COUNT, answer.headers.get("x-ratelimit-remaining"))
     reset = _number(_SECONDS, answer.headers.get("x-ratelimit-reset"))
@@ -293,7 +292,7 @@ def server_time(answer: Answer) -> float | None:
 
 
 def _server_time(answer: Answer) -> float:
-    # The reset time is by the server's clock, so it is compared with the answer's date if there is one.
+    # The reset time comes from the server's clock, so it is compared with the answer's date, if the answer has one.
     date = server_time(answer)
     return answer.received if date is None else date
 

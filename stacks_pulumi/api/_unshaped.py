@@ -113,14 +113,12 @@ def _marked(value: Any, mark: re.Pattern[str]) -> str | None:
 
 
 def vpn_clients(body: Any) -> Listing[models.VpnClient]:
-    """Return the clients of a VPN container."""
     value, path = _under("clients", *unwrap(body))
     entries = [{"name": row} if isinstance(row, str) else row for row in as_list(value, path)]
     return rows(models.VpnClient, entries, path)
 
 
 def templates(body: Any) -> Listing[models.Template]:
-    """Return the templates of an answer."""
     value, path = _under("templates", *unwrap(body))
     beside = dict(_beside(body, value))
     entries = [{"id": row} if isinstance(row, str) else row for row in as_list(value, path)]

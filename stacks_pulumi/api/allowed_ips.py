@@ -195,8 +195,8 @@ def canonical(address: str | None) -> str:
     Return the canonical spelling of an address. Text that is not an address is returned unchanged.
 
     `10.0.0.7` and `10.0.0.7/32` are the same address, and so are all spellings of one IPv6 address. Host bits are
-    ignored: the resources reject them in a program's input, but an entry from another client may have them, and a
-    filter treats it as the same network. A server may see an IPv4 caller as `::ffff:203.0.113.4`.
+    ignored. The resources reject them in a program's input, but an entry from another client may have them. A filter
+    treats such an entry as the same network. A server may see an IPv4 caller as `::ffff:203.0.113.4`.
     """
     network = canonical_network(address) or address or ""
     with contextlib.suppress(ValueError):

@@ -125,7 +125,8 @@ class _NewContainer(Once[Container]):
 
         Raises:
             ExistsError: The container was listed before the request, or was created before it.
-            UnreadableAnswerError: Its id does not belong to the account of the containers that were listed before.
+            UnreadableAnswerError: The container's id does not belong to the account of the containers that were listed
+                before.
         """
         if self._account is not None and account_of(made.id) != self._account:
             why = f"its id {scrub(made.id)} does not belong to the account {self._account}"
@@ -310,8 +311,8 @@ class ContainersApi:
             additional_storage_tier: 1 (32 GB), 3 (64 GB) or 5 (128 GB).
             discount_code: A promotional code.
             pulse: Called during waits. If it raises, the wait ends; an unknown outcome is resolved before that.
-            on_held: Called while the platform still reserves the name of a container that this client has deleted,
-                with the seconds for which the request will be repeated.
+            on_held: Called while the platform still reserves the name of a container that this client has deleted. The
+                argument is the seconds for which the request will be repeated.
             deadline: The time, by the clock, until which to look for the container if its name is taken after a lost
                 answer.
             warn: Called with a text that tells the user what to check in the dashboard.
@@ -364,8 +365,8 @@ class ContainersApi:
         """
         Start, stop or restart a container (guide, "Start / Stop / Restart Container").
 
-        A refusal is treated as success if the container is already in that state, or on its way to it because of an
-        earlier attempt whose response was lost.
+        A refusal is treated as success if the container is already in that state, or if an earlier attempt with a lost
+        response is changing it to that state.
         """
         call = call_to(
             "containers.set_status",

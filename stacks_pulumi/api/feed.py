@@ -344,7 +344,7 @@ class Feed(Generic[T]):
         noun: The kind of resource in the list, for messages.
         confirm: Requests one resource itself. Called before a resource is reported as vanished.
         pace: Returns the seconds between calls that the rate limit allows. A poll that takes the last request of a
-            window makes all calls wait for the next one, so polls are slower when few requests are left.
+            window makes all calls wait for the next window. So polls are slower when few requests are left.
         platform: The facts about the platform, with the lag between lists and statuses.
         explain: Returns what to do about an unknown status in a wait for a state; `None` for a known status.
     """

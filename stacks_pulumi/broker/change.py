@@ -479,7 +479,6 @@ def variables(endpoint: Endpoint) -> tuple[str, ...]:
 
 
 def dollars(amount: str) -> Decimal:
-    """Return an amount of a change as a `Decimal`."""
     return Decimal(amount)
 
 

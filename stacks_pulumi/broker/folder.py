@@ -111,7 +111,6 @@ class Folder:
         return rules / self._settings(rules).approvers
 
     def settings(self) -> GateFile:
-        """Return the current settings."""
         own, rules = self._settings(self.path), self.rules
         if rules == self.path:
             return own

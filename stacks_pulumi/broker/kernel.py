@@ -453,7 +453,6 @@ class Kernel:
         return added
 
     def _limits(self, grant: Grant, permit: Permit | None, found: Sequence[Bill]) -> Iterator[Limit]:
-        """Yield the limits on a create."""
         policy = self._policy(grant)
         if grant.spec.ceiling is not None:
             before = spent(self._ledger.creates("grant_id = ?", grant.id))
@@ -612,7 +611,7 @@ class Kernel:
             if error.status not in {402, 403, 404}:
                 raise
             why = error.text
-        # The platform may still carry it out, so the client must not treat it as refused.
+        # The platform may still carry out the request, so the client must not treat it as refused.
         raise busy(f"the outcome of this request is not known, and it is not sent again: {why}")
 
     def _pause(self, visit: Visit, use: Use) -> float:

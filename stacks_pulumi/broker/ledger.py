@@ -190,7 +190,6 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def container(self) -> Known:
-        """The container that it created."""
         template, plan = self.body.get("template"), self.body.get("plan")
         return Known(id=self.object or "", created_at=self.created_at, template=template, plan=plan)
 
@@ -238,7 +237,6 @@ class Ledger:
         self.account = str(self.rows("select value from meta where name = 'account'")[0]["value"])
 
     def close(self) -> None:
-        """Close the file."""
         with self._lock:
             self._db.close()
 
@@ -264,7 +262,6 @@ class Ledger:
                 raise LedgerError(error) from None
 
     def rows(self, sql: str, *values: object) -> list[sqlite3.Row]:
-        """Return the rows of a query."""
         try:
             with self._lock:
                 return self._db.execute(sql, values).fetchall()
@@ -430,7 +427,6 @@ def insert(db: sqlite3.Connection, table: str, **values: object) -> int:
 
 
 def update(db: sqlite3.Connection, table: str, id_: object, **values: object) -> None:
-    """Change a row of a table."""
     columns = ", ".join(f"{name} = ?" for name in values)
     sql = f"update {table} set {columns} where id = ?"  # noqa: S608  (names of this package)
     db.execute(sql, [*map(_kept, values.values()), id_])

@@ -86,7 +86,6 @@ def busy(text: str) -> RequestRefusedError:
 def json_reply(
     status: int, body: Any, headers: Mapping[str, str] | None = None, decision: str = "read"
 ) -> Reply:
-    """Return an answer with a JSON body."""
     return Reply(
         status, json.dumps(body).encode(), {"content-type": "application/json", **(headers or {})}, decision
     )

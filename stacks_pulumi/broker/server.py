@@ -134,7 +134,6 @@ class App:
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="broker")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
         if scope["type"] != _HTTP:
             return
         # The body is in the scope, so that the protocol can count its bytes.

@@ -159,7 +159,6 @@ class KeySource(_Section, frozen=True):
 
     @property
     def path(self) -> Path:
-        """The file."""
         folder = os.environ.get("CREDENTIALS_DIRECTORY", "")
         return Path(self.file) if self.file is not None else Path(folder) / str(self.credential)
 

@@ -122,7 +122,6 @@ class Upstream:
         self._list: tuple[float, float, int, Answer] | None = None
 
     def is_key(self, token: str) -> bool:
-        """Return whether a token is the API key."""
         return token in self._keys
 
     @property

@@ -41,7 +41,6 @@ def extras_in(words: str) -> set[str]:
 
 
 def locked(own: str, extras: Collection[str], sources: Collection[str] = ()) -> str:
-    """Return the text of a lock."""
     wanted = {*extras} if own else {*extras, BUILD}
     named = ", ".join(sources) or REQUIREMENTS
     lines = [f"# What {named} installs, with hashes.\n"]

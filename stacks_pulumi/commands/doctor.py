@@ -39,7 +39,6 @@ levels:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options."""
     parser.description = (
         "Check the stack's settings and the API key, and preview the stack. The preview runs the program; it gets "
         "variables STACKS_* only if they are for a broker and a grant. Each check prints one line with the fix. The "
@@ -114,7 +113,7 @@ _NEEDED: Final = frozenset({"stack", "account", "state-keys", "preview"})
 
 @contextlib.contextmanager
 def _ended_by_sigterm() -> Iterator[None]:
-    """Make SIGTERM, which a cancelled CI job sends, end the preview too, like Ctrl-C, and not only this process."""
+    """Let SIGTERM end the preview too, as Ctrl-C does. A cancelled CI job sends SIGTERM."""
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         yield
@@ -157,7 +156,6 @@ _KEYS: Final = ("PULUMI_ACCESS_TOKEN", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFI
 
 
 def add_policy_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `policy`."""
     parser.description = (
         "Check files for `--policy-pack-config`, without an engine, a program or an account: names of policies, "
         "levels, options and duplicate keys. The engine ignores many errors in these files, and then a policy has no "

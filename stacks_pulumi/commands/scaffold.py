@@ -1,8 +1,8 @@
 """
 Which options does `scaffold` have, which files does it write, and how does a repository install this package?
 
-A path of one machine is useless in a repository. So a repository installs this package from an address with a commit
-or a hash, or from the wheel, which is copied into the repository with its checksum.
+A path of one machine is useless in a repository. So a repository installs this package from an address with a commit or
+a hash, or from a wheel. The wheel is copied into the repository with its checksum.
 """
 
 from __future__ import annotations

@@ -72,7 +72,6 @@ class Entry:
 
     @property
     def price(self) -> Price:
-        """Its monthly price."""
         return self.item.price
 
     def describe(self) -> dict[str, Any]:

@@ -136,7 +136,6 @@ class Line:
 
     @property
     def difference(self) -> Change:
-        """The difference of its monthly price."""
         return (
             _NOTHING if self.action in {"same", "keep", "adopt"} else Change.between(self.past, self.planned)
         )

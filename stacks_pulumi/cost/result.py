@@ -63,7 +63,6 @@ class LimitVerdict:
 
     @property
     def weight(self) -> Weight:
-        """Its weight for a reader."""
         return "note" if self.passed else "error" if self.limit.block else "warning"
 
     def describe(self) -> dict[str, Any]:
@@ -142,7 +141,6 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
 
 
 def limits_of(options: argparse.Namespace | Mapping[str, Any]) -> tuple[CostLimit, ...]:
-    """Return the limits that are set."""
     given = options if isinstance(options, Mapping) else vars(options)
     return tuple(
         CostLimit(measure, given[name], block=block)

@@ -241,7 +241,7 @@ class Controls:
 
         Raises:
             SeedError: The file is not in the format.
-            Refusal: The platform would refuse something in it.
+            Refusal: The platform would refuse an entry of the file.
             OSError: It cannot be read.
         """
         with self.platform.lock:

@@ -30,8 +30,8 @@ class Drift:
     """
     Changes without an API request.
 
-    Containers are given by name or id. Every method raises `KeyError` for an unknown object, `ValueError` for an
-    invalid value, and `Refusal` if the platform would refuse the change in the dashboard too.
+    Containers are given by name or id. Every method raises `KeyError` for an unknown object, and `ValueError` for an
+    invalid value. It raises `Refusal` if the dashboard would refuse the change too.
 
     Args:
         platform: The platform.

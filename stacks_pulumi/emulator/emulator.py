@@ -158,7 +158,7 @@ class Emulator(Controls):
         Begin to listen; after a stop, on the same port as before.
 
         Raises:
-            PortTakenError: It cannot listen on the port.
+            PortTakenError: The emulator cannot listen on the port.
         """
         if self._server is not None:
             return

@@ -268,8 +268,8 @@ def later(function: Callable[..., Any], *arguments: Any, provider: Provider | No
     """
     Return the answer as an output, which is unknown while an argument is unknown.
 
-    The caller declares its type. At run time `pulumi.Output` has the attributes of its value, but only the types in
-    `results` declare them.
+    The caller declares the type of the output. At run time `pulumi.Output` has the attributes of its value, but only
+    the types in `results` declare them.
 
     Args:
         function: The plain form of the data function.

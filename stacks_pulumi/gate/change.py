@@ -93,7 +93,6 @@ class Change:
 
     @property
     def name(self) -> str:
-        """Its name in the program."""
         return name_of(self.urn)
 
     @property

@@ -250,7 +250,7 @@ def _approvers(gate: Gate, now: datetime.datetime) -> Iterator[str]:
 
 
 def _of_broker(gate: Gate) -> Iterator[str]:
-    """Yield the mistakes because of which no broker would start with the folder."""
+    """Yield the mistakes that would prevent the start of a broker with this folder."""
     file = gate.file
     asked: list[Callable[[], object]] = [
         functools.partial(check_modes, gate.folder, file),

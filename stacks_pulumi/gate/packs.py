@@ -17,7 +17,7 @@ PYTHON: Final = sys.executable
 """The Python that runs packs if the language host cannot."""
 
 _HOST: Final = "pulumi-analyzer-policy-python"
-"""The command next to an engine that can start packs in Python by itself."""
+"""The command next to an engine whose language host can start packs in Python."""
 
 
 def options_of(packs: Sequence[GatePack], scratch: Path) -> list[str]:

@@ -220,7 +220,6 @@ class _Table:
         return Constraint(of=tuple(symbols))
 
     def existing(self, id_: str) -> Constraint:
-        """Return the constraint for an existing container."""
         symbol = next((symbol for symbol, one in self.known.items() if one.id == id_), None)
         if symbol is None:
             symbol = id_

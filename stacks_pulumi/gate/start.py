@@ -1,8 +1,9 @@
 """
 How is the folder of a gate and its broker created?
 
-The folder gets a pack with all policies of this package, limits, the strictest settings of the rules, the keys of the
-approvers, and an empty ledger. A pipeline in the repository plans each change and applies approved changes.
+The folder gets a pack with all policies of this package, limits, and the strictest settings of the rules. It also gets
+the keys of the approvers and an empty ledger. A pipeline in the repository plans each change and applies approved
+changes.
 """
 
 from __future__ import annotations

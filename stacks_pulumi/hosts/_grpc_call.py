@@ -43,7 +43,6 @@ class EngineService:
         self._stub: Any = engine_pb2_grpc.EngineStub(grpc.insecure_channel(address)) if address else None
 
     def show(self, severity: str, urn: str, message: str, *, ephemeral: bool = False) -> None:
-        """Show a line."""
         if self._stub is None:
             return
         number = engine_pb2.LogSeverity.Value(severity)

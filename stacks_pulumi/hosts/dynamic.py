@@ -2,10 +2,11 @@
 The host in the SDK's process for dynamic providers (`python -m pulumi.dynamic`).
 
 The public interface of a dynamic provider passes only properties. The caller's stack frames contain more: the
-resource's URN, its timeout, whether the engine still waits, and the objects needed to show progress, to report an error
-without a traceback, and to keep the id of a failed create. All of this is private to the SDK, so all access to it is
-here, and in `_grpc_call` for both hosts. If a new SDK version breaks a piece, a warning is shown, and the operation
-still works without that piece's feature. `tests/host/test_canary.py` then fails and shows the SDK version.
+resource's URN, its timeout, and whether the engine still waits. They also contain the objects with which we show
+progress, report an error without a traceback, and keep the id of a failed create. All of this is private to the SDK, so
+all access to it is here, and in `_grpc_call` for both hosts. If a new SDK version breaks a piece, a warning is shown,
+and the operation still works without that piece's feature. `tests/host/test_canary.py` then fails and shows the SDK
+version.
 
 | piece | where it is | without it |
 |---|---|---|
@@ -93,7 +94,6 @@ class DynamicProvider(ResourceProvider):
             widen_worker_pool(workers)
 
     def check(self, olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
-        """Validate the inputs."""
         call, given = current_call(), _own(news)
         result = self.handler.check(call, _own(olds), given)
         return CheckResult(result.inputs, [CheckFailure(*it) for it in call.failures(result, given)])

@@ -113,8 +113,9 @@ class StacksGuard:
         extra: Your own rules (`ResourceRule`, `StackRule`), or policies made with Pulumi's SDK.
 
     Raises:
-        ValueError: A policy or a level is unknown, two policies have the same name, a text is given instead of a list,
-            a limit is set but its policy is not in the pack, `all` has more than a level, or `config` has exceptions.
+        ValueError: A policy or a level is unknown, two policies have the same name, or a text is given instead of a
+            list. Or a limit is set without its policy in the pack, `all` has more than a level, or `config` has
+            exceptions.
     """
 
     def __init__(

@@ -243,8 +243,8 @@ Account: TypeAlias = Callable[[float], Iterable[Priced]]
 A function that lists the account's containers; the argument is the timeout in seconds. Any exception means that it
 failed.
 
-It is a parameter, not an import, because policies check plain data, and the author of the pack decides whether
-requests to the API are allowed. `stacks_pulumi.cost.live.containers` is such a function.
+It is a parameter and not an import, because policies check plain data. The author of the pack decides whether requests
+to the API are allowed. `stacks_pulumi.cost.live.containers` is such a function.
 """
 
 

@@ -222,10 +222,10 @@ def configuration_problems(text: str, pack: str | Path | None = None) -> list[st
     """
     Return the problems of a file for `--policy-pack-config`, including those that the engine silently ignores.
 
-    The engine ignores names of unknown policies, all but the last of equal keys, the options of `all`, an empty file,
-    and the end of an exception. Here, each exception must have a reason and a last day (`expires`, in UTC). This day
-    must not be in the past, and must be within the pack's longest exemption. If the pack itself refuses the file, the
-    problem has the pack's own text.
+    The engine ignores unknown policies, the options of `all`, an empty file, and the end of an exception. Of several
+    equal keys, it uses the last one. Here, each exception must have a reason and a last day (`expires`, in UTC). This
+    day must not be in the past, and must be within the pack's longest exemption. If the pack itself refuses the file,
+    the problem has the pack's own text.
 
     Args:
         text: The file's content.

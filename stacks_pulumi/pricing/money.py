@@ -89,7 +89,6 @@ class Price:
 
     @property
     def exact(self) -> bool:
-        """Whether the price is one exact sum."""
         return self.low == self.high
 
     def __add__(self, other: Price) -> Price:
@@ -129,7 +128,6 @@ class Change:
 
     @classmethod
     def between(cls, before: Price, after: Price) -> Change:
-        """Return the difference of two prices."""
         low = None if before.high is None else after.low - before.high
         return cls(low, None if after.high is None else after.high - before.low)
 
@@ -151,7 +149,6 @@ class Change:
 
 
 def total(prices: Iterable[Price]) -> Price:
-    """Return the sum of prices."""
     result = FREE
     for price in prices:
         result += price

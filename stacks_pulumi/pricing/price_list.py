@@ -272,8 +272,7 @@ def _terms(entry: Mapping[str, Any], path: str = "") -> Iterator[str]:
 
 def _says_otherwise(words: frozenset[str], value: Any) -> bool:
     """
-    Return whether a field with these words in its name shows that a price is not in US dollars a month, or is only a
-    part.
+    Return whether a field with these words in its name shows that a price is only a part, or not in dollars a month.
     """
     if value is None or isinstance(value, bool):
         return value is False and "included" in words

@@ -7,9 +7,9 @@ dynamic provider creates it. So the provider's `check` writes the kind into the 
 missing (states and programs of 0.1 and 0.2), the type decides, or the pickled provider if it can be read. If neither
 shows the kind, the inputs decide whether the resource may be ours.
 
-A value is `UNKNOWN` if it is an output that does not exist yet, a secret that the engine hides, or a value of the
-wrong type. `UNKNOWN` is neither `None` (absent) nor a value, so that an unknown property is never mistaken for a
-free, small or allowed one.
+A value is `UNKNOWN` in three cases: it is an output that does not exist yet, a secret that the engine hides, or of the
+wrong type. `UNKNOWN` is neither `None` (absent) nor a value, so that an unknown property is never mistaken for a free,
+small or allowed one.
 
 Type tokens and the marker are part of the state format and never change.
 """

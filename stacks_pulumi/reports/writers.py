@@ -248,7 +248,6 @@ def comment(document: Document, name: str = "default") -> str:
 
 
 def markdown(document: Document, most: int | None = None) -> str:
-    """Return the report as Markdown."""
     lines = [f"### {escape(document.title)}", ""]
     reasons = [("error", reason) for reason in document.incomplete]
     remarks = [f"{_SIGNS[weight]} {escape(text)}  " for weight, text in (*reasons, *document.remarks)]

@@ -91,7 +91,6 @@ def outputs(
     inputs: Mapping[str, Any],
     access: models.ExternalAccess | None,
 ) -> dict[str, Any]:
-    """Return all outputs of a container."""
     answered = {name: getattr(container, name) for name in ANSWERED}
     if inputs.get(IDENTITY_CONFLICT) is not None:
         # Until the user decides who owns the container, the state keeps the identity of the earlier container.

@@ -118,9 +118,9 @@ def checked(fields: Iterable[Field], news: Mapping[str, Any]) -> tuple[dict[str,
     """
     Return the inputs in their normal form, and every failure by property.
 
-    A value that is unknown at preview stays unknown, and makes a list that contains it unknown. (With an update plan,
-    the engine compares complete lists. If an unknown value in a list proves to be a secret, `up` would fail.) An
-    invalid value is left out of the inputs, so that rules over several inputs see only valid values.
+    A value that is unknown at preview stays unknown, and makes a list that contains it unknown. Otherwise, an `up` with
+    an update plan would fail if the value proves to be a secret, because the engine compares complete lists. An invalid
+    value is left out of the inputs, so that rules over several inputs see only valid values.
     """
     inputs: dict[str, Any] = {}
     failures: dict[str, str] = {}

@@ -273,7 +273,6 @@ class Operation(msgspec.Struct):
             self.call.status(text)
 
     def warn(self, text: str) -> None:
-        """Show a warning that stays."""
         self.call.warn(text)
 
     def report(self, message: str, code: ErrorCode = "rollback-failed") -> None:
@@ -286,7 +285,6 @@ class Operation(msgspec.Struct):
         self.call.error(text)
 
     def inform(self, text: str) -> None:
-        """Show a line that stays."""
         self.call.info(text)
 
     @contextlib.contextmanager
@@ -317,9 +315,9 @@ def record_adoption(engine: str, kind: str, id_: str, token: str | None) -> None
     """
     Record that the object was adopted, for all provider processes of one engine, which its address identifies.
 
-    Each explicit provider has a separate process with a separate register of owners. If a program moves a container to
-    another provider and resource in one `up`, without an alias, one process adopts the container and the other would
-    delete it. No-op without an engine, because then no other process exists.
+    Each explicit provider has a separate process with a separate register of owners. A program may move a container to
+    another provider and resource in one `up`, without an alias. Then one process adopts the container, and the other
+    would delete it. No-op without an engine, because then no other process exists.
     """
     file = _file(engine)
     if file is None:

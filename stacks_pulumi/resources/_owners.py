@@ -70,7 +70,6 @@ class Owners:
         self._undecided: set[str] = set()
 
     def clear(self) -> None:
-        """Forget everything."""
         with self._lock:
             self._owners.clear()
             self._declared.clear()
@@ -143,7 +142,6 @@ class DeclaredNames:
         self._names: dict[str, list[Key]] = {}
 
     def clear(self) -> None:
-        """Forget everything."""
         with self._lock:
             self._urns.clear()
             self._names.clear()
@@ -176,7 +174,6 @@ class ParentTimes:
         self._times: dict[str, str | None] = {}
 
     def clear(self) -> None:
-        """Forget everything."""
         with self._lock:
             self._times.clear()
 

@@ -80,7 +80,7 @@ def past_price(state: Iterable[StoredResource], declared: Iterable[Declared]) ->
     Return the monthly price of the containers that are already billed, in the state or to be adopted; `None` if it is
     not known.
 
-    With the Automation API, the command may use a different backend, so the state is used only if it contains the ids
+    With the Automation API, the command may use a different backend. So the state is used only if it contains the ids
     that the preview knows.
     """
     declared, state = tuple(declared), tuple(state)
@@ -218,7 +218,6 @@ class CheckedPrices:
         self._is_preview = self._has_failed = False
 
     def checked(self, urn: str, price: Any) -> None:
-        """Record the price of a checked container."""
         with self._lock:
             self._prices[urn] = price
 

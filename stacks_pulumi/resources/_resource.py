@@ -114,7 +114,6 @@ def container_id(value: Any) -> str:
 
 
 def child_id(container: str, own: str) -> str:
-    """Return the id of a child resource."""
     return f"{container}/{own}"
 
 

@@ -25,7 +25,6 @@ _NAME_FAULTS: Final = {
 
 
 def text(value: Any) -> str:
-    """Return a text that is not empty."""
     if not isinstance(value, str):
         msg = f"it is {_kind(value)}, but must be text"
         raise ValueError(msg)  # noqa: TRY004  (ValueError is what a validator raises)

@@ -80,7 +80,6 @@ class Record:
         return self.asked[-1]
 
     def add_ids(self, asked: Asked, ids: Iterable[str]) -> None:
-        """Record ids of a container."""
         new = [it for it in ids if it not in asked.ids]
         if new:
             self._note({"of": self.asked.index(asked), "ids": new})

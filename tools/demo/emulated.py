@@ -64,7 +64,6 @@ class EmulatedAccount:
             raise NotStartedError(f"the emulator did not start: {text or 'it printed no message'}") from None
 
     def stop(self) -> None:
-        """Stop the emulator."""
         if self.process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.process.pid, signal.SIGTERM)

@@ -35,7 +35,6 @@ def is_terminal() -> bool:
 
 
 def say(text: str = "") -> None:
-    """Print one line immediately."""
     print(text, flush=True)
 
 

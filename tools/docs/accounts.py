@@ -38,7 +38,6 @@ class _Shown:
 
 
 def table() -> str:
-    """Return the account as a table."""
     return _block("text", _shown().table)
 
 

@@ -37,7 +37,6 @@ def section(documented: Any, title: str) -> dict[str, str]:
 
 
 def first_sentence(documented: Any) -> str:
-    """Return the first sentence of a docstring."""
     return " ".join((inspect.getdoc(documented) or "").partition("\n\n")[0].split())
 
 

@@ -48,7 +48,6 @@ class Provider:
         self._servicer = self._started()
 
     def call(self, method: str, request: Any) -> Any:
-        """Return the answer to a call."""
         return getattr(self._servicer, method)(request, _Context())
 
 

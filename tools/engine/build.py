@@ -113,7 +113,7 @@ def built_once(
         sources: The files that determine the result.
         make: Fills an empty folder; its second argument is the log.
         what: What is built, for messages.
-        needs: How long it takes, and how much disk, for a message.
+        needs: The time and the disk space that the build needs, for a message.
 
     Raises:
         EngineUnavailableError: The result does not exist and cannot be built.

@@ -52,7 +52,6 @@ class Engine:
 
 
 def is_executable(path: Path) -> bool:
-    """Return whether `path` is an executable file."""
     return path.is_file() and os.access(path, os.X_OK)
 
 

@@ -6,5 +6,4 @@ import sys
 
 
 def say(sentence: str) -> None:
-    """Print one line for the user."""
     print(f"engine: {sentence}", file=sys.stderr, flush=True)

@@ -467,8 +467,8 @@ def _name(
 
 def _unknown_inputs(handler: ResourceHandler, request: Any) -> Iterator[tuple[str, str]]:
     """
-    Return an error for each input that has no effect, without the property, because its value may be a secret under a
-    misspelt name.
+    Return an error for each input that has no effect. It does not contain the property, whose value may be a secret
+    under a misspelt name.
     """
     # These extra inputs are allowed: two are for the checks, one is from Read for an import, and `check` overrides
     # the marker. With `ignoreChanges: ["*"]`, the engine passes the result of an earlier check.
