@@ -10,7 +10,7 @@ from stacks_pulumi._identifiers import canonical_network, compare_instants, may_
 from stacks_pulumi.api.allowed_ips import is_auto_added
 from stacks_pulumi.api.backups import age
 from stacks_pulumi.api.containers import is_older
-from stacks_pulumi.api.models import Backup
+from stacks_pulumi.api.models import Backup, Listing
 from stacks_pulumi.broker.change import (
     ANY,
     CONTAINERS,
@@ -226,8 +226,8 @@ def is_made(name: str, ask: Ask, uses: Sequence[Use], look: Look) -> bool:
             return False
         # For a kind that may exist twice, no earlier list was kept. The time shows whether the answer named an older
         # object.
-        rows = look.rows(use.makes, use.parent or "") if use.makes in TWICE else ()
-        row = next((row for row in rows if row.id == use.object), None)
+        rows = look.rows(use.makes, use.parent or "") if use.makes in TWICE else Listing[Any]()
+        row = rows.find(lambda row: row.id == use.object)
         return row is None or not _was_there(row, use)
 
     kind = _MADE_AS.get(name, "Container")
