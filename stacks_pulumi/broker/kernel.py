@@ -416,14 +416,18 @@ class Kernel:
         """
         Refuse a request about a container or a backup that another grant may be changing at this moment.
 
-        The platform may still carry out a request that got no answer. A grant also waits for its own deletions.
+        The platform may still carry out a request that got no answer, even after the repeat was carried out. A grant
+        also waits for its own deletions, and with a deletion for its own repeated requests: otherwise the first request
+        could create the deleted container again.
         """
         since = self._ledger.now() - _UNDER_WAY
+        removes = EFFECTS[ask.endpoint].removes == "Container"
         holds = (
-            f"state = 'sent' and (grant_id <> ? or endpoint = 'containers.delete') "
-            f"or ended > ? and grant_id <> ? and {LOST}"
+            "state = 'sent' and (grant_id <> ? or endpoint = 'containers.delete') "
+            f"or ended > ? and (grant_id <> ? and {LOST} or attempts > 1 and (grant_id <> ? or ?))"
         )
-        if any(meet(ask, use) for use in self._ledger.uses(holds, grant.id, since, grant.id)):
+        values = grant.id, since, grant.id, grant.id, removes
+        if any(meet(ask, use) for use in self._ledger.uses(holds, *values)):
             raise busy("another request may change the same container or backup at this moment")
 
     def _check_look(self, grant: Grant, ask: Ask, look: Look) -> None:
