@@ -186,9 +186,8 @@ def show(document: Document, options: argparse.Namespace, *, frames: bool = Fals
         text = writers.markdown(document) if name is None else writers.comment(document, name)
     elif frames and sys.stdout.isatty():
         width = shutil.get_terminal_size().columns
-        text = writers.rich_text(document, width=width, color=has_colours(sys.stdout)) or writers.plain(
-            document
-        )
+        framed = writers.rich_text(document, width=width, color=has_colours(sys.stdout))
+        text = framed or writers.wrapped(writers.plain(document), width)
     else:
         text = writers.plain(document)
     sys.stdout.write(text)

@@ -196,7 +196,9 @@ def _requests(judged: Judged) -> Table:
                         in_words(one),
                         "",
                         "; ".join(["it reads a secret", *_of_ids(one.ids, judged)]),
-                    )
+                    ),
+                    "update",
+                    _FIRST,
                 )
                 for one in judged.change.secrets
             ),

@@ -14,6 +14,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any, Final
+from unicodedata import east_asian_width
 from urllib import parse
 from xml.etree import ElementTree as ET
 
@@ -84,6 +85,21 @@ def plain(document: Document) -> str:
             lines += [*(f"  {finding}" for finding in findings), f"      {command}"]
     lines += ["", document.ending] if document.ending else []
     return "\n".join(map(clean, lines)).rstrip() + "\n"
+
+
+def wrapped(text: str, width: int) -> str:
+    """Return a text for a terminal. A long line continues indented, so that no part looks like a line of its own."""
+    lines = []
+    for line in text.splitlines():
+        part, used = "", 0
+        for sign in line:
+            columns = 2 if east_asian_width(sign) in "FW" else 1
+            if used + columns > max(width, 8):
+                lines.append(part)
+                part, used = "    ", 4
+            part, used = part + sign, used + columns
+        lines.append(part)
+    return "\n".join(lines) + "\n"
 
 
 def _plain_table(table: Table) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from rich.cells import cell_len
 
 from stacks_pulumi import cli
 from stacks_pulumi.broker.change import canonical, instant
@@ -341,6 +342,11 @@ def test_names_cannot_write_lines_of_their_own(desks: Callable[..., Desk]) -> No
         assert forged in said
         assert not [one for one in ("\x1b", " " * 20 + forged) if one in said]
         assert not [line for line in said.splitlines() if line.startswith(("   1. GET", forged))]
+    # A terminal may have any width, and may be too narrow for frames.
+    for width in range(40, 140):
+        said = writers.wrapped(f"{chr(0x4E00) * 3}{writers.plain(shown)}", width)
+        assert max(map(cell_len, said.splitlines())) <= width
+        assert f"\n{forged}" not in said
 
 
 def test_a_page_says_what_it_cuts_and_who_reports_a_finding(desks: Callable[..., Desk]) -> None:
@@ -397,12 +403,14 @@ def test_a_page_that_is_too_short_shows_what_a_rule_has_found(desks: Callable[..
     desk.write(
         *(permit("containers.create", create(f"web{n}", plan="premium")) for n in range(200)),
         permit("containers.delete", ids={"container_id": literal(row)}),
+        secrets=[{"endpoint": "containers.credentials", "ids": {"container_id": literal(row)}}],
     )
 
     page = desk.gate("show", "--format", "markdown")
 
-    assert "and 101 more" in page
+    assert "and 102 more" in page
     assert "| removed | DELETE " in page
+    assert "it reads a secret; usr-" in page
 
 
 def test_an_access_request_is_shown_and_approved(
