@@ -210,18 +210,20 @@ def _requests(judged: Judged) -> Table:
 def _permit(permit: Permit, judged: Judged) -> Row:
     effect, verdict = EFFECTS[permit.endpoint], judged.said["verdict"]
     action: Action = "create" if effect.makes else "delete" if effect.removes else "update"
-    price = ""
-    if permit.endpoint == "containers.create":
-        amount = verdict["prices"].get(str(permit.n))
-        price = "not known" if amount is None else usd(Decimal(amount))
-    cells = (str(permit.n), action, in_words(permit), price, "; ".join(_about(permit, judged)))
-    size = Decimal(price.removeprefix("$") or 0) if price not in {"", "not known"} else Decimal(0)
-    # If not all rows fit, the shown rows include deletions and rows with findings.
+    amount = verdict["prices"].get(str(permit.n))
+    price = "" if amount is None else usd(Decimal(amount))
+    if permit.endpoint == "containers.create" and amount is None:
+        price = "not known"
     found = {one["permit"] for one in verdict["findings"]}
-    return Row(cells, action, size + (_FIRST if action == "delete" or permit.n in found else 0))
+    # A symbol is a word of the planner, so a line that a reader looks at first says what it stands for.
+    about = _about(permit, judged, all_known=action == "delete" or permit.n in found)
+    cells = (str(permit.n), action, in_words(permit), price, "; ".join(about))
+    # If not all rows fit, the shown rows include deletions and rows with findings.
+    size = Decimal(amount or 0) + (_FIRST if action == "delete" or permit.n in found else 0)
+    return Row(cells, action, size)
 
 
-def _about(permit: Permit, judged: Judged) -> Iterator[str]:
+def _about(permit: Permit, judged: Judged, *, all_known: bool) -> Iterator[str]:
     if permit.binds is not None:
         yield f"it becomes {json.dumps(permit.binds)}"
     if permit.is_loose:
@@ -230,7 +232,7 @@ def _about(permit: Permit, judged: Judged) -> Iterator[str]:
         yield f"only if no other address than {canonical_network(permit.only_address)} is listed"
     if permit.after:
         yield f"after {', '.join(map(str, permit.after))}"
-    yield from _of_ids(permit.ids, judged, all_known=bool(EFFECTS[permit.endpoint].removes))
+    yield from _of_ids(permit.ids, judged, all_known=all_known)
     words = [
         *([permit.why] if permit.why else []),
         *([f"destroys {permit.destroys}"] if permit.destroys else []),

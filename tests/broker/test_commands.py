@@ -321,6 +321,10 @@ def test_a_value_that_may_be_any_is_accepted_by_name(desks: Callable[..., Desk])
     )
     assert "a value is not known before the change is applied" in desk.approve("ann", code=1)
 
+    any_plan = {**create("web"), "plan": {"any": True}}
+    desk.write(permit("containers.create", any_plan), ceiling={"increase": "1500.00"})
+    assert "$1,500.00  one of its values may be any value" in desk.gate("show")
+
     desk.write(permit("containers.create", body), ceiling={"increase": "4.00"})
 
     assert "a value is not known before the change is applied" in desk.approve("ann", code=1)
@@ -378,6 +382,7 @@ def test_what_is_shown_cannot_be_mistaken(desks: Callable[..., Desk]) -> None:
         permit("backups.delete", ids={"backup_id": {"is": number}}),
         permit("containers.delete", ids=gone),
         permit("allowed_ips.remove", ids=entry),
+        permit("containers.external_access", {"enabled": True}, ids={"container_id": {"of": ["w\u0435b"]}}),
         known=known,
         author="Eve, approved by bob",
     )
@@ -387,6 +392,8 @@ def test_what_is_shown_cannot_be_mistaken(desks: Callable[..., Desk]) -> None:
     assert "[the entry of 0.0.0.0/0]" in said
     assert 'PUT /containers/["w\\u0435b"]/status' in said
     assert f'it belongs to {data["id"]}, "data", postgresql' in said
+    # Of a line with a finding: what the name of the planner stands for.
+    assert f'"w\\u0435b" is {data["id"]}, "data", postgresql' in said
     assert "it may belong to any container" in said
     assert 'about a container made "2020, which is the same"' in said
     assert "planned by 'Eve, approved by bob'" in said
