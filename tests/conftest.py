@@ -73,11 +73,6 @@ def pytest_configure(config: pytest.Config) -> None:
     """Measure the tests in each process, and record the seconds in the process that gets all reports."""
     # The items of ten thousand tests live as long as the run: see `pytest_collection_finish`.
     gc.disable()
-    if config.getoption("granted") and not hasattr(config, "workerinput"):
-        # No other run needs a broker, which takes time to import.
-        from tests.support.granted import Coverage
-
-        config.pluginmanager.register(Coverage())
     if not config.getoption("write_durations"):
         return
     config.pluginmanager.register(durations.Meter())

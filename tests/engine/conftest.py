@@ -94,7 +94,6 @@ def make_stack(
             return made[-1]
 
         yield make_granted
-        request.node.user_properties.append((granted.NEEDED, sorted(brokers.needed())))
 
 
 @pytest.fixture

@@ -137,7 +137,7 @@ def test_progress_fits_a_terminal_of_100_columns(stack: Stack, emulator: Emulato
     seen = stack.draw(100, "up", "--yes", "--skip-preview").seen
 
     told = {re.sub(r"^creating \(\d+s\)\.* *", "", rest) for _, rest in rows(seen)}
-    whole = {"", "$4.00 a month", "connecting", "running", "restarting source"}
+    whole = {"", "$4.00 a month", "connecting", "running", "waiting for others", "restarting source"}
     # The price line of `check` has the container's name, for `preview --diff`; the next line replaces it immediately.
     # The engine cuts one letter of the name when an operation takes ten seconds or more. An unlisted container is shown
     # by its id.

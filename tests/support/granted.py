@@ -2,25 +2,20 @@
 A stack of which every change has a grant of its own preview, as `gate plan` and `gate apply` make it.
 
 The stack never has a key: its previews and refreshes have a grant that reads. So it shows that the table of permits is
-complete: the broker refuses, by name, each request of a story that has no permit. A run ends with the lines of the
-table that none of its stories needed.
+complete: the broker refuses, by name, each request of a story that has no permit. `tests/broker/test_table.py` shows
+that each line of the table is needed.
 """
 
 from __future__ import annotations
 
-import ast
 import contextlib
-import inspect
 import subprocess
-import sys
-from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 from unittest import mock
 
 import msgspec
-import pytest
 from typing_extensions import Self
 
 from stacks_pulumi.api import StacksClient
@@ -37,49 +32,11 @@ from tests.support.terminal import Drawn
 
 MARK: Final = "beyond_a_grant"
 """The marker of a story with the reason why a grant does not cover it."""
-NEEDED: Final = "permits that it needs"
-"""The property of a story's last report."""
 _KEY: Final = "stacks:apiKey"
 _PREVIEWS: Final = {"up": ("preview",), "destroy": ("destroy", "--preview-only")}
 _OF_UP: Final = frozenset({"--yes", "--skip-preview", "--continue-on-error"})
 """Options that a preview does not have."""
 _CEILING: Final = {"increase": "1000000.00"}
-
-
-class _Table(permits._Table):
-    """A table that knows which of its lines asked for each permit, and how often."""
-
-    last: _Table
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.asked: dict[int, Counter[int]] = defaultdict(Counter)
-        type(self).last = self
-
-    def add(self, *arguments: Any, **more: Any) -> None:
-        frame = sys._getframe(1)
-        if frame.f_code.co_name == "status":
-            frame = frame.f_back or frame
-        before = [*self.permits]
-        super().add(*arguments, **more)
-        n = next(n for n, one in enumerate(self.permits, 1) if n > len(before) or one is not before[n - 1])
-        times = (before[n - 1].times or 0) if n <= len(before) else 0
-        self.asked[n][frame.f_lineno] += (self.permits[n - 1].times or 1_000) - times
-
-
-def lines() -> frozenset[int]:
-    """Return the lines of the table that ask for a permit."""
-    source, first = inspect.getsourcelines(permits)
-    assert first == 0
-    calls = (node for node in ast.walk(ast.parse("".join(source))) if isinstance(node, ast.Call))
-    return frozenset(
-        call.lineno
-        for call in calls
-        if isinstance(call.func, ast.Attribute)
-        and call.func.attr in {"add", "status"}
-        and isinstance(call.func.value, ast.Name)
-        and call.func.value.id == "table"
-    )
 
 
 class Brokers:
@@ -93,7 +50,6 @@ class Brokers:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._benches: dict[str, Bench] = {}
-        self._asked: dict[str, tuple[Bench, dict[int, Counter[int]]]] = {}
 
     def of(self, api: Emulator, key: str) -> Bench:
         """Return the broker of a key, which listens."""
@@ -101,19 +57,6 @@ class Brokers:
             folder = self._folder / f"broker{len(self._benches)}"
             self._benches[key] = Bench(folder, api, {}, key=key)
         return self._benches[key]
-
-    def granted(self, bench: Bench, grant: str, asked: dict[int, Counter[int]]) -> None:
-        """Record which lines of the table a grant is from."""
-        self._asked[grant] = bench, asked
-
-    def needed(self) -> frozenset[int]:
-        """Return the lines of the table without which a request of this test would have been one too many."""
-        found = set()
-        for grant, (bench, asked) in self._asked.items():
-            used = Counter(use.permit for use in bench.ledger.uses("state <> 'void' and grant_id = ?", grant))
-            for n, times in asked.items():
-                found |= {line for line in times if used[n] > times.total() - times[line]}
-        return frozenset(found)
 
     def __enter__(self) -> Self:
         return self
@@ -216,8 +159,7 @@ class GrantedStack(Stack):
             account = AccountSettings(api_key=self.env["STACKS_API_KEY"], base_url=self.bench.url)
             with StacksClient.of(account) as client:
                 rows = client.containers.list()
-        with mock.patch.object(permits, "_Table", _Table):
-            return permits.needed(preview.read(said.stdout.encode(), None).changes, rows)
+        return permits.needed(preview.read(said.stdout.encode(), None).changes, rows)
 
     def _hand_in(self, needed: permits.Needed) -> str:
         change = {
@@ -228,29 +170,7 @@ class GrantedStack(Stack):
         with _unseen(self._api):
             answer = self.bench.hand_in(change, "ann", "bob")
         assert answer.status_code == 201, f"{answer.text}\n{change}"
-        said = answer.json()
-        self._brokers.granted(self.bench, said["grant"], _Table.last.asked)
-        return str(said["token"])
-
-
-class Coverage:
-    """A plugin of pytest, in the process that gets all reports: it says which permits no story needed."""
-
-    def __init__(self) -> None:
-        self._needed: set[int] = set()
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Add the permits that a story needed."""
-        if report.when == "teardown":
-            for name, value in report.user_properties:
-                if name == NEEDED:
-                    self._needed.update(value)  # type: ignore[arg-type]  # pytest passes on what a fixture stored
-
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Name the lines of the table that no story needed."""
-        source = inspect.getsource(permits).splitlines()
-        for line in sorted(lines() - self._needed):
-            terminalreporter.line(f"no story needed gate/permits.py:{line}: {source[line - 1].strip()}")
+        return str(answer.json()["token"])
 
 
 @contextlib.contextmanager
