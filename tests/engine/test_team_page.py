@@ -87,7 +87,6 @@ def test_a_change_goes_from_nothing_to_the_account(
     host.paste(setup)
     settings = yaml.safe_load((host.at / "broker/gate.yaml").read_text(encoding="utf-8"))
     settings |= {"base_url": emulator.url, "listen": "127.0.0.1:0"}
-    settings.pop("packs")
     (host.at / "broker/gate.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     words = serve.partition(" ")[2].split()
     assert words == ["stacks-pulumi", "broker", "serve", "broker"]
