@@ -160,7 +160,7 @@ _DATA: Final = {
 """Template -> the data that its containers store. Containers of other templates contain only deployed code."""
 
 VPN_TEMPLATE: Final = "stacks-vpn"
-"""The template whose containers hold VPN clients."""
+"""The template whose containers have VPN clients."""
 
 VPN_PLAN: Final = Plan("vpn", Decimal(1), 2 * _GB, 20 * _GB, Decimal(5))
 """The VPN tier: size and price of a `stacks-vpn` container. It is not a valid plan in a create request."""

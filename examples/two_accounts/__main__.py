@@ -13,7 +13,7 @@ theirs = pulumi.ResourceOptions(provider=customer)
 # This container is in the account of the stack's own key.
 reports = stacks.Container("reports", template="python")
 
-# These are in the customer's account. By default, a connection uses the provider of its source.
+# These two containers are in the customer's account. By default, a connection uses the provider of its source.
 site = stacks.Container("site", template="ghost", external_access=config.require_bool("exposed"), opts=theirs)
 database = stacks.Container("site-db", template="mysql", opts=theirs)
 stacks.Connection("site-to-db", source=site, target=database)

@@ -641,8 +641,8 @@ def _is_one_stack(one: StackState, other: StackState) -> bool:
 def _list(wanted: _Wanted, *options: str) -> list[_Listed]:
     of = ("--all",) if wanted.project is None else ("--project", wanted.project)
     try:
-        said = wanted.run("stack", "ls", "--json", *of, *options)
-        return decode(said or b"[]", list[_Listed])
+        output = wanted.run("stack", "ls", "--json", *of, *options)
+        return decode(output or b"[]", list[_Listed])
     except (PulumiError, msgspec.DecodeError) as error:
         why = error.message if isinstance(error, PulumiError) else error
         more = "give it more time with --timeout" if isinstance(error, PulumiTimeoutError) else "correct that"

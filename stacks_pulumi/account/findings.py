@@ -558,7 +558,8 @@ def unowned(
         owned = set()
         for child in one.children:
             reason = None if child.ownership == "automatic" else _why_not(account, child)
-            # If the owner is not known because of the container or a list, that container or list has its own entry.
+            # The owner may be unknown because of the container or a list. That container or list then has its own
+            # entry.
             if reason is not None and (child.owners or child.creating or child.recreated):
                 owned.add((child.kind, child.id.casefold()))
                 left.append(LeftOut(f"{child.kind} {child.description} of {one.name}", *reason))

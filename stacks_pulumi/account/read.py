@@ -382,5 +382,5 @@ _DEFAULTS: Final = {"description": "Custom IP", "service_type": "both"}
 
 def said_of(entry: AllowedIp) -> dict[str, str]:
     """Return the inputs with which a program adopts an allowed address unchanged, without defaults."""
-    said = {"description": entry.description, "service_type": entry.service_type}
-    return {name: value for name, value in said.items() if value and value != _DEFAULTS[name]}
+    inputs = {"description": entry.description, "service_type": entry.service_type}
+    return {name: value for name, value in inputs.items() if value and value != _DEFAULTS[name]}

@@ -149,8 +149,8 @@ def outcome_of(
     judged: Judged, verdict: PlanVerdict, record: str | None, approve_with: str | None
 ) -> PlanOutcome:
     """Return a planned change in the form for an agent."""
-    said = judged.said["verdict"]
-    adds = [said[name] for name in ("increase", "at_any_moment")]
+    judgement = judged.said["verdict"]
+    adds = [judgement[name] for name in ("increase", "at_any_moment")]
     most = ["not known" if one is None else usd(Decimal(one)) for one in adds]
     return PlanOutcome(
         verdict,

@@ -298,13 +298,13 @@ class Desk:
 
     async def _previewed(self, folder: Path, program: programs.Program, context: Context[Any, Any]) -> None:
         """Write the change for a program into a record, from a preview of a copy of the project."""
-        said = folder / "plan.json"
+        output = folder / "plan.json"
         words = [*_GATE, "plan", "--out", str(folder / _CHANGE), "--format", "json", "--stack", self.stack]
         with tempfile.TemporaryDirectory(prefix="stacks-agent-") as scratch:
             copy = self._copy(Path(scratch), program)
-            code = await self._run(words, copy, (said, folder / _OUTPUT), context)
+            code = await self._run(words, copy, (output, folder / _OUTPUT), context)
         try:
-            errors = json.loads(said.read_bytes())["errors"]
+            errors = json.loads(output.read_bytes())["errors"]
         except (OSError, ValueError):
             raise InputError(f"the preview was killed (exit code {code}): plan again") from None
         if errors:
@@ -486,8 +486,8 @@ class Desk:
         return StacksClient.of(config.load(environ={**os.environ, **given}))
 
     def _monthly(self, api: StacksClient) -> MonthlyPrice:
-        said = self.broker.ask("GET", "settings")["settings"]
-        return live.prices(api) if said.get("live_prices") else catalog.monthly_price
+        settings = self.broker.ask("GET", "settings")["settings"]
+        return live.prices(api) if settings.get("live_prices") else catalog.monthly_price
 
     def _stack(self) -> Sequence[StoredResource]:
         return read_stack(self._export()).resources

@@ -269,7 +269,7 @@ class Change(_Part, frozen=True):
         known: For each symbol, the existing container.
         permits: What may happen.
         secrets: The secrets that may be read, in addition to the inventory.
-        author: Who wrote the change, as `Name <address>`.
+        author: The author of the change, as `Name <address>`.
         request: The access request that the change answers.
         preview: The planner's report. The broker reads only its findings.
     """

@@ -241,7 +241,7 @@ class Kernel:
             try:
                 return self._carried_out(visit, found)
             except WaitedError:
-                # The dashboard may have changed what it is about, so it is judged anew.
+                # The dashboard may have changed an object of the request, so the request is judged again.
                 continue
 
     def _admitted(self, visit: Visit, lost: Use | None = None) -> Reply | Use:

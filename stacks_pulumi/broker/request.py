@@ -20,7 +20,7 @@ from stacks_pulumi.broker.upstream import BASE
 from stacks_pulumi.endpoints import ENDPOINTS, Endpoint
 
 OWN: Final = "/_broker/"
-"""Where the broker's own endpoints are."""
+"""The beginning of the paths of the broker's own endpoints."""
 LONGEST_BODY: Final = 16 * 1024
 
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "DELETE"})

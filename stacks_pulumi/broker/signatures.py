@@ -47,12 +47,12 @@ def sign(text: bytes, key: Path) -> bytes:
     # The text comes from standard input. For a file that has a signature, ssh-keygen would ask a question.
     done = _run(["-Y", "sign", "-f", str(key), "-n", NAMESPACE], text)
     if done.returncode or not done.stdout.startswith(BEGIN):
-        said = _said(done)
+        message = _said(done)
         # ssh-keygen prints "incorrect passphrase" although it asked for none.
         why = (
             "has a passphrase, and this command does not ask for it"
-            if "passphrase" in said
-            else f"cannot sign: {said}"
+            if "passphrase" in message
+            else f"cannot sign: {message}"
         )
         private = str(key).removesuffix(".pub")
         raise SignatureError(
@@ -149,5 +149,5 @@ def _run(words: Sequence[str], data: bytes = b"") -> subprocess.CompletedProcess
 
 def _said(done: subprocess.CompletedProcess[bytes]) -> str:
     lines = (done.stderr + done.stdout).decode(errors="replace").splitlines()
-    told = [clean(line.strip()) for line in lines if line.strip() and "Signing data" not in line]
-    return told[-1][:300] if told else f"ssh-keygen ended with the exit code {done.returncode}"
+    messages = [clean(line.strip()) for line in lines if line.strip() and "Signing data" not in line]
+    return messages[-1][:300] if messages else f"ssh-keygen ended with the exit code {done.returncode}"

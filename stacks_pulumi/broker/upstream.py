@@ -185,7 +185,7 @@ class Upstream:
             check(0)
 
         def in_turn(call: Call[Any]) -> Answer:
-            # By the wall, because a machine may sleep meanwhile.
+            # The wall clock is used, because the machine may have slept.
             check(abs(self._clock.wall() - began[0]) if began else 0)
             return self._change(call)
 
@@ -321,7 +321,7 @@ class Upstream:
 
 
 class WaitedError(Exception):
-    """Raised if a change waited for its turn so long that its judgement is out of date: nothing is sent."""
+    """Raised if a change waited so long for its turn that its verdict is out of date. The change is not sent."""
 
 
 class NotLookedError(Exception):
@@ -515,7 +515,7 @@ def _without_escapes(text: str) -> str:
 
 
 def _only(text: str, own: Collection[str]) -> str:
-    """Return JSON without the rows of other containers; nothing of a text that is not JSON, such as a half answer."""
+    """Return JSON without the rows of other containers; empty if the text is not JSON, such as a truncated answer."""
     try:
         return json.dumps(_without(json.loads(text), own), ensure_ascii=False)
     except (ValueError, RecursionError):

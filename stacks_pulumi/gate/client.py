@@ -90,7 +90,7 @@ class Broker:
                     answer = session.request(
                         method, address, json=body, timeout=_SECONDS, allow_redirects=False
                     )
-                    said = answer.json()
+                    content = answer.json()
             except (OSError, ValueError) as failed:
                 # For a missing file of certificates, `requests` raises an `OSError` that does not name the address.
                 is_file = not isinstance(failed, (requests.RequestException, ValueError))
@@ -101,7 +101,7 @@ class Broker:
                 time.sleep(min(int(wait) if wait.isdecimal() else 1, 60))
                 continue
             break
-        if not isinstance(said, dict):
+        if not isinstance(content, dict):
             raise StacksError(f"no broker answers at {self.url}", code="connection-failed")
         if answer.status_code == _NO_GRANT:
             words = (
@@ -110,12 +110,12 @@ class Broker:
             )
             raise BrokerError(words.format(self.url), code="api-key-refused")
         if not answer.ok:
-            hint = said.get("hint")
-            words = str(said.get("error", f"it answered {answer.status_code}"))
+            hint = content.get("hint")
+            words = str(content.get("error", f"it answered {answer.status_code}"))
             error = BrokerError(f"{words}: {hint}" if hint else words, code="grant-refused")
-            error.kind, error.verdict = str(said.get("code", "")), said.get("verdict")
+            error.kind, error.verdict = str(content.get("code", "")), content.get("verdict")
             raise error
-        return said
+        return content
 
     def verdict(self, statement: str, signatures: Sequence[str] = ()) -> dict[str, Any]:
         """Return the verdict on a change and a description of its containers."""

@@ -46,17 +46,17 @@ def served(folder: Path) -> Iterator[tuple[str, int]]:
     process = None
     try:
         with in_use(folder) as descriptor:
-            said = announced(folder)
-            if not said:
+            announcement = announced(folder)
+            if not announcement:
                 process = _started(folder)
-                said = _announced(folder, process)
-            if str(said["url"]).startswith("unix:"):
+                announcement = _announced(folder, process)
+            if str(announcement["url"]).startswith("unix:"):
                 raise ConfigError(
                     f"the broker of {folder} listens on a Unix socket for a proxy: pass the address of that proxy "
                     "with --gate",
                     code="invalid-argument",
                 )
-            yield str(said["url"]), descriptor
+            yield str(announcement["url"]), descriptor
     finally:
         _end(folder)
         if process is not None and not announced(folder):
@@ -98,11 +98,11 @@ def _announced(folder: Path, process: subprocess.Popen[bytes]) -> dict[str, Any]
 
 def _end(folder: Path) -> None:
     """End the server if it was started for a run and no process of that run is left."""
-    said = announced(folder)
-    if not said.get("while_used") or is_used(folder):
+    announcement = announced(folder)
+    if not announcement.get("while_used") or is_used(folder):
         return
     with contextlib.suppress(ProcessLookupError):
-        os.kill(int(said["pid"]), signal.SIGTERM)
+        os.kill(int(announcement["pid"]), signal.SIGTERM)
     until = time.monotonic() + _ENDS
     while announced(folder) and time.monotonic() < until:
         time.sleep(_PAUSE)
@@ -111,8 +111,8 @@ def _end(folder: Path) -> None:
 def _failure(folder: Path) -> StacksError:
     """Return why a server has ended: the last line of its output."""
     lines = (folder / LOG).read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    said = lines[-1] if lines else "it ended without a message"
-    text, _, ending = said.rpartition(" [")
+    message = lines[-1] if lines else "it ended without a message"
+    text, _, ending = message.rpartition(" [")
     code: ErrorCode = "missing-api-key" if ending == "missing-api-key]" else "file-access"
-    words = (text or said).removeprefix("stacks-pulumi broker: ")
+    words = (text or message).removeprefix("stacks-pulumi broker: ")
     return ConfigError(f"no broker starts in {folder}: {words}", code=code)

@@ -285,8 +285,8 @@ def _previewed(broker: Broker, gate: Gate, wanted: Wanted) -> tuple[bytes, list[
         done = execute(
             words, wanted.project, _PREVIEW_SECONDS, seconds_to_end=_SECONDS_TO_END, environment=environment
         )
-        told = events.read_bytes() if events.exists() else b""
-        document = read_events(told) if told else []
+        event_log = events.read_bytes() if events.exists() else b""
+        document = read_events(event_log) if event_log else []
         found = [
             one.policy_event
             for one in (document if isinstance(document, list) else [])
@@ -303,7 +303,7 @@ def _previewed(broker: Broker, gate: Gate, wanted: Wanted) -> tuple[bytes, list[
                 error.reasons = refusals
                 raise error
             # The events contain the errors; the JSON output does not.
-            done.stdout = told or done.stdout
+            done.stdout = event_log or done.stdout
             reason = preview_failure(done)
             advice = advice_on(reason)
             raise PulumiError(reason if advice is None else f"{reason}; {advice}")
@@ -352,8 +352,8 @@ def check_configuration(project: Path, stack: str | None) -> None:
         ConfigError: The configuration contains a key or an address of the API.
         PulumiError: The configuration cannot be read.
     """
-    said = json.loads(run(["config", "--json", *_chosen(stack)], folder=project) or b"{}")
-    own = [name for name in _OWN_ACCOUNT if name in said]
+    configuration = json.loads(run(["config", "--json", *_chosen(stack)], folder=project) or b"{}")
+    own = [name for name in _OWN_ACCOUNT if name in configuration]
     if own:
         raise ConfigError(
             f"the stack's configuration has {' and '.join(own)}, which a program uses instead of the grant: run "
@@ -451,16 +451,16 @@ def sign(broker: Broker, judged: Judged, key: Path) -> tuple[str, str, str]:
     if broker.folder is not None:
         _check_own_rules(broker.folder, judged.change)
     made = signatures.sign(judged.statement.encode(), key)
-    said = broker.verdict(judged.statement, [*judged.signatures, made.decode()])
+    answer = broker.verdict(judged.statement, [*judged.signatures, made.decode()])
     # Requested last, so that the answer includes signatures that have arrived in the meantime.
     others = broker.verdict(judged.statement, judged.signatures)["approvals"]
-    name = next((name for name in said["approvals"] if name not in others), None)
+    name = next((name for name in answer["approvals"] if name not in others), None)
     if name is None:
         raise RefusedError("the owner of this key has already approved it")
-    why = said["not_counted"].get(name)
+    why = answer["not_counted"].get(name)
     if why:
         raise RefusedError(f"not approved: {why}")
-    return name, made.decode(), str(said["missing"])
+    return name, made.decode(), str(answer["missing"])
 
 
 def _check_own_rules(folder: Path, change: Change) -> None:
@@ -468,13 +468,15 @@ def _check_own_rules(folder: Path, change: Change) -> None:
     with settings.opened(folder) as gate:
         if not gate.own_rules or change.request is not None:
             return
-        said = reported(change)
-        if not said.resources:
+        report = reported(change)
+        if not report.resources:
             raise RefusedError(
                 "not approved: the plan lacks the input of the gate's own rules; plan it again with this folder"
             )
-        told = {(one.rule, one.action, one.text) for one in said.findings}
-        found = [one for one in _own(gate, said.resources) if (one.rule, one.action, one.text) not in told]
+        planned = {(one.rule, one.action, one.text) for one in report.findings}
+        found = [
+            one for one in _own(gate, report.resources) if (one.rule, one.action, one.text) not in planned
+        ]
         counts = [one for one in found if one.action == "refuse" or one.rule in gate.file.two_approvals]
     for one in found:
         sys.stderr.write(f"stacks-pulumi gate: own rules find here: {one.rule}: {clean(one.text)}\n")
@@ -569,8 +571,8 @@ def apply(broker: Broker, wanted: Run) -> Applied:
         _check_exposed(broker.why_exposed(), wanted)
     statement, given = statement_of(wanted.file), signatures_of(wanted.file)
     change = read_change(statement.encode())
-    said = reported(change)
-    if not (wanted.words or change.permits or change.secrets or said.steps or said.findings):
+    report = reported(change)
+    if not (wanted.words or change.permits or change.secrets or report.steps or report.findings):
         # An empty change needs neither a grant nor an update.
         return Applied(0, ())
     saved = b""
@@ -663,7 +665,7 @@ def _run(words: Sequence[str], folder: Path, environment: Mapping[str, str], bro
 def _ended(broker: Broker, token: str, code: int) -> Applied:
     """Return the unused permits of a grant, and end its token."""
     try:
-        said = broker.ask("GET", "me", token=token)
+        grant = broker.ask("GET", "me", token=token)
         # After a kill, the broker may still have to remove failed creates.
         if code >= 0:
             broker.ask("DELETE", "me", token=token)
@@ -672,7 +674,7 @@ def _ended(broker: Broker, token: str, code: int) -> Applied:
             f"stacks-pulumi gate: the unused part of the grant is not known: {clean(error.message)}\n"
         )
         return Applied(code, ())
-    shown = [one for one in said["permits"] if one["left"] and not one["used"]]
+    shown = [one for one in grant["permits"] if one["left"] and not one["used"]]
     effects = [EFFECTS[one["endpoint"]] for one in shown]
     return Applied(
         code,

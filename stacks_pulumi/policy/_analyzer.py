@@ -146,12 +146,12 @@ def serve(**pack: Any) -> None:
 @contextlib.contextmanager
 def _replaced(module: ModuleType, name: str, ours: object) -> Iterator[None]:
     """Make `PolicyPack` use our class under this name, because it has no parameter for it."""
-    its = getattr(module, name)
+    original = getattr(module, name)
     setattr(module, name, ours)
     try:
         yield
     finally:
-        setattr(module, name, its)
+        setattr(module, name, original)
 
 
 class _ServedError(BaseException):

@@ -237,7 +237,8 @@ def _tiers(
 ) -> tuple[int | None, ...]:
     if not isinstance(tier, Unknown):
         return (tier,)
-    # The API rejects additional storage for both (guide, "Additional Storage"), so it cannot be charged.
+    # For micro containers and databases, the API rejects additional storage, so it cannot be charged (guide,
+    # "Additional Storage").
     if not sized and (catalog.is_micro(template, plan) or catalog.is_database(template)):
         return (None,)
     return (None, *catalog.STORAGE_TIERS)
@@ -292,8 +293,8 @@ def billed(
     monthly: MonthlyPrice = catalog.monthly_price,
 ) -> tuple[Price, int | Unknown | None]:
     """
-    Return the price of a container, and the storage tier that determines the price (`storage_tier`). Its size may be
-    unknown.
+    Return the price of a container, and the storage tier that determines the price (`storage_tier`). The size of the
+    container may be unknown.
     """
     counts, size = storage_tier(template, plan, tier, storage_mb), _size(template, plan)
     added: Added = "any" if isinstance(counts, Unknown) and not isinstance(tier, Unknown) else "none"
