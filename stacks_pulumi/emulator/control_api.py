@@ -367,7 +367,7 @@ def _health(controls: Controls) -> Any:
 
 
 def _snapshot(controls: Controls) -> Any:
-    """Return the complete state in the form for the page: plain values, without secrets."""
+    """Return the complete state, as the page shows it: plain values, without secrets."""
     return snapshot(controls.api)
 
 

@@ -353,7 +353,7 @@ RULES = (
     ),
     StackRule(
         "no-public-database",
-        "Containers that hold data and have external access allow only single addresses; a site may allow any by http.",
+        "Containers that hold data and have external access allow only single addresses; sites may allow all for http.",
         "mandatory",
         "critical",
         "Turn external access off, or narrow its AllowedIps.",

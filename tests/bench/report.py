@@ -63,9 +63,9 @@ measured in real time:
 
 {agreements}
 
-**The bound** is an empty `up` ({empty:.1f} s here), the boot, and the minutes that the rate limit needs for the
-necessary calls. If *idle* takes longer, its time is the bound. *Idle* is a provider that does nothing, so its
-time is that of the engine alone.
+**The bound** is an empty `up` ({empty:.1f} s here), plus the time of the rate limit for the necessary calls or the time
+until the last container runs, whichever is longer. If *idle* takes longer, its time is the bound. *Idle* is a
+provider that does nothing, so its time is that of the engine alone.
 
 | Command | Necessary calls |
 |---|---|
@@ -88,7 +88,8 @@ _TABLE = """
 
 [bench.csv](bench.csv) has every case: calls, seconds, processor time and memory of each command and provider.
 
-- `seconds` is the median, with the least and the most of repeated commands. `x bound` divides it by the bound.
+- `seconds` is the median of repeated commands, with the lowest and the highest value. `x bound` is the median
+  divided by the bound.
 - `CPU s` is the processor time of the provider's process; `all CPU s` adds the engine and the program.
 - `memory MB` is the peak of the provider's process.
 - *Deleted with them* is `stacks:deleteChildrenWithContainer`. *Shaped* is *idle* with as

@@ -14,7 +14,7 @@ from tools.docs.marks import table
 __all__ = ["configuration", "of_the_plugin"]
 
 _SAID: Final = {
-    "apiKey": "The API key; set it as a secret. The preview of a new stack works without one.",
+    "apiKey": "The API key; set it as a secret. The preview of a new stack works without a key.",
     "baseUrl": "Where the API is. `http://` is accepted only for this machine.",
     "allowHttp": "Accept `http://` to other machines too, for example for an emulator in a trusted network.",
     "adopt": "Adoption of existing objects: `never` or `if_matching`. A resource's own `adopt` takes precedence.",
