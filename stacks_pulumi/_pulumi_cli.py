@@ -280,7 +280,7 @@ def read_file(path: Path) -> bytes:
     Return the content of a file.
 
     Raises:
-        InputError: It cannot be read.
+        InputError: The file cannot be read.
     """
     try:
         return path.read_bytes()
@@ -362,7 +362,7 @@ def utf8(data: bytes) -> bytes:
     Return a file's content as UTF-8. PowerShell's `>` writes UTF-16, or UTF-8 with a byte order mark.
 
     Raises:
-        InputError: It cannot be decoded.
+        InputError: The text cannot be decoded.
     """
     encodings = (
         (codecs.BOM_UTF8, "utf-8-sig"),
@@ -603,7 +603,7 @@ class Pulumi:
         Return the stack's configuration, with its secrets if they can be decrypted.
 
         Raises:
-            PulumiError: It cannot be read.
+            PulumiError: The stack cannot be read.
         """
         try:
             return _configuration(self._read("config", "--json", "--show-secrets"))
@@ -620,7 +620,7 @@ class Pulumi:
         Return the stack's state; `options` are those of `pulumi stack export`.
 
         Raises:
-            PulumiError: It cannot be read.
+            PulumiError: The stack cannot be read.
         """
         try:
             return read_stack(self._read("stack", "export", *options))
@@ -634,7 +634,7 @@ class Pulumi:
 
         Raises:
             PulumiTimeoutError: The preview did not end in time.
-            PulumiError: It failed; the message is the engine's own.
+            PulumiError: The preview failed; the message is the engine's own.
         """
         named = [word for pack in packs for word in ("--policy-pack", str(pack))]
         done = execute(

@@ -55,7 +55,7 @@ def text_of(file: Path, *, longest: int = _LONGEST_FILE) -> str:
 
     Raises:
         OSError: The file cannot be read, is not a regular file, or is too long.
-        UnicodeDecodeError: It is not UTF-8.
+        UnicodeDecodeError: The file is not UTF-8.
     """
     mode = file.stat().st_mode
     # A folder raises an `OSError` as well.
@@ -159,7 +159,7 @@ class Reader:
         Return the content of a text in YAML, with every scalar as text, and its reader.
 
         Raises:
-            ConfigError: It is not YAML.
+            ConfigError: The text is not YAML.
         """
         document, lines = positioned(text, lambda line, problem: _wrong(file, line, problem))
         return document, cls(file, lines, scalars or {}, unknown)

@@ -304,7 +304,7 @@ def plain_key(stack: str | None, required: str | None, *, seen: bool = True) -> 
     Return the warning about a key in the configuration that is not a secret, with the command that encrypts it.
 
     Raises:
-        ConfigError: `requireSecretKey` is set, or it is malformed.
+        ConfigError: `requireSecretKey` is set, or is malformed.
     """
     problem = (
         "stacks:apiKey is not a secret, so the API key is stored in plain text"
@@ -353,7 +353,7 @@ def check_api_key(api_key: str, account: str | None = None) -> str:
     Return the key unchanged if it is well formed (guide, "API Key Format").
 
     Raises:
-        ConfigError: It is malformed. The message describes the expected form and never contains the key.
+        ConfigError: The key is malformed. The message describes the expected form and never contains the key.
     """
     if _KEY.fullmatch(api_key):
         return api_key

@@ -302,7 +302,7 @@ def after(account: Reconciliation, changes: Iterable[tuple[ObjectChange, Line]])
     If the account already has a container with the name of a new one, both are the same, because names are unique.
 
     Raises:
-        InputError: It is not known which of the account's stacks the preview belongs to.
+        InputError: It is unknown which of the account's stacks the preview belongs to.
     """
     changes = list(changes)
     if not changes:
@@ -348,7 +348,7 @@ def after(account: Reconciliation, changes: Iterable[tuple[ObjectChange, Line]])
 
 
 def _stack_of(account: Reconciliation, name: str, project: str) -> tuple[StackTotal, Reconciliation]:
-    """Return the stack of this name and project, and the account with it."""
+    """Return the stack with this name and project, and the account, to which the stack is added if necessary."""
     found = [one for one in account.stacks if one.project == project and one.ref.rpartition("/")[2] == name]
     if len(found) > 1:
         names = ", ".join(one.name for one in found)

@@ -91,7 +91,7 @@ def items(kind: type[M], body: Any) -> Listing[M]:
     Return all models from an answer that is a list.
 
     Raises:
-        ShapeError: It is not a list.
+        ShapeError: The value is not a list.
     """
     return rows(kind, *unwrap(body))
 
@@ -101,7 +101,7 @@ def rows(kind: type[M], value: Any, path: str) -> Listing[M]:
     Return the models of a list. If a row cannot be read, it is left out, and the `Listing` has a gap.
 
     Raises:
-        ShapeError: It is not a list.
+        ShapeError: The value is not a list.
     """
     found: list[M] = []
     gap: str | None = None
@@ -150,7 +150,7 @@ def record(kind: type[M], value: Any, path: str = "body") -> M:
     Return one model from one object, with its fields in any spelling. A field that cannot be read is `None`.
 
     Raises:
-        ShapeError: It is not an object, or a required field is missing or cannot be read.
+        ShapeError: The value is not an object, or a required field is missing or cannot be read.
     """
     return _read(kind, value, path)[0]
 

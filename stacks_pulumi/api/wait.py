@@ -91,7 +91,7 @@ def verdict(wait: Wait, state: str, looks: int, *, may_be_old: bool = False) -> 
         wait: The target of the wait.
         state: The state of the resource.
         looks: The number of lists in a row that have shown that state, including this one.
-        may_be_old: Whether it may be the state before the request, because the lists may lag behind.
+        may_be_old: Whether the state may be from before the request, because the lists may lag behind.
     """
     if state in wait.target:
         return WaitVerdict.REACHED

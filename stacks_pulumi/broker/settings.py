@@ -24,7 +24,7 @@ from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.pricing.money import usd
 
 FILE: Final = "gate.yaml"
-"""The name of the settings in a gate's folder."""
+"""The name of the settings file in a gate's folder."""
 
 Action: TypeAlias = Literal["approve", "refuse"]
 """The effect of a finding: the change needs an approval, or is refused."""

@@ -95,7 +95,7 @@ class Snapshot:
         taken_at: When it was read, ISO 8601.
         base_url: The address of the API.
         containers: The containers.
-        gap: Why there may be more containers; empty if these are all.
+        gap: Why there may be more containers; empty if the list is complete.
     """
 
     taken_at: str
@@ -344,7 +344,7 @@ def prices(client: StacksClient) -> PriceList:
 
 
 def gap_of(containers: Listing[Container]) -> str:
-    """Return why an account may have more containers than this list; empty if these are all."""
+    """Return why an account may have more containers than this list; empty if the list is complete."""
     gap = containers.gap
     return "" if gap is None else f"the list of containers is incomplete, so the account may have more: {gap}"
 
@@ -358,7 +358,7 @@ def containers(timeout_s: float) -> list[Entry]:
 
     Raises:
         StacksError: The account cannot be read.
-        TimeoutError: It took too long.
+        TimeoutError: The request took too long.
     """
     from concurrent import futures  # noqa: PLC0415  (only this policy needs it)
 

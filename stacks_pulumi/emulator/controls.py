@@ -242,7 +242,7 @@ class Controls:
         Raises:
             SeedError: The file is not in the format.
             Refusal: The platform would refuse an entry of the file.
-            OSError: It cannot be read.
+            OSError: The file cannot be read.
         """
         with self.platform.lock:
             if self.platform.state.seeded:

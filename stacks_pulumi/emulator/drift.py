@@ -96,7 +96,7 @@ class Drift:
             return new
 
     def resize(self, container: str, plan: str, additional_storage_tier: int | None = None) -> None:
-        """Change a container's plan and additional storage, which is not possible with an API key."""
+        """Change a container's plan and additional storage. An API key cannot do this."""
         tier = answers.count("additional_storage_tier", additional_storage_tier)
         if plan not in catalog.PLANS:
             raise ValueError(f"no such plan: {plan}; the plans are {', '.join(catalog.PLANS)}")

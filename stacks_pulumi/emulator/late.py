@@ -1,8 +1,8 @@
 """
 Which answers lag behind, and which lists show only some of their rows?
 
-The rules of the nouns do not change. If the answer to a request lags behind, the rule answers from the earlier state.
-Everything that exists when a lag begins is treated as old.
+The rules for containers, backups and other objects do not change. If the answer to a request lags behind, the rule
+answers from the earlier state. Everything that exists when a lag begins is treated as old.
 """
 
 from __future__ import annotations

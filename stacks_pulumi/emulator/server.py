@@ -76,7 +76,7 @@ class Server:
         now: The platform's time, for the header `Date`.
 
     Raises:
-        PortTakenError: It cannot listen on the port.
+        PortTakenError: The server cannot listen on the port.
     """
 
     def __init__(

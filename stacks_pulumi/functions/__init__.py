@@ -198,7 +198,7 @@ def _check_complete(name: str, listing: Listing[Any]) -> None:
     Check that a list is complete, because a program would use it as a complete list.
 
     Raises:
-        UnreadableAnswerError: It is not complete.
+        UnreadableAnswerError: The list is not complete.
     """
     try:
         listing.require_complete()

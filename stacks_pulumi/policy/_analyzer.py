@@ -170,7 +170,7 @@ def served_by(program: Callable[[], object], name: str | Path) -> AnalyzerServic
         name: Its name, for the error.
 
     Raises:
-        ValueError: It serves no pack.
+        ValueError: The program serves no pack.
     """
     served: list[AnalyzerServicer] = []
 

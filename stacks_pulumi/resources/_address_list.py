@@ -285,9 +285,9 @@ class AllowedIpList:
         """
         Return the entries that the API added for the caller when external access was turned on.
 
-        If this operation has turned it on, every entry for the caller's address was added by the API, with any
-        description. If the API does not show that address, and only one entry is unmanaged, the API added it, because
-        the list was empty before. In a later operation, both the address and the description must match.
+        If this operation has turned external access on, the API added every entry for the caller's address, whatever
+        its description is. If the API does not show that address, and only one entry is unmanaged, the API added it,
+        because the list was empty before. In a later operation, both the address and the description must match.
         """
         rows = [
             entry

@@ -70,7 +70,7 @@ def differences_to(inputs: Mapping[str, Any], container: models.Container) -> li
         if container.storage_mb != wanted:
             differences.append(f"it has {container.storage_mb} MB of storage, not {wanted} MB")
     elif tier is None and (more := catalog.added_tier(catalog.PLANS.get(plan or ""), container.storage_mb)):
-        # Otherwise this storage would be billed, but neither a preview nor a policy would contain it.
+        # Without this difference, the storage would be billed, but neither a preview nor a policy would contain it.
         size = f"{catalog.STORAGE_TIERS[more].storage_mb // 1024} GB"
         differences.append(f"it has {size} of additional storage: write additional_storage_tier={more}")
     return differences

@@ -209,7 +209,7 @@ class Waitlist:
         Check that the container is not already waiting.
 
         Raises:
-            NoCapacityError: It is waiting already. No request was sent.
+            NoCapacityError: The container is waiting already. No request was sent.
         """
         error = self._waiting.get(name.casefold())
         if error is not None:

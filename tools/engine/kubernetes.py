@@ -71,7 +71,7 @@ def kubernetes() -> Kubernetes:
     Return the provider and its SDK, which are built on first use.
 
     Raises:
-        EngineUnavailableError: They do not exist and cannot be built.
+        EngineUnavailableError: The files do not exist and cannot be built.
     """
     sources = [SDK, *sorted((pins.MODULES / PROVIDER).iterdir())]
     needs = "about 7 minutes and 3 GB of disk, 1 GB of it afterwards"
@@ -83,7 +83,7 @@ def api_server() -> Path:
     Return the folder of `kube-apiserver` and `etcd`, which are built on first use.
 
     Raises:
-        EngineUnavailableError: They do not exist and cannot be built.
+        EngineUnavailableError: The files do not exist and cannot be built.
     """
 
     def make(folder: Path, log: Path) -> None:
