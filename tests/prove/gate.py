@@ -11,6 +11,7 @@ nothing may be refused either, and the account costs what was shown.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import shutil
@@ -75,6 +76,12 @@ class GateProof(Proof):
     least: ClassVar[Mapping[str, int]] = {"took effect": 10, "refused": 20, "signed": 20, "values": 1}
 
     @classmethod
+    def add_options(cls, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(
+            "--programs", type=int, default=3, help="how many a case with engines has (default: 3)"
+        )
+
+    @classmethod
     def short(cls) -> list[list[str]]:
         return [["--seed=18", "--cases=7"]]
 
@@ -82,7 +89,9 @@ class GateProof(Proof):
         while True:
             yield {
                 "host": chance.choice(("dynamic", "native")),
-                "programs": [{**draw_program(chance), "edit": chance.randrange(8)} for _ in range(3)],
+                "programs": [
+                    {**draw_program(chance), "edit": chance.randrange(8)} for _ in range(self.given.programs)
+                ],
             }
             for _ in range(ENGINE - 1):
                 yield {
