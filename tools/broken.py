@@ -69,7 +69,7 @@ def cases(report: Path) -> list[Case]:
 
 
 def host_of(module: str, name: str) -> str:
-    """Return the host that a test is about: `native` if its name or module contains that, else `dynamic` or no host."""
+    """Return the host that a test is about, from its name and its module: `native`, `dynamic` or `no host`."""
     if not _ON_A_HOST.match(module):
         return "no host"
     return "native" if _NATIVE.search(f"{module} {name}") else "dynamic"

@@ -228,7 +228,7 @@ class Container(Model, frozen=True, kw_only=True):
 
     def is_from(self, template: str) -> bool | None:
         """
-        Return whether the container was created from that template; `None` if its word does not show that.
+        Return whether the container was created from that template; `None` if the word in `template` does not show it.
 
         The list has only a `type`, and the guide does not state whether that includes the size: `nginx-micro` may be
         listed as `nginx`, and `stacks-vpn` as `vpn`. A word that is not a template of the guide shows nothing.

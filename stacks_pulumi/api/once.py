@@ -2,7 +2,7 @@
 How does a request take effect exactly once, over a network that loses responses?
 
 `Once` creates an object. After an unknown outcome, it looks, and then sends the request again; the platform's own
-uniqueness prevents a second object. So one lost answer costs seconds, and an outage about 15 seconds.
+uniqueness prevents a second object. So one lost answer costs a few seconds, and an outage costs about 15 seconds.
 
 `settle` changes or deletes an object. If a response is lost, the retry may be refused because the first attempt was
 carried out, or is in progress. The same happens after a crash, if an earlier process has sent the request. So a

@@ -151,7 +151,7 @@ def place_of(given: str | None) -> Place | None:
     """
     Return the place of the broker; `None` if neither the option nor the environment names one.
 
-    `given` is the value of `--gate`. Without it, the environment contains the address.
+    `given` is the value of `--gate`. Without this option, the address comes from the environment.
     """
     if given is not None:
         return given if "://" in given else Path(given)

@@ -29,7 +29,8 @@ _OTHER_UNIT: Final = 10
 _MOST_STORAGE: Final = max(tier.storage_mb for tier in catalog.STORAGE_TIERS.values())
 
 
-# Far higher than any useful limit, but with few enough digits for calculations. `1E-99999999` has too many digits.
+# This is far higher than any useful limit, and has few enough digits for calculations. `1E-99999999` has too many
+# digits.
 _MOST: Final = Decimal(1_000_000_000)
 _LONGEST: Final = 40
 

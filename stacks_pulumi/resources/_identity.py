@@ -57,8 +57,8 @@ def identify(session: Session, stored: Mapping[str, Any], container: models.Cont
     """
     Compare the container in the state with the one that the API returned for its id.
 
-    The creation times decide. If neither the state nor the platform has one, template and plan must match. The same
-    applies if the platform file states that a start changes the creation time.
+    The creation times decide. If neither the state nor the platform has a creation time, template and plan must match.
+    The same applies if the platform file states that a start changes the creation time.
     """
     known, now = stored.get("created_at"), container.created_at
     template, plan = stored.get("template"), stored.get("plan")
