@@ -416,18 +416,19 @@ class Kernel:
         """
         Refuse a request about a container or a backup that another grant may be changing at this moment.
 
-        The platform may still carry out a request that got no answer, even after the repeat was carried out. A grant
-        also waits for its own deletions, and with a deletion for its own repeated requests: otherwise the first request
-        could create the deleted container again.
+        The platform may still carry out a request that got no answer, even after its repeat was carried out. A grant
+        also waits for its own deletions, and before it removes what a repeat has made: otherwise the first request
+        could make it again.
         """
-        since = self._ledger.now() - _UNDER_WAY
-        removes = EFFECTS[ask.endpoint].removes == "Container"
+        since, effect = self._ledger.now() - _UNDER_WAY, EFFECTS[ask.endpoint]
         holds = (
             "state = 'sent' and (grant_id <> ? or endpoint = 'containers.delete') "
-            f"or ended > ? and (grant_id <> ? and {LOST} or attempts > 1 and (grant_id <> ? or ?))"
+            f"or ended > ? and grant_id <> ? and (attempts > 1 or {LOST})"
         )
-        values = grant.id, since, grant.id, grant.id, removes
-        if any(meet(ask, use) for use in self._ledger.uses(holds, *values)):
+        repeated = "ended > ? and attempts > 1 and object = ?"
+        if any(meet(ask, use) for use in self._ledger.uses(holds, grant.id, since, grant.id)) or (
+            effect.removes and self._ledger.uses(repeated, since, ask.ids[effect.object])
+        ):
             raise busy("another request may change the same container or backup at this moment")
 
     def _check_look(self, grant: Grant, ask: Ask, look: Look) -> None:

@@ -18,6 +18,7 @@ from stacks_pulumi.broker.limits import price_of
 from stacks_pulumi.broker.server import Server
 from stacks_pulumi.broker.upstream import Upstream
 from stacks_pulumi.emulator import connections
+from stacks_pulumi.endpoints import ENDPOINTS
 from stacks_pulumi.errors import ConfigError
 from tests.broker.conftest import Bench, Benches, add_twice, create, literal, permit
 from tests.broker.test_changes import code
@@ -897,17 +898,32 @@ def test_a_create_waits_for_a_lost_request_on_its_id_whatever_became_of_the_repe
     assert makes.create("web").status_code == 202
 
 
-def test_what_was_made_by_a_repeat_is_not_deleted_while_the_lost_request_may_still_make_another(
-    benches: Benches,
+@pytest.mark.parametrize(
+    ("endpoint", "body", "own"),
+    [
+        ("containers.create", create("new"), "/containers/{}"),
+        ("connections.create", {"connectionName": "primary"}, "/containers/connections/{}"),
+        ("allowed_ips.add", {"ip_address": "198.51.100.9"}, "/containers/{web}/allowed-ips/{}"),
+        ("vpn_clients.add", {"name": "laptop"}, "/containers/{vpn}/vpn-clients/laptop"),
+    ],
+)
+def test_what_a_repeat_made_is_not_removed_while_the_lost_request_may_make_it_again(
+    bench: Bench, endpoint: str, body: dict[str, Any], own: str
 ) -> None:
-    """The other container would bill, would be known to nobody, and would exceed the limits."""
-    agent = (bench := benches(policies={"agents": {"increase_per_day": 50, "free": ["undo"]}})).agent()
-    bench.emulator.faults.add("containers.create", "drop_before")
-    path = f"/containers/{agent.create('web').json()['data']['id']}"
+    """A container would bill and be known to nobody, and would exceed the limits. An access would stay open."""
+    web = bench.made("web", allowed_ips=["198.51.100.7"])
+    data, vpn = bench.made("data", template="redis"), bench.made("vpn", template="stacks-vpn")
+    ids = {"container_id": web, "source_id": web, "target_id": data, "vpn_container_id": vpn}
+    path = ENDPOINTS[endpoint].path
+    constraints = {name: literal(row) for name, row in ids.items() if f"{{{name}}}" in path}
+    grant = bench.granted(permit(endpoint, body, ids=constraints))
+    bench.emulator.faults.add(endpoint, "drop_before")
+    made = grant("POST", path.format(**{name: row["id"] for name, row in ids.items()}), body).json()["data"]
+    own = own.format(made.get("id"), web=web["id"], vpn=vpn["id"])
 
-    assert code(agent("DELETE", path)) == (409, "grant-busy")
+    assert code(grant("DELETE", own)) == (409, "grant-busy")
     bench.clock.advance(31)
-    assert agent("DELETE", path).status_code == 200
+    assert grant("DELETE", own).status_code == 200
 
 
 def test_no_read_is_of_a_container_that_got_the_id(benches: Benches, monkeypatch: pytest.MonkeyPatch) -> None:
