@@ -33,7 +33,7 @@ for number in range(3):
 
 
 @beyond_a_grant.LOGS
-@pytest.mark.parametrize("sdk", ["oldest", "installed"])
+@pytest.mark.parametrize("sdk", [pytest.param("oldest", marks=pytest.mark.extra), "installed"])
 def test_functions_resolve_with_their_inputs_and_secrets_stay_secret(
     make_stack: Callable[..., Stack], emulator: Emulator, sdk: str
 ) -> None:

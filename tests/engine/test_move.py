@@ -7,7 +7,7 @@ import json
 import pytest
 
 from stacks_pulumi.emulator import Emulator
-from tests.engine.test_recorded_states import FOLDER, PROGRAM, furnish
+from tests.engine.test_recorded_states import FOLDER, PROGRAM, VERSIONS, furnish
 from tests.support import beyond_a_grant
 from tests.support.clock import fast_clock
 from tests.support.recording import play
@@ -49,7 +49,7 @@ def types(stack: Stack) -> set[str]:
     return {resource["type"].rpartition(":")[0] for resource in stack.resources().values()}
 
 
-@pytest.mark.parametrize("version", sorted(file.stem for file in FOLDER.glob("*.json")))
+@pytest.mark.parametrize("version", VERSIONS)
 def test_the_state_of_an_earlier_version_is_moved_used_and_moved_back(
     version: str, stack: Stack, emulator: Emulator
 ) -> None:

@@ -199,6 +199,7 @@ def test_the_commands_of_the_tour_work(tmp_path: Path, engine: Path) -> None:
         assert emulator.state.containers == {}
 
 
+@pytest.mark.extra
 def test_every_pulumi_command_in_the_pages_has_valid_options(engine: Path) -> None:
     asked: dict[tuple[str, ...], set[str]] = {}
     for _page, words in commands("pulumi"):

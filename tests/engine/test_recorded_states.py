@@ -22,6 +22,12 @@ from tests.support.recording import play, recorded
 from tests.support.stack import Stack
 
 FOLDER = Path(__file__).parent / "recorded"
+_RECORDED = sorted(file.stem for file in FOLDER.glob("*.json"))
+# `make test` has the oldest version and this one, whose states differ the most.
+VERSIONS = [
+    pytest.param(one, marks=() if one in {_RECORDED[0], _RECORDED[-1]} else pytest.mark.extra)
+    for one in _RECORDED
+]
 PROGRAM = """
 app = stacks.Container("app", template="nodejs", external_access=True, restart_triggers=["v1", 2])
 sql = stacks.Container("sql", template="postgresql", plan="standard")
@@ -88,7 +94,7 @@ def _shape(state: dict[str, object]) -> dict[str, dict[str, Any]]:
 
 
 @beyond_a_grant.KEY
-@pytest.mark.parametrize("version", sorted(file.stem for file in FOLDER.glob("*.json")))
+@pytest.mark.parametrize("version", VERSIONS)
 def test_an_old_state_needs_no_change(version: str, stack: Stack, emulator: Emulator) -> None:
     furnish(emulator)
     state = json.loads((FOLDER / f"{version}.json").read_text(encoding="utf-8"))

@@ -81,6 +81,7 @@ def test_a_replacement_waits_too(stack: Stack, emulator: Emulator) -> None:
     assert emulator.state.names() == ["shop-two"]
 
 
+@pytest.mark.extra
 def test_with_the_oldest_sdk_it_is_an_error(emulator: Emulator, make_stack: Callable[..., Stack]) -> None:
     """With a wait, this SDK would end the program with a traceback."""
     stack = make_stack(emulator, python_path=oldest_sdk())

@@ -101,6 +101,7 @@ def test_code_that_is_gone_is_counted() -> None:
     assert "its code is gone" in seen.note
 
 
+@pytest.mark.extra
 @pytest.mark.parametrize(
     ("name", "complete"),
     [("test_half_of_the_tests_are_near_and_the_others_of_other_files", True), ("test_gone", False)],

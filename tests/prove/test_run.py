@@ -108,6 +108,7 @@ def test_no_case_starts_after_the_minutes(capsys: pytest.CaptureFixture[str]) ->
     assert "0 cases, 0 failed" in capsys.readouterr().out
 
 
+@pytest.mark.extra
 def test_the_command_lists_the_real_proofs() -> None:
     done = subprocess.run(
         [sys.executable, str(Path(runner.__file__).parent)], capture_output=True, text=True, check=True

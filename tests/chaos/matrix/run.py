@@ -36,9 +36,9 @@ Row = Sequence[Cell]
 """The cells of one change and one failure, by the number of times. They run one after the other."""
 
 
-def run(cells: Iterable[Cell]) -> Found:
+def run(cells: Iterable[Cell], known: Found | None = None) -> Found:
     """
-    Run every cell with the dynamic host, and return their results.
+    Run every cell without a known result with the dynamic host, and return the results.
 
     A cell is not run if it would repeat the one before it: the fault that happens more often meets no further request.
     """
@@ -50,7 +50,7 @@ def run(cells: Iterable[Cell]) -> Found:
     crowds += [others[start : start + TOGETHER] for start in range(0, len(others), TOGETHER)]
     quick = [row for row in rows if not row[0].failure.slow]
     queue = iter(quick)
-    found: Found = {}
+    found = dict(known or {})
     lanes = min(LANES, len(quick))
     with futures.ThreadPoolExecutor(lanes + len(crowds)) as pool:
         work = [pool.submit(_crowd, crowd, found) for crowd in crowds]
@@ -89,7 +89,9 @@ def _crowd(rows: Sequence[Row], found: Found) -> None:
 def _run_row(row: Row, host: Host, emulator: Emulator, found: Found) -> None:
     before: Cell | None = None
     for cell in row:
-        if before is not None and before.repeats(found[before.key]):
+        if cell.key in found:
+            pass
+        elif before is not None and before.repeats(found[before.key]):
             found[cell.key] = found[before.key]
         else:
             found[cell.key] = cell.run(host, emulator)
