@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from stacks_pulumi.emulator import server
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE, until
 
 if TYPE_CHECKING:
     from stacks_pulumi.emulator import Emulator
@@ -234,7 +234,7 @@ def test_an_answer_arrives_slowly(
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(call, "GET", "/containers", stream=True)
         try:
-            pauses.begun.wait()
+            assert pauses.begun.wait(PATIENCE)
             if part == "headers":
                 assert not asked.done()
             else:

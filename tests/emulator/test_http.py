@@ -51,9 +51,14 @@ def test_every_operation_needs_a_key_and_its_scope(emulator: Emulator, operation
         ("POST", "/containers/usr-x/ssh-password"),
         ("GET", "/containers/usr-x/database/tables"),
         ("GET", "/containers/usr-x/files/etc/passwd"),
+        ("GET", "/containers/usr-x/database"),
+        ("GET", "/containers/usr-x/files"),
         ("GET", "/billing"),
+        ("GET", "/billing/invoices"),
+        ("GET", "/account"),
         ("PUT", "/account/settings"),
         ("POST", "/api-keys"),
+        ("DELETE", "/api-keys/1"),
     ],
 )
 def test_dashboard_operations_are_refused_for_every_key(call: Caller, method: str, path: str) -> None:

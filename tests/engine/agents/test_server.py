@@ -39,8 +39,10 @@ WEB = "resources:\n  web: {type: stacks:index:Container, properties: {template: 
 
 
 def test_every_tool_over_pipes_and_no_secret_in_an_answer(agent: Agent, emulator: Emulator) -> None:
-    (agent.stack.folder / "facts.yml").write_text("version: 1", encoding="utf-8")
-    agent.stack.cli("config", "set", "stacks:platform", "facts.yml")
+    facts = agent.stack.folder / "facts" / "platform.yml"
+    facts.parent.mkdir()
+    facts.write_text("version: 1", encoding="utf-8")
+    agent.stack.cli("config", "set", "stacks:platform", "facts/platform.yml")
     said: list[str] = []
 
     async def story(call: Talk) -> None:
