@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from stacks_pulumi import catalog
-from stacks_pulumi._identifiers import PLACEHOLDER, camel_case, compare_instants
+from stacks_pulumi._identifiers import PLACEHOLDER, camel_case, compare_instants, same_name
 from stacks_pulumi._pulumi_cli import InputError
 from stacks_pulumi.api.models import Container
 from stacks_pulumi.broker.change import ANY, Constraint, Known, Permit, Secret, Value
@@ -116,6 +116,7 @@ class _Table:
         secrets: The secrets that are read.
         symbols: URN of a container's resource -> its symbol.
         made: The symbols of the containers that are created.
+        uncertain: Those of them that may be adopted instead, because a value is not known yet.
         first: The containers that are deleted before their replacement is created.
     """
 
@@ -126,6 +127,7 @@ class _Table:
     secrets: list[Secret] = field(default_factory=list)
     symbols: dict[str, str] = field(default_factory=dict)
     made: set[str] = field(default_factory=set)
+    uncertain: set[str] = field(default_factory=set)
     first: set[Constraint] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -143,6 +145,19 @@ class _Table:
             # The limits do not count a container that is gone and that no step changes.
             if id_ and (id_ in self.rows or one.operation != "same"):
                 self.known[symbol] = self.container(id_, {} if is_adopted else one.outputs)
+            exists = self._of_its_name(one) if symbol in self.made else None
+            if exists is not None:
+                self.uncertain.add(symbol)
+                self.known.setdefault(symbol, self.container(exists, {}))
+
+    def _of_its_name(self, change: Change) -> str | None:
+        """Return the id of the container that a create adopts if its unknown values match; `None` if there is none."""
+        after = snake_case(change.after)
+        name = text(after, "name")
+        if text(after, "adopt") != "if_matching" or not isinstance(name, str):
+            return None
+        ids = (id_ for id_, row in self.rows.items() if same_name(row.name, name) and id_ != change.id)
+        return next(ids, None)
 
     @property
     def needed(self) -> Needed:
@@ -150,7 +165,12 @@ class _Table:
         numbered = [
             msgspec.structs.replace(permit, n=number) for number, permit in enumerate(self.permits, start=1)
         ]
-        makes = tuple(one.n for one in numbered if one.endpoint == "containers.create")
+        # Without a request for a create, a deletion that comes after it would never be permitted.
+        makes = tuple(
+            one.n
+            for one in numbered
+            if one.endpoint == "containers.create" and one.binds not in self.uncertain
+        )
         ordered = [
             msgspec.structs.replace(one, after=makes)
             if one.endpoint == "containers.delete" and one.ids["container_id"] not in self.first
@@ -267,7 +287,7 @@ def _container(table: _Table, change: Change) -> None:
     # A new container also needs this permit: the next `up` starts it if its boot has failed.
     table.status(me, "running", f"start {name}, if it has failed or is stopped", 2)
     wanted = after.get("external_access")
-    is_new = symbol in table.made
+    is_new = symbol in table.made - table.uncertain
     if wanted is not None and not (is_new and wanted is False):
         stays = change.operation == "update" and wanted is True and is_open(outs)
         if not stays:

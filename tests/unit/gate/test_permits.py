@@ -154,6 +154,24 @@ def test_a_replacement_of_what_has_ended_before_has_the_permits_of_a_create() ->
     assert needed([replaced], ROWS) == needed([created], ROWS)
 
 
+def test_no_deletion_waits_for_a_create_that_may_turn_out_as_an_adoption() -> None:
+    def of(adopt: str) -> tuple[bool, tuple[int, ...], str]:
+        inputs = {"template": "postgresql", "plan": UNKNOWN, "name": "DB", "adopt": adopt}
+        inputs |= {"external_access": False}
+        new = {"template": "nodejs", "plan": "basic", "name": "new"}
+        gone = change_of("Container", "web", "delete", id="usr-1-web", outputs={"created_at": MADE})
+        creates = (
+            change_of("Container", name, "create", after=it) for name, it in (("new", new), ("it", inputs))
+        )
+        found = needed([*creates, gone], ROWS)
+        closes = any(one.endpoint == "containers.external_access" for one in found.permits)
+        deletion = next(one for one in found.permits if one.endpoint == "containers.delete")
+        return closes, deletion.after, found.known["it"].id if "it" in found.known else ""
+
+    assert of("if_matching") == (True, (1,), "usr-1-db")
+    assert of("never") == (False, (1, 3), "")
+
+
 @pytest.mark.parametrize(
     ("operation", "steps", "words"),
     [
