@@ -116,8 +116,9 @@ class _Table:
         secrets: The secrets that are read.
         symbols: URN of a container's resource -> its symbol.
         made: The symbols of the containers that are created.
-        uncertain: Those of them that may be adopted instead, because a value is not known yet.
+        uncertain: Those of them that may be adopted or updated instead, because a value is not known yet.
         first: The containers that are deleted before their replacement is created.
+        replaced: The symbol of the replacement of a container.
     """
 
     changes: Sequence[Change]
@@ -129,6 +130,7 @@ class _Table:
     made: set[str] = field(default_factory=set)
     uncertain: set[str] = field(default_factory=set)
     first: set[Constraint] = field(default_factory=set)
+    replaced: dict[Constraint, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         own = [one for one in self.changes if one.kind == "Container" and one.operation != "discard"]
@@ -165,14 +167,15 @@ class _Table:
         numbered = [
             msgspec.structs.replace(permit, n=number) for number, permit in enumerate(self.permits, start=1)
         ]
-        # Without a request for a create, a deletion that comes after it would never be permitted.
-        makes = tuple(
-            one.n
-            for one in numbered
-            if one.endpoint == "containers.create" and one.binds not in self.uncertain
-        )
+        makes = [one for one in numbered if one.endpoint == "containers.create"]
+
+        def after(old: Constraint) -> tuple[int, ...]:
+            # A deletion that comes after a create that does not happen would never be permitted.
+            own = self.replaced.get(old)
+            return tuple(one.n for one in makes if one.binds == own or one.binds not in self.uncertain)
+
         ordered = [
-            msgspec.structs.replace(one, after=makes)
+            msgspec.structs.replace(one, after=after(one.ids["container_id"]))
             if one.endpoint == "containers.delete" and one.ids["container_id"] not in self.first
             else one
             for one in numbered
@@ -261,6 +264,7 @@ def _container(table: _Table, change: Change) -> None:
         data = catalog.TEMPLATES[old.template].data if old.template in catalog.TEMPLATES else ""
         if change.deleted_first:
             table.first.add(is_)
+        table.replaced[is_] = symbol
         table.add(
             "containers.delete",
             {"container_id": is_},
@@ -269,6 +273,12 @@ def _container(table: _Table, change: Change) -> None:
         )
     if change.operation == "delete":
         return
+    # An unknown value may turn out unchanged: then the engine updates the resource and does not replace it.
+    may_update = change.operation == "update" or (
+        change.operation == "replace" and any(map(is_unknown, after.values()))
+    )
+    if may_update and symbol in table.made:
+        table.uncertain.add(symbol)
     if symbol in table.made:
         price = change.price_after
         body = {
@@ -296,10 +306,6 @@ def _container(table: _Table, change: Change) -> None:
             table.add(
                 "containers.external_access", {"container_id": me}, {"enabled": _value(wanted)}, why=words
             )
-    # An unknown value may turn out unchanged: then the engine updates the resource and does not replace it.
-    may_update = change.operation == "update" or (
-        change.operation == "replace" and any(map(is_unknown, after.values()))
-    )
     if may_update and _differs(before, after, "restart_triggers"):
         table.status(me, "restart", f"restart {name}")
     if after.get("desired_status") == "stopped":

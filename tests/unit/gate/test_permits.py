@@ -154,22 +154,35 @@ def test_a_replacement_of_what_has_ended_before_has_the_permits_of_a_create() ->
     assert needed([replaced], ROWS) == needed([created], ROWS)
 
 
-def test_no_deletion_waits_for_a_create_that_may_turn_out_as_an_adoption() -> None:
-    def of(adopt: str) -> tuple[bool, tuple[int, ...], str]:
-        inputs = {"template": "postgresql", "plan": UNKNOWN, "name": "DB", "adopt": adopt}
-        inputs |= {"external_access": False}
-        new = {"template": "nodejs", "plan": "basic", "name": "new"}
-        gone = change_of("Container", "web", "delete", id="usr-1-web", outputs={"created_at": MADE})
-        creates = (
-            change_of("Container", name, "create", after=it) for name, it in (("new", new), ("it", inputs))
-        )
-        found = needed([*creates, gone], ROWS)
-        closes = any(one.endpoint == "containers.external_access" for one in found.permits)
-        deletion = next(one for one in found.permits if one.endpoint == "containers.delete")
-        return closes, deletion.after, found.known["it"].id if "it" in found.known else ""
+@pytest.mark.parametrize(
+    ("operation", "adopt", "plan", "after"),
+    [
+        ("create", "if_matching", UNKNOWN, [(1,)]),
+        ("create", "never", UNKNOWN, [(1, 3)]),
+        ("replace", "never", UNKNOWN, [(1, 4), (1,)]),
+        ("replace", "never", "micro", [(1, 4), (1, 4)]),
+    ],
+)
+def test_no_deletion_waits_for_a_create_that_may_not_happen(
+    operation: Operation, adopt: str, plan: Any, after: list[tuple[int, ...]]
+) -> None:
+    """It may turn out as an adoption or an update. Only the deletion of what it replaces comes after it."""
+    id_ = "usr-1-shop" if operation == "replace" else ""
+    inputs = {"template": "postgresql", "plan": plan, "name": "DB", "adopt": adopt, "external_access": False}
+    old = {"id": id_, "outputs": {"created_at": MADE}} if id_ else {}
+    new = {"template": "nodejs", "plan": "basic", "name": "new"}
+    gone = change_of("Container", "web", "delete", id="usr-1-web", outputs={"created_at": MADE})
+    creates = (
+        change_of("Container", "new", "create", after=new),
+        change_of("Container", "it", operation, after=inputs, **old),
+    )
 
-    assert of("if_matching") == (True, (1,), "usr-1-db")
-    assert of("never") == (False, (1, 3), "")
+    found = needed([*creates, gone], ROWS)
+
+    assert [one.after for one in found.permits if one.endpoint == "containers.delete"] == after
+    closes = any(one.endpoint == "containers.external_access" for one in found.permits)
+    assert closes == (plan is UNKNOWN and (operation, adopt) != ("create", "never"))
+    assert [one.id for one in found.known.values()][:-1] == ([id_] if id_ else ["usr-1-db"] if closes else [])
 
 
 @pytest.mark.parametrize(
