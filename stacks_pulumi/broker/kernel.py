@@ -160,6 +160,7 @@ class Kernel:
     ) -> None:
         self._ledger, self._upstream, self._settings, self._budgets = ledger, upstream, settings, budgets
         self._active: set[int] = set()
+        self._ends: list[tuple[float, float]] = []
         self._admits = threading.Lock()
 
     def take_over(self) -> None:
@@ -420,12 +421,15 @@ class Kernel:
         also waits for its own deletions, and before it removes what a repeat has made: otherwise the first request
         could make it again.
         """
-        since, effect = self._ledger.now() - _UNDER_WAY, EFFECTS[ask.endpoint]
+        # The wall clock may be set forward in the meantime, so the seconds also have to pass by the other clock.
+        self._ends = [one for one in self._ends if self._upstream.elapsed(one[0]) < _UNDER_WAY]
+        since = min([self._ledger.now() - _UNDER_WAY, *(ended for _, ended in self._ends)])
+        effect = EFFECTS[ask.endpoint]
         holds = (
             "state = 'sent' and (grant_id <> ? or endpoint = 'containers.delete') "
-            f"or ended > ? and grant_id <> ? and (attempts > 1 or {LOST})"
+            f"or ended >= ? and grant_id <> ? and (attempts > 1 or {LOST})"
         )
-        repeated = "ended > ? and attempts > 1 and object = ?"
+        repeated = "ended >= ? and attempts > 1 and object = ?"
         if any(meet(ask, use) for use in self._ledger.uses(holds, grant.id, since, grant.id)) or (
             effect.removes and self._ledger.uses(repeated, since, ask.ids[effect.object])
         ):
@@ -700,6 +704,7 @@ class Kernel:
             if not self._ledger.uses(is_open, use.id, use.attempts):
                 return use
             update(db, "uses", use.id, ended=now, settled=self._ledger.settled() + 1, **values)
+            self._ends.append((self._upstream.patient(), now))
             if effect.removes and values["state"] == "done":
                 self._undo(db, effect.removes, use.ids[effect.object], use)
             is_closed = use.endpoint == "containers.external_access" and use.body.get("enabled") is False
