@@ -274,7 +274,7 @@ def check_pair(base_url: str, config: Mapping[str, str | None], environ: Mapping
             "(STACKS_BASE_URL): run `unset STACKS_BASE_URL`, or, if the key is for this address, `pulumi config set "
             f"stacks:baseUrl {url}`"
         )
-    raise ConfigError(f"{msg}. STACKS_TRUST_PROJECT=1 allows every such pair")
+    raise ConfigError(f"{msg}. STACKS_TRUST_PROJECT=1 allows every such combination of key and address")
 
 
 def _key(config: Mapping[str, str | None], environ: Mapping[str, str]) -> tuple[str | None, str]:
@@ -399,7 +399,7 @@ def check_base_url(base_url: str, *, allow_http: bool = False, source: str = "st
         msg = f"{source} contains credentials before the @: remove them, the API key is the credential"
         raise ConfigError(msg)
     if "?" in base_url or "#" in base_url:
-        msg = f"{source} has a query or a fragment: give the address alone"
+        msg = f"{source} has a query or a fragment: give only the address"
         raise ConfigError(msg)
     if parts.scheme == "http" and not allow_http and not is_loopback(host):
         msg = (

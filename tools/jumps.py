@@ -157,9 +157,7 @@ def main() -> int:
     ways = traces()
     print(ways["check"].line("check Container"))
     print(
-        ways["first create"].line(
-            "create Container (provider side, emulator in other threads excluded below)"
-        )
+        ways["first create"].line("create Container (only the provider, without the threads of the emulator)")
     )
     print("   provider files:", ways["first create"].without("emulator"))
     second = ways["create"].without("emulator")

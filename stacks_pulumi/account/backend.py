@@ -192,8 +192,8 @@ def _is_unclear(operation: Interrupted) -> bool:
 
 def _gap(operation: Interrupted) -> str:
     return (
-        f"it was creating {name_of(operation.urn)!r} when it was interrupted (or is creating it now), and its state "
-        "does not contain the name: finish the update with `pulumi up`, then run this command again"
+        f"an update was creating {name_of(operation.urn)!r} when it was interrupted (or is creating it now), and the "
+        "state does not contain the container's name: finish the update with `pulumi up`, then run this command again"
     )
 
 
@@ -426,7 +426,7 @@ def _read(
             if store is not None:
                 return _directly(store, wanted, known, end), ()
     except state_store.NotUnderstoodError as error:
-        note = f"a `pulumi` command read each state, and locks are not visible to it: {error}"
+        note = f"each state was read with a `pulumi` command, which does not show locks: {error}"
         return _by_commands(wanted, known, end, sees_locks=False), (note,)
     return _by_commands(wanted, known, end, sees_locks=True), ()
 
@@ -645,7 +645,9 @@ def _list(wanted: _Wanted, *options: str) -> list[_Listed]:
         return decode(output or b"[]", list[_Listed])
     except (PulumiError, msgspec.DecodeError) as error:
         why = error.message if isinstance(error, PulumiError) else error
-        more = "give it more time with --timeout" if isinstance(error, PulumiTimeoutError) else "correct that"
+        more = (
+            "allow more time with --timeout" if isinstance(error, PulumiTimeoutError) else "correct the cause"
+        )
         files = f"{more}, or pass files that `pulumi stack export` wrote, with --state FILE"
         raise PulumiError(f"`pulumi stack ls` failed ({why}): {files}") from None
 
@@ -665,12 +667,12 @@ def _exported(stack: _Listed, wanted: _Wanted, end: float, *, sees_locks: bool) 
         return Unread(stack.name, error.message)
     if sees_locks or state.gap or not export.pending:
         return state
-    why = f"{_RUNNING}: its state has {count(export.pending, 'operation')} that had not ended"
+    why = f"{_RUNNING}: its state contains {count(export.pending, 'unfinished operation')}"
     return replace(state, gap=why, cause="locked")
 
 
 def _no_time(stack: _Listed) -> Unread:
-    return Unread(stack.name, "there was no time left for it")
+    return Unread(stack.name, "the time of --timeout was over")
 
 
 def _from_file(path: Path) -> _Result:

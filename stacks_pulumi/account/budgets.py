@@ -209,7 +209,7 @@ def judged(
         gap = now.gap
         if left_out:
             # Without these resources, the total would be too low, and within every limit.
-            gap = f"resources of {', '.join(left_out)} are in another account, and were not counted"
+            gap = f"resources of {', '.join(left_out)} are in a different account, and were not counted"
         # A container may also belong to a stack with an interrupted create, or with its id and a different creation
         # time.
         possible = {one.container.id for one in account.containers if not stacks.isdisjoint(_may_own(one))}
@@ -319,7 +319,7 @@ def after(account: Reconciliation, changes: Iterable[tuple[ObjectChange, Line]])
         if change.before and accounts and account_of(change.before.id) not in accounts
     }
     if foreign:
-        reason = f"its ids begin with {account_of(min(foreign))}-"
+        reason = f"their ids begin with {account_of(min(foreign))}-"
         account = replace(account, elsewhere={**account.elsewhere, known.name: reason})
     notes = []
     for change, line in changes:
@@ -331,7 +331,8 @@ def after(account: Reconciliation, changes: Iterable[tuple[ObjectChange, Line]])
             del records[record.container.id]
         else:
             notes.append(
-                f"{record.name} is also counted after the change: it may not belong only to this stack"
+                f"the price after the change still includes {record.name}, which the preview removes: another stack "
+                "may own it too"
             )
     for change, line in changes:
         if line.after is not None and (change.before is None or change.before.id not in foreign):

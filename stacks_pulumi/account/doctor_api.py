@@ -115,12 +115,13 @@ def api(facts: Facts) -> Iterator[Diagnosis]:
         yield problem("api", error.message, fix)
     elif isinstance(error, UnreadableAnswerError) and seen.fields is not None:
         # The answer is JSON, so it comes from an API, but its form is unexpected.
-        fields = ", ".join(seen.fields) or "no fields, because it is a list"
+        fields = ", ".join(seen.fields) or "none, because it is a list"
         yield problem(
             "api",
             f"{settings.base_url} answers in JSON, but the answer contains no list of containers ({_reason(error)}); "
-            f"it has {fields}",
-            "this API differs from its guide, but only the guide's forms are read: please report it with this line",
+            f"its fields: {fields}",
+            "this API differs from its guide, and only answers in the guide's form can be read: please report "
+            "this line",
         )
     else:
         # The answer comes from a different server or path: a 404, a redirect or a web page.
@@ -141,18 +142,18 @@ def _grant(said: Mapping[str, Any] | StacksError) -> Iterator[Diagnosis]:
         return
     yield ok("grant", text)
     if said["secrets"]:
-        yield ok("grant", f"it can read the secrets {', '.join(said['secrets'])}")
+        yield ok("grant", f"it may read these secrets: {', '.join(said['secrets'])}")
     policy = said["policy"]
     if policy is not None:
         free = ", ".join(policy["free"]) or "no other change"
         yield ok(
             "grant",
-            f"without a person's approval: creates for ${said['left_today']} more within 24 hours, and {free}",
+            f"allowed without an approval: creates for ${said['left_today']} more within 24 hours, and {free}",
         )
     left = [one for one in said["permits"] if one["left"] != 0]
     for one in left[:_MOST_PERMITS]:
-        times = "any number of times" if one["left"] is None else count(one["left"], "time")
-        yield ok("grant", f"it may {one['words']} ({times} more)")
+        uses = "" if one["left"] is None else f" ({one['left']} left)"
+        yield ok("grant", f"it may send {one['words']}{uses}")
     if len(left) > _MOST_PERMITS:
         yield ok("grant", f"and {len(left) - _MOST_PERMITS} more")
     if said["permits"] and not left:
@@ -192,10 +193,13 @@ def _observed(seen: Look, listed: Listing[Container]) -> Iterator[Diagnosis]:
         yield warning(
             "platform",
             f"the list of containers is incomplete: {listed.gap}",
-            "a missing container may exist: further pages are read only from an address in `next` or `Link`",
+            "a container that the list lacks may exist: further pages are read only from an address in `next` or "
+            "`Link`",
         )
     elif seen.fields is not None and "count" not in {name.rpartition(".")[2] for name in seen.fields}:
-        yield ok("platform", "the list of containers has no count that would show whether it is complete")
+        yield ok(
+            "platform", "the list of containers has no count, so it does not show whether it is complete"
+        )
     words = dict.fromkeys(one.status for one in listed if one.status is not None)
     for word in words:
         if not is_known_status(word):
@@ -205,7 +209,7 @@ def _observed(seen: Look, listed: Listing[Container]) -> Iterator[Diagnosis]:
                 "check it in the STACKS dashboard: a wait for such a container ends only with its timeout",
             )
     if "deleted" in words:
-        yield ok("platform", "the list of containers includes deleted ones, which are ignored everywhere")
+        yield ok("platform", "the list of containers includes deleted containers, which are ignored")
 
 
 def _set_again(facts: Facts) -> str:
@@ -228,7 +232,7 @@ def _proxy(facts: Facts, settings: AccountSettings) -> str | None:
 
 def _through(facts: Facts, settings: AccountSettings) -> str:
     name = _proxy(facts, settings)
-    return "" if name is None else f" through the proxy of the variable {name}"
+    return "" if name is None else f" through the proxy in {name}"
 
 
 def _to_connect(facts: Facts, settings: AccountSettings, error: ConnectionFailedError) -> str:
@@ -277,7 +281,8 @@ def account(facts: Facts) -> Iterator[Diagnosis]:
         return
     if not owned:
         yield ok(
-            "account", "the stack has no resources in the account of its key, so any account is possible"
+            "account",
+            "the stack has no resources in the account of its key, so the key may belong to any account",
         )
         return
     if seen is None or seen.containers is None or not isinstance(settings, AccountSettings):
@@ -291,14 +296,15 @@ def account(facts: Facts) -> Iterator[Diagnosis]:
         yield problem(
             "account",
             f"the stack's resources are in the account {min(theirs)}, but the key belongs to {min(ours)}: set a key "
-            f"of {min(theirs)}",
+            f"of the account {min(theirs)}",
             _set_again(facts),
         )
     elif any(one.origin is not None for one in owned):
         yield problem(
             "account",
             f"the stack has {len(owned)} resources, made with a different key, but the account of this key is empty: "
-            f"set a key of {min(theirs)}; if all of them were deleted, remove them with `pulumi state delete`",
+            f"set a key of the account {min(theirs)}; if all of the resources were deleted, remove them from the state "
+            "with `pulumi state delete`",
             _set_again(facts),
         )
     else:
@@ -326,12 +332,13 @@ def state_keys(facts: Facts) -> Iterator[Diagnosis]:
                 "state-keys",
                 f"{without} the key of the provider {name!r} in the state, and {settings.base_url} does not accept it "
                 "(401): it was revoked",
-                f"{_renew(name)}`{pulumi_command(facts, 'up')}`, which stores the key; or add --run-program to them",
+                f"{_renew(name)}`{pulumi_command(facts, 'up')}`, which stores the key; or add --run-program to "
+                "those commands",
             )
         elif error is not None and not isinstance(error, (MissingScopeError, RateLimitedError)):
             yield unknown(
                 "state-keys",
-                f"whether the key of the provider {name!r} in the state is accepted: {error.message}",
+                f"it is not known whether the key of the provider {name!r} in the state is accepted: {error.message}",
             )
         else:
             yield ok(
@@ -363,15 +370,17 @@ def scopes(facts: Facts) -> Iterator[Diagnosis]:
             yield (warning if scope == _DELETE else problem)("scopes", finding, another)
     spare = [scope for scope in _USES if scope in known.lacking and scope not in needed]
     for scope in spare:
-        yield warning("scopes", f"the key lacks {scope}, which is for {_USES[scope]}", another)
+        yield warning("scopes", f"the key lacks {scope}, which is needed for {_USES[scope]}", another)
     unsure = [scope for scope in _USES if scope not in known.held | known.lacking]
     if unsure and facts.look.error is not None:
-        yield unknown("scopes", f"unknown, as the containers could not be listed: {', '.join(unsure)}")
+        yield unknown(
+            "scopes", f"the containers could not be listed, so these scopes are unknown: {', '.join(unsure)}"
+        )
     elif unsure:
         yield unknown(
             "scopes",
-            f"{_listed(known.held)}; unknown, because read requests do not show them: {', '.join(unsure)}. "
-            "--probe-scopes checks them with requests that are always refused and change nothing",
+            f"{_listed(known.held)}; read requests do not show whether it has {', '.join(unsure)}. "
+            "--probe-scopes checks these scopes with requests that are always refused and change nothing",
             doctor_command(facts, "--probe-scopes"),
         )
     elif not known.lacking:
@@ -432,12 +441,10 @@ def _created_this_month(listed: Listing[Container], now: float) -> str:
         return "The list of containers is incomplete, so it does not show which were created this month"
     if not created:
         return "No container of the account was created this month"
-    noun = (
-        "container that any key has" if len(created) == 1 else f"{len(created)} containers that any key has"
-    )
-    costs = "costs" if len(created) == 1 else "cost"
     price = total(item_of(one).price for one in created) + (FREE if listed.gap is None else UNSEEN)
-    return f"The {noun} created this month {costs} {price} a month"
+    return (
+        f"This month, all keys of the account created {count(len(created), 'container')}, for {price} a month"
+    )
 
 
 def _money(limit: float | None, spent: float | None) -> str:
@@ -455,11 +462,11 @@ def rate_limit(facts: Facts) -> Iterator[Diagnosis]:
     limit, left = seen.rates.limit, seen.rates.remaining
     if isinstance(seen.error, RateLimitedError) or left == 0:
         wait = getattr(seen.error, "retry_after", None) or seen.rates.left or math.nan
-        when = "" if math.isnan(wait) else f"; it opens in {wait:.0f} s"
+        when = "" if math.isnan(wait) else f"; it is reset in {wait:.0f} s"
         yield warning(
             "rate-limit",
             f"the key's rate limit{'' if limit is None else f' of {limit} requests a minute'} is used up{when}",
-            f"use a different key for other programs ({KEYS_PAGE}); `pulumi up` waits",
+            f"use a different key for other programs ({KEYS_PAGE}); `pulumi up` waits until then",
         )
     elif limit is None or left is None:
         yield unknown("rate-limit", "the answer has no X-RateLimit headers")

@@ -74,14 +74,14 @@ def stack(facts: Facts) -> Iterator[Diagnosis]:
     yield from _runtime(facts)
     configuration = facts.configuration
     if isinstance(configuration, PulumiError):
-        yield from _unreadable(facts, f"its configuration cannot be read: {configuration.message}")
+        yield from _unreadable(facts, f"the stack's configuration cannot be read: {configuration.message}")
     elif configuration.error:
-        yield from _unreadable(facts, f"its secrets cannot be decrypted: {configuration.error}")
+        yield from _unreadable(facts, f"the stack's secrets cannot be decrypted: {configuration.error}")
     else:
         ours = sum(name.startswith(_OURS) for name in configuration.values)
         named = facts.stack or "the selected stack"
         yield ok(
-            "stack", f"{named} of {facts.project_file.parent}, {count(ours, 'setting')} of stacks-pulumi"
+            "stack", f"{named} of {facts.project_file.parent} has {count(ours, 'setting')} of stacks-pulumi"
         )
 
 
@@ -149,7 +149,7 @@ def _to_read_stack(facts: Facts, error: str) -> str:
     if advice is not None:
         return advice
     if "`pulumi`" in error:
-        return "install it: https://www.pulumi.com/docs/iac/download-install/"
+        return "install Pulumi: https://www.pulumi.com/docs/iac/download-install/"
     if "no stack selected" in error:
         select = pulumi_command(facts, "stack", "select", of_stack=False)
         return f"{select}; if the project has no stack: {pulumi_command(facts, 'stack', 'init', 'dev', of_stack=False)}"
@@ -384,17 +384,17 @@ def lock(facts: Facts) -> Iterator[Diagnosis]:
         yield problem(
             "lock",
             f"an update is running, or was killed: the stack is locked by {held}, so an `up` fails",
-            f"wait for its end; if it was killed: {cancel}",
+            f"wait until the update ends; if it was killed: {cancel}",
         )
         return
     if isinstance(held, PulumiError):
-        yield unknown("lock", f"whether the stack is locked is not known: {held.message}")
+        yield unknown("lock", f"it is not known whether the stack is locked: {held.message}")
     names = ", ".join(name_of(one.urn) for one in state.creating)
     if names:
         why = "an update was interrupted" if not held else "an update was interrupted, or is running"
         yield warning(
             "lock",
-            f"{why}: its state has {count(len(state.creating), 'unfinished create')} ({names}). An `up` repeats each "
+            f"{why}: the state has {count(len(state.creating), 'unfinished create')} ({names}). An `up` repeats each "
             "create, which fails if the object exists",
             'check with `stacks-pulumi account` which objects exist, and write adopt="if_matching" on their resources '
             "before the next `up`",
@@ -446,14 +446,14 @@ def preview(facts: Facts) -> Iterator[Diagnosis]:
                 "preview",
                 f"`pulumi preview` runs the program{without}, and succeeds only while a virtual environment is active: "
                 f"this engine ignores `virtualenv: {facts.virtualenv}` of Pulumi.yaml, or that environment lacks a "
-                f"package. The error without it: {scrub(error.message, _LONGEST)}",
+                f"package. The error without an active environment: {scrub(error.message, _LONGEST)}",
                 "activate the environment in each shell that runs `pulumi`, or use the engine from pulumi.com",
             )
             return
     except PulumiTimeoutError:
         longer = min(facts.preview_seconds * 5, LONGEST_PREVIEW)
         more = doctor_command(facts, "--timeout", f"{longer:.0f}", *packs)
-        wait = f"give it more time: {more}; " if longer > facts.preview_seconds else ""
+        wait = f"allow more time: {more}; " if longer > facts.preview_seconds else ""
         yield unknown(
             "preview",
             f"`pulumi preview` runs the program{without}, and did not end within {facts.preview_seconds:g} s",

@@ -172,7 +172,7 @@ def _remarks(result: AccountResult) -> Iterator[tuple[Weight, str]]:
             f"no budget with max_total or max_increase covers {named}{rest}",
         )
     for stack, reason in account.elsewhere.items():
-        yield "note", f"resources of {stack} are in another account and are not counted: {reason}"
+        yield "note", f"resources of {stack} are in a different account and are not counted: {reason}"
     for note in (
         *(result.after or account).notes,
         *(() if result.report is None else result.report.notes[1:]),
@@ -194,7 +194,7 @@ def _containers(account: Reconciliation) -> Table:
 def _rows(one: ContainerRecord) -> Iterator[Row]:
     yield Row((one.name, one.item.kind, _owner(one), str(one.item.price), _note(one)))
     for child in one.children:
-        note = "" if child.sure else "no id or time identifies it: run `pulumi refresh` in the stack"
+        note = "" if child.sure else "no id or creation time identifies it: run `pulumi refresh` in the stack"
         yield Row((f"  {child.kind}", child.description, _owner(child), "", note))
 
 
@@ -376,7 +376,7 @@ _ADOPTS: Final = (
     "To adopt objects without a stack, with a program that changes nothing in the account (--deletions shows how to "
     "delete them instead)"
 )
-_ADOPTS_LATER: Final = "To adopt objects after the step that each needs first"
+_ADOPTS_LATER: Final = "To adopt objects, after the step that they or their containers need first"
 _DECLARES: Final = (
     "To manage objects of a stack's container, declare them in the program of that stack (--deletions shows how to "
     "delete them instead)"
@@ -479,9 +479,9 @@ def _remedies(
         options += " --target-dependents" if last.kind == "Container" else ""
         yield Remedy(
             f"{name} is managed by {len(one.owners)} resources: {owners}",
-            f"To remove it from the state of {last.stack}, before you remove it from that stack's program (choose "
-            "the resource that should not own it; --target-dependents also removes the resources that depend on it)"
-            + _where(account, last.stack),
+            f"To remove a resource from the state of {last.stack}, before you remove it from that stack's program "
+            "(choose the resource that should not own the object; --target-dependents also removes the resources "
+            "that depend on it)" + _where(account, last.stack),
             # In a manipulated state, the URN may be an option, for instance `--all`.
             f"pulumi state delete{options} --stack {_ref(account, last.stack)} -- {shlex.quote(last.urn)}",
         )
@@ -492,7 +492,7 @@ def _missing(account: Reconciliation, missing: Missing) -> Remedy:
     advice, command = "To update the state of the stack", "refresh"
     if resource.kind == "PinnedBackup" and not missing.recreated:
         # After a refresh, the state still has an unpinned backup; the next `up` pins it.
-        advice, command = "To pin it again, or to make a new one if it is gone", "up --refresh"
+        advice, command = "To pin the backup again, or to make a new one if it is gone", "up --refresh"
     return Remedy(
         f"{resource.stack} has {resource.kind} {resource.name!r} ({resource.id}), but {missing.reason}",
         f"{advice}{_where(account, resource.stack)}",

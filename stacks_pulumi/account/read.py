@@ -325,7 +325,7 @@ def _belongings(listings: dict[str, Any]) -> Belongings:
     ]
     gaps = {field: listing.gap for field, listing in rows if listing.gap is not None}
     if any(backup.pinned is None for backup in backups):
-        gaps.setdefault("backups", "it cannot be read whether a backup is pinned")
+        gaps.setdefault("backups", "it does not show whether a backup is pinned")
     known -= {_PARTS[field].kind for field in gaps}
     return Belongings(
         access,

@@ -250,15 +250,17 @@ class ThisAccount:
     def why_elsewhere(self, resource: Managed) -> str | None:
         """Return why a resource is not in this account; `None` if it is in this account."""
         if self.is_other_api(resource.base_url):
-            return f"its provider uses the API at {resource.base_url}"
+            return f"their provider uses the API at {resource.base_url}"
         if resource.origin is not None and resource.origin.partition("-")[0] == self._fingerprint:
             return None
         if account_of(resource.id) in self._accounts:
             return None
         if self._accounts:
             own = account_of(resource.id)
-            return f"its ids begin with {own}-, but those of this account with {min(self._accounts)}-"
-        return "it was made with a different key, and this account has no containers to compare it with"
+            return (
+                f"their ids begin with {own}-, but the ids of this account begin with {min(self._accounts)}-"
+            )
+        return "they were made with a different key, and this account has no containers to compare them with"
 
     def is_certain(self, resource: Managed) -> bool:
         """Return whether a resource is certainly in another account, because its id has that account's prefix."""
@@ -375,7 +377,7 @@ def _recreated(resource: Managed, container: Container) -> Missing:
     """Return the finding that a resource is missing because its container was deleted and created again."""
     return Missing(
         resource,
-        f"the container with this id was created at {container.created_at}, and the one in the state at "
+        f"the container with this id was created at {container.created_at}; the creation time in the state is "
         f"{resource.created_at}",
         recreated=True,
     )

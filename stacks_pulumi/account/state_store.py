@@ -39,7 +39,7 @@ The number of states that are read concurrently. Each takes the time of one requ
 memory.
 """
 
-MALFORMED: Final = "its address cannot be parsed: write signs such as `%` in a password as `%25`"
+MALFORMED: Final = "the backend's address cannot be parsed: write signs such as `%` in a password as `%25`"
 
 _META: Final = ".pulumi/meta.yaml"
 _STACKS: Final = ".pulumi/stacks/"
@@ -172,7 +172,7 @@ class StateStore(ABC):
         try:
             tags = {found[key]: decode(content, _Tags).tags for key, content in contents}
         except msgspec.DecodeError as error:
-            raise NotUnderstoodError(f"the tags of a stack cannot be read here ({error})") from None
+            raise NotUnderstoodError(f"the tags of a stack cannot be read ({error})") from None
         return [stack for stack, its in tags.items() if its.get(name) == value]
 
 
@@ -342,7 +342,7 @@ def _options(parts: SplitResult, known: Iterable[str]) -> dict[str, str]:
     given = dict(parse_qsl(parts.query, keep_blank_values=True))
     unknown = sorted(given.keys() - set(known))
     if unknown:
-        raise NotUnderstoodError(f"its address has the unknown option {unknown[0]!r}")
+        raise NotUnderstoodError(f"the backend's address has the unknown option {unknown[0]!r}")
     return given
 
 
@@ -376,7 +376,7 @@ def _s3(url: str, _folder: Path) -> StateStore:
         config["endpoint"] = f"{scheme}://{host}"
         is_plain = scheme == "http"
     elif is_plain:
-        raise NotUnderstoodError("its address requests HTTP without TLS, but has no endpoint")
+        raise NotUnderstoodError("the backend's address requests HTTP without TLS, but has no endpoint")
     if _is_on(options, "anonymous"):
         config["skip_signature"] = True
         login = None
@@ -443,7 +443,7 @@ class _Postgres(StateStore):
             raise ValueError
         table = options.pop("table", "") or "pulumi_state"
         if not _TABLE.fullmatch(table):
-            raise NotUnderstoodError("the name of its table needs quotes")
+            raise NotUnderstoodError("the name of the table needs quotes")
         # The engine writes the name without quotes, so PostgreSQL converts it to lower case.
         self._table = sql.Identifier(*table.lower().split("."))
         # As in a bucket, each key begins with the path of the address; here the path is the name of the database.

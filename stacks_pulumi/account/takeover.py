@@ -222,7 +222,7 @@ class _Maker:
             if client.name == "default":
                 self._leave_out(what, "the platform made it with the container")
             elif not client.name.strip() or client.name in {".", ".."}:
-                self._leave_out(what, "its name cannot be used")
+                self._leave_out(what, "its name is blank or consists of dots")
             else:
                 inputs: dict[str, Value] = {"container": own, "name": client.name, "adopt": "if_matching"}
                 self._declare(
@@ -244,7 +244,10 @@ class _Maker:
 
     def _why_not(self, container: Container) -> str | None:
         if self._times[(container.name or "").casefold()] > 1:
-            return "another container's name differs only in upper and lower case, which the provider ignores"
+            return (
+                "its name and another container's name differ only in upper and lower case, "
+                "which the provider ignores"
+            )
         return why_not(container)
 
     def _connections(self, container: Container, connections: Iterable[Connection]) -> None:
@@ -288,7 +291,7 @@ class _Maker:
                 self._leave_out(what, "it is not an address")
             elif times[address] > 1:
                 self._leave_out(
-                    what, "it is in the list more than once, so adopting it would remove an entry"
+                    what, "it is in the list more than once, so adopting it would remove the other entries"
                 )
             elif placeholder:
                 self._leave_out(

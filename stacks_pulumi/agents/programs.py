@@ -459,7 +459,9 @@ class _Checker:
     def _reference(self, name: str, steps: list[str], where: str) -> None:
         if name == "pulumi":
             if len(steps) != 1 or steps[0] not in _OF_PULUMI:
-                self.refuse("reference", where, f"pulumi has only {', '.join(_OF_PULUMI)}")
+                self.refuse(
+                    "reference", where, f"only these values of pulumi are allowed: {', '.join(_OF_PULUMI)}"
+                )
         elif name in self.types:
             outputs, secret = _schema()[0][self.types[name]]
             if not steps or steps[0] not in outputs:

@@ -53,10 +53,10 @@ _TITLES: Final = {
 }
 
 _INSTRUCTIONS: Final = """\
-You manage one stack of containers within a budget. Write the whole desired program, and call `plan`. The verdict says \
-whether you may `apply` the record, whether a person has to approve it first (show them `approve_with`), or why it is \
-refused. A resource that a program leaves out is deleted, so begin with the program that `list_resources` returns. \
-Read stacks://docs/for-agents first."""
+You manage one stack of containers within a budget. Write the whole desired program, and call `plan`. The verdict \
+states whether you may `apply` the record, whether a person has to approve it first (show them `approve_with`), or why \
+it is refused. A resource that a program leaves out is deleted, so begin with the program that `list_resources` \
+returns. Read stacks://docs/for-agents first."""
 
 
 class Audit:
@@ -202,8 +202,8 @@ def deploy_app_with_database(app: str, template: str = "nodejs", database: str =
         "database. Protect the database (options: {protect: true}).\n"
         "3. Call plan. Show the person the monthly price and the verdict.\n"
         "4. If the verdict is free, call apply. If the change needs an approval, show the person `approve_with`, "
-        "wait until they say "
-        "that they have signed, and call apply. If it is refused, explain why and propose a smaller change."
+        "wait until they say that they have signed, and call apply. If it is refused, explain why and propose a "
+        "smaller change."
     )
 
 

@@ -336,7 +336,7 @@ class Desk:
     async def apply(self, record: RecordName, context: Context[Any, Any]) -> ApplyOutcome:
         """Apply a planned change that is `free` or that a person has approved. The broker checks it again."""
         if not self.may_apply:
-            raise RefusedError("this server was started without `--allow apply`, so it only plans")
+            raise RefusedError("this server was started without `--allow apply`, so it can only plan")
         folder = self.folder / record
         if not RECORD.fullmatch(record) or not (folder / _PROGRAM).is_file():
             raise InputError(
@@ -508,7 +508,7 @@ def opened(project: Path, stack: str | None, *, may_apply: bool, strict: bool) -
     """
     file = find_project(project)
     if file is None:
-        raise InputError(f"{project} is not in a Pulumi project: name its folder with -C", code="file-access")
+        raise InputError(f"{project} is not in a Pulumi project: pass its folder with -C", code="file-access")
     _check_project(file, read_project(file))
     with client.opened(client.place_of(None)) as broker:
         workflow.check_configuration(file.parent, stack)
@@ -530,7 +530,7 @@ def opened(project: Path, stack: str | None, *, may_apply: bool, strict: bool) -
 
 def _check_project(file: Path, project: Mapping[str, Any]) -> None:
     if file.name != _FILE:
-        raise RefusedError(f"{file} must have the name {_FILE}")
+        raise RefusedError(f"{file} must be named {_FILE}: rename it")
     if project.get("runtime") != "yaml":
         raise RefusedError(
             f"{file} must have `runtime: yaml` without options: a program in another language is code. Run it with "
@@ -539,7 +539,8 @@ def _check_project(file: Path, project: Mapping[str, Any]) -> None:
     for name in project:
         if name not in {*_SETTINGS, *_PARTS}:
             raise RefusedError(
-                f"{file} has `{name}`: remove it, because a project of an agent has {', '.join((*_SETTINGS, *_PARTS))}"
+                f"{file} contains `{name}`: remove it. An agent's project may contain only "
+                f"{', '.join((*_SETTINGS, *_PARTS))}"
             )
     other = next((one.name for one in file.parent.iterdir() if one.name.casefold().startswith("main.")), None)
     if other is not None:

@@ -129,7 +129,9 @@ def _by_content(failure: _Failure) -> ApiError:
         if field in failure.body:
             return meaning(failure)
     return failure.as_error(
-        ApiError, f"the API refused ({failure.status_text})", "correct the problem, then try again"
+        ApiError,
+        f"the API refused the request ({failure.status_text})",
+        "correct the problem, then try again",
     )
 
 
@@ -137,8 +139,8 @@ def _bad_request(failure: _Failure) -> ApiError:
     named = failure.body.get("field")
     field = scrub(named, 60) if isinstance(named, str) and named else None
     about = f" because of the field {field}" if field else ""
-    came_back = f"the API refused it{about} ({failure.status_text})"
-    return failure.as_error(BadRequestError, came_back, "correct it, then try again").but(field=field)
+    came_back = f"the API refused the request{about} ({failure.status_text})"
+    return failure.as_error(BadRequestError, came_back, "correct the value, then try again").but(field=field)
 
 
 def _unauthorized(failure: _Failure) -> ApiError:
@@ -205,7 +207,7 @@ def _not_granted(failure: _Failure) -> ApiError:
     hint, request = (scrub(str(failure.body.get(name) or "")) for name in ("hint", "request"))
     error = failure.as_error(
         GrantRefusedError,
-        f"the broker refused it ({failure.status_text})",
+        f"the broker refused the request ({failure.status_text})",
         hint or "`stacks-pulumi doctor` shows what the grant allows",
     )
     return error.but(hint=hint, request=request)
@@ -222,8 +224,8 @@ def _not_found(failure: _Failure) -> ApiError:
 def _conflict(failure: _Failure) -> ApiError:
     return failure.as_error(
         ConflictError,
-        f"it conflicts with the current state ({failure.status_text})",
-        "check which resources exist, and their states, then try again",
+        f"the request conflicts with the current state ({failure.status_text})",
+        "check which objects exist, and their status, then try again",
     )
 
 

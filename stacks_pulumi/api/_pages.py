@@ -179,7 +179,7 @@ def whole(call: Call[T], first: Page[T], read: Callable[[Call[T]], Page[T]], bas
             gap = f"its next page was refused ({error.status})"
             break
         if page.rows and page.ids <= ids:
-            gap = "its next page has no other rows"
+            gap = "its next page repeats the same rows"
             break
         values.append(page.value)
         ids = ids | page.ids

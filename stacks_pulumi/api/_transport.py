@@ -282,7 +282,7 @@ def _failure(
     call: Call[Any], error: requests.RequestException, where: str
 ) -> ConnectionFailedError | UnreadableAnswerError:
     if isinstance(error, requests.exceptions.ContentDecodingError):
-        return unreadable(call, 0, "it was garbled on the way")
+        return unreadable(call, 0, "it was damaged in transit")
     sent = not _never_sent(error)
     advice = "check the network, the proxy and the base URL"
     if isinstance(error, requests.Timeout):

@@ -428,7 +428,7 @@ def _problem(permit: Permit, symbols: set[str], numbers: list[int]) -> str:
     if effect is None:
         return "there is no changing endpoint with this name"
     if permit.body.keys() - {*effect.fields}:
-        return f"its body may only have {', '.join(effect.fields) or 'no field'}"
+        return f"its body may have only these fields: {', '.join(effect.fields) or 'none'}"
     if any(isinstance(value, dict) and value != ANY for value in permit.body.values()):
         return 'each value of its body must be a plain value or {"any": true}'
     if permit.times is None and not _CLEARS_UP & {effect.makes, effect.removes}:
@@ -452,10 +452,10 @@ def _wrong_ids(endpoint: Endpoint, ids: Mapping[str, Constraint], symbols: set[s
         if sum(map(bool, forms)) != 1:
             return f"{name} needs one of is, of, address, caller, new_backup_of"
         if (one.created_at or one.in_) and one.is_ is None:
-            return f"{name}: `created_at` and `in` belong to `is`"
+            return f"{name}: `created_at` and `in` are allowed only with `is`"
         if one.is_ and name in CONTAINERS and one.created_at is None:
             return (
-                f"{name}: a container needs its `created_at`; on a platform without creation times, name it in "
+                f"{name}: a container needs its `created_at`; on a platform without creation times, list it in "
                 "`known`"
             )
         if one.in_ and name in CONTAINERS:

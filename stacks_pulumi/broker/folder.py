@@ -331,10 +331,13 @@ def _not_enforced(file: BudgetFile) -> Iterator[str]:
         yield "a broker does not know all stacks, so it does not enforce `covers: all`: remove it"
     for budget in file.budgets:
         if budget.tags:
-            yield f"the budget {budget.name} selects stacks by tags, which no broker sees: name stacks or projects"
+            yield (
+                f"the budget {budget.name} selects stacks by tags, which a broker does not know: select them by "
+                "`stacks` or `projects`"
+            )
         if any(limit.block and limit.measure != "total" for limit in budget.limits):
             yield (
-                f"the budget {budget.name} limits an increase, and a broker enforces totals alone: write `max_total`, "
+                f"the budget {budget.name} limits an increase, but a broker enforces only totals: write `max_total`, "
                 "and in gate.yaml `limits: {max_increase: USD}`"
             )
 

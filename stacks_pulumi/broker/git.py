@@ -74,8 +74,8 @@ def extract(folder: Path, commit: str, into: Path) -> None:
                 target.chmod(0o700 if member.mode & 0o100 else 0o600)
             elif not member.isdir():
                 raise ConfigError(
-                    f"{folder} of {commit[:12]} has {member.name}, which is neither a file nor a folder: replace it "
-                    "with a copy",
+                    f"{folder} of {commit[:12]} contains {member.name}, which is neither a file nor a folder: "
+                    "replace it with a copy",
                     code="invalid-file",
                 )
 

@@ -50,6 +50,7 @@ from stacks_pulumi.broker.signers import signers_of
 from stacks_pulumi.broker.upstream import Look, Upstream, path_of
 from stacks_pulumi.broker.words import in_words
 from stacks_pulumi.endpoints import ENDPOINTS
+from stacks_pulumi.pricing.money import count
 
 if TYPE_CHECKING:
     from stacks_pulumi.broker.folder import Folder
@@ -88,7 +89,7 @@ class Desk:
     @property
     def _upstream(self) -> Upstream:
         if self._given is None:
-            raise busy("this is not the broker's server")
+            raise busy("only the server of the broker can answer this")
         return self._given
 
     # Changes
@@ -164,7 +165,7 @@ class Desk:
         """Return the grant of a change that was handed in before."""
         grant = next(iter(self._ledger.grants("nonce = ?", change.nonce)), None)
         if grant is not None and self._ledger.statement(grant.id) != statement:
-            raise refused("another change has already used its nonce", "plan the change again")
+            raise refused("another change has already used the nonce of this change", "plan the change again")
         return grant
 
     def _again(self, grant: Grant, change: Change, names: Sequence[str]) -> Reply:
@@ -175,7 +176,10 @@ class Desk:
             # The daily amount no longer includes this change.
             raise refused("a free change must be applied within a day", "plan the change again")
         if not {*names}.issuperset(grant.approvals):
-            raise refused("it lacks a signature with which it was handed in before")
+            raise refused(
+                "the change lacks a signature that it had when it was first submitted",
+                "submit it with that signature",
+            )
         if 0 <= self._ledger.now() - grant.used < _IN_USE:
             raise busy(f"the grant {grant.id} of this change was used less than {_IN_USE:.0f} s ago")
         with self._ledger.writing() as db:
@@ -194,7 +198,7 @@ class Desk:
         data, now = statement.encode(), self._ledger.now()
         at = datetime.datetime.fromtimestamp(now, datetime.timezone.utc)
         if len(signatures) > _SIGNATURES:
-            raise RequestRefusedError(400, f"it has more than {_SIGNATURES} signatures")
+            raise RequestRefusedError(400, f"the change has more than {_SIGNATURES} signatures")
         try:
             signed = {one: signer_of(data, one.encode(), self._folder.signers, at) for one in signatures}
         except SignatureError as error:
@@ -213,13 +217,13 @@ class Desk:
                 400, f"this is not a change: {error.message}", kind="grant-refused"
             ) from None
         if change.account != self._ledger.account:
-            raise refused("it is for another broker", "plan it with this broker")
+            raise refused("the change is for a different broker", "plan it with this broker")
         if now > change.ends:
-            raise refused(f"it expired at {instant(change.ends)}", "plan the change again")
+            raise refused(f"the change expired at {instant(change.ends)}", "plan the change again")
         longest = self._settings().record_expires.total_seconds()
         if change.request is None and change.ends > now + longest + _SKEW:
             raise refused(
-                f"it expires at {instant(change.ends)}, later than `record_expires` in gate.yaml allows",
+                f"the change expires at {instant(change.ends)}, later than `record_expires` in gate.yaml allows",
                 "plan it again without --expires, or raise `record_expires`",
             )
         return change, signed
@@ -234,7 +238,7 @@ class Desk:
             raise RequestRefusedError(
                 403,
                 why,
-                "read it with `stacks-pulumi gate show`",
+                "`stacks-pulumi gate show` prints the reasons",
                 kind=code,
                 more={"verdict": describe(verdict)},
             )
@@ -251,7 +255,7 @@ class Desk:
             return verdict
         if is_new and verdict.prices and facts.containers.keys() - {one.id for one in change.known.values()}:
             text = (
-                "the ledger is empty, so the owners of the account's containers are not known to any budget: set "
+                "the ledger is empty, so no budget knows the owners of the account's containers: set "
                 "them with `stacks-pulumi broker claim`, and keep the ledger"
             )
             finding = Finding("budgets", "refuse", 0, text)
@@ -354,7 +358,10 @@ class Desk:
             RequestRefusedError: The grant is not the grant of a change.
         """
         if grant.kind != "change":
-            raise refused("a client can end only the grant of a change", "ask for its revocation")
+            raise refused(
+                "a client can end only the grant of a change",
+                "ask the broker's administrator to revoke this grant",
+            )
         with self._ledger.writing() as db:
             self._ledger.renew(db, grant.id, max(grant.until - self._ledger.now(), 0.0))
         return json_reply(200, {"success": True}, decision="ended")
@@ -397,7 +404,9 @@ class Desk:
                 413, "the change is too long for an access request: let a person sign its file"
             )
         with self._ledger.writing() as db:
-            id_ = self._recorded(db, grant, statement, f"a change of {len(change.permits)} requests")
+            id_ = self._recorded(
+                db, grant, statement, f"a change with {count(len(change.permits), 'permit')}"
+            )
         return json_reply(201, {"success": True, "request": id_}, decision=f"asked {id_}")
 
     def _recorded(self, db: sqlite3.Connection, grant: Grant, text: str, why: str) -> str:

@@ -103,7 +103,7 @@ _TOO_MANY: Final = 429
 _NO_CAPACITY: Final = 503
 _OF_CONTAINERS: Final = frozenset({"containers.list", "connections.targets"})
 """The reads that list containers, including containers of other stacks."""
-_NOT_OWN: Final = "the container is not of this grant"
+_NOT_OWN: Final = "the container does not belong to this grant"
 _NOT_KEPT: Final = frozenset({"vpn_clients.add", "containers.regenerate_certificate"})
 """Endpoints whose answers may contain a secret."""
 _ACTIONS: Final[Mapping[tuple[str, Any], str]] = {
@@ -172,7 +172,7 @@ class Kernel:
     def read(self, visit: Visit) -> Reply:
         """Answer a read of the inventory, or of a secret that the grant includes."""
         grant, ask = visit.grant, visit.ask
-        self.may_still(grant, "ask for another grant")
+        self.may_still(grant, "ask for a new grant")
         secret, seen = SECRETS.get(ask.endpoint), self._seen(grant)
         is_limited = self._check_read(visit, secret, seen, Look(self._upstream, visit.due))
         got = self._upstream.read(ask.endpoint, ask.ids, ask.query, visit.due)
@@ -193,7 +193,7 @@ class Kernel:
         grant, ask, holdings = visit.grant, visit.ask, self._holdings(visit.grant)
         is_named = any(fits_secret(line, ask, holdings, look) for line in grant.spec.reads)
         if secret is not None and secret not in grant.spec.secrets and not is_named:
-            raise refused(f"this grant does not read {secret}", "ask for a grant that does")
+            raise refused(f"this grant may not read {secret}", "ask for a grant that may read it")
         of_stack = self._of_stack(grant) if secret is not None and grant.stack else None
         is_limited = is_named or seen is not None or of_stack is not None
         # A moment later, a new container may get the id of a missing container.
@@ -230,10 +230,12 @@ class Kernel:
         """
         grant, ask = visit.grant, visit.ask
         if grant.kind == "read":
-            raise refused("this grant only reads", "ask for a grant that may change something")
+            raise refused("this grant may only read", "ask for a grant that may make changes")
         if ask.query or ask.body.keys() - {*EFFECTS[ask.endpoint].fields}:
-            raise refused(f"{ask.endpoint} has no such field or query", "leave it out")
-        self.may_still(grant, "hand in the change again")
+            known = ", ".join(EFFECTS[ask.endpoint].fields) or "none"
+            text = f"{ask.endpoint} accepts no query, and only these fields in its body: {known}"
+            raise refused(text, "remove all others")
+        self.may_still(grant, "submit the change again, or ask for a new grant")
         self._find_lost(visit)
         while True:
             found = self._admitted(visit)
@@ -268,7 +270,7 @@ class Kernel:
     def _reserved(self, db: sqlite3.Connection, visit: Visit, look: Look, lost: Use | None) -> Reply | Use:
         if lost is not None:
             if not self._ledger.uses("id = ? and state = 'unknown'", lost.id):
-                raise busy("another request has found what this one did")
+                raise busy("another request has already found the result of this one")
             # The request is judged as if the lost request did not exist.
             update(db, "uses", lost.id, state="void")
         self._check_look(visit.grant, visit.ask, look)
@@ -280,7 +282,7 @@ class Kernel:
                 else found
             )
         if not isinstance(found, dict):
-            raise busy("another request may have done what this one did")
+            raise busy("another request may already have done the same")
         before = {**lost.before, "spans": [*lost.before["spans"], *found["before"]["spans"]]}
         again = {"state": "sent", "attempts": lost.attempts + 1}
         again |= {name: found[name] for name in ("ended", "usd")}
@@ -301,7 +303,7 @@ class Kernel:
         uses = self._ledger.uses(of_grant, grant.id, ask.endpoint, now - _LASTING)
         twins = [use for use in uses if same([use.ids, use.body], [ask.ids, ask.body])]
         if any(use.state == "sent" or use.id in self._active for use in twins):
-            raise busy("this request is in progress")
+            raise busy("the same request is still in progress")
         # After a day, a budget may send the request again. A change may not, because a use of its permit counts
         # permanently.
         lost = (use for use in twins if use.state == "unknown")
@@ -333,17 +335,20 @@ class Kernel:
             return self._row(grant, ask, None, look)
         if not is_alive:
             raise refused(
-                "this grant has ended, so it only reads and removes its own", "hand in the change again"
+                "this grant has ended, so it may only read, and remove the objects that it made",
+                "submit the change again, or ask for a new grant",
             )
         if policy is not None:
             if not _sees(self._seen(grant), ask, look):
                 # An access request would reveal when the container was created.
-                raise refused(_NOT_OWN, "plan a change, and let it be signed")
+                raise refused(_NOT_OWN)
             raise ApprovalNeededError(why, self._as_permit(ask, look))
         if is_gone:
-            raise RequestRefusedError(404, "Not found: it is not where the approved change says that it is")
+            raise RequestRefusedError(
+                404, "Not found: the object is no longer in the container that the approved change names"
+            )
         words = f"{ENDPOINTS[ask.endpoint].method} {path_of(ask.endpoint, ask.ids)} {json.dumps(ask.body)}"
-        raise refused(f"this change was not approved: {words}")
+        raise refused(f"this request was not approved: {words}")
 
     def _not_revoked(self, grant_id: str) -> Grant:
         grant = self._ledger.grant(grant_id)
@@ -370,7 +375,7 @@ class Kernel:
         effect, now, began = EFFECTS[ask.endpoint], self._ledger.now(), self._upstream.now()
         self._check_free(grant, ask)
         if self._is_newer(grant, permit, ask):
-            raise RequestRefusedError(404, "Not found: another grant has made the one that is there since")
+            raise RequestRefusedError(404, "Not found: the existing object was made later, by another grant")
         price = self._price(grant, ask, permit, look) if ask.endpoint == _CREATE else None
         # Kinds that may exist twice need no earlier list: their objects have creation times and unique ids.
         is_listed = effect.doubt == "unknown" and effect.makes not in TWICE
@@ -433,7 +438,7 @@ class Kernel:
         if any(meet(ask, use) for use in self._ledger.uses(holds, grant.id, since, grant.id)) or (
             effect.removes and self._ledger.uses(repeated, since, ask.ids[effect.object])
         ):
-            raise busy("another request may change the same container or backup at this moment")
+            raise busy("another request may be changing the same container or backup")
 
     def _check_look(self, grant: Grant, ask: Ask, look: Look) -> None:
         """
@@ -496,7 +501,7 @@ class Kernel:
         if self._ledger.now() > grant.until:
             return ["this grant has ended"]
         if grant.stack != change.stack:
-            return [f"this grant is of the stack {grant.stack}"]
+            return [f"this grant is for the stack {grant.stack}"]
 
         def is_owned(name: str, one: Constraint) -> bool:
             """
@@ -509,13 +514,13 @@ class Kernel:
                 is_made(name, ask, holdings.own, look) for ask in asked
             )
 
-        found = [f"it reads a secret: {in_words(one)}" for one in change.secrets]
+        found = [f"the change reads a secret: {in_words(one)}" for one in change.secrets]
         made = {one.binds for one in change.permits if EFFECTS[one.endpoint].makes}
         left, added = left_today(self._ledger, grant, policy), Decimal(0)
         for permit in change.permits:
             price = _added(permit, look)
             if permit.is_loose:
-                why = "a value of it is not known yet"
+                why = "one of its values is not known yet"
             else:
                 price = None if price is None else price * (permit.times or 1)
                 why = _why_not_in(policy, permit.endpoint, permit.body, price, left - added)
@@ -621,7 +626,7 @@ class Kernel:
                 raise
             why = error.text
         # The platform may still carry out the request, so the client must not treat it as refused.
-        raise busy(f"the outcome of this request is not known, and it is not sent again: {why}")
+        raise busy(f"the outcome of this request is unknown, and it is not sent again: {why}")
 
     def _pause(self, visit: Visit, use: Use) -> float:
         """
@@ -893,14 +898,17 @@ def _why_not_in(
         return "" if action in policy.free else f"the policy does not allow {action}"
     plan = body.get("plan", catalog.DEFAULT_PLAN)
     if price is None or "discount_code" in body:
-        return "its price is not known"
+        return "the price of the container is not known"
     if policy.templates is not None and body["template"] not in policy.templates:
         return f"the template {body['template']} is not in the policy"
     if policy.plans is not None and body["template"] != catalog.VPN_TEMPLATE and plan not in policy.plans:
         return f"the plan {plan} is not in the policy"
     if price > left:
         most, left = as_dollars(policy.increase_per_day), max(left, Decimal(0))
-        return f"it adds {as_dollars(price)} a month, and {as_dollars(left)} of {most} a day is left"
+        return (
+            f"the container adds {as_dollars(price)} a month, and only {as_dollars(left)} of {most} is left for "
+            "today"
+        )
     return ""
 
 

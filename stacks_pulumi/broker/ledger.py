@@ -232,7 +232,7 @@ class Ledger:
             self.close()
             raise LedgerError(
                 f"it has version {version}, and this program reads {_VERSION}: use the stacks-pulumi that wrote it, or "
-                "begin another folder with `stacks-pulumi broker init`"
+                "start a new folder with `stacks-pulumi broker init`"
             )
         self.account = str(self.rows("select value from meta where name = 'account'")[0]["value"])
 

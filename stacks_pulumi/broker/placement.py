@@ -22,7 +22,7 @@ def exposures(files: Iterable[Path]) -> Iterator[str]:
     """Yield the ways in which other code could read the key or the ledger. `files` are the files of the broker."""
     own = os.getuid()
     if own == _ROOT:
-        yield "it runs as root, like other programs of this machine: run it as a separate user"
+        yield "the broker runs as root, like other programs of this machine: run it as a separate user"
         return
     if not (_PROCESSES / "self").exists():
         yield "this system does not show its processes in /proc, so other processes of the same user cannot be found"

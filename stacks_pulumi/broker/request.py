@@ -83,7 +83,7 @@ def check_framing(incoming: Incoming) -> None:
     lengths = [value for name, value in incoming.headers if name == "content-length"]
     is_chunked = incoming.header("transfer-encoding") is not None
     if len(lengths) > 1 or (lengths and is_chunked):
-        raise RequestRefusedError(400, "the length of the body occurs twice")
+        raise RequestRefusedError(400, "the request states the length of its body twice")
     if any(_OVERRIDES.fullmatch(name) for name, _ in incoming.headers):
         raise RequestRefusedError(400, "a header overrides the method or the address")
     if incoming.method == "GET" and incoming.body:
@@ -102,7 +102,7 @@ def read_ask(incoming: Incoming) -> Ask:
     if endpoint.method == "GET":
         if query.keys() - _QUERIES:
             raise RequestRefusedError(
-                400, f"there is no parameter {', '.join(sorted(query.keys() - _QUERIES))[:100]}"
+                400, f"this endpoint has no parameter {', '.join(sorted(query.keys() - _QUERIES))[:100]}"
             )
         return Ask(endpoint.name, ids, {}, query)
     return Ask(endpoint.name, ids, plain_object(incoming.body), query)
@@ -164,5 +164,7 @@ def _query(text: str) -> dict[str, str]:
     pairs = [part.partition("=")[::2] for part in text.split("&")] if text else []
     query = {_decoded(name): _decoded(value.replace("+", " ")) for name, value in pairs}
     if len(query) != len(pairs) or not all(map(_VALUE.fullmatch, query.values())):
-        raise RequestRefusedError(400, "the query is ambiguous")
+        raise RequestRefusedError(
+            400, "the query has the same parameter twice, or a value with invalid characters"
+        )
     return query

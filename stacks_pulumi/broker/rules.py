@@ -127,12 +127,16 @@ def judge(change: Change, settings: GateFile, facts: Facts) -> Verdict:
         *(Finding(one.rule, one.action, 0, f"the planner reports: {one.text}") for one in change.reported),
     ]
     if owners:
-        text = ", ".join(sorted(name or "none in the ledger" for name in owners))
-        findings.append(Finding(OTHER_OWNER, "approve", 0, f"it is about containers of other owners: {text}"))
+        text = ", ".join(sorted(name or "none" for name in owners))
+        finding = (
+            f"the change uses containers that its stack does not own; their owners in the ledger: {text}"
+        )
+        findings.append(Finding(OTHER_OWNER, "approve", 0, finding))
     has_limits = settings.limits.max_total is not None or settings.budgets is not None
     if prices and has_limits and not facts.counts_all:
         text = (
-            "no limit of a stack counts other containers without an owner: use `stacks-pulumi broker claim`"
+            "containers without an owner in the ledger count towards no stack's limit: set their owners with "
+            "`stacks-pulumi broker claim`"
         )
         findings.append(Finding(NO_OWNER, "approve", 0, text))
     result: Literal["nothing", "free", "needs_approval", "refused"] = "needs_approval"
@@ -175,7 +179,7 @@ def _of_permits(
             if is_found:
                 yield Finding(rule, action, permit.n, f"{words}{more}")
     for secret in change.secrets:
-        yield Finding("opens-access", rules.opens_access, 0, f"it reads a secret: {in_words(secret)}")
+        yield Finding("opens-access", rules.opens_access, 0, f"the change reads a secret: {in_words(secret)}")
 
 
 def _destroys(permit: Permit, change: Change, facts: Facts) -> bool:
@@ -214,7 +218,7 @@ def _of_counts(change: Change, settings: GateFile) -> Iterator[Finding]:
         ("max-replacements", len(replaced), settings.rules.max_replacements),
     ):
         if most is not None and number > most.limit:
-            yield Finding(rule, most.otherwise, 0, f"{number}, above the limit of {most.limit}")
+            yield Finding(rule, most.otherwise, 0, f"{number}, more than the limit of {most.limit}")
 
 
 def _of_limits(

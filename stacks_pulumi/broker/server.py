@@ -182,7 +182,9 @@ class App:
             check_framing(incoming)
             grant = self._grant(incoming)
             if grant is not None:
-                self._check_rate(f"all {grant.id}", _PER_MINUTE, "too many requests of this grant")
+                self._check_rate(
+                    f"all {grant.id}", _PER_MINUTE, "this grant has sent too many requests in the last minute"
+                )
             if incoming.path.startswith(OWN):
                 return self._own(incoming, grant)
             return self._forwarded(incoming, grant)
@@ -207,7 +209,11 @@ class App:
             )
         if grant is not None and reply.status != 429:
             try:
-                self._check_rate(f"refused {grant.id}", _REFUSED, "too many refused requests of this grant")
+                self._check_rate(
+                    f"refused {grant.id}",
+                    _REFUSED,
+                    "too many requests of this grant were refused in the last minute",
+                )
             except RequestRefusedError as error:
                 return error.reply()
             self._note(grant, incoming, reply, self._clock.now() - began)
@@ -216,7 +222,11 @@ class App:
     def _check_host(self, incoming: Incoming) -> None:
         host = _HOST.fullmatch(incoming.header("host") or "")
         if self._hosts is not None and (host is None or host[1].strip("[]").lower() not in self._hosts):
-            raise RequestRefusedError(400, "this broker does not accept the name in the Host header")
+            raise RequestRefusedError(
+                400,
+                "this broker does not accept the name in the Host header",
+                "use its address, or start it with --name for this name",
+            )
 
     def _grant(self, incoming: Incoming) -> Grant | None:
         token = incoming.token
@@ -265,7 +275,9 @@ class App:
     def _take_share(self, grant: Grant) -> int:
         """Count a request towards the grant's share of the platform's rate limit, and return the share."""
         share = max(int(self._upstream.per_minute * self._folder.settings().requests_share), 1)
-        self._check_rate(grant.id, share, "Rate limit exceeded: the share of this grant", of_platform=True)
+        self._check_rate(
+            grant.id, share, "Rate limit exceeded: this grant has used its share", of_platform=True
+        )
         return share
 
     def _rate(self, share: int, left: int, wait: float) -> dict[str, str]:
@@ -300,7 +312,7 @@ class App:
         if grant is None:
             raise RequestRefusedError(401, "Invalid API key")
         if incoming.method == "POST" and what in {"verdicts", "requests"}:
-            self.kernel.may_still(grant, "ask for another grant")
+            self.kernel.may_still(grant, "ask for a new grant")
             return self._judged(incoming, grant, what)
         if incoming.method == "DELETE" and what == "me":
             return self.desk.end(grant)
@@ -312,7 +324,7 @@ class App:
         """Return the broker's data for a grant."""
         if what == "me":
             return self.desk.describe(grant)
-        self.kernel.may_still(grant, "ask for another grant")
+        self.kernel.may_still(grant, "ask for a new grant")
         if what in {"limits", "log", "rules"}:
             # These answers need many reads.
             self._take_share(grant)
@@ -331,7 +343,7 @@ class App:
 
     def _handed_in(self, incoming: Incoming, grant: Grant | None, what: str) -> Reply:
         who = incoming.peer if grant is None else grant.id
-        self._check_rate(f"handed in {who}", _HANDED_IN, "too many changes were handed in")
+        self._check_rate(f"handed in {who}", _HANDED_IN, "too many changes were submitted in the last minute")
         statement, signatures = _signed(incoming)
         due = self._upstream.patient()
         if what == "approvals":
@@ -363,7 +375,7 @@ def _signed(incoming: Incoming) -> tuple[str, list[str]]:
         body = decode(incoming.body, _Signed)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise RequestRefusedError(
-            400, "it needs `statement` (a text) and `signatures` (a list of texts)"
+            400, "the body needs `statement` (a text) and `signatures` (a list of texts)"
         ) from None
     return body.statement, body.signatures
 
@@ -464,7 +476,7 @@ def _check_unused(path: Path) -> None:
             probe.connect(str(path))
         except ConnectionRefusedError:
             return
-    raise ConfigError(f"the socket {path} is in use: choose another path", code="file-access")
+    raise ConfigError(f"the socket {path} is in use: choose a different path", code="file-access")
 
 
 @dataclass(frozen=True)

@@ -233,7 +233,7 @@ class GateFile(_Section, frozen=True):
         approver_limits: Limits of single approvers, by name. An approver who is not listed may approve all changes.
         two_approvals: The rules whose findings need the approvals of two people.
         other_than_author: Whether the author of the last commit may not approve the change.
-        record_expires: The time after the plan in which a change may be handed in. A change with a later end is
+        record_expires: The time after the plan in which a change may be submitted. A change with a later end is
             refused.
         harmless: Patterns for types of other providers that hold no data and open nothing, for instance `random:*`. All
             other types are treated as the worst case.
@@ -304,7 +304,7 @@ class GateFile(_Section, frozen=True):
         """
         if self.other_than_author:
             if not author:
-                return "the author of the change is not known, so no approver counts as another person"
+                return "the author of the change is not known, so every approver could be the author"
             if is_author(name, author):
                 return f"{name} is the author of the change, so another person must approve it"
         limit = self.approver_limits.get(name, ApproverLimit())
@@ -313,7 +313,7 @@ class GateFile(_Section, frozen=True):
         if destroys and not limit.may_destroy:
             return f"{name} may not approve a change that destroys or overwrites data"
         if limit.ceiling is not None and (ceiling is None or ceiling > limit.ceiling):
-            given = "and there is no ceiling" if ceiling is None else f"not {usd(ceiling)}"
+            given = "and this change has no ceiling" if ceiling is None else f"not {usd(ceiling)}"
             return f"{name} may approve an increase of {usd(limit.ceiling)} a month at most, {given}"
         return ""
 
@@ -323,7 +323,7 @@ _GONE: Final = {
         "a newer backup no longer exempts a deletion: write `destroys-data: approve`"
     ),
     ".project_settings": "a program may use any setting, because its code has no key: remove this setting",
-    ".platform": "the broker reads no file about the platform: remove this setting",
+    ".platform": "the broker does not read a platform file: remove this setting",
 }
 """Setting of an earlier version -> what to do."""
 
@@ -367,7 +367,7 @@ def read_file(folder: Path, given: str, source: str | None = None) -> tuple[Gate
     if not 0 < file.requests_share <= 1:
         raise reader.error(".requests_share", "requests_share must be above 0 and at most 1")
     if file.key is not None and file.keys is not None:
-        raise reader.error(".keys", "there is also a `key`: write only one of them")
+        raise reader.error(".keys", "there is also a `key`: remove `key` or `keys`")
     return file, reader
 
 
@@ -391,7 +391,7 @@ def read_key(source: KeySource | None, name: str) -> str:
             )
         return check_api_key(key.strip())
     if (source.file is None) == (source.credential is None):
-        raise ConfigError(f"{name} in gate.yaml needs `file` or `credential`", code="invalid-setting")
+        raise ConfigError(f"{name} in gate.yaml needs either `file` or `credential`", code="invalid-setting")
     path = source.path
     try:
         if source.file is not None and path.stat().st_mode & 0o077:

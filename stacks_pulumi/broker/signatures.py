@@ -43,7 +43,7 @@ def sign(text: bytes, key: Path) -> bytes:
         SignatureError: The key cannot sign.
     """
     if not key.is_file():
-        raise SignatureError(f"there is no key {key}: name it with --key", code="file-access")
+        raise SignatureError(f"there is no key {key}: pass your key with --key", code="file-access")
     # The text comes from standard input. For a file that has a signature, ssh-keygen would ask a question.
     done = _run(["-Y", "sign", "-f", str(key), "-n", NAMESPACE], text)
     if done.returncode or not done.stdout.startswith(BEGIN):
@@ -90,7 +90,7 @@ def signer_of(text: bytes, signature: bytes, signers: Path, at: datetime.datetim
         ConfigError: The file of signers is wrong.
     """
     if not _ARMOUR.fullmatch(signature):
-        raise SignatureError("its signature is damaged", code="invalid-file")
+        raise SignatureError("the signature is damaged", code="invalid-file")
     name, said = _principal(signature, signers, at)
     if name is None:
         raise SignatureError(

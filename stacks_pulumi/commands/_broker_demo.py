@@ -68,7 +68,10 @@ def run() -> int:
                 _say(f"{name} has signed it.", first="   ")
                 _say("5. The agent sends the same request again.")
                 _create(client, "worker")
-            _say("6. The log has all of it, chained line by line.", "$ stacks-pulumi broker log DIR --verify")
+            _say(
+                "6. The log shows all of it, and a chain of digests shows that no line was changed.",
+                "$ stacks-pulumi broker log DIR --verify",
+            )
             for row in folder.ledger.rows("select * from journal order by id"):
                 decision = f"{_plain(row['decision']):<24} {row['holder']:<5}"
                 line = f"{row['status']} {decision} {row['method']} {row['path']} {row['body']}"

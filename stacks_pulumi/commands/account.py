@@ -127,8 +127,9 @@ def _result(options: argparse.Namespace) -> AccountResult:
 
     if options.project is not None and (options.state or "orphans" in options.fail_on):
         raise InputError(
-            "--project reads one project of the backend: --state is not from there, and with `--fail-on orphans`, "
-            "objects of other projects would look like orphans. Omit --project, or --state and `--fail-on orphans`",
+            "--project reads only one project of the backend, and cannot be combined with --state or "
+            "`--fail-on orphans`, because objects of other projects would look like orphans: remove --project, or the "
+            "other option",
             code="invalid-argument",
         )
     file = budgets.BudgetFile() if options.budgets is None else budgets.read_budgets(Path(options.budgets))
@@ -241,8 +242,8 @@ def _chosen(options: argparse.Namespace) -> list[str]:
 
 def _may_be_owned(account: Reconciliation) -> str:
     return (
-        f"compared only with {account.source}: an object in none of these stacks may belong to another backend, or "
-        "was made by hand"
+        f"compared only with {account.source}: an object that is in none of these stacks may belong to a different "
+        "backend, or be made by hand"
     )
 
 
@@ -250,8 +251,8 @@ def _no_tags(name: str, value: str) -> frozenset[str]:
     from stacks_pulumi._pulumi_cli import InputError  # noqa: PLC0415  (as above)
 
     raise InputError(
-        f"an export does not have the stack's tags, so a budget cannot be chosen by {name}={value}: leave --state out, "
-        "or choose by stack or project",
+        f"an export does not have the stack's tags, so a budget cannot select stacks by {name}={value}: remove "
+        "--state, or select by stack or project",
         code="invalid-argument",
     )
 

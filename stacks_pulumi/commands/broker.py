@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _add_folder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "folder", type=Path, metavar="DIR", help="the broker's folder, which has gate.yaml and the ledger"
+        "folder", type=Path, metavar="DIR", help="the broker's folder, with gate.yaml and the ledger"
     )
 
 
@@ -211,7 +211,8 @@ def _init(options: argparse.Namespace) -> int:
         if key is None or key.credential is None:
             tell(
                 "broker",
-                f"gate.yaml and the unit have different keys: write `key: {{credential: {start.CREDENTIAL}}}`",
+                "gate.yaml and the unit get the key from different places: write `key: {credential: "
+                f"{start.CREDENTIAL}}}`",
             )
         for path in (program, options.folder.resolve()):
             if path.parts[1] in _HOMES:
@@ -238,7 +239,9 @@ def _serve(options: argparse.Namespace) -> int:
     from stacks_pulumi.broker.upstream import BASE  # noqa: PLC0415  (as above)
 
     if (options.tls_cert is None) != (options.tls_key is None):
-        raise ConfigError("--tls-cert and --tls-key belong together", code="invalid-argument")
+        raise ConfigError(
+            "--tls-cert and --tls-key need each other: give both, or neither", code="invalid-argument"
+        )
     tls = None
     if options.tls_cert is not None:
         tls = Tls(options.tls_cert, options.tls_key, options.client_ca)
@@ -415,7 +418,7 @@ def _status(options: argparse.Namespace) -> int:
     where = f"serves at {server['url']} (process {server['pid']})" if server else "does not run"
     sys.stdout.write(f"The broker {account} {clean(where)}.\n")
     for one in grants:
-        state = "revoked" if one["revoked"] else "ended" if one["ended"] else "holds"
+        state = "revoked" if one["revoked"] else "ended" if one["ended"] else "valid"
         line = (
             f"{one['grant']}  {one['kind']:<6}  {state:<7}  until {one['until']}  {one['for']} {one['stack']}"
         )
@@ -444,7 +447,8 @@ def _run(options: argparse.Namespace) -> int:
             ) from None
     if not url or not token.startswith(GRANT):
         raise ConfigError(
-            "the address of a broker (--url) and the token of a grant (--grant) are needed; this is not such a token",
+            "a broker's address and the token of a grant are needed: give --url and --grant, or set "
+            "STACKS_BASE_URL and STACKS_API_KEY",
             code="invalid-argument",
         )
     from stacks_pulumi.gate.client import Broker  # noqa: PLC0415  (each action needs its own modules)
@@ -466,7 +470,7 @@ _ACTIONS: Final = {
         _demo,
     ),
     "init": Command("write a broker's folder; existing files are kept", _add_init, _init),
-    "serve": Command("answer clients until SIGTERM", _add_serve, _serve, codes={0: "it was ended"}),
+    "serve": Command("answer clients until SIGTERM", _add_serve, _serve, codes={0: "it was stopped"}),
     "grant": Command("make a grant, and print its token once", _add_grant, _grant, forms=TEXT),
     "claim": Command("record an owner for containers that are older than the ledger", _add_claim, _claim),
     "requests": Command("list the access requests of grants", _add_folder, _requests, forms=TEXT),

@@ -300,7 +300,8 @@ _VPN_CONFIG: Final = "write a VPN client's WireGuard configuration"
 def _add_vpn_config(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Write the WireGuard configuration of a VPN client. It contains a private key, so it is written to a file that "
-        "only you can read, or printed if --show-secrets is given. One that can run commands is not written."
+        "only you can read, or printed if --show-secrets is given. A configuration that can run "
+        "commands is not written."
     )
     add_container(parser, "VPN_CONTAINER")
     parser.add_argument("--client", default="default", metavar="NAME", help="the client (default: default)")

@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prices",
         metavar="FILE",
-        help="a YAML file with prices for resources of other providers; a resource without a price has no bound",
+        help="a YAML file with prices for resources of other providers; a resource without a price has no upper bound",
     )
     parser.add_argument(
         "--compare-to", metavar="FILE", help="with --account: show what changed since this snapshot"

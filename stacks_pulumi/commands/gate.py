@@ -73,9 +73,7 @@ def _add_gate(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_check(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--gate", required=True, type=Path, metavar="DIR", help="the folder, which has gate.yaml"
-    )
+    parser.add_argument("--gate", required=True, type=Path, metavar="DIR", help="the folder with gate.yaml")
 
 
 def _add_init(parser: argparse.ArgumentParser) -> None:
@@ -118,7 +116,7 @@ def _add_init(parser: argparse.ArgumentParser) -> None:
         "--backend",
         choices=("cloud", "s3", "gs", "azblob", "postgres"),
         default="cloud",
-        help="with --workflow: the backend of the state, whose login the jobs get (default: cloud, Pulumi Cloud)",
+        help="with --workflow: the backend of the state, to which the jobs log in (default: cloud, Pulumi Cloud)",
     )
 
 
@@ -192,7 +190,7 @@ def _add_apply(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--accept-replay",
         action="store_true",
-        help="with a new ledger: apply the change even if the ledger cannot show that it was not applied before",
+        help="with a new ledger: apply the change even if it may have been applied before",
     )
     parser.set_defaults(words=())
     parser.epilog = "`-- CMD` after the options runs CMD instead of `pulumi up --yes`."
@@ -284,7 +282,7 @@ def _pipeline(options: argparse.Namespace) -> tuple[Path, dict[str, str | bytes]
         needed = needed._replace(files={}, lock="")
     if needed.problem and not has:
         raise InputError(
-            f"the source of stacks-pulumi there is unknown ({needed.problem}): write {REQUIREMENTS} first"
+            f"the source of stacks-pulumi is unknown ({needed.problem}): write {folder / REQUIREMENTS} first"
         )
     install = [line.format(lock=needed.lock or LOCK) for line in INSTALL]
     files: dict[str, str | bytes] = {
@@ -362,7 +360,7 @@ def _approve(options: argparse.Namespace) -> int:
         if judged.change.is_loose and not options.accept_unknown:
             raise InputError(
                 "not approved: a value is not known before the change is applied; add --accept-unknown to approve "
-                "every value",
+                "any value",
                 code="invalid-argument",
             )
         name, signature, missing = workflow.sign(broker, judged, options.key)
@@ -373,8 +371,8 @@ def _approve(options: argparse.Namespace) -> int:
             workflow.post(broker, judged, signature)
             where = "at the broker"
         else:
-            where = str(workflow.save(signature, name, Path(options.change)))
-    tell("gate", f"{name} approved it: {where}")
+            where = "in " + str(workflow.save(signature, name, Path(options.change)))
+    tell("gate", f"{name} approved the change; the signature is {where}")
     if missing:
         tell("gate", f"{missing}; next: another person runs the same command with their key")
     elif not is_asked:
@@ -399,12 +397,13 @@ def _apply(options: argparse.Namespace) -> int:
     if done.code == _WAITING:
         tell(
             "gate",
-            "waiting: STACKS has no capacity for some containers, and the rest is done; apply it again later",
+            "waiting: STACKS has no capacity for some containers, and the rest is done; apply the change again later",
         )
     elif done.code:
         tell(
             "gate",
-            f"the command ended with {done.code}; `{_next('apply', options)}` continues with the remaining requests",
+            f"the command ended with exit code {done.code}; `{_next('apply', options)}` continues with the "
+            "remaining requests",
         )
         for line in done.left:
             tell("gate", f"approved but not done: {line}")
@@ -427,7 +426,7 @@ def _log(options: argparse.Namespace) -> int:
         who = (
             f"approved by {', '.join(one['approvals'])}"
             if one["approvals"]
-            else f"{one['kind']} of {one['for']}"
+            else f"{one['kind']} grant of {one['for']}"
         )
         author = f", written by {one['author']!r}" if one["author"] else ""
         words = f"{one['at']}  {one['stack']}: +${one['usd']} a month; {who}{author}"
@@ -535,9 +534,7 @@ _ACTIONS: Final = {
         forms=_FORMS,
         stack=OF_STACK,
     ),
-    "show": Command(
-        "show a change in the form for people, before an approval", _add_change, _show, forms=_FORMS
-    ),
+    "show": Command("show a change in a readable form, before an approval", _add_change, _show, forms=_FORMS),
     "approve": Command(
         "show a change, and sign it",
         _add_approve,
@@ -553,7 +550,7 @@ _ACTIONS: Final = {
         _apply,
         codes={
             0: "done",
-            1: "a failure of `pulumi up`, whose exit code this command passes on",
+            1: "`pulumi up` failed; its exit code is passed on",
             _REFUSED: "refused, or an approval is missing; nothing was changed",
             _WAITING: "some containers wait for capacity and were not created; everything else is done",
         },

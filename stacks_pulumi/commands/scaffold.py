@@ -57,7 +57,7 @@ _HELP: Final = "write a program that adopts the containers without a stack"
 
 _CODES: Final = {
     0: "the program was written",
-    1: "some objects could not be read; the report lists them, and the program lacks them",
+    1: "some objects could not be read: the report lists them, and the program does not contain them",
 }
 
 _SHOWN: Final = 5
@@ -67,8 +67,9 @@ _PROJECT: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Read the account and write a Pulumi program that adopts the objects without a stack: containers, and their "
-        "them. Neither this command nor the first `pulumi up` of the program changes the account."
+        "Read the account and write a Pulumi program that adopts the objects without a stack: containers, and "
+        "their allowed addresses, connections, VPN clients and pinned backups. Neither this command nor the "
+        "first `pulumi up` of the program changes the account."
     )
     parser.add_argument(
         "--out",
@@ -281,8 +282,11 @@ def _report(
     if not program.complete:
         lines.insert(0, f"Incomplete: {_INCOMPLETE}.")
     if stacks is not None:
-        told = "objects without a stack are adopted, but additions by hand to a stack's container are not"
-        lines += ["", f"Compared with {stacks.source}: {told} (`stacks-pulumi account --children`)."]
+        told = "an object that was added by hand to a stack's container is not adopted"
+        lines += [
+            "",
+            f"Compared with {stacks.source}: {told} (`stacks-pulumi account --children` lists them).",
+        ]
         lines += [f"  {note}" for note in stacks.notes]
     if program.left_out:
         lines += ["", "Left out:"]
@@ -322,7 +326,7 @@ PLACE_UNKNOWN: Final = """\
 # Write here the source of stacks-pulumi: a commit of its repository, or a wheel next to this file, such as
 #   stacks-pulumi @ git+https://HOST/REPOSITORY@COMMIT
 #   ./stacks_pulumi-VERSION-py3-none-any.whl
-# Never write its name alone, because anyone may register that name at an index.
+# Never write only its name, because anyone may register that name at an index.
 """
 """A `requirements.txt` for a package with an unknown source; `pip install -r` installs nothing from it."""
 

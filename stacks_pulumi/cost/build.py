@@ -119,7 +119,7 @@ def plan_of(
                 refreshed[step.urn] = step.new
         elif _is_untargeted(step):
             plan.notes.append(
-                f"{name_of(step.urn)!r} is new and outside of --target: not created, so not counted"
+                f"{name_of(step.urn)!r} is new and not in --target, so it is neither created nor counted"
             )
         else:
             by_urn.setdefault(step.urn, []).append(step)
@@ -377,7 +377,7 @@ def _unfinished(errors: list[str]) -> str:
     if not others:
         return ""
     first = others[0].removeprefix("error: ").strip().splitlines()
-    return f"the preview failed and shows only a part ({first[0] if first else 'no reason given'}): fix that first"
+    return f"the preview failed and shows only a part ({first[0] if first else 'no reason given'}): fix the error first"
 
 
 def _events(
@@ -431,7 +431,7 @@ def _unexplained(results: list[str], violations: list[PolicyViolation]) -> str:
     # If an engine does not report the result, it reports the failure as an error.
     if results[-1] in {"", "succeeded"} or any(violation.level == "mandatory" for violation in violations):
         return ""
-    return "the preview failed, but the events do not show why: run `pulumi preview`, and first fix what it shows"
+    return "the preview failed, but the events do not show why: run `pulumi preview`, and fix the error that it shows"
 
 
 def _preview(

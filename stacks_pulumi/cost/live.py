@@ -243,7 +243,7 @@ def compare(before: Snapshot, after: Snapshot) -> Report:
             code="other-account",
         )
     lines = sorted(_lines(before, after), key=lambda line: (line.action == "same", line.name))
-    notes = [f"compared with the snapshot of {before.taken_at}"]
+    notes = [f"compared with the snapshot from {before.taken_at}"]
     earlier_times = {entry.id: entry.created_at for entry in before.containers}
     unsure = [
         entry.name
@@ -446,7 +446,7 @@ def confirmed(client: StacksClient, containers: Listing[Container], ids: Iterabl
                 seen = None if client.containers.status(id_).status in ENDING_STATUSES else id_
             except NotFoundError:
                 continue
-        return rows.gap if seen is None else f"it lacks {seen}, which exists (it may be new)"
+        return rows.gap if seen is None else f"it lacks {seen}, which exists (the container may be new)"
 
     gap = look_twice(look, SYSTEM_CLOCK, client.platform.pause)
     return containers if gap is None else Listing(tuple(containers), gap=gap, damaged=containers.damaged)

@@ -336,7 +336,7 @@ def _range(told: str) -> Price:
     low, _, high = told.partition("-")
     bounds = number(low.strip()), number((high or low).strip())
     if bounds[0] > bounds[1]:
-        raise ValueError(f"the range {told!r} ends before it begins")
+        raise ValueError(f"the upper end of the range {told!r} is below its lower end")
     return Price(*bounds, ("price",) if bounds[0] != bounds[1] else ())
 
 

@@ -94,8 +94,8 @@ def _judge(report: Report, limit: CostLimit, beside: tuple[CostLimit, ...]) -> L
     if increase is None:
         return _verdict(limit, None, "the increase", signed)
     if increase <= 0:
-        return LimitVerdict(limit, passed=True, text="nothing is paid now, and nothing after the change")
-    text = "nothing is paid now, so an increase has no percentage: limit the total or the increase for a new stack"
+        return LimitVerdict(limit, passed=True, text="the price is zero before and after the change")
+    text = "the price is zero now, so an increase has no percentage: limit the total or the increase for a new stack"
     is_limited = any(other.measure != "increase-pct" and other.block >= limit.block for other in beside)
     return LimitVerdict(limit, is_limited, text)
 
@@ -115,9 +115,9 @@ def _verdict(
 
 
 _MEASURES: Final[tuple[tuple[Measure, str, str], ...]] = (
-    ("total", "USD", "the planned total a month"),
-    ("increase", "USD", "the increase a month"),
-    ("increase-pct", "PERCENT", "the increase in percent of what is paid now"),
+    ("total", "USD", "the planned monthly total"),
+    ("increase", "USD", "the monthly increase"),
+    ("increase-pct", "PERCENT", "the increase in percent of the current price"),
 )
 
 LIMITS: Final = {
@@ -136,7 +136,7 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
                 f"--{word}-{measure}",
                 type=_Number(measure),
                 metavar=unit,
-                help=f"{does} if {help_text} is more",
+                help=f"{does} if {help_text} is higher",
             )
 
 

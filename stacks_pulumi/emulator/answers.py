@@ -242,7 +242,10 @@ class Shapes:
         elif operation in OPEN:
             self._by_operation[operation] = shape
         else:
-            msg = f"the guide specifies the answer of {operation}; it is open for {', '.join(sorted(OPEN))}"
+            msg = (
+                f"the guide specifies the answer of {operation}; it does not specify the answers of "
+                f"{', '.join(sorted(OPEN))}"
+            )
             raise ValueError(msg)
 
     def of(self, operation: str) -> str:

@@ -135,7 +135,7 @@ def _files(gate: Gate) -> Iterator[str]:
     """Yield the files that look like a part of the gate but are not read."""
     for setting, name in _NAMED.items():
         if getattr(gate.file, setting) is None and (gate.folder / name).is_file():
-            yield f"nothing reads {name}: write `{setting}: {name}` into {FILE}, or delete it"
+            yield f"{name} is not used: write `{setting}: {name}` into {FILE}, or delete it"
     named = {pack.path for pack in gate.packs}
     for file in sorted(gate.folder.glob("**/PulumiPolicy.yaml")):
         if file.parent not in named:
@@ -227,7 +227,10 @@ def notes(gate: Gate, now: datetime.datetime) -> Iterator[str]:
         names = sorted(signers.names_of(gate.signers))
         if gate.file.two_approvals and gate.file.other_than_author and len(names) == 2:
             both = " and ".join(names)
-            yield f"two_approvals, other_than_author: {both} cannot approve their own changes that need two people"
+            yield (
+                f"two_approvals, other_than_author: {both} are the only approvers, so their own changes that need two "
+                "people cannot be approved"
+            )
 
 
 def _approvers(gate: Gate, now: datetime.datetime) -> Iterator[str]:

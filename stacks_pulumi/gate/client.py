@@ -105,7 +105,7 @@ class Broker:
             raise StacksError(f"no broker answers at {self.url}", code="connection-failed")
         if answer.status_code == _NO_GRANT:
             words = (
-                "the broker at {} does not know this token: set STACKS_API_KEY to the token of a grant that can "
+                "the broker at {} does not know this token: set STACKS_API_KEY to the token of a grant that may "
                 "read"
             )
             raise BrokerError(words.format(self.url), code="api-key-refused")
@@ -176,7 +176,7 @@ def opened(place: Place | None, *, may_apply_free: bool = False) -> Iterator[Bro
     """
     if place is None:
         raise ConfigError(
-            "no broker is named: pass its folder or its address with --gate, or set STACKS_BASE_URL and STACKS_API_KEY "
+            "no broker is given: pass its folder or its address with --gate, or set STACKS_BASE_URL and STACKS_API_KEY "
             "to its address and the token of a grant",
             code="invalid-argument",
         )

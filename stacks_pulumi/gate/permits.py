@@ -86,13 +86,13 @@ def needed(
             continue
         if change.operation == "unclear" or change.kind == UNRECOGNISED:
             raise InputError(
-                f"{change.name!r}: what happens to it is not known ({change.type}, {', '.join(change.steps)}), so no "
-                "permit can cover it"
+                f"{change.name!r}: the preview does not show what happens to it ({change.type}, "
+                f"{', '.join(change.steps)}), so no permit can cover it"
             )
         if "import-replacement" in change.steps:
             raise InputError(
-                f"{change.name!r}: it imports an object that replaces another one, and no permit covers that: import "
-                "it under its own resource name, and remove the other object in a later change"
+                f"{change.name!r}: it imports an object in place of the current one, and no permit covers that: import "
+                "the object as a new resource, and remove the current one in a later change"
             )
         _OF_KIND[change.kind](table, change)
     for name, class_ in reads:
@@ -237,8 +237,8 @@ class _Table:
         )
         if not symbols:
             raise InputError(
-                f"{change.name!r}: its {name} is unknown until the change is applied, and comes from no container of "
-                "this stack. Write the id of the container, or make the change in two steps"
+                f"{change.name!r}: its {name} is unknown until the change is applied, and does not come from a "
+                "container of this stack. Write the id of the container, or make the change in two steps"
             )
         return Constraint(of=tuple(symbols))
 
@@ -345,7 +345,7 @@ def _allowed_ip(table: _Table, change: Change) -> None:
         address, entry = after.get("ip_address"), {word: _value(after.get(word, UNKNOWN)) for word in _ENTRY}
         # If the API refuses a listed address, the provider deletes the entry and adds it again.
         times = 1 if change.operation == "create" else 2
-        table.add("allowed_ips.add", {"container_id": at}, entry, times, why=f"let in {name}")
+        table.add("allowed_ips.add", {"container_id": at}, entry, times, why=f"allow {name}")
         if isinstance(known(address), str):
             table.add(
                 "allowed_ips.remove",
@@ -357,7 +357,10 @@ def _allowed_ip(table: _Table, change: Change) -> None:
             former = {word: _value(before.get(word, UNKNOWN)) for word in _ENTRY}
             if former != entry:
                 table.add(
-                    "allowed_ips.add", {"container_id": at}, former, why=f"put {name} back, if it is refused"
+                    "allowed_ips.add",
+                    {"container_id": at},
+                    former,
+                    why=f"add the old entry of {name} again, if the change is refused",
                 )
         if after.get("revoke_auto_added"):
             table.add(
@@ -381,7 +384,7 @@ def _allowed_ip(table: _Table, change: Change) -> None:
             {"container_id": gone},
             {"enabled": False},
             only_address=address,
-            why=f"close the access, if {name} is the last address",
+            why=f"turn external access off, if {name} is the last address",
         )
     for place in dict.fromkeys(places):
         _placeholder(table, place, is_added=change.operation in {"update", "replace"})
@@ -391,13 +394,16 @@ def _placeholder(table: _Table, at: Constraint, *, is_added: bool) -> None:
     """Add the permits for the placeholder: the list must not be empty while its only entry changes."""
     if is_added:
         table.add(
-            "allowed_ips.add", {"container_id": at}, _PLACEHOLDER, why="an address that nobody has (RFC 5737)"
+            "allowed_ips.add",
+            {"container_id": at},
+            _PLACEHOLDER,
+            why="add a placeholder address, which no machine has (RFC 5737)",
         )
     table.add(
         "allowed_ips.remove",
         {"container_id": at, "ip_id": Constraint(address=_PLACEHOLDER["ip_address"])},
         times=None,
-        why="remove the address that nobody has",
+        why="remove the placeholder address",
     )
 
 
@@ -438,7 +444,7 @@ def _backup_restore(table: _Table, change: Change) -> None:
     table.add(
         "backups.restore",
         {"backup_id": _backup(table, change, number, {})},
-        destroys="all data of the container that the backup is of",
+        destroys="all data of the backup's container",
         why=f"restore {change.name}",
     )
 
@@ -485,7 +491,9 @@ def _ssh_certificate(table: _Table, change: Change) -> None:
         snake_case(change.before), snake_case(change.after), "rotate_triggers"
     ):
         # The request may be repeated, because an answer may be lost.
-        table.add("containers.regenerate_certificate", at, times=3, why=f"a new SSH key for {change.name}")
+        table.add(
+            "containers.regenerate_certificate", at, times=3, why=f"make a new SSH key for {change.name}"
+        )
 
 
 def _vpn_client(table: _Table, change: Change) -> None:

@@ -170,14 +170,14 @@ def _built_in(file: GateFile, changes: Sequence[Change]) -> Iterator[Finding]:
     for change in changes:
         name, type_ = repr(change.name), change.type
         if change.foreign and change.operation in _ENDS and not _is_harmless(change, file.harmless):
-            how = "is deleted" if change.operation == "delete" else "is replaced"
-            why = f"{name} {how}; whether a {type_} has data is not known ({_HARMLESS.format('have none')})"
+            how = "deleted" if change.operation == "delete" else "replaced"
+            why = f"{name} is {how}, and may contain data{_HARMLESS.format(type_)}"
             yield Finding("destroys-data", rules.destroys_data, change.urn, why)
         if change.foreign and change.operation in _ACTS and not _is_harmless(change, file.harmless):
-            why = f"{name}: whether a {type_} opens access is not known ({_HARMLESS.format('open none')})"
+            why = f"{name} may open access{_HARMLESS.format(type_)}"
             yield Finding("opens-access", rules.opens_access, change.urn, why)
         if change.operation == "keep" and change.price_after != FREE:
-            why = f"{name} leaves the stack and is not deleted, so it costs another {change.price_after} a month: keep "
+            why = f"{name} leaves the stack and is not deleted, so it still costs {change.price_after} a month: keep "
             why += "it in the program, or let it be deleted"
             yield Finding("keeps-billed", rules.keeps_billed, change.urn, why)
         if change.foreign and change.operation in _ACTS and change.price_after.high is None:
@@ -189,7 +189,7 @@ def _built_in(file: GateFile, changes: Sequence[Change]) -> Iterator[Finding]:
     yield from _at_most("max-replacements", rules.max_replacements, replaced, "replacement")
 
 
-_HARMLESS: Final = "`harmless` in gate.yaml lists types that {}"
+_HARMLESS: Final = ": if a {} never does, add this type to `harmless` in gate.yaml"
 
 
 def _at_most(rule: str, most: AtMost | None, found: Sequence[Change], noun: str) -> Iterator[Finding]:
@@ -222,11 +222,11 @@ def _limits(limits: Limits, changes: Sequence[Change]) -> Iterator[Finding]:
             is_ = (
                 "has no known upper bound" if price.high is None else f"is {usd(price.high)} a month at most"
             )
-            text = f"with other providers, {what} {is_}; the limit is {usd(most)}"
+            text = f"including other providers, {what} {is_}; the limit is {usd(most)}"
             yield Finding(f"limits.{name}", "refuse", "", text)
     more = total(map(_added, others))
     if more != FREE:
-        yield Finding(NEVER_FREE, "approve", "", f"it adds {more} a month at other providers")
+        yield Finding(NEVER_FREE, "approve", "", f"the change adds {more} a month at other providers")
 
 
 def _added(change: Change) -> Price:

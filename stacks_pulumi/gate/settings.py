@@ -93,7 +93,11 @@ def received(files: Mapping[str, str], source: str) -> Iterator[Gate]:
         for name, content in files.items():
             path = (folder / name).resolve()
             if not path.is_relative_to(folder):
-                raise ConfigError(f"{source} sends a file with the name {clean(name)}", code="invalid-file")
+                raise ConfigError(
+                    f"{source} sends the file {clean(name)}, which would be outside the gate's folder: check the "
+                    "broker",
+                    code="invalid-file",
+                )
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(base64.b64decode(content))
             # A pack may contain a program that starts it, so files are executable.

@@ -189,8 +189,8 @@ def pipeline(
     folder, is_address = project.parent, "://" in gate
     if not is_address and not Path(gate).resolve().is_relative_to(top):
         raise InputError(
-            f"{clean(gate)} is not in the repository {top}. The pipeline reads the gate from a branch of it: name a "
-            "folder in it, or the address of a broker",
+            f"{clean(gate)} is not in the repository {top}. The pipeline reads the gate from a branch of it: pass a "
+            "folder in the repository, or the address of a broker",
             code="invalid-argument",
         )
     inside, content = os.path.relpath(folder, top), read_project(project)

@@ -33,11 +33,11 @@ _RESULTS: Final = {
     "refused": "refused",
 }
 _ORDER: Final = (
-    "each line may happen alone, in any order, or not at all, unless it names lines that come first; what a "
-    "line makes may be removed again; nothing else may happen at STACKS"
+    'each line may be sent alone, in any order, or not at all; a line with "after" is sent only after those lines; '
+    "an object that a line creates may be removed again; no other change at STACKS is possible"
 )
 _SIGNED: Final = (
-    "a signature covers the change that `stacks-pulumi gate show` prints: the job that wrote this "
+    "you sign the change that `stacks-pulumi gate show` prints, so read that before you sign: the job that wrote this "
     "comment may have run the program"
 )
 _FIRST: Final = Decimal(1_000_000)
@@ -81,7 +81,7 @@ def unplanned(stack: str, error: StacksError) -> str:
 
     A program's error may contain a secret. The log of a job hides secrets; a comment does not.
     """
-    what, said = "not planned", ["the log of the job says why"]
+    what, said = "not planned", ["the log of the job shows the reason"]
     if isinstance(error, RefusedError):
         what, said = "refused", [*error.reasons] or [error.message]
     document = Document(f"{stack}: {what}", remarks=tuple(("error", one) for one in said))
@@ -104,7 +104,7 @@ def _money(judged: Judged) -> str:
         return "; the increase of the monthly price has no upper bound"
     amount, moment = Decimal(increase), Decimal(most)
     # Without a create, the price never rises.
-    more = f", at one moment {usd(moment)}" if moment and moment != amount else ""
+    more = f", up to +{usd(moment)} during the update" if moment and moment != amount else ""
     return f"; {'-' if amount < 0 else '+'}{usd(abs(amount))} a month{more}"
 
 
@@ -126,24 +126,27 @@ def _remarks(judged: Judged) -> Iterator[tuple[Weight, str]]:
     elif judged.said["verdict"]["prices"]:
         yield (
             "warning",
-            "the change has no ceiling: its creates cost the prices of STACKS at the time of the update",
+            "the change has no ceiling: each create costs the price that STACKS has at the time of the update",
         )
     applied = f"the grant then lasts {change.ttl // 60} minutes"
     if change.request:
         yield "note", f"the change is the approval of the access request {change.request}"
         applied = "the request must be sent before the grant that asked for it ends"
     if asked := said.get("asked"):
-        yield "note", f"{asked['id']} was asked for by {asked['for']!r}, with the grant {asked['grant']}"
+        yield (
+            "note",
+            f"the access request {asked['id']} is from {asked['for']!r}, with the grant {asked['grant']}",
+        )
     who = f" by {change.author!r}" if change.author else ""
-    when = f"hand it in by {instant(change.ends)}; {applied}"
+    when = f"submit it by {instant(change.ends)}; {applied}"
     yield "note", f"planned{who} for the broker {_id(change.account)}; {when}"
-    yield from (("note", f"a policy says: {text}") for text in reported(change).violations)
+    yield from (("note", f"a policy reports: {text}") for text in reported(change).violations)
     if reported(change).plan is not None:
         yield "note", f"the engine's plan is saved, SHA-256 {reported(change).plan}"
     if said["handed_in"]:
         yield (
             "note",
-            f"the change was handed in at {said['handed_in']}: `gate apply` continues with the rest of it",
+            f"the change was submitted at {said['handed_in']}: `gate apply` continues with the remaining requests",
         )
     if said["approvals"] or judged.result == "needs_approval":
         missing = f"; {said['missing']}" if said["missing"] else ""
@@ -195,7 +198,7 @@ def _requests(judged: Judged) -> Table:
                         "same",
                         in_words(one),
                         "",
-                        "; ".join(["it reads a secret", *_of_ids(one.ids, judged)]),
+                        "; ".join(["reads a secret", *_of_ids(one.ids, judged)]),
                     ),
                     "update",
                     _FIRST,
@@ -225,11 +228,11 @@ def _permit(permit: Permit, judged: Judged) -> Row:
 
 def _about(permit: Permit, judged: Judged, *, all_known: bool) -> Iterator[str]:
     if permit.binds is not None:
-        yield f"it becomes {json.dumps(permit.binds)}"
+        yield f"other lines call its result {json.dumps(permit.binds)}"
     if permit.is_loose:
-        yield "one of its values may be any value"
+        yield "one of its values is unknown, and may be any value"
     if permit.only_address is not None:
-        yield f"only if no other address than {canonical_network(permit.only_address)} is listed"
+        yield f"only if {canonical_network(permit.only_address)} is the only listed address"
     if permit.after:
         yield f"after {', '.join(map(str, permit.after))}"
     yield from _of_ids(permit.ids, judged, all_known=all_known)
@@ -245,11 +248,11 @@ def _of_ids(ids: Mapping[str, Constraint], judged: Judged, *, all_known: bool = 
     """Yield a description of a request's ids; with `all_known` including the symbols, which have their own table."""
     for name, one in ids.items():
         if one.in_ is not None:
-            yield f"it belongs to {_id(one.in_)}, {_container(Known(id=one.in_), judged, is_of=True)}"
+            yield f"its object belongs to {_id(one.in_)}, {_container(Known(id=one.in_), judged, is_of=True)}"
         elif one.is_ is not None and one.created_at is not None:
             yield f"{_id(one.is_)} is {_container(Known(id=one.is_, created_at=one.created_at), judged)}"
         elif one.is_ is not None and name in {"backup_id", "connection_id"}:
-            yield "it may belong to any container"
+            yield "its object may belong to any container"
         for symbol in one.of if all_known else ():
             known = judged.change.known.get(symbol)
             if known is not None:
@@ -276,14 +279,14 @@ def _container(known: Known, judged: Judged, *, is_of: bool = False) -> str:
         *([row["plan"]] if row["plan"] else []),
         price,
     ]
-    words.append(f"of {row['owner']}" if row["owner"] else _NO_OWNER)
+    words.append(f"owned by {row['owner']}" if row["owner"] else _NO_OWNER)
     if row["created_at"] is None:
         words.append("without a creation time, so it is identified by id, template and plan")
     elif known.created_at == row["created_at"] or is_of:
-        words.append(f"made {row['created_at']}")
+        words.append(f"created {row['created_at']}")
     else:
         words.append(
-            f"made {row['created_at']}, but the change is about a container made {json.dumps(known.created_at)}"
+            f"created {row['created_at']}, but the change is for a container created {json.dumps(known.created_at)}"
         )
     return ", ".join(words)
 

@@ -332,7 +332,7 @@ def _findings(
     """Return the findings about steps that no broker judges; `sends`: whether a request needs a permit."""
     found = (*rules.reported(gate.file, changes), *_own(gate, resources))
     if gate.file.free is None and not sends and not found and any(one.acts for one in changes):
-        found = (Finding(rules.NEVER_FREE, "approve", "", "the gate has no `free`"),)
+        found = (Finding(rules.NEVER_FREE, "approve", "", "gate.yaml has no setting `free`"),)
     return tuple(Reported(one.rule, one.action, one.text) for one in found)
 
 
@@ -456,7 +456,7 @@ def sign(broker: Broker, judged: Judged, key: Path) -> tuple[str, str, str]:
     others = broker.verdict(judged.statement, judged.signatures)["approvals"]
     name = next((name for name in answer["approvals"] if name not in others), None)
     if name is None:
-        raise RefusedError("the owner of this key has already approved it")
+        raise RefusedError("the owner of this key has already approved this change")
     why = answer["not_counted"].get(name)
     if why:
         raise RefusedError(f"not approved: {why}")
@@ -479,7 +479,9 @@ def _check_own_rules(folder: Path, change: Change) -> None:
         ]
         counts = [one for one in found if one.action == "refuse" or one.rule in gate.file.two_approvals]
     for one in found:
-        sys.stderr.write(f"stacks-pulumi gate: own rules find here: {one.rule}: {clean(one.text)}\n")
+        sys.stderr.write(
+            f"stacks-pulumi gate: the own rules of this folder find: {one.rule}: {clean(one.text)}\n"
+        )
     if counts:
         raise RefusedError(
             f"not approved: the plan lacks the finding of {counts[0].rule}; plan it again with this folder"
@@ -488,7 +490,7 @@ def _check_own_rules(folder: Path, change: Change) -> None:
 
 def post(broker: Broker, judged: Judged, signature: str) -> None:
     """
-    Send a signature to the broker, which keeps it until the change is handed in.
+    Send a signature to the broker, which keeps it until the change is submitted.
 
     Raises:
         BrokerError: The broker refuses it.
@@ -616,7 +618,7 @@ def _check_stack(wanted: Run, change: Change) -> None:
     of_project, _, stack = change.stack.partition("/")
     if name != of_project or (wanted.stack is not None and wanted.stack.rpartition("/")[2] != stack):
         raise InputError(
-            f"the change is for the stack {change.stack}, not for this project or stack: name its folder with -C",
+            f"the change is for the stack {change.stack}, not for this project or stack: pass its folder with -C",
             code="invalid-argument",
         )
     check_configuration(wanted.project, wanted.stack or stack)
@@ -671,7 +673,7 @@ def _ended(broker: Broker, token: str, code: int) -> Applied:
             broker.ask("DELETE", "me", token=token)
     except StacksError as error:
         sys.stderr.write(
-            f"stacks-pulumi gate: the unused part of the grant is not known: {clean(error.message)}\n"
+            f"stacks-pulumi gate: the unused permits of the grant are not known: {clean(error.message)}\n"
         )
         return Applied(code, ())
     shown = [one for one in grant["permits"] if one["left"] and not one["used"]]
@@ -741,7 +743,7 @@ def _tag_of(change: Change) -> str:
 
 def _tags(wanted: Run, change: Change) -> dict[str, str]:
     if wanted.words:
-        raise PulumiError("a command of your own has no stack")
+        raise PulumiError("the stack of your own command is not known")
     return dict(json.loads(_tag(wanted, change, "ls", "--json") or b"{}"))
 
 

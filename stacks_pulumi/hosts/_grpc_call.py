@@ -189,7 +189,7 @@ class GrpcCall(EngineCall):
         """End a create or an update that failed part-way, and keep the resource and its id in the state."""
         if self._context is None:
             # In this case, only the message can contain the id. The reasons come last, because they end with a code.
-            self.fail(f"it exists as {id_}: adopt it, or delete it; " + "; ".join(reasons))
+            self.fail(f"the object exists as {id_}: adopt it, or delete it; " + "; ".join(reasons))
         detail = provider_pb2.ErrorResourceInitFailed(
             id=id_, properties=self._to_struct(outs), reasons=[self.reported(reason) for reason in reasons]
         )

@@ -255,10 +255,10 @@ def no_unmanaged_access(stack: StackView, settings: Settings) -> Iterator[Findin
         listed = [address for address in stack.allowed_ips if address.belongs_to(container)]
         if not access or any(address.revoke_auto_added is True for address in listed):
             continue
-        why = "its AllowedIps keep" if listed else "there is no AllowedIp for it, so it keeps"
+        why = "its AllowedIps keep" if listed else "it has no AllowedIp, so it keeps"
         yield Violation(
-            f"container {container.name!r} {access} external access, and {why} the address that the API added "
-            f"itself, of the machine that turned external access on. {_REVOKE}",
+            f"container {container.name!r} {access} external access, and {why} the address that the API adds for the "
+            f"machine that turned external access on. {_REVOKE}",
             container.urn,
         )
 
@@ -376,7 +376,7 @@ RULES = (
         "No restore replaces the data of a container.",
         "mandatory",
         "critical",
-        "Exempt a restore that is meant, until a day that is near.",
+        "If you want the restore, exempt it until a day in the near future.",
         options=(_TAG,),
         view=BackupRestoreView,
         check=no_restore_over_data,

@@ -283,7 +283,7 @@ class _Headroom:
             more = (
                 ""
                 if ours == stack.price
-                else f", where the account lists more than the {up_to(stack.price)} declared"
+                else f" (the program declares {up_to(stack.price)}, but the account lists more)"
             )
             yield Violation(
                 f"the account would cost {up_to(both)} a month: this stack {up_to(ours)}{more}, {beside}; "

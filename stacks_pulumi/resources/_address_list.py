@@ -365,7 +365,7 @@ class AllowedIpList:
         self.op.warn(
             f"the address that STACKS adds for the caller{f' ({who})' if who else ''} was not seen in the list of "
             f"{self.container}, so revoke_auto_added has not removed it: run `pulumi up --refresh` later, which "
-            f"removes it{'' if who else ' only if STACKS shows which one it is'}. "
+            f"removes it{'' if who else ' only if STACKS shows which address it is'}. "
             f"Other addresses in the list: {others or 'none'}"
         )
         return {AWAITED: who} if who else {}
@@ -570,9 +570,9 @@ def _foreign(
     created_at: str | None,
 ) -> str:
     return (
-        f"the rule for {address} in the list of {container} was added at {entries[0].added_at}, the one in the state "
-        f"at {shown_time(olds.get('added_at'))}, and the container was created at {created_at}: so the rule for that "
-        "address is a different object"
+        f"the entry of {address} in the list of {container} was added at {entries[0].added_at}; the time in the "
+        f"state is {shown_time(olds.get('added_at'))}, and the container was created at {created_at}, so it "
+        "is a different object"
     )
 
 

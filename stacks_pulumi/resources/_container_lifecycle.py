@@ -285,7 +285,8 @@ class Lifecycle(msgspec.Struct, frozen=True):
         if identity is Identity.SAME and not has_times and "name" in olds and self.session.first("no times"):
             self.op.warn(
                 f"the API gives no creation time of {id_}, so it is treated as the same container if id, template "
-                "and plan match. A container that was deleted and created again with the same name is then not noticed"
+                "and plan match. Then the provider does not notice a container that was deleted and created "
+                "again with the same name"
             )
         return identity
 
@@ -502,7 +503,10 @@ class Lifecycle(msgspec.Struct, frozen=True):
             warn=lambda text: self.op.warn(f"{container.id}: {text}"),
         )
         if found is None:
-            msg = f"container {container.id} was deleted during the wait for it: run `pulumi refresh`, then `pulumi up`"
+            msg = (
+                f"container {container.id} was deleted while the provider waited for it: run `pulumi refresh`, then "
+                "`pulumi up`"
+            )
             raise VanishedError(msg, subject=f"container {container.id}")
         return found
 

@@ -335,7 +335,7 @@ def to_adopt(session: Session | None, call: EngineCall, inputs: Mapping[str, Any
     if session is None or isinstance(listed, str):
         if is_expected:
             call.warn(
-                f"not known whether {inputs['name']!r} is adopted, so it is treated as a new container: {listed}"
+                f"it is not known whether {inputs['name']!r} is adopted, so it is treated as a new container: {listed}"
             )
         return None
     named = [one for one in listed if one.name is not None and same_name(one.name, inputs["name"])]

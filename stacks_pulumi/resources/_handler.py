@@ -557,7 +557,7 @@ class ResourceHandler(ResourceKind):
         except ConfigError:
             raise
         except StacksError as error:
-            call.warn(f"whether {id_} is in the account of this key could not be checked: {error.message}")
+            call.warn(f"it is not known whether {id_} is in the account of this key: {error.message}")
 
     def _guarded(self, work: Callable[[], _T], call: EngineCall) -> _T:
         end: Callable[[], NoReturn]

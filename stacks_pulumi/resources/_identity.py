@@ -187,11 +187,11 @@ def uncertain(id_: str, stored: Mapping[str, Any], now: str | None) -> str:
     known = stored.get("created_at") or stored.get(REQUESTED_AT)
     if now is None:
         return (
-            f"the API gives no creation time of the container {id_}, and the one in the state was created at "
-            f"{shown_time(known)}: nothing shows that it is the same"
+            f"the API gives no creation time of the container {id_}; the creation time in the state is "
+            f"{shown_time(known)}: nothing shows that it is the same container"
         )
     return (
-        f"the container {id_} was created at {now}, and the one in the state at "
+        f"the container {id_} was created at {now}; the creation time in the state is "
         f"{shown_time(known)}: it may be another stack's container with the same name"
     )
 

@@ -246,7 +246,7 @@ class Operation(msgspec.Struct):
         def pulse() -> None:
             self.check_active()
             self.check_time(f"a second look for {id_}, which {why}")
-            self.progress(f"{why.removeprefix('is ').removeprefix('has ')}: looks again")
+            self.progress(f"{why.removeprefix('is ').removeprefix('has ')}: looking again")
 
         return pulse
 

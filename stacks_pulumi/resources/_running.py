@@ -140,9 +140,9 @@ def rebinds(call: EngineCall, id_: str, olds: Mapping[str, Any], news: Mapping[s
         return False
     known = olds.get(CONTAINER_CREATED_AT) or olds.get("created_at")
     call.warn(
-        f'`up` adopts {id_} again, because of adopt="if_matching". Its container was created at {shown_time(now)}, '
-        f"and the one in the state at {shown_time(known)}: it may belong to another stack. If it does, run `pulumi "
-        f"state delete {shlex.quote(call.urn)}` before `up`"
+        f'`up` adopts {id_} again, because of adopt="if_matching". Its container was created at {shown_time(now)}; '
+        f"the creation time in the state is {shown_time(known)}: it may belong to another stack. If it does, run "
+        f"`pulumi state delete {shlex.quote(call.urn)}` before `up`"
     )
     return True
 
@@ -198,7 +198,7 @@ def once_running(
                 until = clock.now() + session.client.platform.lag if until is None else until
                 if clock.now() >= until:
                     raise
-        op.progress(f"{purpose} was refused: tries again")
+        op.progress(f"{purpose} was refused: trying again")
         sleep_with_pulse(_PAUSE, clock, op.check_active)
 
 

@@ -246,7 +246,7 @@ class PinnedBackupHandler(ChildHandler[models.Backup]):
         try:
             super().on_delete(session, op, id_, olds)
         except _TooOldError as error:
-            op.warn(f"{error.message}, so that it cannot be compared with the state: it is left alone")
+            op.warn(f"{error.message}, so it cannot be compared with the state, and is left alone")
 
     def own_id(self, id_: str, olds: Mapping[str, Any]) -> models.BackupId:
         """Return the backup's number, which the platform may reuse, or its id if that is a text."""
@@ -471,7 +471,7 @@ def _number(id_: str, olds: Mapping[str, Any]) -> models.BackupId:
 def _out_of_sight(container: str, number: models.BackupId, listed: models.Listing[models.Backup]) -> str:
     what = f"backup {number} of {container}"
     if len(listed) < MOST:
-        return f"{what} is not in a list that is incomplete ({listed.gap})"
+        return f"{what} is not listed, but the list is incomplete ({listed.gap})"
     return f"{what} is not among the newest {MOST} backups, and older backups cannot be looked up"
 
 

@@ -176,7 +176,7 @@ class SshCertificateHandler(ResourceHandler):
                 if old is None or error.status not in _NOT_AGAIN:
                     raise
                 op.warn(
-                    f"the SSH key of {id_} cannot be downloaded again ({error.reason}): the one in the state is kept"
+                    f"the SSH key of {id_} cannot be downloaded again ({error.reason}): the key in the state is kept"
                 )
                 return str(old)
 
@@ -192,10 +192,10 @@ class SshCertificateHandler(ResourceHandler):
         container = find_container(session, id_, stored={"created_at": stored})
         now = None if container is None else container.created_at
         if container is None or _is_another(session, id_, stored, now):
-            later = "" if now is None else f", and one of {now} has its id"
+            later = "" if now is None else f", and a container created at {now} has its id"
             msg = (
-                f"the SSH key of {id_} was not renewed: the container of {shown_time(stored)} is gone{later}. Run "
-                "`pulumi refresh` and then `pulumi up`"
+                f"the SSH key of {id_} was not renewed: the container created at {shown_time(stored)} is "
+                f"gone{later}. Run `pulumi refresh` and then `pulumi up`"
             )
             raise VanishedError(msg, subject=f"container {id_}")
         if changed(self.fields, olds, inputs):

@@ -140,8 +140,8 @@ def test_a_price_that_is_not_known_is_refused(benches: Benches) -> None:
     assert code(grant.create("web", template="quantum")) == (402, "grant-limit")
     said = bench.hand_in(bench.change(quantum), "ann").json()["error"]
     assert said == (
-        "what it adds is not known, and account.max_total is $100.00; what it adds is not known, and "
-        "limits.max_increase is $50.00"
+        "the added price is not known, and account.max_total is $100.00; the added price is not known, "
+        "and limits.max_increase is $50.00"
     )
 
 
@@ -318,16 +318,16 @@ def test_a_policy_that_is_gone_allows_nothing(bench: Bench) -> None:
 
 COVERED: dict[str, tuple[str, str]] = {
     "two creates, a connection, a restart, a backup and its pin": ("", ""),
-    "plan": ("plan", "its price is not known"),
+    "plan": ("plan", "the price of the container is not known"),
     "template": ("template", "the template postgresql is not in the policy"),
-    "discount": ("discount_code", "its price is not known"),
-    "unknown": ("any", "a value of it is not known yet"),
-    "day": ("dear", "it adds $10.00 a month, and $9.00 of $13.00 a day is left"),
+    "discount": ("discount_code", "the price of the container is not known"),
+    "unknown": ("any", "one of its values is not known yet"),
+    "day": ("dear", "the container adds $10.00 a month, and only $9.00 of $13.00 is left for today"),
     "total": ("total", "the policy's max_total is $15.00"),
-    "other": ("other", "the container is not of this grant"),
+    "other": ("other", "the container does not belong to this grant"),
     "delete": ("delete", "containers.delete always needs an approval"),
-    "stack": ("stack", "this grant is of the stack shop/prod"),
-    "secret": ("secret", "it reads a secret"),
+    "stack": ("stack", "this grant is for the stack shop/prod"),
+    "secret": ("secret", "the change reads a secret"),
 }
 
 

@@ -127,7 +127,7 @@ def test_an_approver_with_limits(benches: Benches) -> None:
     assert bench.hand_in(ok, "ann").status_code == 201
     assert code(bench.hand_in(without_ceiling, "ann")) == (403, "approval-needed")
     assert code(bench.hand_in(high, "ann")) == (403, "approval-needed")
-    assert "none in the ledger" in bench.hand_in(foreign, "ann").text
+    assert "in the ledger: none" in bench.hand_in(foreign, "ann").text
     bench.ledger.claim("shop/prod", old["id"], old["created_at"], "postgresql", "basic")
     assert bench.hand_in(foreign, "ann").status_code == 201
     gone = bench.change(
@@ -178,7 +178,7 @@ def test_a_deletion_is_what_is_gone_afterwards(benches: Benches) -> None:
     known = {"data": {"id": old["id"], "created_at": old["created_at"]}}
 
     assert bench.hand_in(bench.change(delete, makes, clears, known=known), "ann").status_code == 201
-    assert "1, above the limit of 0" in bench.hand_in(bench.change(delete, known=known), "ann").text
+    assert "1, more than the limit of 0" in bench.hand_in(bench.change(delete, known=known), "ann").text
     assert bench.hand_in(bench.change(delete, makes), "ann").status_code == 403
     bench.configure({"rules": {"unpriced": "approve", "max-replacements": most}})
     assert bench.hand_in(bench.change(delete, makes, known=known), "ann").status_code == 403

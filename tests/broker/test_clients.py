@@ -87,11 +87,11 @@ def test_the_doctor_shows_the_grant(
     lines = doctor(bench, grant.token, monkeypatch, capsys)
     assert "a change grant for ann, stack shop/prod, until" in lines[0][1]
     assert lines[1:] == [
-        ("ok", f'it may PUT /containers/{web["id"]}/status {{"status": "stopped"}}, 2 times (2 times more)')
+        ("ok", f'it may send PUT /containers/{web["id"]}/status {{"status": "stopped"}}, 2 times (2 left)')
     ]
     lines = doctor(bench, agent.token, monkeypatch, capsys)
     free = "creates for $5.00 more within 24 hours, and start, restart, connect-own, backup, pin-own, undo"
-    assert ("ok", f"without a person's approval: {free}") in lines
+    assert ("ok", f"allowed without an approval: {free}") in lines
     assert (
         "warning",
         f"the access request {asked} waits for a person: containers.delete always needs an approval",

@@ -87,10 +87,10 @@ def test_a_change_by_hand_is_shown_signed_and_applied_with_any_client(desks: Cal
     assert "without a signature" in desk.apply(code=2)
     desk.approve("ann")
     assert "approved by ann" in desk.gate("show")
-    assert "has already approved it" in desk.approve("ann", code=2)
+    assert "has already approved this change" in desk.approve("ann", code=2)
     desk.apply()
     assert desk.bench.names == ["web"]
-    assert "the change was handed in at" in desk.gate("show")
+    assert "the change was submitted at" in desk.gate("show")
     token = [one for one in desk.bench.ledger.grants() if one.kind == "change"]
     assert len(token) == 1
 
@@ -118,10 +118,10 @@ def test_whose_a_container_is_and_what_it_is_come_from_the_broker(desks: Callabl
 
     said = desk.gate("show")
 
-    assert f'it reads a secret; {row["id"]} is "data", postgresql' in said
-    assert '"data", postgresql, basic, $4.00 a month, of other/prod' in said
-    assert 'the change is about a container made "2020-01-01T00:00:00Z"' in said
-    assert "it is about containers of other owners: other/prod" in said
+    assert f'reads a secret; {row["id"]} is "data", postgresql' in said
+    assert '"data", postgresql, basic, $4.00 a month, owned by other/prod' in said
+    assert 'the change is for a container created "2020-01-01T00:00:00Z"' in said
+    assert "their owners in the ledger: other/prod" in said
 
 
 def test_the_log_says_who_changed_what_for_how_much(
@@ -216,9 +216,9 @@ def test_who_may_approve(desks: Callable[..., Desk]) -> None:
 @pytest.mark.parametrize(
     ("more", "why"),
     [
-        ({"until": instant(0)}, "it expired at"),
+        ({"until": instant(0)}, "the change expired at"),
         ({"ceiling": {"increase": "1.00"}}, "ceiling is $1.00"),
-        ({"account": "0" * 16}, "it is for another broker"),
+        ({"account": "0" * 16}, "the change is for a different broker"),
         (
             {"preview": {"findings": [{"rule": "x", "action": "refuse", "text": "it is Friday"}]}},
             "it is Friday",
@@ -391,11 +391,11 @@ def test_what_is_shown_cannot_be_mistaken(desks: Callable[..., Desk]) -> None:
 
     assert "[the entry of 0.0.0.0/0]" in said
     assert 'PUT /containers/["w\\u0435b"]/status' in said
-    assert f'it belongs to {data["id"]}, "data", postgresql' in said
+    assert f'its object belongs to {data["id"]}, "data", postgresql' in said
     # Of a line with a finding: what the name of the planner stands for.
     assert f'"w\\u0435b" is {data["id"]}, "data", postgresql' in said
-    assert "it may belong to any container" in said
-    assert 'about a container made "2020, which is the same"' in said
+    assert "its object may belong to any container" in said
+    assert 'for a container created "2020, which is the same"' in said
     assert "planned by 'Eve, approved by bob'" in said
     # A zone may be any text.
     entry["ip_id"] = {"address": "fe80::1%] and nothing else/0"}
@@ -432,7 +432,7 @@ def test_an_access_request_is_shown_and_approved(
 
     said = desk.gate("show", what=asked)
     assert "the change is the approval of the access request" in said
-    assert f"{asked} was asked for by 'agent', with the grant g-" in said
+    assert f"the access request {asked} is from 'agent', with the grant g-" in said
     assert "must be sent before the grant that asked for it ends" in said
     desk.gate("approve", "--key", str(keys() / "ann"), what=asked)
 
@@ -465,8 +465,8 @@ def test_a_machine_without_a_token_shows_and_signs_nothing(
     desk.write(permit("containers.create", create("web")))
     monkeypatch.delenv("STACKS_API_KEY")
 
-    assert "set STACKS_API_KEY to the token of a grant that can read" in desk.gate("show", code=2)
-    assert "set STACKS_API_KEY to the token of a grant that can read" in desk.approve("ann", code=2)
+    assert "set STACKS_API_KEY to the token of a grant that may read" in desk.gate("show", code=2)
+    assert "set STACKS_API_KEY to the token of a grant that may read" in desk.approve("ann", code=2)
     monkeypatch.setattr("stacks_pulumi.gate.client.Broker.why_exposed", lambda _self: "")
     assert "without a signature" in desk.apply(code=2)
 

@@ -145,7 +145,7 @@ def test_an_up_with_a_signed_change(
     # The program was changed after the approval.
     stack.program(PROGRAM + 'stacks.Container("extra", template="nodejs")\n')
     failed = stack.up_fails()
-    assert "this change was not approved: POST /containers" in " ".join(failed.errors)
+    assert "this request was not approved: POST /containers" in " ".join(failed.errors)
     assert bench.names == ["data", "victim", "web"]
 
 
@@ -320,7 +320,7 @@ def test_a_grant_that_expires_while_an_up_runs(
         emulator.set_pace(boot_seconds=1)
         emulator.advance(3600)
         text, _ = process.communicate()
-    assert "this grant has ended, so it only reads and removes its own" in text
+    assert "this grant has ended, so it may only read, and remove the objects" in text
     assert bench.names == ["web"]
 
     # The engine is killed while a new container boots; the provider removes the container, and the change continues.
@@ -372,7 +372,7 @@ def test_an_agent_with_a_budget(benches: Benches, stack_of: Callable[..., Stack]
 
     # The policy's max_total is a hard limit: an approval does not lift it. The engine shows the cap and the spent
     # amount.
-    assert "it adds $10.00 a month to $4.00, and the policy's max_total is $12.00" in " ".join(
+    assert "adding $10.00 a month to $4.00 would exceed the policy's max_total, which is $12.00" in " ".join(
         stack.up_fails().errors
     )
     assert bench.names == ["web"]

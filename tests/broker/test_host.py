@@ -121,7 +121,7 @@ def test_a_strict_broker_names_what_exposes_its_key(
     (tmp_path / "gate.yaml").touch()
     monkeypatch.setattr(placement, "_PROCESSES", tmp_path / "proc")
     if os.getuid() == 0:
-        assert "it runs as root" in next(placement.exposures([]))
+        assert "the broker runs as root" in next(placement.exposures([]))
         monkeypatch.setattr(placement, "_ROOT", -1)
     change(tmp_path)
 
@@ -289,7 +289,7 @@ def test_a_strict_broker_does_not_start_where_its_user_is_not_its_own(
     reasons = {
         "process": "runs as the same user",
         "owner": f"another user or a group can change {folder / 'gate.yaml'}",
-        "root": "it runs as root",
+        "root": "the broker runs as root",
         "tls": f"another user or a group can change {folder / 'server.pem'}",
     }
     assert (code, reasons[what] in said) == (1, True), said

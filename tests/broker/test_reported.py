@@ -118,7 +118,7 @@ def test_what_a_plan_reports_is_approved_like_its_requests(bench: Bench, job: Ma
         return job.gate("approve", str(change), *gate, "--key", str(keys() / name), code=code)
 
     (bench.path / "prices.yaml").write_text("prices: []", encoding="utf-8")
-    assert "the gate has mistakes: nothing reads prices.yaml" in plan("", code=2)
+    assert "the gate has mistakes: prices.yaml is not used" in plan("", code=2)
     (bench.path / "prices.yaml").unlink()
     assert "allowed-plans" in plan('stacks.Container("web", template="nodejs", plan="standard")', code=2)
     said = plan('stacks.Container("web", template="nodejs", plan="premium")', code=2)
@@ -126,12 +126,12 @@ def test_what_a_plan_reports_is_approved_like_its_requests(bench: Bench, job: Ma
 
     said = plan('stacks.Container("web", template="nodejs")\nOther("it", colour="red")', "--save-plan")
     assert (
-        "opens-access: the planner reports: 'it': whether a pulumi-python:dynamic:Resource opens access is not known"
+        "opens-access: the planner reports: 'it' may open access: if a pulumi-python:dynamic:Resource never does"
         in said
     )
     # The approver's folder contains a rule that the planner's folder did not contain.
     (bench.path / "rules.py").write_text(MORE, encoding="utf-8")
-    assert "own rules find here: colours: it is red" in approve("ann", code=2)
+    assert "the own rules of this folder find: colours: it is red" in approve("ann", code=2)
     (bench.path / "rules.py").write_text(RULES, encoding="utf-8")
     saved = change.with_name("change.json.plan").read_bytes()
     assert f"the engine's plan is saved, SHA-256 {digest(saved)}" in approve("ann")
@@ -151,7 +151,7 @@ def test_what_a_plan_reports_is_approved_like_its_requests(bench: Bench, job: Ma
 
     # A deletion at another provider is not a request to STACKS, but it also needs two people.
     said = plan('stacks.Container("web", template="nodejs")')
-    assert "destroys-data: the planner reports: 'it' is deleted; whether a" in said
+    assert "destroys-data: the planner reports: 'it' is deleted, and may contain data: if a" in said
     assert "the approvals of two people" in job.gate("apply", str(change), *gate, code=2)
     approve("ann")
     assert "the approvals of two people" in job.gate("apply", str(change), *gate, code=2)
@@ -180,7 +180,7 @@ def test_what_sends_no_request_is_not_free(bench: Bench, tmp_path: Path) -> None
     planner.checkout()
     said = planner.gate("plan", "-s", "dev", code=3)
     assert (
-        "keeps-billed: the planner reports: 'kept' leaves the stack and is not deleted, so it costs another $4.00"
+        "keeps-billed: the planner reports: 'kept' leaves the stack and is not deleted, so it still costs $4.00"
         in said
     )
     assert "never-free: the planner reports: 'web' is no longer protected from deletion" in said

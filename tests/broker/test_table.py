@@ -112,25 +112,25 @@ STORIES: Final = {
     "_connection: remove {change.name}": Story("Connection", LINK, None),
     "_connection: connect {change.name}": Story("Connection", None, {**LINK, "restart_source": False}),
     "_connection: restart the source of a new connection": Story("Connection", None, LINK),
-    "_allowed_ip: let in {name}": Story("AllowedIp", None, OFFICE),
+    "_allowed_ip: allow {name}": Story("AllowedIp", None, OFFICE),
     "_allowed_ip: remove other entries of the address of {name}": Story("AllowedIp", OFFICE, MOVED),
-    "_allowed_ip: put {name} back, if it is refused": Story(
+    "_allowed_ip: add the old entry of {name} again, if the change is refused": Story(
         "AllowedIp", OFFICE, MOVED, refuse_twice, fails=True
     ),
     "_allowed_ip: remove the caller's own address, which the platform adds": Story(
         "AllowedIp", None, {**OFFICE, "revoke_auto_added": True}
     ),
     "_allowed_ip: remove {name}": Story("AllowedIp", OFFICE, None),
-    "_allowed_ip: close the access, if {name} is the last address": Story(
+    "_allowed_ip: turn external access off, if {name} is the last address": Story(
         "AllowedIp", OFFICE, None, let_in_nobody_else
     ),
-    "_placeholder: an address that nobody has (RFC 5737)": Story(
+    "_placeholder: add a placeholder address, which no machine has (RFC 5737)": Story(
         "AllowedIp",
         OFFICE,
         MOVED,
         refuse_beside_the_only_one,
     ),
-    "_placeholder: remove the address that nobody has": Story(
+    "_placeholder: remove the placeholder address": Story(
         "AllowedIp",
         OFFICE,
         MOVED,
@@ -145,7 +145,7 @@ STORIES: Final = {
     "_pinned_backup: pin {name} (2)": Story("PinnedBackup", None, {**PIN, "backup_id": "{backup}"}),
     "_backup_restore: restore {change.name}": Story("BackupRestore", None, {"backup_id": "{backup}"}),
     "_ssh_certificate: containers.certificate": Story("SshCertificate", None, KEY),
-    "_ssh_certificate: a new SSH key for {change.name}": Story(
+    "_ssh_certificate: make a new SSH key for {change.name}": Story(
         "SshCertificate", KEY, {**KEY, "rotate_triggers": ["1"]}
     ),
     "_vpn_client: remove {change.name}": Story("VpnClient", LAPTOP, None),

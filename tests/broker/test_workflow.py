@@ -120,8 +120,8 @@ def test_three_creates_and_a_deletion_on_three_machines(bench: Bench, stack: Sta
     stack.program(NEW)
     planner.checkout()
     said = planner.gate("plan", *gate, "--out", str(change), "-s", "dev", code=3)
-    assert '"old", redis, basic, $4.00 a month, of tests/dev' in said
-    assert "+$8.00 a month, at one moment $12.00" in said
+    assert '"old", redis, basic, $4.00 a month, owned by tests/dev' in said
+    assert "+$8.00 a month, up to +$12.00 during the update" in said
     assert "destroys" in said
     # The job cannot apply it without a signature, or with the signature of a person who is not an approver.
     job.checkout()
@@ -131,13 +131,13 @@ def test_three_creates_and_a_deletion_on_three_machines(bench: Bench, stack: Sta
     )
     said = approver.gate("approve", str(change), *gate, "--key", str(keys() / "ann"))
     assert "DELETE /containers/" in said
-    assert "ann approved it: at the broker" in said
+    assert "ann approved the change; the signature is at the broker" in said
 
     # The program has changed since the approval: the approved part happens, and the rest is refused.
     stack.program(NEW + 'stacks.Container("extra", template="nodejs")\n')
     job.checkout()
     said = job.gate("apply", str(change), *gate, code=1)
-    assert "this change was not approved: POST /containers" in said
+    assert "this request was not approved: POST /containers" in said
     assert "extra" not in bench.names
     assert "approved but not done" in said
 
@@ -217,5 +217,5 @@ def test_three_machines_at_once_do_not_exceed_a_budget_of_all(bench: Bench, tmp_
 
     assert len(bench.names) == 5, said
     assert max(highest) == Decimal(20)
-    assert "it adds $4.00 a month to $20.00, and the budget shops is $21.00" in "".join(said)
+    assert "adding $4.00 a month to $20.00 would exceed the budget shops, which is $21.00" in "".join(said)
     bench.emulator.faults.clear()

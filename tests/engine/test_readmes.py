@@ -55,8 +55,8 @@ SAID = {
         "applied",
         "refused: $10.00 a month more",
         "DELETE /containers/",
-        "403 the container is not of this grant",
-        "403 this grant does not read credentials",
+        "403 the container does not belong to this grant",
+        "403 this grant may not read credentials",
         "approves the access request r-",
         "the journal is intact",
     )

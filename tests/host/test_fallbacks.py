@@ -131,6 +131,6 @@ def test_without_the_call_errors_and_ids_are_kept(
         create(host, 1)
 
     (container,) = holdings(emulator)
-    assert f"it exists as {container}: adopt it, or delete it" in failure.value.message
+    assert f"the object exists as {container}: adopt it, or delete it" in failure.value.message
     assert emulator.key not in failure.value.message
     assert len(warnings(host)) == 1

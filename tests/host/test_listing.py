@@ -138,7 +138,10 @@ def test_a_kind_that_the_api_does_not_list_is_named(host: Host, kind: str, expec
 def test_a_container_that_is_not_in_the_account_is_named(host: Host, account: str) -> None:
     message = error(host, "AllowedIp", container=f"{account}-none")
 
-    assert message == f"the account's list has no container {account}-none: check container [not-found]"
+    assert (
+        message
+        == f"the account's list has no container {account}-none: check the argument container [not-found]"
+    )
 
 
 def test_a_list_that_may_lack_one_is_an_error(host: Host, emulator: Emulator, account: str) -> None:

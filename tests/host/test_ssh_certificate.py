@@ -115,7 +115,7 @@ def test_a_key_that_is_given_only_once_stays_in_the_state(
     assert key.read()
 
     assert key.outs == before
-    assert any("the one in the state is kept" in line for line in key.lines())
+    assert any("the key in the state is kept" in line for line in key.lines())
     emulator.faults.assert_none_left()
 
 

@@ -57,7 +57,7 @@ def test_the_higher_of_the_declared_and_the_listed_price_counts() -> None:
     ours = container("web", plan="standard", internal_host="usr-1-web")
     # It was enlarged in the dashboard.
     headroom(listed("premium"), cap_usd=9).preview(ours).assert_blocked_by(
-        "account-headroom", "this stack $10.00, where the account lists more than the $5.00 declared"
+        "account-headroom", "this stack $10.00 (the program declares $5.00, but the account lists more)"
     )
     headroom(listed("premium"), cap_usd=10).preview(ours).assert_passes()
     headroom(listed("micro"), cap_usd=4).preview(ours).assert_blocked_by(

@@ -25,7 +25,9 @@ from stacks_pulumi.reports import Document
 _REQUEST: Final = re.compile(r"(\w+) (.+?)(?: (\{.*\}))?(?:, (\d+|any number of) times)?", re.DOTALL)
 _TEXT: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
 _SEGMENT: Final = re.compile(rf'\[(?:{_TEXT.pattern}|[^\]"])*\]|[^/]+')
-_MADE: Final = re.compile(r'\bmade (\S+?)(?:, but the change is about a container made "([^"]+)")?(?:;|$)')
+_MADE: Final = re.compile(
+    r'\bcreated (\S+?)(?:, but the change is for a container created "([^"]+)")?(?:;|$)'
+)
 _TEMPLATE: Final = re.compile(r' is (?:\S+, )?"[^"]*", ([\w-]+)')
 _CEILING: Final = re.compile(r"at most \$([\d.]+) to the monthly price(?:, and \$([\d.]+) at any moment)?")
 _AGAIN: Final = frozenset({"status", "external-access", "pin", "unpin"})
@@ -102,7 +104,7 @@ class Shown:
         if known is not None:
             yield known
         for line in self.all:
-            if f"it becomes {json.dumps(symbol)}" in line.about.split("; "):
+            if f"other lines call its result {json.dumps(symbol)}" in line.about.split("; "):
                 yield from line.made
 
     @property
@@ -263,7 +265,7 @@ class Witness:
         first = re.search(r"(?:^|; )after ([\d, ]+)", line.about)
         if first is not None and any(not shown.lines[one].done for one in first[1].split(", ")):
             return False
-        only = re.search(r"only if no other address than (\S+) is listed", line.about)
+        only = re.search(r"only if (\S+) is the only listed address", line.about)
         return only is None or all(
             _network(address) == _network(only[1])
             for container, address, _ in there.addresses.values()

@@ -256,7 +256,7 @@ CASES = (
         ),
         (SMALL, container("web", external_access=True)),
         "web",
-        ("container 'web' has external access", "no AllowedIp for it", "revoke_auto_added=True"),
+        ("container 'web' has external access", "it has no AllowedIp", "revoke_auto_added=True"),
         (container("web", external_access=UNKNOWN),),
         "violates",
         {"tag": ""},

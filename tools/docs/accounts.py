@@ -122,7 +122,7 @@ def _run(accounts: Accounts) -> _Shown:
     def tidy(text: str) -> str:
         return text.replace(emulator.url, DEFAULT_BASE_URL).replace(f"{folder}/", "")
 
-    moment = parts.partition("snapshot of ")[2][: len("2026-01-01T00:00:00Z")]
+    moment = parts.partition("snapshot from ")[2][: len("2026-01-01T00:00:00Z")]
     return _Shown(
         tidy(shown),
         tidy(parts).replace(moment, "2026-10-01T06:00:00Z"),

@@ -90,7 +90,7 @@ def _rows(session: Session, kind: str, container: str | None) -> Iterator[tuple[
     everything: list[Container] = list(answer(session, "list_containers", {}))
     chosen = [it for it in everything if container in {None, it.id}]
     if container is not None and not chosen:
-        msg = f"the account's list has no container {container}: check container"
+        msg = f"the account's list has no container {container}: check the argument container"
         raise StacksError(msg, code="not-found")
     if kind == "Container":
         return ((it.id, it.name or "") for it in chosen)

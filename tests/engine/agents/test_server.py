@@ -162,7 +162,7 @@ def test_an_update_whose_engine_is_killed_stays_spent(make_agent: Callable[..., 
             # The provider may have removed the container: the daily budget is spent anyway.
             more = await call("plan", program=WEB.replace("web:", "api:"))
             assert more["verdict"] == "needs_approval", more
-            assert "$1.00 of $5.00 a day is left" in str(more["reasons"])
+            assert "$1.00 of $5.00 is left for today" in str(more["reasons"])
 
         agent.in_process(story)
 

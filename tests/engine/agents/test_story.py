@@ -58,14 +58,16 @@ def test_an_agent_deploys_exceeds_asks_and_applies(
 
         asked = await call("plan", program=SHOP)
         assert asked["verdict"] == "needs_approval", asked
-        assert "it adds $4.00 a month, and $1.00 of $5.00 a day is left" in str(asked["reasons"])
+        assert "the container adds $4.00 a month, and only $1.00 of $5.00 is left for today" in str(
+            asked["reasons"]
+        )
         assert "needs an approval" in (said := await call.fails("apply", record=asked["record"])), said
         assert (list((await call("list_resources"))["program"]["resources"]), containers(emulator)) == (
             ["web"],
             {"web"},
         )
         shown = agent.approve(asked["approve_with"])
-        assert "ann approved it: at the broker" in shown
+        assert "ann approved the change; the signature is at the broker" in shown
         assert '"name": "orders-db"' in shown
         assert (await call("apply", record=asked["record"]))["verdict"] == "applied"
         assert containers(emulator) == {"web", "orders-db"}
@@ -103,4 +105,4 @@ def test_an_agent_deploys_exceeds_asks_and_applies(
     # The broker's journal contains all requests of the agent, even if the agent's machine is lost.
     done = [line for line in agent.bench.journal("forwarded") if line["path"] == "/containers"]
     assert [json.loads(line["body"])["name"] for line in done] == ["web", "orders-db"]
-    assert agent.bench.journal("this change was not approved") == []
+    assert agent.bench.journal("this request was not approved") == []

@@ -187,7 +187,7 @@ def test_an_interrupted_create_whose_name_is_not_known_leaves_no_orphans(
     data = accounts.report(dev, "--fail-on", "orphans", code=1)
 
     assert owners(data) == {"hidden": ("unknown", []), "web": ("owned", ["shop/dev"])}
-    assert "its state does not contain the name" in data["unread"][0]["error"]
+    assert "the state does not contain the container's name" in data["unread"][0]["error"]
     assert (data["complete"], data["failed"]) == (False, [])
 
 
@@ -372,10 +372,10 @@ def test_two_stacks_with_one_name_are_distinguished(accounts: Account) -> None:
 def test_every_report_mentions_other_backends(accounts: Account) -> None:
     file = accounts.export("dev.json")
 
-    assert any("may belong to another backend" in note for note in accounts.report(file)["notes"])
+    assert any("may belong to a different backend" in note for note in accounts.report(file)["notes"])
     for form in ([], ["--markdown"]):
         main(["account", "--state", file, *form])
-        assert "may belong to another backend" in accounts.capsys.readouterr().out
+        assert "may belong to a different backend" in accounts.capsys.readouterr().out
 
 
 def test_every_finding_has_a_command_that_is_not_run(accounts: Account) -> None:

@@ -120,7 +120,7 @@ def test_without_an_engine_nothing_is_green_that_needs_it(machine: CheckedMachin
 
     assert (report.levels("problem"), report.code) == ({"stack"}, 1)
     assert "the command `pulumi` is not on PATH" in only(report, "stack")["text"]
-    assert only(report, "stack")["fix"].startswith("install it: ")
+    assert only(report, "stack")["fix"].startswith("install Pulumi: ")
     assert {"settings", "key", "api", "account", "preview"} <= report.levels("unknown")
 
 

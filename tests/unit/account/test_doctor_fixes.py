@@ -138,7 +138,7 @@ def test_a_proxy_that_does_not_answer_is_named(machine: CheckedMachine) -> None:
     report = machine.doctor()
 
     (line,) = report.of("api")
-    assert "through the proxy of the variable https_proxy" in line["text"]
+    assert "through the proxy in https_proxy" in line["text"]
     assert line["fix"].endswith("unset https_proxy")
     assert "secret" not in str(report.checks)
 

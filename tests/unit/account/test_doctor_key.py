@@ -72,8 +72,8 @@ def test_probing_ends_with_the_answer_that_lists_the_scopes(machine: CheckedMach
     ]
     assert [line["text"] for line in report.of("scopes")] == [
         "the key lacks containers:create, which is needed for new containers",
-        f"the key lacks containers:manage, which is for {_USES['containers:manage']}",
-        "the key lacks containers:delete, which is for `pulumi destroy` and replacements",
+        f"the key lacks containers:manage, which is needed for {_USES['containers:manage']}",
+        "the key lacks containers:delete, which is needed for `pulumi destroy` and replacements",
     ]
 
 
@@ -119,7 +119,9 @@ def test_without_a_refusal_only_this_months_prices_are_known(machine: CheckedMac
     line = only(machine.doctor(), "cap")
 
     assert line["level"] == "unknown"
-    assert line["text"].endswith("The 2 containers that any key has created this month cost $17.00 a month")
+    assert line["text"].endswith(
+        "This month, all keys of the account created 2 containers, for $17.00 a month"
+    )
 
 
 def test_a_used_up_rate_limit_is_a_warning(machine: CheckedMachine) -> None:
@@ -128,11 +130,13 @@ def test_a_used_up_rate_limit_is_a_warning(machine: CheckedMachine) -> None:
 
     for report in (first, second):
         assert only(report, "rate-limit")["level"] == "warning"
-        assert "of 1 requests a minute is used up; it opens in" in only(report, "rate-limit")["text"]
+        assert "of 1 requests a minute is used up; it is reset in" in only(report, "rate-limit")["text"]
         assert report.code == 0
     assert only(first, "scopes")["text"].startswith("the key has containers:read;")
     assert only(second, "api")["level"] == "ok"
-    assert only(second, "scopes")["text"].startswith("unknown, as the containers could not be listed")
+    assert only(second, "scopes")["text"].startswith(
+        "the containers could not be listed, so these scopes are unknown"
+    )
 
 
 @pytest.mark.parametrize(

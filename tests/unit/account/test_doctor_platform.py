@@ -61,9 +61,9 @@ def test_a_mistake_in_the_file_is_a_problem_with_its_line(machine: CheckedMachin
             {"data": [ROW, {"id": ".."}], "count": 2},
             "warning",
             "is incomplete: data[1]",
-            "a missing container may exist",
+            "a container that the list lacks may exist",
         ),
-        ({"data": [ROW], "count": 3}, "warning", "3 rows were announced", "a missing container may"),
+        ({"data": [ROW], "count": 3}, "warning", "3 rows were announced", "a container that the list lacks"),
         ({"data": [ROW]}, "ok", "has no count", ""),
         (
             {"data": [{**ROW, "status": "hibernating"}], "count": 1},
@@ -71,7 +71,7 @@ def test_a_mistake_in_the_file_is_a_problem_with_its_line(machine: CheckedMachin
             "the unknown status hibernating",
             "check it in the STACKS dashboard",
         ),
-        ({"data": [{**ROW, "status": "deleted"}], "count": 1}, "ok", "includes deleted ones", ""),
+        ({"data": [{**ROW, "status": "deleted"}], "count": 1}, "ok", "includes deleted containers", ""),
     ],
     ids=["unreadable row", "count", "no count", "unknown status", "tombstone"],
 )
@@ -105,6 +105,6 @@ def test_another_shape_is_not_blamed_on_the_base_url(
 
     assert line["level"] == "problem"
     assert "answers in JSON, but the answer contains no list" in line["text"]
-    assert line["text"].endswith(f"it has {fields}")
+    assert line["text"].endswith(f"its fields: {fields}")
     assert line["fix"].startswith("this API differs from its guide")
     assert "baseUrl" not in line["fix"]

@@ -256,7 +256,7 @@ def test_a_preview_that_takes_too_long_is_ended(machine: CheckedMachine) -> None
     assert line["text"] == "`pulumi preview` runs the program, and did not end within 1 s"
     pack = f"--policy-pack {Path.cwd() / 'mine'} --cwd {machine.project}"
     assert line["fix"] == (
-        f"give it more time: stacks-pulumi doctor --timeout 5 {pack}; check the reason in a terminal: "
+        f"allow more time: stacks-pulumi doctor --timeout 5 {pack}; check the reason in a terminal: "
         f"pulumi preview {pack}"
     )
 

@@ -18,7 +18,7 @@ def test_resources_of_another_provider_are_not_of_the_stacks_key(machine: Checke
 
     assert (
         only(machine.doctor(), "account")["text"]
-        == "the stack has no resources in the account of its key, so any account is possible"
+        == "the stack has no resources in the account of its key, so the key may belong to any account"
     )
 
 
@@ -66,7 +66,9 @@ def test_a_running_update_that_the_backend_lists_is_a_problem(machine: CheckedMa
     found = only(report, "lock")
     assert found["level"] == "problem"
     assert "locked by an update that the backend lists as running, so an `up` fails" in found["text"]
-    assert found["fix"] == f"wait for its end; if it was killed: pulumi cancel --cwd {machine.project}"
+    assert (
+        found["fix"] == f"wait until the update ends; if it was killed: pulumi cancel --cwd {machine.project}"
+    )
 
 
 @pytest.mark.parametrize("selected", [True, False])
@@ -99,7 +101,7 @@ def test_unfinished_creates_are_a_warning(machine: CheckedMachine) -> None:
     assert report.code == 0
     found = only(report, "lock")
     assert found["level"] == "warning"
-    assert "its state has 1 unfinished create (web)" in found["text"]
+    assert "the state has 1 unfinished create (web)" in found["text"]
 
 
 def test_without_a_look_at_the_lock_nothing_is_certain(machine: CheckedMachine, tmp_path: Path) -> None:
@@ -109,7 +111,7 @@ def test_without_a_look_at_the_lock_nothing_is_certain(machine: CheckedMachine, 
     unsure, found = machine.doctor().of("lock")
 
     assert unsure["level"] == "unknown"
-    assert "whether the stack is locked is not known: it has no .pulumi/meta.yaml" in unsure["text"]
+    assert "it is not known whether the stack is locked: it has no .pulumi/meta.yaml" in unsure["text"]
     assert found["text"].startswith(
-        "an update was interrupted, or is running: its state has 1 unfinished create"
+        "an update was interrupted, or is running: the state has 1 unfinished create"
     )

@@ -309,7 +309,7 @@ LISTS = {"AllowedIp": "allowed_ips", "PinnedBackup": "backups", "VpnClient": "vp
         (
             "PinnedBackup/1",
             [{"id": 1, "status": "completed", "pinned": "perhaps"}],
-            "backups is incomplete (it cannot be read whether a backup is pinned)",
+            "backups is incomplete (it does not show whether a backup is pinned)",
         ),
     ],
 )
@@ -343,7 +343,7 @@ def test_what_changed_since_a_snapshot_is_shown_and_limited(accounts: Account, t
     assert data["limits"][0]["text"] == "the increase is +$6.00 at most, over the limit of $5.99"
 
     assert main(["account", "--state", state, "--compare-to", then]) == 0
-    assert f"compared with the snapshot of {first['taken_at']}: +$6.00" in accounts.capsys.readouterr().out
+    assert f"compared with the snapshot from {first['taken_at']}: +$6.00" in accounts.capsys.readouterr().out
     # `cost` and `account` share one format.
     assert main(["cost", "--account", "--compare-to", then, "--max-increase", "6"]) == 0
 
@@ -407,9 +407,9 @@ def test_budgets_are_over_stacks_projects_and_the_account(accounts: Account, tmp
         ("budgets: [{max_total: -5}]", "max_total is '-5', and must be a number of US dollars from 0"),
         ("budgets: [{max_total: 5, tags: {live: [a]}}]", "line 1: live must be a text"),
         ("budgets: [{max_total: 5, tags: {live: }}]", "line 1: live is empty: write a value"),
-        ("budgets: [{max_total: 5, tags: {live: yes}}]", "cannot be chosen by live=yes"),
+        ("budgets: [{max_total: 5, tags: {live: yes}}]", "cannot select stacks by live=yes"),
         ("budgets: [{max_increase: 5}]", "limits an increase: add --compare-to"),
-        ("budgets: [{max_total: 5, tags: {team: web}}]", "cannot be chosen by team=web"),
+        ("budgets: [{max_total: 5, tags: {team: web}}]", "cannot select stacks by team=web"),
         ("budgets: [{max_total: 5%}]", "max_total is '5%', and must be a number of US dollars"),
         ("budgets: [{max_increase_pct: $5}]", "max_increase_pct is '$5', and must be a percentage"),
         ("budgets: [{max_total: 2026-13-45}]", "max_total is '2026-13-45', and must be a number"),

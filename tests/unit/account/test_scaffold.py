@@ -283,7 +283,7 @@ def test_what_a_stack_owns_is_left_out_with_its_owner(full: Account) -> None:
 
     assert "  container data: a stack owns it: 'data' of shop/dev and 'data' of shop/prod\n" in told
     assert "AllowedIp 198.51.100.7 (Custom IP) of web: a stack owns it: '198.51.100.7' of shop/dev" in told
-    assert "Compared with the exports in --state: objects without a stack are adopted, but" in told
+    assert "Compared with the exports in --state: an object that was added by hand to a stack's" in told
     found = calls((full.folder / "taken" / "__main__.py").read_text(encoding="utf-8"))
     assert ("Container", "web") in found
     assert ("Container", "data") not in found
@@ -453,7 +453,10 @@ def test_containers_whose_names_differ_only_in_case_are_omitted() -> None:
     program = plan([web, api], {}, [web, other, api])
 
     assert [one.name for one in program.declared] == ["api"]
-    assert "another container's name differs only in upper and lower case" in program.left_out[0].reason
+    assert (
+        "its name and another container's name differ only in upper and lower case"
+        in program.left_out[0].reason
+    )
 
 
 def test_a_container_that_was_deleted_meanwhile_is_left_out() -> None:
@@ -504,7 +507,7 @@ def test_a_container_that_was_deleted_meanwhile_is_left_out() -> None:
         ),
         ({"connections": (Connection(id="1", target_name="other"),)}, "does not show its name"),
         ({"vpn_clients": (VpnClient(name="default"),)}, "made it with the container"),
-        ({"vpn_clients": (VpnClient(name=".."),)}, "cannot be used"),
+        ({"vpn_clients": (VpnClient(name=".."),)}, "its name is blank or consists of dots"),
         ({"backups": (Backup(id=1, status="in_progress"),)}, "it is in_progress"),
     ],
 )

@@ -185,11 +185,11 @@ def test_another_layout_is_left_to_the_command(
 
     data = accounts.report("--fail-on", "orphans", code=1)
 
-    assert f"a `pulumi` command read each state, and locks are not visible to it: {why}" in data["notes"]
+    assert f"each state was read with a `pulumi` command, which does not show locks: {why}" in data["notes"]
     assert data["unread"] == [
         {
             "stack": "shop/dev",
-            "error": "an update is running, or was killed: its state has 1 operation that had not ended",
+            "error": "an update is running, or was killed: its state contains 1 unfinished operation",
             "cause": "locked",
         }
     ]
@@ -215,7 +215,7 @@ def test_many_stacks_are_announced_and_read_within_a_limit(
     assert main(["account", "--json", "--timeout", "50"]) == 1
 
     out, err = accounts.capsys.readouterr()
-    assert [one["error"] for one in json.loads(out)["unread"]] == ["there was no time left for it"] * 6
+    assert [one["error"] for one in json.loads(out)["unread"]] == ["the time of --timeout was over"] * 6
     said = err.splitlines()[:3]
     assert said == ["reading 70 stacks of the backend", "32 of 70 stacks read", "64 of 70 stacks read"]
 
@@ -223,14 +223,17 @@ def test_many_stacks_are_announced_and_read_within_a_limit(
 @pytest.mark.parametrize(
     ("url", "why"),
     [
-        ("s3://states?region=x&role=y", "its address has the unknown option 'role'"),
-        ("s3://states?disableSSL=true", "its address requests HTTP without TLS, but has no endpoint"),
+        ("s3://states?region=x&role=y", "the backend's address has the unknown option 'role'"),
+        (
+            "s3://states?disableSSL=true",
+            "the backend's address requests HTTP without TLS, but has no endpoint",
+        ),
         (
             "gs://states?universe_domain=x",
-            "its address has the unknown option 'universe_domain'",
+            "the backend's address has the unknown option 'universe_domain'",
         ),
-        ("azblob://states?localemu=true", "its address has the unknown option 'localemu'"),
-        ("postgres://db.example.com/x?table=it%20s", "the name of its table needs quotes"),
+        ("azblob://states?localemu=true", "the backend's address has the unknown option 'localemu'"),
+        ("postgres://db.example.com/x?table=it%20s", "the name of the table needs quotes"),
         # No part of its password is shown.
         ("postgres://ann:100%hunter@db.example.com/x", state_store.MALFORMED),
         ("postgres://ann:hunter?2@db.example.com/x", state_store.MALFORMED),

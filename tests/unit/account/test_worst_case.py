@@ -55,7 +55,7 @@ def test_a_budget_over_what_was_left_out_has_no_upper_bound(accounts: Account, t
     data = accounts.report(mine, other, "--budgets", file, code=2)
 
     assert limits(data) == {"shop/prod": False, "shop/dev": True, "all": True}
-    assert "shop/prod are in another account" in data["limits"][0]["text"]
+    assert "shop/prod are in a different account" in data["limits"][0]["text"]
     assert data["other_accounts"][0]["certain"] is True
     # It is certainly a different account, so `--fail-on` does not apply to it.
     accounts.report(mine, other, "--fail-on", "orphans,double,missing")
@@ -264,7 +264,7 @@ def test_a_container_that_may_be_another_one_is_not_deleted_by_a_preview(three: 
     data = three.report(accounts.export("dev.json", untimed), "--after", made)
 
     assert planned(data) == ("12.00", "4.00")
-    assert any(note.startswith("web is also counted after the change") for note in data["notes"])
+    assert any(note.startswith("the price after the change still includes web") for note in data["notes"])
 
 
 def test_two_new_containers_with_one_name_count_twice(three: Account) -> None:

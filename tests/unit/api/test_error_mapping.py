@@ -29,8 +29,8 @@ def refused(status: int, body: Any, **headers: str) -> errors.ApiError:
             errors.BadRequestError,
             "invalid-request",
             (
-                "the API refused it because of the field name (400: Container name must be no more "
-                "than 32 characters); correct it, then try again"
+                "the API refused the request because of the field name (400: Container name must be no more "
+                "than 32 characters); correct the value, then try again"
             ),
         ),
         (
@@ -38,7 +38,7 @@ def refused(status: int, body: Any, **headers: str) -> errors.ApiError:
             {"error": "Malformed request", "field": None},
             errors.BadRequestError,
             "invalid-request",
-            "the API refused it (400: Malformed request); correct it, then try again",
+            "the API refused the request (400: Malformed request); correct the value, then try again",
         ),
         (
             401,
@@ -114,8 +114,8 @@ def refused(status: int, body: Any, **headers: str) -> errors.ApiError:
             errors.GrantRefusedError,
             "grant-refused",
             (
-                "the broker refused it (402: account.max_total is $40.00 a month); `stacks-pulumi doctor` shows "
-                "what the grant allows"
+                "the broker refused the request (402: account.max_total is $40.00 a month); `stacks-pulumi "
+                "doctor` shows what the grant allows"
             ),
         ),
         (
@@ -144,8 +144,8 @@ def refused(status: int, body: Any, **headers: str) -> errors.ApiError:
             errors.ConflictError,
             "conflict",
             (
-                "it conflicts with the current state (409: Name taken); check which resources exist, and "
-                "their states, then try again"
+                "the request conflicts with the current state (409: Name taken); check which objects exist, and "
+                "their status, then try again"
             ),
         ),
         (
@@ -183,7 +183,7 @@ def refused(status: int, body: Any, **headers: str) -> errors.ApiError:
             {"error": "teapot"},
             errors.ApiError,
             "api-error",
-            "the API refused (418: teapot); correct the problem, then try again",
+            "the API refused the request (418: teapot); correct the problem, then try again",
         ),
     ],
 )

@@ -290,7 +290,7 @@ def test_a_new_container_outside_of_the_target_is_noted(write: Callable[..., byt
     report = report_of(write(outside, step("create", "new", None, web())))
 
     assert report.planned == dollars(4)
-    assert "'later' is new and outside of --target" in report.notes[0]
+    assert "'later' is new and not in --target" in report.notes[0]
 
 
 def test_a_retained_container_keeps_its_price_with_a_note() -> None:

@@ -78,7 +78,7 @@ def test_without_a_broker_the_message_says_how_one_is_named(
     monkeypatch.setenv("STACKS_API_KEY", f"sk_stacks_{'0' * 64}")
 
     assert cli.main(["gate", "plan", "-C", str(tmp_path)]) == 1
-    assert "no broker is named: pass its folder or its address with --gate" in capsys.readouterr().err
+    assert "no broker is given: pass its folder or its address with --gate" in capsys.readouterr().err
 
 
 def test_a_folder_in_the_project_is_warned_about(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,7 +100,7 @@ def test_the_comment_on_a_change_without_a_plan_has_no_reason(
 
     said = capsys.readouterr()
     assert said.out.startswith("<!-- stacks-pulumi cost: gate%20shop/dev -->\n### shop/dev: not planned\n")
-    assert "the log of the job says why" in said.out
+    assert "the log of the job shows the reason" in said.out
     assert "127.0.0.1" not in said.out
     assert "no broker answers at http://127.0.0.1:1" in said.err
 

@@ -188,11 +188,11 @@ def test_no_deletion_waits_for_a_create_that_may_not_happen(
 @pytest.mark.parametrize(
     ("operation", "steps", "words"),
     [
-        ("unclear", ("refresh",), "'web': what happens to it is not known"),
+        ("unclear", ("refresh",), "'web': the preview does not show what happens to it"),
         (
             "replace",
             ("import-replacement", "replace", "update", "delete-replaced"),
-            "'web': it imports an object that replaces another one",
+            "'web': it imports an object in place of the current one",
         ),
     ],
 )

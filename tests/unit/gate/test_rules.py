@@ -129,13 +129,13 @@ def test_the_limits_hold_with_the_prices_of_other_providers(make_gate: MakeGate)
     assert told(of("create", price_after=FOUR)) == []
     assert told(of("create", type_=RANDOM, price_after=FOUR)) == []
     assert told(of("create", price_after=FOUR), of("create", type_=RANDOM, price_after=FOUR)) == [
-        "with other providers, the increase is $8.00 a month at most; the limit is $5.00",
-        "with other providers, the price of the stack is $12.00 a month at most; the limit is $10.00",
+        "including other providers, the increase is $8.00 a month at most; the limit is $5.00",
+        "including other providers, the price of the stack is $12.00 a month at most; the limit is $10.00",
     ]
     # Both are billed for some time, unless the old one is deleted first.
     replaced = of("replace", type_=RANDOM, price_before=FOUR, price_after=FOUR)
     assert told(replaced) == [
-        "with other providers, the price of the stack is $12.00 a month at most; the limit is $10.00"
+        "including other providers, the price of the stack is $12.00 a month at most; the limit is $10.00"
     ]
     assert told(dataclasses.replace(replaced, steps=("delete-replaced",))) == []
     # A change that lowers a price is allowed above a limit, but does not offset a price that rises.
@@ -143,10 +143,10 @@ def test_the_limits_hold_with_the_prices_of_other_providers(make_gate: MakeGate)
     assert told(cheaper) == []
     assert len(told(cheaper, of("create", price_after=Price(Decimal(6), Decimal(6))))) == 2
     (unbound, _) = told(of("create", type_=RANDOM, price_after=UNPRICED))[-2:]
-    assert unbound == "with other providers, the increase has no known upper bound; the limit is $5.00"
+    assert unbound == "including other providers, the increase has no known upper bound; the limit is $5.00"
     more = rules.reported(make_gate(text).file, [of("create", type_=RANDOM, price_after=two)])
     assert [(one.rule, one.text) for one in more] == [
-        ("never-free", "it adds $2.00 a month at other providers")
+        ("never-free", "the change adds $2.00 a month at other providers")
     ]
 
 

@@ -150,7 +150,7 @@ def test_what_is_left_out_is_the_strict_choice(folder: Path) -> None:
             "a newer backup no longer exempts a deletion: write `destroys-data: approve`",
         ),
         ("free:", "project_settings: [main]\nfree:", 13, "because its code has no key: remove this setting"),
-        ("free:", "platform: rules.py\nfree:", 13, "no file about the platform: remove this setting"),
+        ("free:", "platform: rules.py\nfree:", 13, "does not read a platform file: remove this setting"),
         ("limit: 3, ", "", 10, "limit is missing: it must be a whole number"),
         ("{increase_per_day: 5}", "", 13, "free is empty: write a value, or leave it out"),
         ("{increase_per_day: 5}", "5", 13, "free is '5', and must be settings (increase_per_day, code)"),

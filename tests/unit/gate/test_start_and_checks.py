@@ -221,9 +221,9 @@ ONE = 'ann namespaces="stacks-pulumi-gate" '
         ),
         (
             added("budgets.yaml", "budgets: [{max_total: 1}]\n"),
-            ["nothing reads budgets.yaml: write `budgets: budgets.yaml`"],
+            ["budgets.yaml is not used: write `budgets: budgets.yaml`"],
         ),
-        (added("prices.yaml", "x"), ["nothing reads prices.yaml"]),
+        (added("prices.yaml", "x"), ["prices.yaml is not used"]),
         (
             replaced("gate.yaml", ", max_total: 40", ""),
             ["no stack has a budget: write `limits: {max_total: USD}` or `budgets: FILE`"],
@@ -260,7 +260,7 @@ ONE = 'ann namespaces="stacks-pulumi-gate" '
         (budgeted("budgets: [{tags: {team: web}, max_total: 1}]"), ["selects stacks by tags"]),
         (
             budgeted("budgets: [{max_increase: 1}]"),
-            ["limits an increase, and a broker enforces totals alone"],
+            ["limits an increase, but a broker enforces only totals"],
         ),
         (budgeted("covers: all\nbudgets: [{max_total: 1}]"), ["does not enforce `covers: all`: remove it"]),
         (lambda folder: (folder / "ledger.sqlite").chmod(0o644), ["other users can read", "chmod 600"]),
@@ -335,7 +335,10 @@ def test_two_approvers_cannot_approve_their_own_changes_that_need_two(folder: Pa
 
     assert found(folder) == []
     assert list(checks.notes(settings.read_gate(folder), NOW)) == [
-        "two_approvals, other_than_author: ann and bob cannot approve their own changes that need two people"
+        (
+            "two_approvals, other_than_author: ann and bob are the only approvers, so their own changes that need "
+            "two people cannot be approved"
+        )
     ]
 
 
@@ -571,7 +574,7 @@ def test_a_pipeline_needs_what_installs_the_package(
 
     assert main(["gate", "init", "gate", "--workflow", "github"]) == 1
 
-    assert "write requirements.txt first" in capsys.readouterr().err
+    assert "shop/requirements.txt first" in capsys.readouterr().err
     assert [file.name for file in repository.rglob("*") if file.is_file()] == ["Pulumi.yaml"]
 
 

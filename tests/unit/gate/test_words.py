@@ -15,7 +15,7 @@ from stacks_pulumi.gate import words
     ("made", "said"),
     [
         (None, "without a creation time, so it is identified by id, template and plan"),
-        ("2026-11-01T10:00:00Z", "made 2026-11-01T10:00:00Z"),
+        ("2026-11-01T10:00:00Z", "created 2026-11-01T10:00:00Z"),
     ],
 )
 def test_a_container_is_said_with_what_it_is_known_by(made: str | None, said: str) -> None:

@@ -186,7 +186,7 @@ def test_a_child_that_two_looks_do_not_find_is_gone_and_others_share_the_looks(k
     assert account.sent(kind.lists) == sent
     assert account.seconds == pytest.approx(2.0, abs=0.1)
     # Only once, because in a pipe each line stays.
-    assert account.call.shown.count("not listed: looks again") == 1
+    assert account.call.shown.count("not listed: looking again") == 1
 
 
 def test_a_connection_to_a_container_that_is_gone_is_gone_at_once() -> None:
