@@ -376,7 +376,7 @@ _ADOPTS: Final = (
     "To adopt objects without a stack, with a program that changes nothing in the account (--deletions shows how to "
     "delete them instead)"
 )
-_ADOPTS_LATER: Final = "To adopt objects, after the step that they or their containers need first"
+_ADOPTS_LATER: Final = "To adopt objects, after the step that the line of their container shows"
 _DECLARES: Final = (
     "To manage objects of a stack's container, declare them in the program of that stack (--deletions shows how to "
     "delete them instead)"

@@ -189,7 +189,7 @@ def _built_in(file: GateFile, changes: Sequence[Change]) -> Iterator[Finding]:
     yield from _at_most("max-replacements", rules.max_replacements, replaced, "replacement")
 
 
-_HARMLESS: Final = ": if a {} never does, add this type to `harmless` in gate.yaml"
+_HARMLESS: Final = ": if the type {} never does, add it to `harmless` in gate.yaml"
 
 
 def _at_most(rule: str, most: AtMost | None, found: Sequence[Change], noun: str) -> Iterator[Finding]:

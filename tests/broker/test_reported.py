@@ -126,7 +126,7 @@ def test_what_a_plan_reports_is_approved_like_its_requests(bench: Bench, job: Ma
 
     said = plan('stacks.Container("web", template="nodejs")\nOther("it", colour="red")', "--save-plan")
     assert (
-        "opens-access: the planner reports: 'it' may open access: if a pulumi-python:dynamic:Resource never does"
+        "opens-access: the planner reports: 'it' may open access: if the type pulumi-python:dynamic:Resource never does"
         in said
     )
     # The approver's folder contains a rule that the planner's folder did not contain.
@@ -151,7 +151,7 @@ def test_what_a_plan_reports_is_approved_like_its_requests(bench: Bench, job: Ma
 
     # A deletion at another provider is not a request to STACKS, but it also needs two people.
     said = plan('stacks.Container("web", template="nodejs")')
-    assert "destroys-data: the planner reports: 'it' is deleted, and may contain data: if a" in said
+    assert "destroys-data: the planner reports: 'it' is deleted, and may contain data: if the type" in said
     assert "the approvals of two people" in job.gate("apply", str(change), *gate, code=2)
     approve("ann")
     assert "the approvals of two people" in job.gate("apply", str(change), *gate, code=2)

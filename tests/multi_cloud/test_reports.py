@@ -157,7 +157,7 @@ def test_the_gate_reports_the_other_cloud_and_enforces_its_own(
     assert "+$4.00 a month" in said
     assert "Reported by the planner, not enforced by the broker" in said
     for type_ in TYPES:
-        assert f"may open access: if a {type_} never does" in said
+        assert f"may open access: if the type {type_} never does" in said
         assert f"({type_}) has no known upper bound" in said
     assert TOKEN not in said + change.read_text(encoding="utf-8")
     assert (held(cluster), emulator.state.names()) == ({}, [])
@@ -176,7 +176,10 @@ def test_the_gate_reports_the_other_cloud_and_enforces_its_own(
 
     # The deletion of a container is a request; that of a ConfigMap is a report.
     said = planned(planner, program(cluster, OTHERS, token="another"), change, bench)
-    assert "'settings' is deleted, and may contain data: if a kubernetes:core/v1:ConfigMap never does" in said
+    assert (
+        "'settings' is deleted, and may contain data: if the type kubernetes:core/v1:ConfigMap never does"
+        in said
+    )
     assert "DELETE /containers/" in said
     applied()
     assert (set(held(cluster)), bench.names) == ({"pods", "login"}, [])

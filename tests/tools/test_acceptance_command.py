@@ -244,7 +244,7 @@ def test_a_creation_on_the_waitlist_keeps_the_record_for_a_later_sweep(
 
     emulator.faults.assert_none_left()
     (prefix,) = records(tmp_path)
-    assert "may appear later: run `make sweep` later again" in capsys.readouterr().err
+    assert "may appear later: run `make sweep` again later" in capsys.readouterr().err
     # STACKS creates it from the waitlist.
     emulator.load([{"name": f"{prefix}-main", "template": "ubuntu-micro"}])
     assert command("sweep", "--yes") == 0

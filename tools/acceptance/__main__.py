@@ -95,7 +95,7 @@ def _run(wire: Wire, options: argparse.Namespace) -> int:
     for problem in walk.findings.problems:
         print(escaped(f"Problem: {problem}"), file=sys.stderr)
     if walk.later:
-        print("A container of the run may appear later: run `make sweep` later again.", file=sys.stderr)
+        print("A container of the run may appear later: run `make sweep` again later.", file=sys.stderr)
     if left:
         print(f"Left over: {', '.join(left)}. Run `make sweep` to delete them.", file=sys.stderr)
     return 1 if left or walk.failed else 0
@@ -152,7 +152,7 @@ def _sweep(wire: Wire, options: argparse.Namespace) -> int:
     for note in clean.notes:
         print(escaped(f"Note: {note}"), file=sys.stderr)
     if clean.later:
-        print(f"May appear later: {', '.join(clean.later)}. Run `make sweep` later again.", file=sys.stderr)
+        print(f"May appear later: {', '.join(clean.later)}. Run `make sweep` again later.", file=sys.stderr)
     if left:
         print(f"Left over: {', '.join(left)}.", file=sys.stderr)
     if left or clean.later:
