@@ -191,13 +191,13 @@ def why_over(limit: Limit, added: Decimal | None) -> str:
     """Return why a create exceeds a limit; empty if it does not. `added` is its price, `None` if unknown."""
     name, most, before, is_told = limit
     if added is None:
-        return f"the added price is not known, and {name} is {usd(most)}"
+        return f"{name} is {usd(most)}, and the added price is not known"
     if added <= 0 or (before is not None and before + added <= most):
         return ""
     now = "an unknown amount" if before is None else usd(before)
     return (
-        f"adding {usd(added)} a month to {now if is_told else 'the price of other containers'} "
-        f"{'may' if before is None else 'would'} exceed {name}, which is {usd(most)}"
+        f"{name} is {usd(most)}, and adding {usd(added)} a month to "
+        f"{now if is_told else 'the price of other containers'} {'may' if before is None else 'would'} exceed it"
     )
 
 

@@ -140,8 +140,8 @@ def test_a_price_that_is_not_known_is_refused(benches: Benches) -> None:
     assert code(grant.create("web", template="quantum")) == (402, "grant-limit")
     said = bench.hand_in(bench.change(quantum), "ann").json()["error"]
     assert said == (
-        "the added price is not known, and account.max_total is $100.00; the added price is not known, "
-        "and limits.max_increase is $50.00"
+        "account.max_total is $100.00, and the added price is not known; limits.max_increase is $50.00, "
+        "and the added price is not known"
     )
 
 

@@ -372,7 +372,7 @@ def test_an_agent_with_a_budget(benches: Benches, stack_of: Callable[..., Stack]
 
     # The policy's max_total is a hard limit: an approval does not lift it. The engine shows the cap and the spent
     # amount.
-    assert "adding $10.00 a month to $4.00 would exceed the policy's max_total, which is $12.00" in " ".join(
+    assert "the policy's max_total is $12.00, and adding $10.00 a month to $4.00 would exceed it" in " ".join(
         stack.up_fails().errors
     )
     assert bench.names == ["web"]

@@ -217,5 +217,5 @@ def test_three_machines_at_once_do_not_exceed_a_budget_of_all(bench: Bench, tmp_
 
     assert len(bench.names) == 5, said
     assert max(highest) == Decimal(20)
-    assert "adding $4.00 a month to $20.00 would exceed the budget shops, which is $21.00" in "".join(said)
+    assert "the budget shops is $21.00, and adding $4.00 a month to $20.00 would exceed it" in "".join(said)
     bench.emulator.faults.clear()
