@@ -323,7 +323,7 @@ def test_a_value_that_may_be_any_is_accepted_by_name(desks: Callable[..., Desk])
 
     any_plan = {**create("web"), "plan": {"any": True}}
     desk.write(permit("containers.create", any_plan), ceiling={"increase": "1500.00"})
-    assert "$1,500.00  one of its values may be any value" in desk.gate("show")
+    assert "$1,500.00  one of its values is unknown, and may be any value" in desk.gate("show")
 
     desk.write(permit("containers.create", body), ceiling={"increase": "4.00"})
 
