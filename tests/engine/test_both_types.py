@@ -47,7 +47,7 @@ def stacks(make_stack: Callable[..., Stack], emulator: Emulator) -> dict[str, St
     made = {host: make_stack(emulator) for host in HOSTS}
     for stack in made.values():
         stack.native()
-        stack.env |= {"STACKS_API_KEY": emulator.key, "STACKS_BASE_URL": emulator.url}
+        stack.env = {"STACKS_API_KEY": emulator.key, "STACKS_BASE_URL": emulator.url, **stack.env}
     return made
 
 

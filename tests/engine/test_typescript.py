@@ -10,6 +10,7 @@ import pytest
 
 from stacks_pulumi.emulator import Emulator
 from tests.broker.conftest import Bench
+from tests.support import beyond_a_grant
 from tests.support.examples import EXAMPLES
 from tests.support.languages import examples, imports, lives, node_modules, project_file
 from tests.support.node import run
@@ -107,6 +108,7 @@ def test_a_stack_of_dynamic_resources_moves_to_it_without_a_change(
     assert stack.resources()["web"]["type"] == "stacks:index:Container"
 
 
+@beyond_a_grant.PREVIEW
 def test_the_quickstart(typescript: Stack, emulator: Emulator, language_hosts: Path, packages: Path) -> None:
     files = {name: (QUICKSTART / name).read_text(encoding="utf-8") for name in ("index.ts", "tsconfig.json")}
     typescript.project(files, language_hosts)
@@ -127,6 +129,7 @@ def test_the_quickstart(typescript: Stack, emulator: Emulator, language_hosts: P
 
 
 @pytest.mark.extra
+@pytest.mark.beyond_a_grant("it has a broker of its own, whose grant is a budget and not of a preview")
 def test_an_agents_program_with_a_budget(
     typescript: Stack, emulator: Emulator, language_hosts: Path, tmp_path: Path
 ) -> None:

@@ -20,6 +20,7 @@ from typing_extensions import Self
 
 from stacks_pulumi.api import StacksClient
 from stacks_pulumi.broker.change import SECRETS
+from stacks_pulumi.broker.ledger import Spec
 from stacks_pulumi.config import AccountSettings
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.emulator.app import OPERATIONS
@@ -36,6 +37,8 @@ _KEY: Final = "stacks:apiKey"
 _PREVIEWS: Final = {"up": ("preview",), "destroy": ("destroy", "--preview-only")}
 _OF_UP: Final = frozenset({"--yes", "--skip-preview", "--continue-on-error"})
 """Options that a preview does not have."""
+_SECONDS: Final = 86_400
+"""How long a grant lasts: the clock of a broker runs fast, and a slow machine compiles programs meanwhile."""
 _CEILING: Final = {"increase": "1000000.00"}
 
 
@@ -101,6 +104,7 @@ class GrantedStack(Stack):
         **options: Any,
     ) -> None:
         self._api, self._brokers, self._host = api, brokers, host
+        self._token: str | None = None
         super().__init__(folder, engine, {}, **options)
         if host == "native":
             self.native()
@@ -113,7 +117,8 @@ class GrantedStack(Stack):
         if key == _KEY:
             # The configuration takes precedence over a grant.
             self.bench = self._brokers.of(self._api, value)
-            self._reader = self.bench.reader(secrets=[*SECRETS.values()]).token
+            spec = Spec(secrets=tuple(SECRETS.values()))
+            self._reader = self.bench.ledger.issue("read", "reader", seconds=_SECONDS, spec=spec)[1]
             self.env |= {"STACKS_API_KEY": self._reader, "STACKS_BASE_URL": self.bench.url}
         else:
             super().set(key, value)
@@ -133,7 +138,9 @@ class GrantedStack(Stack):
     @contextlib.contextmanager
     def _granted(self, verb: str, *arguments: str) -> Iterator[None]:
         """In this context the stack has the grant of a change, if the command makes one."""
-        is_change = verb in _PREVIEWS and self.env.get("STACKS_API_KEY") == self._reader
+        token = self.env.get("STACKS_API_KEY")
+        assert verb not in _PREVIEWS or token in {self._reader, self._token}, "the story changes with a key"
+        is_change = verb in _PREVIEWS and token == self._reader
         with self.granted(self.planned(verb, *arguments) if is_change else None):
             yield
 
@@ -142,7 +149,7 @@ class GrantedStack(Stack):
         """In this context the stack has the grant of what was planned last; it gives the token."""
         before = self.env.get("STACKS_API_KEY", "")
         if needed is not None:
-            self.env["STACKS_API_KEY"] = self._hand_in(needed)
+            self.env["STACKS_API_KEY"] = self._token = self._hand_in(needed)
         try:
             yield self.env.get("STACKS_API_KEY", "")
         finally:
@@ -163,7 +170,7 @@ class GrantedStack(Stack):
 
     def _hand_in(self, needed: permits.Needed) -> str:
         change = {
-            **self.bench.change(),
+            **self.bench.change(ttl=_SECONDS),
             **({"ceiling": _CEILING} if any(one.is_loose for one in needed.permits) else {}),
             **msgspec.to_builtins(needed._asdict()),
         }
