@@ -67,9 +67,18 @@ class _Response(http.client.HTTPResponse):
 
 
 class _Connection(urllib3.connection.HTTPConnection):
+    _was_made = False
+
     def connect(self) -> None:
+        self._was_made = False
         self._limit()  # limits the wait for the answer of a proxy
         super().connect()
+        self._was_made = True
+
+    @property
+    def has_connected_to_proxy(self) -> bool:
+        """Whether the connection was made. urllib3 forgets it at the close, and then says that nothing was sent."""
+        return self._was_made or super().has_connected_to_proxy
 
     def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]  # as in urllib3
         self._limit()

@@ -389,6 +389,28 @@ def test_a_proxy_of_the_environment_never_sees_a_call_to_this_machine(
     transport.close()
 
 
+def test_a_request_that_a_proxy_passed_on_was_sent_though_the_connection_was_closed_without_an_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Otherwise a create or a restore that was carried out would count as not sent, and would be sent again."""
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+
+        def pass_on() -> None:
+            client, _address = proxy.accept()
+            with client:
+                client.recv(65536)
+
+        thread = threading.Thread(target=pass_on, daemon=True)
+        thread.start()
+        proxies = {"http": f"http://127.0.0.1:{proxy.getsockname()[1]}"}
+        monkeypatch.setattr(requests.Session, "merge_environment_settings", lambda *_: {"proxies": proxies})
+        with pytest.raises(errors.ConnectionFailedError, match="the connection broke") as caught:
+            Transport("http://api.example", KEY, SYSTEM_CLOCK)(a_call("POST"))
+        thread.join()
+
+    assert caught.value.sent is True
+
+
 def test_a_closed_port_is_a_connection_that_was_never_made() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
