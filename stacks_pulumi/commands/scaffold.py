@@ -323,7 +323,7 @@ INDEX: Final = ""
 """The package index that has this package; empty if there is none. A release sets it after the upload."""
 
 PLACE_UNKNOWN: Final = """\
-# Write here the source of stacks-pulumi: a commit of its repository, or a wheel next to this file, such as
+# Write the source of stacks-pulumi here: a commit of its repository, or a wheel next to this file, such as
 #   stacks-pulumi @ git+https://HOST/REPOSITORY@COMMIT
 #   ./stacks_pulumi-VERSION-py3-none-any.whl
 # Never write only its name, because anyone may register that name at an index.

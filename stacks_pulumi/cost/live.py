@@ -346,7 +346,11 @@ def prices(client: StacksClient) -> PriceList:
 def gap_of(containers: Listing[Container]) -> str:
     """Return why an account may have more containers than this list; empty if the list is complete."""
     gap = containers.gap
-    return "" if gap is None else f"the list of containers is incomplete, so the account may have more: {gap}"
+    return (
+        ""
+        if gap is None
+        else f"the list of containers is incomplete, so the account may have more containers: {gap}"
+    )
 
 
 def containers(timeout_s: float) -> list[Entry]:

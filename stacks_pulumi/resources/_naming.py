@@ -86,7 +86,7 @@ def default_container_name(
     values = {"name": name, "stack": stack, "project": project, "organization": organization}
     for word in NAME_EXPRESSION.findall(pattern):
         if values[word] is None:
-            msg = f"stacks:namePattern cannot be used, because ${{{word}}} is not known here: leave it out"
+            msg = f"stacks:namePattern cannot be used, because the value of ${{{word}}} is not known: leave it out"
             raise ConfigError(msg)
 
     def expanded(name: str) -> str:

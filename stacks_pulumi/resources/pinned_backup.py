@@ -168,7 +168,7 @@ class PinnedBackupHandler(ChildHandler[models.Backup]):
         if inputs.get("triggers") is not None and inputs.get("backup_id") is not None:
             yield (
                 "triggers",
-                "they make a new backup when they change, but backup_id selects an existing one: set only one",
+                "a change of triggers makes a new backup, but backup_id selects an existing one: set only one of them",
             )
 
     def guards(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:

@@ -224,7 +224,7 @@ class VpnClientHandler(ChildHandler[models.VpnClient]):
         if not adopts and not downloads:
             _check_not_recreated(session, op, id_, olds)
         elif not adopts and self.find(session, op, id_, olds, max_age=RECENT) is None:
-            msg = f"the VPN client {id_} of the state is gone. Nothing was changed: run `pulumi refresh`"
+            msg = f"the VPN client {id_} in the state is gone. Nothing was changed: run `pulumi refresh`"
             raise VanishedError(msg, subject=f"VPN client {id_}")
         try:
             return _outputs(session, op, inputs, config, olds.get(_CREATED_AT))

@@ -105,7 +105,9 @@ def test_a_replacement_of_the_container_is_refused_for_a_backup_that_is_named(
 def test_triggers_and_a_number_exclude_each_other(backup: HostedResource) -> None:
     found = backup.check(container="usr-1-sql", triggers=["v2"], backup_id=178)
 
-    words = "they make a new backup when they change, but backup_id selects an existing one: set only one"
+    words = (
+        "a change of triggers makes a new backup, but backup_id selects an existing one: set only one of them"
+    )
     assert found == {"triggers": backup.host.worded(f"{words} [invalid-input]")}
 
 

@@ -205,7 +205,9 @@ def test_the_account_says_first_that_it_is_incomplete(form: str, shop: Account) 
         return
     data = json.loads(told)
     assert (data["complete"], data["missing"]) == (False, [])
-    assert data["gaps"][0].startswith("the list of containers is incomplete, so the account may have more: ")
+    assert data["gaps"][0].startswith(
+        "the list of containers is incomplete, so the account may have more containers: "
+    )
     totals = (data["totals"]["account"], data["totals"]["none"], *data["totals"]["stacks"].values())
     assert [total["price"]["high"] for total in totals] == [None, None, None]
 

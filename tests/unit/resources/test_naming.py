@@ -91,7 +91,7 @@ def test_two_resources_never_share_a_name(names: set[str]) -> None:
 
 
 def test_an_expression_without_a_value_is_an_error() -> None:
-    with pytest.raises(ConfigError, match=r"stacks:namePattern .* \$\{organization\} is not known here"):
+    with pytest.raises(ConfigError, match=r"stacks:namePattern .* \$\{organization\} is not known"):
         default_container_name(
             "${organization}-${name}", name="web", stack="dev", project="shop", organization=None
         )
