@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
+
+from tests.support.forked import commands
 
 
 def demo(home: Path) -> str:
     """Return the output of the demo for a user who has only the program."""
     environment = {"PATH": os.environ["PATH"], "HOME": str(home), "TMPDIR": str(home)}
-    words = [sys.executable, "-m", "stacks_pulumi", "broker", "demo"]
+    words = [str(commands.folder() / "python3"), "-m", "stacks_pulumi", "broker", "demo"]
     done = subprocess.run(words, check=False, capture_output=True, text=True, cwd=home, env=environment)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout

@@ -24,6 +24,7 @@ from stacks_pulumi.broker import git, journal, server
 from stacks_pulumi.broker.server import Server
 from stacks_pulumi.emulator import Emulator
 from tests.broker.conftest import Bench, Benches, Client, create, literal, permit
+from tests.support.forked import commands
 from tests.support.gate import signer
 from tests.support.waiting import never, until
 
@@ -185,16 +186,7 @@ def test_the_end_of_a_server_waits_for_what_is_under_way(bench: Bench) -> None:
     token = bench.granted(permit("containers.create", create("web"))).token
     bench.stop()
     bench.emulator.faults.add("containers.create", "slow", seconds=10.0)
-    words = [
-        sys.executable,
-        "-m",
-        "stacks_pulumi",
-        "broker",
-        "serve",
-        str(bench.path),
-        "--listen",
-        "127.0.0.1:0",
-    ]
+    words = [*of_broker(), "serve", str(bench.path), "--listen", "127.0.0.1:0"]
     answers: list[requests.Response] = []
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as server:
         try:
@@ -216,9 +208,14 @@ def test_the_end_of_a_server_waits_for_what_is_under_way(bench: Bench) -> None:
         grant("GET", "/containers")
 
 
+def of_broker() -> list[str]:
+    """Return the first words of a command of the broker, in a fork."""
+    return [str(commands.folder() / "python3"), "-m", "stacks_pulumi", "broker"]
+
+
 def command(*words: object) -> str:
     """Return the output of a command."""
-    given = [sys.executable, "-m", "stacks_pulumi", "broker", *map(str, words)]
+    given = [*of_broker(), *map(str, words)]
     done = subprocess.run(given, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -238,11 +235,11 @@ def test_the_way_of_an_administrator(
     settings: dict[str, object] = {"version": 1, "base_url": emulator.url, "key": {"file": str(key)}}
     settings["policies"] = {"agents": {"increase_per_day": 5}}
     (folder / "gate.yaml").write_text(yaml.safe_dump(settings))
-    wrong = [sys.executable, "-m", "stacks_pulumi", "broker", "claim", str(folder), "shop", ids[0]]
+    wrong = [*of_broker(), "claim", str(folder), "shop", ids[0]]
     refusal = subprocess.run(wrong, check=False, capture_output=True, text=True)
     assert "'shop' is not PROJECT/STACK" in refusal.stderr
     command("claim", folder, "shop/prod", ids[0])
-    words = [sys.executable, "-m", "stacks_pulumi", "broker", "serve", str(folder), "--listen", "127.0.0.1:0"]
+    words = [*of_broker(), "serve", str(folder), "--listen", "127.0.0.1:0"]
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as server:
         try:
             assert server.stderr is not None

@@ -20,6 +20,7 @@ from stacks_pulumi import cli
 from stacks_pulumi.commands import emulator as command
 from stacks_pulumi.commands._shared import enveloped
 from stacks_pulumi.config import load
+from tests.support.forked import commands
 from tests.support.terminal import UNDER_NOHUP
 from tests.support.waiting import until
 
@@ -69,7 +70,7 @@ def start() -> Iterator[Callable[..., Running]]:
 
     def run(*arguments: str, before: Sequence[str] = ()) -> Running:
         port = () if "--port" in arguments else ("--port", "0")
-        line = [*before, sys.executable, "-m", "stacks_pulumi", "emulator", *port, *arguments]
+        line = [*before, f"{commands.folder()}/python3", "-m", "stacks_pulumi", "emulator", *port, *arguments]
         process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         processes.append(process)
         return Running(process)

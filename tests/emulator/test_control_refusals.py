@@ -222,6 +222,7 @@ def test_the_control_api_needs_a_token_on_every_address(exposed: Emulator) -> No
         answer = ask(public, Host="emulator:7822")
         assert answer.status_code == 200
         assert token not in answer.text
+    assert ask("openapi.yaml").headers["Content-Type"] == "application/yaml"
     assert ask("_emulator/openapi.json").json()["security"] == [{"token": []}]
     assert ask("api/v1/containers", Authorization=f"Bearer {exposed.key}").status_code == 200
 

@@ -313,6 +313,16 @@ def test_an_unknown_key_of_a_provider_is_an_error_with_a_fix() -> None:
     assert failure.value.code == "value-not-known"
 
 
+@pytest.mark.usefixtures("program")
+def test_every_output_form_uses_its_provider(account: Emulator) -> None:
+    provider: Any = SimpleNamespace(settings=None, ready=pulumi.Output.from_input(None))
+
+    for name in QUESTIONS:
+        asked = getattr(stacks, f"{name}_output")(*arguments(name, account), provider=provider)
+        with pytest.raises(errors.ConfigError, match="call the function's `_output` form"):
+            later(asked)
+
+
 def test_an_output_argument_is_an_error_that_names_the_output_form(account: Emulator) -> None:
     async def ask() -> None:
         output: Any = pulumi.Output.from_input("usr-1-web")

@@ -59,6 +59,7 @@ IMPORTED = (
 """Modules that hosts, programs and packs import. Modules that run with `-m` are left out: Python warns of them."""
 OF_COMMANDS = {
     "broker": ("stacks_pulumi.broker.server",),
+    "emulator": ("stacks_pulumi.emulator",),
     "gate": ("stacks_pulumi.broker.reader", "stacks_pulumi.gate.embedded", "stacks_pulumi.gate.workflow"),
     "mcp": ("anyio._backends._asyncio", "stacks_pulumi.agents.server"),
 }

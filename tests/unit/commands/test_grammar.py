@@ -21,6 +21,7 @@ from stacks_pulumi.cli import main
 from stacks_pulumi.commands import _shared
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.reports import Column, Document, PolicyViolation, Row, Table
+from tests.support.forked import commands as forked
 from tests.support.machine import Machine
 from tests.support.previews import preview, step, web
 from tools.docs.commands import LEFT_OUT, commands
@@ -352,7 +353,7 @@ class TestCompletion:
         """Return bash's completions of the last word."""
         assert main(["completion", "bash"]) == 0
         (folder / "script").write_text(capsys.readouterr().out, encoding="utf-8")
-        start = SCRIPT.replace("{command}", f"{sys.executable} -m stacks_pulumi")
+        start = SCRIPT.replace("{command}", f"{forked.folder() / 'python3'} -m stacks_pulumi")
 
         def offered(*typed: str) -> list[str]:
             done = subprocess.run(
