@@ -267,7 +267,7 @@ def test_a_container_of_another_stack_needs_a_person_who_sees_whose_it_is(
             assert planned["verdict"] == "needs_approval", planned
             assert "other-owner: only a person may see the reason" in planned["reasons"], planned
             assert "[gate-refused]" in await call.fails("apply", record=planned["record"])
-        assert "of bank/prod" in agent.approve(planned["approve_with"])
+        assert "owned by bank/prod" in agent.approve(planned["approve_with"])
         assert "bank" not in "".join(call.answers)
 
     agent.in_process(story)
@@ -293,8 +293,8 @@ def refused(agent: Agent, capfd: pytest.CaptureFixture[str]) -> Callable[..., st
     [
         ("name: tests\nruntime: python\n", "must have `runtime: yaml`"),
         ("name: tests\nruntime: {name: yaml, options: {compiler: id}}\n", "must have `runtime: yaml`"),
-        ("name: tests\nruntime: yaml\nconfig: {size: {type: string}}\n", "has `config`"),
-        ("name: tests\nruntime: yaml\nmain: elsewhere\n", "has `main`"),
+        ("name: tests\nruntime: yaml\nconfig: {size: {type: string}}\n", "contains `config`"),
+        ("name: tests\nruntime: yaml\nmain: elsewhere\n", "contains `main`"),
     ],
 )
 def test_a_project_that_is_no_agents_is_refused(
