@@ -98,13 +98,13 @@ class Row:
 
     @property
     def provider_cpu(self) -> float:
-        """The minimum processor time of the provider: other load of the machine only increases the time."""
-        return min(it.provider_cpu for it in self.runs)
+        """The median processor time of the provider."""
+        return self.median(lambda it: it.provider_cpu)
 
     @property
     def all_cpu(self) -> float:
-        """The minimum processor time of all processes."""
-        return min(it.all_cpu for it in self.runs)
+        """The median processor time of all processes."""
+        return self.median(lambda it: it.all_cpu)
 
     @property
     def peak_kb(self) -> int:

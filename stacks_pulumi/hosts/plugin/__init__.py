@@ -4,6 +4,7 @@ The native plugin: the resources as a Pulumi provider, `stacks`, for every langu
 `schema.json` describes the package; `tools/schema.py` generates it from the classes.
 
 - `questions`: Which objects of a kind does the account contain, and what does a data function return?
+- `__main__`: How is the plugin loaded quickly?
 - `servicer`: How does the plugin start, and what does it answer to each call of Pulumi's provider protocol?
 - `settings`: Which settings does a provider have, and which of the given ones are wrong?
 - `wire`: How do values, names and messages look to other languages?
