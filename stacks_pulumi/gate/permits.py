@@ -40,7 +40,6 @@ _QUIET: Final = frozenset({"same", "read", "discard", "keep", "import"})
 """Operations that send no changing request."""
 READS: Final = {"credentials": "containers.credentials", "certificate": "containers.certificate"}
 """Class of a secret of a container -> the endpoint that a function of a program reads."""
-_FORMER_TIMES: Final = "former_created_at"
 _ENTRY: Final = ("ip_address", "description", "service_type")
 _PLACEHOLDER: Final = {"ip_address": "192.0.2.1", "description": PLACEHOLDER, "service_type": "http"}
 
@@ -189,11 +188,7 @@ class _Table:
         created = stored if isinstance(stored, str) else None
         if row is None:
             return Known(id=id_, created_at=created)
-        former = outs.get(_FORMER_TIMES)
-        times = [created, *(former if isinstance(former, list) else [])]
-        is_same = created is None or any(
-            compare_instants(one, row.created_at) for one in times if isinstance(one, str)
-        )
+        is_same = created is None or compare_instants(created, row.created_at)
         return Known(
             id=id_, created_at=row.created_at if is_same else created, template=row.template, plan=row.plan
         )
