@@ -28,6 +28,7 @@ from stacks_pulumi.broker.change import (
     Change,
     ChangeError,
     Permit,
+    canonical,
     digest,
     instant,
     read_change,
@@ -370,7 +371,7 @@ class Desk:
 
     def ask(self, grant: Grant, permit: Permit, why: str) -> RequestRefusedError:
         """Record a request that a budget grant may not send without an approval; an equal request is recorded once."""
-        text = msgspec.json.encode(permit).decode()
+        text = canonical(msgspec.to_builtins(permit)).decode()
         with self._ledger.writing() as db:
             same = "select * from requests where grant_id = ? and permit = ? order by at desc, id limit 1"
             found = self._ledger.rows(same, grant.id, text)

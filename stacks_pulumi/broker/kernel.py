@@ -20,7 +20,7 @@ from typing import Any, Final
 import msgspec
 
 from stacks_pulumi import catalog
-from stacks_pulumi._identifiers import compare_instants, may_be_of, same_name
+from stacks_pulumi._identifiers import compare_instants, may_be_of, same_name, seconds_of
 from stacks_pulumi.api._call import Answer
 from stacks_pulumi.api.models import Container
 from stacks_pulumi.api.once import BETWEEN, PAUSES, is_within
@@ -424,7 +424,8 @@ class Kernel:
 
         The platform may still carry out a request that got no answer, even after its repeat was carried out. A grant
         also waits for its own deletions, and before it removes what a repeat has made: otherwise the first request
-        could make it again.
+        could make it again. Before a create, it waits for its deletions without an answer: otherwise one of them could
+        delete the new container.
         """
         # The wall clock may be set forward in the meantime, so the seconds also have to pass by the other clock.
         self._ends = [one for one in self._ends if self._upstream.elapsed(one[0]) < _UNDER_WAY]
@@ -432,10 +433,11 @@ class Kernel:
         effect = EFFECTS[ask.endpoint]
         holds = (
             "state = 'sent' and (grant_id <> ? or endpoint = 'containers.delete') "
-            f"or ended >= ? and grant_id <> ? and (attempts > 1 or {LOST})"
+            f"or ended >= ? and (grant_id <> ? and (attempts > 1 or {LOST}) or endpoint = ? and {LOST})"
         )
+        values = grant.id, since, grant.id, "containers.delete" if ask.endpoint == _CREATE else ""
         repeated = "ended >= ? and attempts > 1 and object = ?"
-        if any(meet(ask, use) for use in self._ledger.uses(holds, grant.id, since, grant.id)) or (
+        if any(meet(ask, use) for use in self._ledger.uses(holds, *values)) or (
             effect.removes and self._ledger.uses(repeated, since, ask.ids[effect.object])
         ):
             raise busy("another request may be changing the same container or backup")
@@ -579,8 +581,16 @@ class Kernel:
         effect = EFFECTS[ask.endpoint]
         if effect.removes in {"", "Backup"} or (policy is not None and "undo" not in policy.free):
             return False
-        since = 0.0 if policy is None else self._ledger.now() - policy.undo.total_seconds()
-        return is_made(effect.object, ask, [one for one in holdings.own if one.ended >= since], look)
+        if policy is None:
+            return is_made(effect.object, ask, holdings.own, look)
+        undo, now, there = policy.undo.total_seconds(), self._ledger.now(), self._upstream.now()
+        recent = [
+            one
+            for one in holdings.own
+            # An object that was found long after its lost request is as old as the platform says.
+            if one.ended >= now - undo and (seconds_of(one.created_at) or there) >= there - undo
+        ]
+        return is_made(effect.object, ask, recent, look)
 
     def _rows(self, one: Ask | Use, look: Look) -> Sequence[Any]:
         """Return the listed objects among which the created object of a request would be."""

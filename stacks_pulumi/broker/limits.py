@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from stacks_pulumi import catalog
 from stacks_pulumi._identifiers import compare_instants, same_name
 from stacks_pulumi.api.models import Container
+from stacks_pulumi.api.once import is_within
 from stacks_pulumi.broker.change import Known
 from stacks_pulumi.broker.ledger import DAY, Grant, Ledger, Use
 from stacks_pulumi.broker.settings import GateFile, Policy
@@ -105,8 +106,7 @@ def bills(ledger: Ledger, rows: Sequence[Container], monthly: MonthlyPrice) -> l
     for one in ledger.made("Container"):
         made.setdefault(one.object, []).append(one)
     now, found = ledger.now(), list[Bill]()
-    # A create in progress counts at any age, because the machine may have slept.
-    hidden = {one.id: one for one in ledger.creates("(state = 'sent' or ended > ?)", now - DAY)}
+    hidden = {one.id: one for one in ledger.creates("(state <> 'done' or ended > ?)", now - _LISTED)}
     for row in rows:
         # Without a creation time, the row may be the container in the ledger, so it counts as that container.
         owners = [
@@ -117,23 +117,30 @@ def bills(ledger: Ledger, rows: Sequence[Container], monthly: MonthlyPrice) -> l
         if not owners:
             # A container may be listed before its create has an answer. Names may differ in case, so several creates
             # may fit. The row then stands for the cheapest one, so that no total is too low.
-            owners = [one for one in hidden.values() if one.state != "done" and _may_show(row, one)]
+            owners = [one for one in hidden.values() if one.state != "done" and _may_show(row, one, now)]
             owners = sorted(owners, key=lambda one: (one.usd is None, spent([one])))[:1]
         for one in owners:
             hidden.pop(one.id, None)
         stack, policy = (owners[-1].stack, owners[-1].policy) if owners else ("", "")
         found.append(Bill(row.id, stack, policy, price_listed(row, monthly)))
-    waiting = (one for one in hidden.values() if one.state != "done" or now - one.ended < _LISTED)
+    waiting = (one for one in hidden.values() if not _is_old(one, now))
     return [
         *found,
         *(Bill("", one.stack, one.policy, None if one.usd is None else spent([one])) for one in waiting),
     ]
 
 
-def _may_show(row: Container, use: Use) -> bool:
+def _is_old(use: Use, now: float) -> bool:
+    """Return whether a create with an unknown outcome counts only if a list shows its container."""
+    # A create in progress counts at any age, because the machine may have slept.
+    return use.state == "unknown" and now - use.ended >= DAY
+
+
+def _may_show(row: Container, use: Use, now: float) -> bool:
     """Return whether a listed container may be the result of a create, and not an older container of that name."""
-    older = use.before.get("ids", ())
-    return same_name(row.name, str(use.body.get("name"))) and identity(row) not in older
+    if not same_name(row.name, str(use.body.get("name"))) or identity(row) in use.before["ids"]:
+        return False
+    return not _is_old(use, now) or is_within(row.created_at, use.before["spans"]) is not False
 
 
 def identity(row: Container) -> str:

@@ -20,7 +20,7 @@ from stacks_pulumi.broker.upstream import Upstream
 from stacks_pulumi.emulator import connections
 from stacks_pulumi.endpoints import ENDPOINTS
 from stacks_pulumi.errors import ConfigError
-from tests.broker.conftest import Bench, Benches, add_twice, create, literal, permit
+from tests.broker.conftest import Bench, Benches, Client, add_twice, create, literal, permit
 from tests.broker.test_changes import code
 from tests.broker.test_permits import refused
 from tests.support.waiting import until
@@ -997,3 +997,49 @@ def test_a_name_in_a_different_case_hides_no_create_that_is_under_way(benches: B
         for seconds in (10, DAY):
             bench.clock.advance(seconds)
             assert bench.agent().create("api").status_code == 402
+
+
+def test_a_create_waits_for_a_lost_deletion_of_its_own_grant(bench: Bench) -> None:
+    """The first deletion may still arrive, and would delete the new container, because the platform reuses the id."""
+    path = f"/containers/{(old := bench.made('web'))['id']}"
+    delete = permit("containers.delete", ids={"container_id": literal(old)})
+    grant = bench.granted(delete, permit("containers.create", create("web")))
+    bench.emulator.faults.add("containers.delete", "drop_before")
+    assert [grant("DELETE", path).status_code for _ in range(2)] == [502, 200]
+    bench.emulator.advance(60)
+
+    assert code(grant.create("web")) == (409, "grant-busy")
+    bench.clock.advance(31)
+    assert grant.create("web").status_code == 202
+
+
+def _lose(bench: Bench, agent: Client, **body: Any) -> str:
+    """Create a container without an answer, and with no list after the request; return its id."""
+    bench.emulator.faults.add("containers.create", "drop_after")
+    bench.emulator.faults.add("containers.list", "pass")
+    bench.emulator.faults.add("containers.list", 500, 9)
+    assert code(agent.create("web", **body))[0] == 409
+    bench.emulator.faults.clear()
+    return next(iter(bench.emulator.state.containers))
+
+
+def test_a_container_that_is_found_late_is_not_new(benches: Benches) -> None:
+    bench = benches(policies={"agents": {"increase_per_day": 9, "free": ["undo"]}})
+    made = _lose(bench, agent := bench.agent())
+    for clock in (bench.clock, bench.emulator):
+        clock.advance(901)
+
+    assert code(agent("DELETE", f"/containers/{made}")) == (403, "approval-needed")
+
+
+@pytest.mark.parametrize("is_made_since", [False, True])
+def test_what_a_lost_create_has_made_counts_after_a_day_too(benches: Benches, is_made_since: bool) -> None:
+    """Otherwise each lost create would raise the total. A later container of that name is not of the policy."""
+    bench = benches(policies={"agents": {"increase_per_day": 10, "max_total": 12}})
+    _lose(bench, bench.agent(), plan="premium")
+    for clock in (bench.clock, bench.emulator):
+        clock.advance(DAY)
+    if is_made_since:
+        bench.emulator.drift.recreate("web")
+
+    assert bench.agent().create("api").status_code == (202 if is_made_since else 402)

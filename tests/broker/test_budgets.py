@@ -283,6 +283,9 @@ def test_denied_and_expired_requests_stay_refused(bench: Bench) -> None:
 
     assert code(agent("PUT", path, {"status": "stopped"})) == (403, "grant-refused")
     assert code(bench.hand_in(text, "ann", where="approvals")) == (403, "grant-refused")
+    bench.server.app.desk.deny(agent.create("web", plan="premium").json()["request"])
+    reordered = dict(reversed(create("web", plan="premium").items()))
+    assert code(agent("POST", "/containers", reordered)) == (403, "grant-refused")
     bench.clock.advance(8 * 86400)
     assert bench.server.app.desk.request(late)["state"] == "expired"
     assert code(bench.hand_in(expired, "ann", where="approvals")) == (403, "grant-refused")
