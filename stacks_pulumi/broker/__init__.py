@@ -1,21 +1,21 @@
 """
 One process holds the API key, and its clients hold grants: a request is sent only if a grant permits it.
 
-`docs/broker.md` describes it for users. The kernel decides: `change`, `permits`, `limits`, `rules`, `ledger`, `kernel`.
-The kernel knows nothing about Pulumi, states, plans and programs. The rest of the package brings requests to the
-kernel.
+`docs/broker.md` describes it for users. The kernel decides which requests are sent: `change`, `permits`, `limits`,
+`rules`, `ledger`, `kernel`. It knows nothing about Pulumi, states, plans and programs. The rest of the package passes
+requests to the kernel.
 
 - `change`: What may a change do, as data, and is it well formed?
 - `permits`: Does a request fit a permit?
 - `limits`: What may a create cost, and which limits apply to it?
 - `rules`: What needs an approval, and who may give it?
 - `ledger`: What has happened, and what is reserved?
-- `kernel`: What happens to one request?
+- `kernel`: Is a request refused, answered from the ledger, or sent?
 - `journal`: Who sent which request, what was its outcome, and was a line changed afterwards?
-- `words`: How is a permit, or the read of a secret, written in one line?
+- `words`: How is a permit, or the permission to read a secret, described in one line?
 - `grants`: How does a client get a grant or an approval, and how does it read its grant?
-- `request`: Which request do the bytes of a client mean?
-- `reply`: What does a client get?
+- `request`: How are the bytes from a client parsed into a request?
+- `reply`: What does a client receive?
 - `upstream`: How does the broker send a request to the platform?
 - `server`: How does the server receive requests and send answers?
 - `folder`: Which files does a broker's folder contain, and who may read them?
@@ -24,7 +24,7 @@ kernel.
 - `reader`: How is a settings file read so that an error names the line?
 - `git`: What does git know about a folder, and which files does a ref contain?
 - `signers`: Which people does the file of signers list, and when are their keys valid?
-- `signatures`: Whose key has signed some bytes, and was it valid at that time?
+- `signatures`: Whose key created a signature, and was the key valid at that time?
 
 Interfaces for other packages:
 
@@ -46,8 +46,8 @@ Interfaces for other packages:
   `GET /_broker/limits` (any token): `limits`: each with `name`, `most` (null for none) and `now`, the monthly price
   that counts towards it, or null. With a policy `only: own`, the limits of other owners are left out.
   `GET /_broker/log` (a token that reads): `requests`, only the open ones, and `grants`, the newest first: `grant`,
-  `kind`, `for`, `stack`, `at`, `until`, `ended`, `approvals`, `author`, `revoked`, `usd` (what it added), and `done`
-  (`at`, `state`, `method`, `path`, `body`).
+  `kind`, `for`, `stack`, `at`, `until`, `ended`, `approvals`, `author`, `revoked`, `usd` (the price that it added), and
+  `done` (`at`, `state`, `method`, `path`, `body`).
   `GET /_broker/`: the page, without a token: it asks for a token and shows the answers above.
   `POST /_broker/changes` (no token, or a token that may apply free changes): `{"statement": TEXT, "signatures":
   [TEXT]}`; 201 with `token`, `approvals`, and the fields of `me`. 403 has `code` and, if the change was judged,
@@ -56,13 +56,13 @@ Interfaces for other packages:
   each id that the change names, `name`, `template`, `plan`, `created_at`, `usd` and `owner` now, or null. For a budget,
   `beyond` lists why it does not cover the change; it is empty if the budget covers the full change. This request grants
   nothing.
-  `POST /_broker/requests` (any token except that of a change): the same body, but its signatures do not count. It
-  records the full change as an access request and returns `request`. After the approval, the change can be handed in.
-  `DELETE /_broker/me` (the token of a change): the token is invalid at once; the change can be handed in again.
+  `POST /_broker/requests` (any token except that of a change): the same body, but its signatures are ignored. It
+  records the full change as an access request and returns `request`. After the approval, the change can be submitted.
+  `DELETE /_broker/me` (the token of a change): the token is invalid at once; the change can be submitted again.
   `POST /_broker/approvals` (no token): the same body. The broker keeps the signatures until the change ends, and counts
-  them when the change is handed in. If the change is from an access request, the broker then allows that request.
+  them when the change is submitted. If the change is from an access request, the broker then allows that request.
 
   A refusal has `error`, `hint`, `code` (`grant-refused`, `approval-needed`, `grant-limit`, `grant-busy`), `request`.
-  `X-Broker: replay` or `found` marks an answer that was not sent upstream again.
+  `X-Broker: replay` or `found` marks an answer whose request was not sent upstream again.
 - `folder.Folder`, `folder.announced`, `server.Server`: to serve a folder, including for one run.
 """

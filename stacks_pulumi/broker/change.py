@@ -1,8 +1,9 @@
 """
 What may a change do: which data does a `change.json` contain, and is it well formed?
 
-A change is a list of permits. A permit is one changing request, with constraints and a count. This document is shown,
-signed and stored. No other request may be sent. It is strict JSON, without duplicate or unknown fields or fractions.
+A change is a list of permits. A permit allows one changing request, with constraints and a count; all other requests
+are refused. The document is shown, signed and stored. It is strict JSON: duplicate fields, unknown fields and fractions
+are refused.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from stacks_pulumi.endpoints import ENDPOINTS, Endpoint
 from stacks_pulumi.errors import StacksError
 
 LONGEST: Final = 4 * 1024 * 1024
-"""The most bytes of a change with its signatures."""
+"""The maximum size in bytes of a change with its signatures."""
 
 _MOST: Final = 2000
-"""The most permits of a change."""
+"""The maximum number of permits in a change."""
 _DEEPEST: Final = 12
 _LONGEST_TTL: Final = 24 * 3600
 _VARIABLE: Final = re.compile(r"\{(\w+)\}")
@@ -47,8 +48,8 @@ class Effect(NamedTuple):
         fields: The fields that its body may contain.
         opens: Whether it opens access with any body.
         doubt: The state of a request with an unknown outcome. `void`: a repetition has the same effect, so the request
-            counts as not done. `done`: it is treated as done. `unknown`: the broker looks for the object that it may
-            have created.
+            is treated as not done. `done`: it is treated as done. `unknown`: the broker looks for the object that it
+            may have created.
         again: Whether the broker may send it again if the object is not found.
     """
 
@@ -130,7 +131,7 @@ class Constraint(_Part, frozen=True, rename={"is_": "is", "in_": "in"}):
 
     Attributes:
         is_: This id.
-        of: An object that one of these symbols is bound to: created by this grant, or `known`.
+        of: An object to which one of these symbols is bound: this grant created it, or `known` contains it.
         address: The entry of this address in the container's list of allowed addresses.
         caller: The entry that the platform added for the caller.
         new_backup_of: A backup that did not exist before this grant triggered the backup of that symbol.
@@ -177,7 +178,7 @@ class Permit(_Part, frozen=True):
         binds: The symbol (a URN) that is bound to the created object.
         after: The permits that must be used first.
         only_address: For closing external access: the only address that may still be listed.
-        usd: The increase of the monthly price according to the planner. The broker computes the price itself.
+        usd: The increase in the monthly price according to the planner. The broker computes the price itself.
         destroys: The data that it destroys, according to the planner.
         why: A reason for people. If a budget's access request made the permit, the id of that request.
     """
@@ -249,7 +250,7 @@ class Reported(msgspec.Struct, frozen=True):
 
 
 class _Preview(msgspec.Struct, frozen=True):
-    """The part of the planner's report that a broker counts with its own findings."""
+    """The part of the planner's report that a broker adds to its own findings."""
 
     findings: tuple[Reported, ...] = ()
 
@@ -262,10 +263,10 @@ class Change(_Part, frozen=True):
         version: The version of the format.
         stack: The stack that the requester states, as PROJECT/STACK.
         account: The number of the broker that the change is for.
-        until: The last instant to hand it in.
+        until: The last instant at which it can be submitted.
         nonce: A text that is unique to this change.
-        ttl: For how many seconds its grant may send changing requests.
-        ceiling: The highest approved prices; left out: any price.
+        ttl: The number of seconds in which its grant may send changing requests.
+        ceiling: The highest approved prices. Without it, any price is approved.
         known: For each symbol, the existing container.
         permits: What may happen.
         secrets: The secrets that may be read, in addition to the inventory.
@@ -290,7 +291,7 @@ class Change(_Part, frozen=True):
 
     @property
     def ends(self) -> float:
-        """The last instant at which the change can be handed in (seconds since the Unix epoch)."""
+        """The last instant at which the change can be submitted (seconds since the Unix epoch)."""
         return seconds_of(self.until) or 0.0
 
     @property
@@ -483,6 +484,6 @@ def dollars(amount: str) -> Decimal:
 
 
 def instant(seconds: float) -> str:
-    """Return a time, given in seconds since the Unix epoch, in the form of a change: to the second."""
+    """Return a time (seconds since the Unix epoch) in the format of a change, in whole seconds."""
     moment = datetime.datetime.fromtimestamp(int(seconds), datetime.timezone.utc)
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

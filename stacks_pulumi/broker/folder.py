@@ -140,7 +140,7 @@ class Folder:
         Return the rules, packs and prices by their names in the folder, without the key and other stacks' budgets.
 
         Raises:
-            ConfigError: The files are too long for an answer, or a pack is the folder itself.
+            ConfigError: The files are too large for an answer, or a pack is the folder itself.
         """
         rules = self.rules
         file, root = self._settings(rules), rules.resolve()

@@ -2,7 +2,7 @@
 How does a client get a grant or an approval, and how does it read its grant?
 
 The signatures authorize a change or an approval, so neither needs a token. A change without an approval needs the token
-of a grant that may hand in such changes.
+of a grant that may submit such changes.
 """
 
 from __future__ import annotations
@@ -57,17 +57,17 @@ if TYPE_CHECKING:
     from stacks_pulumi.broker.folder import Folder
 
 _IN_USE: Final = 120.0
-"""Seconds after the last use of a token in which the same change cannot be handed in again."""
+"""Seconds after the last use of a change's token during which the change cannot be submitted again."""
 _SIGNATURES: Final = 10
 _UNSIGNED: Final = "a change without a signature needs a valid token that may apply free changes of its stack"
 _WITHOUT: Final = "get it signed, or ask for a grant with --may-apply-free and --stack"
 _OPEN: Final = 200
-"""The most open access requests of one grant."""
+"""The maximum number of open access requests of one grant."""
 _LONGEST_ASKED: Final = 256 * 1024
-"""The most characters of a change in an access request: the broker stores it before a person has signed it."""
+"""The maximum length of a change in an access request: the broker stores the change before a person has signed it."""
 _REQUEST_LASTS: Final = 7 * DAY
 _SKEW: Final = 300.0
-"""The most seconds by which the clock of a planner may be ahead."""
+"""The maximum number of seconds by which the clock of a planner may be ahead."""
 
 
 class Desk:
@@ -163,7 +163,7 @@ class Desk:
         )
 
     def _before(self, change: Change, statement: str) -> Grant | None:
-        """Return the grant of a change that was handed in before."""
+        """Return the existing grant of a change; `None` if the change was not submitted before."""
         grant = next(iter(self._ledger.grants("nonce = ?", change.nonce)), None)
         if grant is not None and self._ledger.statement(grant.id) != statement:
             raise refused("another change has already used the nonce of this change", "plan the change again")
@@ -195,7 +195,7 @@ class Desk:
     def _read(
         self, statement: str, signatures: Sequence[str], grant: Grant | None
     ) -> tuple[Change, dict[str, str]]:
-        """Return a change that may be handed in now, and the signer of each of its signatures."""
+        """Return a change that may be submitted now, and the signer of each of its signatures."""
         data, now = statement.encode(), self._ledger.now()
         at = datetime.datetime.fromtimestamp(now, datetime.timezone.utc)
         if len(signatures) > _SIGNATURES:
@@ -277,7 +277,8 @@ class Desk:
         beyond: Callable[[Grant, Change, float], list[str]],
     ) -> Reply:
         """
-        Return the verdict on a change and its containers, from the platform and the ledger, never from a state.
+        Return the verdict on a change, and its containers. All data is from the platform and the ledger, not from a
+        state.
 
         `beyond` returns the reasons why a budget does not cover a change.
 
@@ -353,7 +354,7 @@ class Desk:
 
     def end(self, grant: Grant) -> Reply:
         """
-        End the token of a change at once, because its run has ended. The change can be handed in again.
+        Make the token of a change invalid at once, because its run has ended. The change can be submitted again.
 
         Raises:
             RequestRefusedError: The grant is not the grant of a change.

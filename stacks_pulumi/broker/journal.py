@@ -54,7 +54,7 @@ def broken(ledger: Ledger, anchor: tuple[int, str] | None = None) -> str:
 
 
 def last(ledger: Ledger) -> tuple[int, str]:
-    """Return the number and the chain of the last line."""
+    """Return the number and the digest of the last line."""
     found = ledger.rows("select id, chain from journal order by id desc limit 1")
     return (int(found[0]["id"]), str(found[0]["chain"])) if found else (0, "")
 

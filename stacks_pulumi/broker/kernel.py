@@ -249,7 +249,7 @@ class Kernel:
 
     def _admitted(self, visit: Visit, lost: Use | None = None) -> Reply | Use:
         """
-        Return the reservation of a request or of a lost request to send again, or the answer of an earlier request.
+        Return the reservation of a request (or of a lost request that is sent again), or an earlier request's answer.
         """
         look = Look(self._upstream, visit.due, most=RECENT if visit.ask.endpoint == _CREATE else FRESH)
         while True:
@@ -423,9 +423,9 @@ class Kernel:
         Refuse a request about a container or a backup that another grant may be changing at this moment.
 
         The platform may still carry out a request that got no answer, even after its repeat was carried out. A grant
-        also waits for its own deletions, and before it removes what a repeat has made: otherwise the first request
-        could make it again. Before a create, it waits for its deletions without an answer: otherwise one of them could
-        delete the new container.
+        also waits for its own deletions, and before it removes an object that a repeat created: otherwise the first
+        request could create the object again. Before a create, it waits for its deletions without an answer: otherwise
+        one of them could delete the new container.
         """
         # The wall clock may be set forward in the meantime, so the seconds also have to pass by the other clock.
         self._ends = [one for one in self._ends if self._upstream.elapsed(one[0]) < _UNDER_WAY]
@@ -444,7 +444,8 @@ class Kernel:
 
     def _check_look(self, grant: Grant, ask: Ask, look: Look) -> None:
         """
-        Read the lists again if a relevant change has ended since: by another grant on this container, or a deletion.
+        Read the lists again if they may be outdated: another grant's change of the same objects has ended since, or a
+        deletion of a container.
         """
         if look.settled is None:
             return
@@ -576,7 +577,8 @@ class Kernel:
 
     def _is_own(self, ask: Ask, holdings: Holdings, policy: Policy | None, look: Look) -> bool:
         """
-        Return whether a request removes an object that the grant created. A budget may remove only recent objects.
+        Return whether a request removes an object that the grant created. A budget grant may remove only objects that
+        it created recently.
         """
         effect = EFFECTS[ask.endpoint]
         if effect.removes in {"", "Backup"} or (policy is not None and "undo" not in policy.free):
@@ -593,7 +595,7 @@ class Kernel:
         return is_made(effect.object, ask, recent, look)
 
     def _rows(self, one: Ask | Use, look: Look) -> Sequence[Any]:
-        """Return the listed objects among which the created object of a request would be."""
+        """Return the rows of the list in which the object that a request created would appear."""
         if one.endpoint == _CREATE:
             # An answer identifies a container by its id alone, and the id may also end with another container's name.
             name = str(one.body.get("name"))
@@ -665,7 +667,7 @@ class Kernel:
         raise busy("the outcome of an earlier request is not known yet")
 
     def _attempt(self, visit: Visit, use: Use) -> tuple[Reply | None, Use]:
-        """Send a request once. Without a reply in the result, the caller looks for the effect."""
+        """Send a request once. If the result contains no reply, the caller looks for the effect of the request."""
         effect, again = EFFECTS[use.endpoint], use.attempts > 1
         *spans, (began, _) = use.before["spans"]
 
@@ -765,8 +767,8 @@ class Kernel:
 
     def _is_of_another(self, use: Use, id_: str, made: str | None) -> bool:
         """
-        Return whether another request may have created an object. An object that is older than the earlier list is
-        gone.
+        Return whether another request may have created an object. The earlier list did not contain it, so requests from
+        before that list are excluded.
         """
 
         def is_same(one: Use) -> bool:
@@ -785,7 +787,8 @@ class Kernel:
 
     def _undo(self, db: sqlite3.Connection, kind: Kind, id_: str, by: Use) -> None:
         """
-        Record that an object and its parts are gone. Its create becomes `undone`; the price of the create still counts.
+        Record that an object and its parts were deleted. Its create becomes `undone`; the price of the create still
+        counts.
         """
         gone = self._made_in(kind, id_, by.ids)
         if kind == "Container":
@@ -795,7 +798,9 @@ class Kernel:
                 update(db, "uses", one.id, state="undone", answer=None)
 
     def _was_lost(self, use: Use) -> bool:
-        """Whether an earlier deletion of the same object got no answer: then a 404 means that it was carried out."""
+        """
+        Whether an earlier deletion of the same object received no answer. A 404 then means that it was carried out.
+        """
         lost = f"grant_id = ? and endpoint = ? and ids = ? and state = 'void' and {LOST}"
         is_removal = ENDPOINTS[use.endpoint].method == "DELETE"
         return is_removal and bool(self._ledger.uses(lost, use.grant_id, use.endpoint, text_of(use.ids)))
@@ -899,7 +904,7 @@ def _why_not_in(
     """
     Return why a policy needs an approval for a request about any object; empty if it needs none.
 
-    `price` is what a create adds to the monthly price, and `left` is what may still be added today.
+    `price` is what a create adds to the monthly price, and `left` is the amount that may still be added today.
     """
     if endpoint != _CREATE:
         action = _ACTIONS.get((endpoint, body.get("status")))

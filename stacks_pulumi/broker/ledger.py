@@ -1,8 +1,8 @@
 """
-What has happened, and what is reserved? The only state of a broker, in one SQLite file.
+What has happened, and what is reserved? The ledger is the only state of a broker, in one SQLite file.
 
 Rows are only added; their states may change. A transaction takes the write lock first, so two requests or processes
-never use the same count. It is on the disk before the request is sent. The ledger contains no secret.
+never use the same count. The transaction is on the disk before the request is sent. The ledger contains no secret.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Spec(msgspec.Struct, frozen=True):
 
     Attributes:
         secrets: The classes of secrets that it may read.
-        may_apply_free: Whether it may hand in a change that needs no approval.
+        may_apply_free: Whether it may submit a change that needs no approval.
         known: For a change: for each symbol, the container that existed before the change.
         reads: For a change: the secrets that it may read.
         ceiling: For a change: the most that its creates may cost.
@@ -154,7 +154,8 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
         usd: What it adds to the monthly price.
         status: The status of the answer.
         answer: The answer, if it may be repeated.
-        object: The id of the created object; `None` if there is none, or if another stack got it.
+        object: The id of the created object; `None` if there is none, or if an administrator has assigned the object to
+            another stack.
         created_at: The creation time of the object according to the platform.
     """
 
@@ -180,7 +181,7 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def makes(self) -> Kind:
-        """The kind of object that it creates; empty for none."""
+        """The kind of object that it creates; empty if it creates none."""
         return EFFECTS[self.endpoint].makes
 
     @property
@@ -398,7 +399,8 @@ class Ledger:
 
     def settled(self, endpoint: str | None = None) -> int:
         """
-        Return the number of the last attempt that ended, of all endpoints or of one. Each end gets the next number.
+        Return the number of the last attempt that ended, of all endpoints or of one. Each attempt gets the next number
+        when it ends.
         """
         where, values = ("", ()) if endpoint is None else (" where endpoint = ?", (endpoint,))
         return int(self.rows(f"select coalesce(max(settled), 0) from uses{where}", *values)[0][0])  # noqa: S608  (of this package)

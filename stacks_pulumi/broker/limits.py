@@ -54,11 +54,11 @@ class Limit(NamedTuple):
 
 class Bill(NamedTuple):
     """
-    A container that bills, or may bill soon.
+    A container that is billed, or may soon be billed.
 
     Attributes:
         id: Its id; empty while no list shows it.
-        stack: Its owner; empty for none.
+        stack: The stack that owns it; empty without an owner.
         policy: The policy under which it was created; empty for none.
         price: Its highest monthly price; `None` if it is unknown.
     """
@@ -101,7 +101,7 @@ def price_listed(row: Container, monthly: MonthlyPrice) -> Decimal | None:
 
 
 def bills(ledger: Ledger, rows: Sequence[Container], monthly: MonthlyPrice) -> list[Bill]:
-    """Return the listed containers of the account, and those that it may have in addition."""
+    """Return the listed containers of the account, and those that may exist without being listed."""
     made: dict[str | None, list[Use]] = {}
     for one in ledger.made("Container"):
         made.setdefault(one.object, []).append(one)

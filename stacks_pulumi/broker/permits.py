@@ -40,7 +40,7 @@ TWICE: Final = frozenset({"AllowedIp", "Connection"})
 
 
 class GoneError(Exception):
-    """Raised if an object of a permit no longer exists where the change says. The client gets a 404."""
+    """Raised if an object of a permit no longer exists in the place that the change states. The client gets a 404."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def fits(permit: Permit, ask: Ask, holdings: Holdings, look: Look) -> bool:
 
 
 def fits_secret(secret: Secret, ask: Ask, holdings: Holdings, look: Look) -> bool:
-    """Return whether a read is the read of a secret that a change contains."""
+    """Return whether a change's permission to read a secret allows a read."""
     return (
         secret.endpoint == ask.endpoint
         and same(secret.query, dict(ask.query))

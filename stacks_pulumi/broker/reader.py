@@ -1,5 +1,5 @@
 """
-Which types does `gate.yaml` add to those of all settings files, and which paths may it contain?
+Which value types are specific to `gate.yaml`, and which paths may the file contain?
 
 A path to a place outside the folder is an error, and the message names the line.
 """

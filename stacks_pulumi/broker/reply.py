@@ -1,4 +1,4 @@
-"""What does a client get: an answer, or a refusal with the next step?"""
+"""What does a client receive: an answer, or a refusal with the next step?"""
 
 from __future__ import annotations
 

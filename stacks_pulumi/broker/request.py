@@ -1,5 +1,5 @@
 """
-Which request do the bytes of a client mean? Ambiguous bytes are refused.
+How are the bytes from a client parsed into a request? Ambiguous bytes are refused.
 
 The broker builds the request to the platform only from the result of this module.
 """
@@ -20,7 +20,7 @@ from stacks_pulumi.broker.upstream import BASE
 from stacks_pulumi.endpoints import ENDPOINTS, Endpoint
 
 OWN: Final = "/_broker/"
-"""The beginning of the paths of the broker's own endpoints."""
+"""The path prefix of the broker's own endpoints."""
 LONGEST_BODY: Final = 16 * 1024
 
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "DELETE"})

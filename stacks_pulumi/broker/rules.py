@@ -23,11 +23,10 @@ from stacks_pulumi.broker.words import in_words
 from stacks_pulumi.pricing.money import MonthlyPrice, storage_tier
 
 OTHER_OWNER: Final = "other-owner"
-"""The finding about a container of another owner or of no owner: an approver with a stack limit may not approve it."""
+"""The finding about a container that has another owner or none. Approvers with a stack limit may not approve it."""
 NO_OWNER: Final = "no-owner"
 """
-The finding that no limit of a stack counts some containers: the author of a change could leave out containers of their
-own.
+The finding that no stack limit counts the containers without an owner: the author of a change could leave them out.
 """
 UNKNOWN_VALUES: Final = "unknown"
 """The finding about an unknown value."""
@@ -61,7 +60,7 @@ class Facts:
 
     Attributes:
         containers: The listed containers, by id.
-        owner: Returns the stack that owns a container; `None` for none.
+        owner: Returns the stack that owns a container; `None` if it has no owner.
         monthly: Returns prices.
         limits: The limits on its stack and on the account.
         spent: The sum that free changes of the stack added in the last 24 hours.
@@ -85,10 +84,10 @@ class Verdict:
     Attributes:
         result: Whether it may happen: `nothing`, `free`, `needs_approval` or `refused`.
         findings: The findings of the rules.
-        increase: The increase of the monthly price by the completed change; `None` without a bound.
-        at_any_moment: The most that its creates cost; `None` without a bound.
-        owners: The other stacks that own containers of it; an empty name for none.
-        prices: The most that each permit of a create costs, by its number; `None` without a bound.
+        increase: The increase in the monthly price by the completed change; `None` if it has no upper bound.
+        at_any_moment: The most that its creates cost; `None` if there is no upper bound.
+        owners: The other stacks that own containers of the change; an empty name for containers without an owner.
+        prices: The most that each permit of a create costs, by its number; `None` if there is no upper bound.
     """
 
     result: Literal["nothing", "free", "needs_approval", "refused"]
@@ -258,7 +257,7 @@ def _price(permit: Permit, change: Change, monthly: MonthlyPrice) -> Decimal | N
 
 
 def _most(change: Change, prices: Mapping[int, Decimal | None]) -> Decimal | None:
-    """Return the most that all creates together may cost: those of an unknown price share the ceiling."""
+    """Return the most that all creates together may cost. Creates with an unknown price share the ceiling."""
     if None in prices.values():
         return None
     loose = {one.n for one in change.permits if ANY in _priced(one).values()}
@@ -302,7 +301,7 @@ def missing(
     """
     Return why the signatures of a change are not sufficient; empty if they are sufficient.
 
-    `names` are the people who have signed. `requester` is the holder of the grant with which the change is handed in;
+    `names` are the people who have signed. `requester` is the holder of the grant with which the change is submitted;
     empty without a grant.
     """
     if verdict.result == "refused":

@@ -55,15 +55,15 @@ _LOG: Final = logging.getLogger("stacks_pulumi.broker")
 _THREADS: Final = 64
 _WINDOW: Final = 60.0
 _PER_MINUTE: Final = 1200
-"""The most requests of one grant in a minute, including requests that are not sent to the platform."""
+"""The maximum number of requests of one grant in a minute, including requests that are not sent to the platform."""
 _REFUSED: Final = 60
-"""The most refusals of one grant in a minute: each is a line of the journal."""
+"""The maximum number of refusals of one grant in a minute: each is a line of the journal."""
 _HANDED_IN: Final = 60
-"""The most changes and approvals in a minute from one grant or, without a token, from one address."""
+"""The maximum number of changes and approvals in a minute from one grant or, without a token, from one address."""
 _CONNECTIONS: Final = 150
-"""The most open connections. Above it, the connection that has waited longest for its request is closed."""
+"""The maximum number of open connections. Above it, the connection that has waited longest for a request is closed."""
 _HELD: Final = 64 * 1024 * 1024
-"""The most bytes of incomplete long bodies in memory. Above it, the oldest such connection is closed."""
+"""The maximum number of bytes of incomplete long bodies in memory. Above it, the oldest such connection is closed."""
 _LAST: Final = 1.0
 """Seconds for which a connection without a request stays open when the server ends, so that the last bytes arrive."""
 _MANY: Final = 1000
@@ -174,7 +174,7 @@ class App:
         self._pool.shutdown(wait=True)
 
     def respond(self, incoming: Incoming) -> Reply:
-        """Return the answer to a request. After any error, no request is forwarded that was not reserved."""
+        """Return the answer to a request. Even after an error, a request without a reservation is not forwarded."""
         began, grant = self._clock.now(), None
         self.used = began
         try:
@@ -487,7 +487,8 @@ class Tls:
     Attributes:
         certificate: Its file.
         key: The file of its private key.
-        clients: The file with the authorities of clients' certificates; `None` if clients need no certificate.
+        clients: The file with the certificate authorities of client certificates; `None` if clients need no
+            certificate.
     """
 
     certificate: Path
@@ -677,7 +678,7 @@ def _protocol() -> Any:
 
         @property
         def waits(self) -> bool:
-            """Whether it is idle or still sends a request."""
+            """Whether the client is idle or is still sending a request."""
             cycle: Any = self.cycle
             return cycle is None or cycle.response_complete or cycle.more_body
 

@@ -78,7 +78,7 @@ class Limits(_Section, frozen=True):
 
 class AtMost(_Section, frozen=True):
     """
-    The highest number of steps of one sort in a change.
+    The highest number of steps of one kind in a change.
 
     Attributes:
         limit: The highest allowed number.
@@ -300,7 +300,7 @@ class GateFile(_Section, frozen=True):
             stack: The stack of the change, as PROJECT/STACK.
             ceiling: The increase of the monthly price to approve; `None` for any.
             destroys: Whether data is destroyed or overwritten.
-            owners: The other stacks that own containers of it; an empty name for none.
+            owners: The other stacks that own containers of the change; an empty name for containers without an owner.
         """
         if self.other_than_author:
             if not author:

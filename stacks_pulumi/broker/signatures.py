@@ -1,7 +1,7 @@
 """
-Whose key has signed some bytes, and was it valid at that time?
+Whose key created a signature, and was the key valid at that time?
 
-It runs `ssh-keygen -Y`, so a key may be in a file, in an agent, or on a hardware token.
+This module runs `ssh-keygen -Y`, so a key may be in a file, in an agent, or on a hardware token.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class SignatureError(StacksError):
 
 def sign(text: bytes, key: Path) -> bytes:
     """
-    Return a signature, in SSH's armour.
+    Return a signature in SSH's armored format.
 
     Args:
         text: The bytes to sign.
@@ -81,7 +81,7 @@ def signer_of(text: bytes, signature: bytes, signers: Path, at: datetime.datetim
 
     Args:
         text: The text.
-        signature: The signature, in SSH's armour.
+        signature: The signature in SSH's armored format.
         signers: The file with the keys of the approvers.
         at: The time at which their keys have to be valid, in UTC.
 
@@ -124,7 +124,9 @@ def _with_signature(
 
 
 def _run(words: Sequence[str], data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    """Run ssh-keygen without a terminal, so that it asks for no passphrase, and in UTC: it reads local times."""
+    """
+    Run ssh-keygen without a terminal, so that it asks for no passphrase. The time zone is UTC: it reads local times.
+    """
     environment = {**without_secrets(*OF_SSH), "TZ": "UTC", "LC_ALL": "C", "SSH_ASKPASS_REQUIRE": "never"}
     try:
         return subprocess.run(  # noqa: S603  (no shell)

@@ -101,7 +101,7 @@ def signers_in(text: str, path: str) -> tuple[Signer, ...]:
 
 
 def _twice(signer: Signer, found: Sequence[Signer]) -> str:
-    """Return why one person would count as two people; empty if none does."""
+    """Return why one person would count as two people; empty if nobody would."""
     others = [one for one in found if one.name != signer.name]
     owner = next((one.name for one in others if one.key == signer.key), None)
     if owner is not None:

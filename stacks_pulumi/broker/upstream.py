@@ -1,8 +1,8 @@
 """
 How does the broker send a request to the platform? Only this module has the key.
 
-A request is sent once, in its turn of the rate limit, and without a header of the client. Clients that ask at the same
-time share one list of containers.
+A request is sent once, in its turn of the rate limit, and without the client's headers. Concurrent clients share one
+list of containers.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _CHANGE_SECONDS: Final = 13.0
 FRESH: Final = 1.0
 """Seconds for which one list of containers is shared."""
 RECENT: Final = 10.0
-"""Seconds for which the list is good enough to judge a create: the ledger contains the broker's newer creates."""
+"""Seconds for which the list is recent enough to judge a create: the ledger contains the broker's newer creates."""
 _PRICES: Final = 300.0
 
 _KEPT: Final = frozenset({"content-type", "date", "retry-after"})
@@ -172,8 +172,8 @@ class Upstream:
             ids: The variables of its path.
             body: Its body.
             due: The time at which the answer to the client is due.
-            check: Called with 0 while the change waits for its turn, and with the seconds of that wait when its turn
-                comes. If it raises an error, the change is not sent.
+            check: Called with 0 while the change waits for its turn, and with the length of that wait in seconds when
+                its turn comes. If it raises an error, the change is not sent.
 
         Raises:
             RequestRefusedError: The change did not get its turn in time, so it was not sent.
@@ -193,7 +193,7 @@ class Upstream:
         return self._sent(Limit(in_turn, self._limiter), call, due - PATIENCE + LATEST)
 
     def read(self, name: str, ids: Mapping[str, str], query: Mapping[str, str], due: float) -> Answer | Lost:
-        """Send a read; the list of all containers is shared."""
+        """Send a read request. Concurrent callers share one list of all containers."""
         if name == "containers.list" and not query:
             return self.shared(due, since=self.settled())[1]
         return self._sent(self._look, _call(name, ids, query=query, poll=name.startswith("containers.")), due)
@@ -325,7 +325,7 @@ class WaitedError(Exception):
 
 
 class NotLookedError(Exception):
-    """Raised if a required list was not read, or is too old. `ask` reads it."""
+    """Raised if a required list was not read, or is too old. Calling `ask` reads it."""
 
     def __init__(self, ask: Callable[[], None]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""How is a permit, or the read of a secret, written in one line?"""
+"""How is a permit, or the permission to read a secret, described in one line?"""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from stacks_pulumi.endpoints import ENDPOINTS
 
 
 def in_words(one: Permit | Secret) -> str:
-    """Return a permit or the read of a secret in one line. Symbols and texts are ASCII JSON, so no two look alike."""
+    """
+    Describe a permit, or the permission to read a secret, in one line. Symbols and texts are ASCII JSON, so no two look
+    alike.
+    """
     endpoint = ENDPOINTS[one.endpoint]
     path = endpoint.path.format_map({name: _id_in_words(id_) for name, id_ in one.ids.items()})
     said, times = one.query if isinstance(one, Secret) else one.body, getattr(one, "times", 1)

@@ -1,4 +1,4 @@
-"""What happens to one resource, and what does a rule find?"""
+"""How are a change of one resource and a finding of a rule represented?"""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ Operation: TypeAlias = Literal[
     "same", "create", "update", "replace", "delete", "import", "read", "discard", "keep", "unclear"
 ]
 """
-What happens to an object. `keep`: it leaves the stack and is not deleted. `read`: from now on, the program only looks
-it up.
-`discard`: the program only looked it up, and no longer does; nothing happens to the object.
-`unclear`: the preview does not show what happens to it.
+What happens to an object. `keep`: it leaves the stack and is not deleted. `read`: after the change, the program only
+looks it up. `discard`: the program looked it up and no longer does; nothing happens to the object. `unclear`: the
+preview does not show what happens to it.
 """
 
 _PROVIDERS: Final = "pulumi:providers:"
@@ -52,12 +51,12 @@ class Change:
         kind: One of the kinds of STACKS, `unrecognised`, or `None` for a resource of another provider.
         operation: What happens to it.
         before: Its inputs now; empty if it does not exist. Secrets are hidden.
-        after: Its inputs after the change; empty if it does not exist then. An unknown value is a placeholder.
+        after: Its inputs after the change; empty if it will not exist. A placeholder represents an unknown value.
         price_before: Its monthly price now.
         price_after: Its monthly price after the change.
         dependants: The URNs of the resources that depend on it, now or after the change.
-        unknown: The inputs whose values are unknown until the change is applied; for our resources, secret inputs as
-            well.
+        unknown: The inputs whose values are unknown until the change is applied; for our resources, this includes
+            secret inputs.
         changed: The names of the inputs that change.
         outputs: Its outputs in the state.
         id: Its id now; empty if it does not exist.

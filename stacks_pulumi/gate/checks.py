@@ -123,7 +123,10 @@ def _pack(gate: Gate, pack: GatePack) -> Iterator[str]:
 
 
 def _exceptions(text: str) -> tuple[str, ...]:
-    """Return the mistakes that a configuration of any pack can contain: double keys, and exceptions without an end."""
+    """
+    Return the mistakes that the configuration of any pack can contain: duplicate keys, and exceptions without an end
+    date.
+    """
     from stacks_pulumi.policy.guard import utc_today  # noqa: PLC0415  (it needs an extra)
     from stacks_pulumi.policy.options import read_configuration  # noqa: PLC0415  (as above)
     from stacks_pulumi.policy.rule import LONGEST_EXEMPTION  # noqa: PLC0415  (as above)
@@ -212,7 +215,7 @@ def _too_wide(pattern: str) -> str:
 
 def notes(gate: Gate, now: datetime.datetime) -> Iterator[str]:
     """
-    Yield the facts about a gate's folder that are not mistakes: keys that are not valid now, and missing approvers.
+    Yield facts about a gate's folder that are not mistakes: keys that are currently invalid, and missing approvers.
 
     The line of an expired key may stay: `log` verifies older signatures with it.
     """
@@ -300,7 +303,7 @@ def _budgets(gate: Gate) -> Iterator[str]:
 
 
 def _may_cover(budget: Budget, stack: str) -> bool:
-    """Return whether a budget may cover a stack by its name: no file has a stack's tags."""
+    """Return whether a budget may cover a stack by its name. Tags are not compared, because no file contains them."""
     project = stack.partition("/")[0]
     return (
         budget.refuses

@@ -1,9 +1,9 @@
 """
-How does a command reach a broker: at its address, or in its folder?
+How does a command connect to a broker: at its address, or through its folder?
 
-A client of another user or on another machine has an address and the token of a grant. A user who can read the folder
-needs neither: the client asks the server that runs there. If no server runs, the client starts one for the run
-(`embedded`).
+A client of a different user or on a different machine needs the broker's address and the token of a grant. If the user
+can read the folder, the client needs neither: it uses the server that serves the folder. If no server runs, the client
+starts one for the run (`embedded`).
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Broker:
 
     Attributes:
         url: Its address, for clients of the API.
-        token: The token of a grant that can read; empty for none.
+        token: The token of a grant that can read; empty if there is none.
         folder: Its folder, if it is known on this machine.
         used: The file descriptor that each process of the run inherits, if the broker was started for this run.
     """
@@ -167,11 +167,11 @@ def opened(place: Place | None, *, may_apply_free: bool = False) -> Iterator[Bro
 
     Args:
         place: Its folder, or its address.
-        may_apply_free: For a folder, whether the token may hand in changes that need no approval. No program gets this
-            token.
+        may_apply_free: For a folder, whether the token may submit changes that need no approval. No program receives
+            this token.
 
     Raises:
-        ConfigError: No broker is named, the folder is not the folder of a broker, or the address is malformed.
+        ConfigError: No broker is named, the folder is not a broker's folder, or the address is malformed.
         StacksError: A server does not start.
     """
     if place is None:

@@ -1,9 +1,9 @@
 """
 How is a broker started for one run?
 
-The broker is a separate process. The key is therefore not in the environment of the command, and a killed run is still
-rolled back. The broker ends when the last process of the run has ended: at once, or some minutes later if that process
-was killed. This is no security boundary: code of the same user can read the key.
+The broker is a separate process. The key is therefore not in the environment of the command, and the changes of a
+killed run can still be rolled back. The broker ends when the last process of the run has ended: at once, or some
+minutes later if that process was killed. This is no security boundary: code of the same user can read the key.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def served(folder: Path) -> Iterator[tuple[str, int]]:
     Yield the address of the server of a folder, and the file descriptor that each process of the run inherits.
 
     Raises:
-        ConfigError: The folder is not the folder of a broker.
+        ConfigError: The folder is not a broker's folder.
         StacksError: The server does not start.
     """
     if not (folder / FILE).is_file():
@@ -97,7 +97,7 @@ def _announced(folder: Path, process: subprocess.Popen[bytes]) -> dict[str, Any]
 
 
 def _end(folder: Path) -> None:
-    """End the server if it was started for a run and no process of that run is left."""
+    """End the server if it was started for a run and all processes of that run have ended."""
     announcement = announced(folder)
     if not announcement.get("while_used") or is_used(folder):
         return

@@ -41,7 +41,7 @@ def options_of(packs: Sequence[GatePack], scratch: Path) -> list[str]:
 
 def is_plain_python(pack: Path) -> bool:
     """
-    Return whether any Python can run a pack: the pack is in Python and names no environment.
+    Return whether any Python can run a pack: the pack is in Python and sets no options such as a virtual environment.
 
     Raises:
         ConfigError: The pack has no readable `PulumiPolicy.yaml`.

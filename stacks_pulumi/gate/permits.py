@@ -1,9 +1,9 @@
 """
 Which requests does a change of resources need?
 
-The table of each kind follows the requests that its provider sends. Without a needed permit, the broker refuses a
-request. An unneeded permit is one more line for an approver to read. A symbol is the name of a container's resource. It
-stands for the id of a container that this change creates.
+The table of each kind lists the requests that its provider sends. If a permit is missing, the broker refuses the
+request. An unnecessary permit is one more line for an approver to read. A symbol is the name of a container's resource.
+It represents the id of a container that this change creates.
 """
 
 from __future__ import annotations
@@ -115,7 +115,8 @@ class _Table:
         secrets: The secrets that are read.
         symbols: URN of a container's resource -> its symbol.
         made: The symbols of the containers that are created.
-        uncertain: Those of them that may be adopted or updated instead, because a value is not known yet.
+        uncertain: The symbols in `made` of containers that may be adopted or updated instead, because a value is not
+            known yet.
         first: The containers that are deleted before their replacement is created.
         replaced: The symbol of the replacement of a container.
     """
@@ -182,7 +183,10 @@ class _Table:
         return Needed(tuple(ordered), self.known, tuple(self.secrets))
 
     def container(self, id_: str, outputs: Mapping[str, Any]) -> Known:
-        """Return a container that exists. If state and account differ on its creation time, the state's is used."""
+        """
+        Return a container that exists. If the creation times in the state and in the account differ, the time in the
+        state is used.
+        """
         row, outs = self.rows.get(id_), snake_case(outputs)
         stored = text(outs, "created_at")
         created = stored if isinstance(stored, str) else None
@@ -245,7 +249,7 @@ class _Table:
         return Constraint(of=(symbol,))
 
     def old(self, change: Change) -> Constraint:
-        """Return the constraint for the container at the start of a child's id in the state."""
+        """Return the constraint for a child's container, whose id is the beginning of the child's id in the state."""
         return self.existing(change.id.partition("/")[0])
 
 
@@ -386,7 +390,7 @@ def _allowed_ip(table: _Table, change: Change) -> None:
 
 
 def _placeholder(table: _Table, at: Constraint, *, is_added: bool) -> None:
-    """Add the permits for the placeholder: the list must not be empty while its only entry changes."""
+    """Add the permits for the placeholder, because the list must not be empty while its only entry changes."""
     if is_added:
         table.add(
             "allowed_ips.add",
@@ -532,7 +536,7 @@ def _listed(id_: str, container: str, outputs: Mapping[str, Any]) -> Constraint:
 
 
 def _value(value: Any) -> Value:
-    """Return a value for a request's body; an unknown value becomes `ANY`."""
+    """Return an input in the form for a request's body; an unknown value becomes `ANY`."""
     seen = known(value)
     return ANY if seen is UNKNOWN or not isinstance(seen, str | int | bool) else seen
 

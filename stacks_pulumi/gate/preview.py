@@ -1,9 +1,9 @@
 """
-What does the engine's preview plan, and which values are there before and after the change?
+Which steps does the engine's preview plan, and which values exist before and after the change?
 
 The preview is the output of `pulumi preview --json`, with all steps. Only the plan and its display depend on it. If the
-planner leaves out a request, the broker refuses the request later. If it adds a request, the approver sees the request
-in the list to sign.
+planner leaves out a necessary request, the broker refuses that request later. If the planner adds a request, the
+approver sees it in the list before signing.
 """
 
 from __future__ import annotations
@@ -203,7 +203,7 @@ def _change(
 
 
 def _kind_of(state: PlannedResource) -> str | None:
-    """Return the kind of a resource. A resource of another package that has our marker is of no known kind."""
+    """Return the kind of a resource. A resource of another package that has our marker gets the kind `unrecognised`."""
     return state.kind if state.kind is None or state.type.startswith(_OURS) else UNRECOGNISED
 
 

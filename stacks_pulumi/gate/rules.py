@@ -1,5 +1,5 @@
 """
-Which rules judge the steps that send no request to STACKS, and which rules are a gate's own?
+Which rules judge the steps that send no request to STACKS, and how does a gate add its own rules?
 
 The broker judges the requests. The planner reports the rest: resources of other providers, and resources that leave or
 enter the stack without a request. A gate's folder can contain rules about all changes, in a Python file:
@@ -11,7 +11,8 @@ enter the stack without a request. A gate's folder can contain rules about all c
 
     RULES = [no_premium]
 
-An unknown value is treated as the worst case. A rule that fails, or yields anything but findings, refuses the change.
+An unknown value is treated as the worst case. If a rule fails, or yields anything other than findings, the change is
+refused.
 """
 
 from __future__ import annotations
@@ -207,7 +208,10 @@ def _at_most(rule: str, most: AtMost | None, found: Sequence[Change], noun: str)
 
 
 def _limits(limits: Limits, changes: Sequence[Change]) -> Iterator[Finding]:
-    """Judge the limits if other providers have prices. Without such prices, the broker has judged the full sum."""
+    """
+    Judge the limits if resources of other providers have prices. Without such prices, the broker has judged the full
+    sum.
+    """
     others = [one for one in changes if one.foreign]
     if not any(price != FREE for one in others for price in (one.price_before, one.price_after)):
         return

@@ -41,7 +41,7 @@ _SIGNED: Final = (
     "comment may have run the program"
 )
 _FIRST: Final = Decimal(1_000_000)
-"""A size above every price, for rows that come first."""
+"""A size above every price, which sorts a row before all others."""
 _NO_OWNER: Final = "no owner in the ledger"
 _ACTIONS: Final[Mapping[str, Action]] = {
     "create": "create",
@@ -245,7 +245,10 @@ def _about(permit: Permit, judged: Judged, *, all_known: bool) -> Iterator[str]:
 
 
 def _of_ids(ids: Mapping[str, Constraint], judged: Judged, *, all_known: bool = False) -> Iterator[str]:
-    """Yield a description of a request's ids; with `all_known` including the symbols, which have their own table."""
+    """
+    Yield descriptions of a request's ids. With `all_known`, they include the symbols, which a separate table also
+    lists.
+    """
     for name, one in ids.items():
         if one.in_ is not None:
             yield f"its object belongs to {_id(one.in_)}, {_container(Known(id=one.in_), judged, is_of=True)}"
@@ -268,7 +271,7 @@ def _known(judged: Judged) -> Table:
 
 
 def _container(known: Known, judged: Judged, *, is_of: bool = False) -> str:
-    """Return the description of a container; with `is_of`, the creation time of the container does not matter."""
+    """Return the description of a container; with `is_of`, the creation time of the container is not compared."""
     row = judged.said["containers"].get(known.id)
     if row is None:
         return "not in the account now"

@@ -1,9 +1,9 @@
 """
 How is a change planned, approved and applied through a broker?
 
-A change lists everything that may happen at STACKS: the requests, their prices and their end. The broker judges a
-change with the same code that enforces it. Steps that send no request to STACKS, such as those of other providers, are
-judged here, on the machine of each person. No broker enforces these steps.
+A change lists everything that may happen at STACKS: the requests, their prices and the time until which they may be
+sent. The broker judges a change with the same code that enforces it. Steps that send no request to STACKS, such as
+those of other providers, are judged here, on the machine of each person. No broker enforces these steps.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
         findings: The findings about steps that send no request to STACKS. A broker counts them with its own findings.
         violations: The messages of policies that do not refuse the change.
         plan: The SHA-256 of the engine's saved plan.
-        resources: The input of the gate's own rules, as JSON: the rules run again on the approver's machine.
+        resources: The input of the gate's own rules, as JSON, because the rules run again on the approver's machine.
         stack: The value of `-s` with the organisation, which a change does not contain; empty without an organisation.
     """
 
@@ -125,8 +125,8 @@ class Judged(NamedTuple):
     Attributes:
         statement: The text that is signed.
         change: The content of the text.
-        said: The broker's answer about it: `verdict`, `containers`, `approvals`, `missing`; for a request, `asked`.
-        signatures: The signatures that it has.
+        said: The broker's answer: `verdict`, `containers`, `approvals`, `missing`; for a request, `asked`.
+        signatures: Its signatures.
     """
 
     statement: str
@@ -149,7 +149,7 @@ class Wanted:
     Attributes:
         project: The project's folder.
         stack: The stack's name; by default the selected stack.
-        expires: The time until which it may be handed in.
+        expires: The time until which the change may be submitted.
         ceiling: The highest increase to request; by default the current price of the creates.
         plan: The file for the engine's plan; `None` to save no plan.
         reads: The secrets that functions of the program read, each as the name of a container's resource and a class.
@@ -311,7 +311,7 @@ def _previewed(broker: Broker, gate: Gate, wanted: Wanted) -> tuple[bytes, list[
 
 
 def _in_words(said: PolicyEvent) -> str:
-    """Return the message of a policy in one line."""
+    """Return the message of a policy as one line of text."""
     return f"{said.policy_name}: {' '.join(said.message.split())}"
 
 
@@ -329,7 +329,7 @@ def _containers(broker: Broker) -> list[Any]:
 def _findings(
     gate: Gate, changes: Sequence[Resource], resources: str, *, sends: bool
 ) -> tuple[Reported, ...]:
-    """Return the findings about steps that no broker judges; `sends`: whether a request needs a permit."""
+    """Return the findings about steps that no broker judges. `sends` is whether the change needs a permit."""
     found = (*rules.reported(gate.file, changes), *_own(gate, resources))
     if gate.file.free is None and not sends and not found and any(one.acts for one in changes):
         found = (Finding(rules.NEVER_FREE, "approve", "", "gate.yaml has no setting `free`"),)
@@ -445,8 +445,8 @@ def sign(broker: Broker, judged: Judged, key: Path) -> tuple[str, str, str]:
 
     Raises:
         SignatureError: The key cannot sign.
-        RefusedError: The key belongs to no approver, its owner may not approve the change, or the gate's own rules find
-            more than the plan lists.
+        RefusedError: The key belongs to no approver, its owner may not approve the change, or the gate's own rules have
+            findings that the plan does not list.
     """
     if broker.folder is not None:
         _check_own_rules(broker.folder, judged.change)
@@ -537,7 +537,7 @@ class Run(NamedTuple):
         stack: The stack's name; by default the stack of the change.
         words: The command; empty for `pulumi up`.
         strict: Whether to refuse a client that could read the key.
-        accept_replay: Whether to continue if it is unknown that the change was applied before.
+        accept_replay: Whether to continue if the change may already have been applied.
     """
 
     file: Path
@@ -567,7 +567,7 @@ def apply(broker: Broker, wanted: Run) -> Applied:
 
     Raises:
         RefusedError: The broker refuses the change, or this client could read the key although `strict` forbids it.
-        InputError: The project belongs to a different stack, or its saved plan is a different one.
+        InputError: The project belongs to a different stack, or its saved plan differs from the signed one.
     """
     if broker.folder is not None:
         _check_exposed(broker.why_exposed(), wanted)
@@ -693,7 +693,7 @@ def _ended(broker: Broker, token: str, code: int) -> Applied:
 
 def _once(broker: Broker, wanted: Run, change: Change) -> bool:
     """
-    Check that a change was not applied before if the ledger may not know; return whether to mark the change.
+    Check that a change was not applied before, if the ledger cannot show that. Return whether to tag the change.
 
     Raises:
         RefusedError: The change was applied before, or the ledger is empty and the tags cannot be read.
