@@ -5,7 +5,6 @@ A call from the engine passes through a host (`stacks_pulumi.hosts`) -> `_handle
 -> `_session` (the client for this account) -> `stacks_pulumi.api`.
 
 - `_resource`: What does a program declare, and how does a child refer to its container?
-- `_outputs`: Which outputs has a resource, and when are they created?
 - `_operation`: What does the engine call, and how long may the operation take?
 - `_handler`: What happens to every call, whatever the host and the kind?
 - `_fields`: Which inputs and outputs does a resource have, and what does a change of an input do?

@@ -213,7 +213,7 @@ class Container(StacksResource, module="stacks", name="Container"):
         """The declared connections whose source is this container: name -> name of the target in the program."""
         self.outlives_stack = is_lookup or (opts is not None and bool(opts.retain_on_delete))
         """Whether the container stays when the stack is destroyed; then its children must be deleted themselves."""
-        show_in_preview(self, getattr(self, ADOPTS, None), is_lookup=is_lookup)
+        show_in_preview(self, vars(self).get(ADOPTS), is_lookup=is_lookup)
 
     @staticmethod
     def get(

@@ -10,7 +10,6 @@ import pytest
 from pulumi._types import resource_types
 
 from stacks_pulumi.resources import _resource
-from stacks_pulumi.resources._outputs import outputs_of
 
 
 @pytest.mark.parametrize(
@@ -43,6 +42,6 @@ def test_the_sdk_reads_only_the_types_with_which_it_converts_numbers() -> None:
     class Own(Gate):
         extra: pulumi.Output[str]
 
-    assert outputs_of(Gate) >= {"origin", "title", "port"}
+    assert _resource._outputs_of(Gate) >= {"origin", "title", "port"}
     assert resource_types(Gate) == {"port": int}
-    assert outputs_of(Own) == {*outputs_of(Gate), "extra"}
+    assert _resource._outputs_of(Own) == {*_resource._outputs_of(Gate), "extra"}
