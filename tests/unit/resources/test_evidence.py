@@ -398,7 +398,9 @@ def test_a_container_that_gives_no_time_any_more_is_kept_and_not_deleted(clock: 
 
     assert outs is not None
     assert (outs[IDENTITY_CONFLICT], outs["created_at"]) == ("no time", STORED["created_at"])
-    with pytest.raises(StacksError, match=r"nothing shows that it is the same\. It was not deleted"):
+    with pytest.raises(
+        StacksError, match=r"nothing shows that it is the same container\. It was not deleted"
+    ):
         Lifecycle(made, op).delete(ID, STORED)
     assert "containers.delete" not in script.operations
 
