@@ -5,8 +5,8 @@ Every function that waits takes a clock, so that tests need no real time.
 
 A *pulse* is a function that is called repeatedly during a wait. If the operation was cancelled or has timed out, the
 pulse raises an exception, which ends the wait. After a request whose outcome is unknown, the provider lists the
-resources to find the outcome. An interruption of this list would lose a resource. So it runs inside `shielded()`,
-where no pulse is called.
+resources to find the outcome. If this list request were interrupted, a resource could be lost. So the request runs
+inside `shielded()`, where no pulse is called.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ class Clock(Protocol):
     """The clock that the client and the waits use."""
 
     def now(self) -> float:
-        """Return seconds that never decrease; for intervals and deadlines."""
+        """Return monotonic seconds, for intervals and deadlines."""
 
     def wall(self) -> float:
-        """Return seconds since the Unix epoch; to compare with times from the API."""
+        """Return seconds since the Unix epoch, for comparison with times from the API."""
 
     def sleep(self, seconds: float) -> None:
         """Wait for `seconds`. No-op if they are zero or negative."""
@@ -97,7 +97,7 @@ def is_shielded() -> bool:
 
 
 def beat(pulse: Pulse | None) -> None:
-    """Call the pulse, unless it is `None` or this thread is shielded. Every pulse is called here."""
+    """Call the pulse, unless it is `None` or this thread is shielded. No other code calls a pulse directly."""
     if pulse is not None and not is_shielded():
         pulse()
 
@@ -110,7 +110,8 @@ def wait_while(
 
     Args:
         blocked: Called with the lock held, after every notification and at least twice a second. Returns the number of
-            seconds after which it may change without a notification, or true if only a notification can change it.
+            seconds after which its result may change without a notification, or true if only a notification can change
+            it.
         changed: The condition that is notified whenever `blocked` may return a different value. The caller holds its
             lock, acquired once.
         clock: The clock to wait with.

@@ -1,8 +1,8 @@
 """
 Which environment variables does a command get if it needs no secret?
 
-It gets only the variables that it is known to need. So it gets no key, including new keys and the keys of other
-tools. The engine and its child processes need more variables, and are not started with these.
+It receives only the variables in fixed lists. So it receives no keys, including new kinds of keys and the keys of other
+tools. The engine and its child processes need more variables, and do not use these lists.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ OF_NETWORK: Final = (
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
 )  # fmt: skip
-"""The proxies and certificates, for a command that may download."""
+"""Variables for proxies and certificates, for commands that may download files."""
 
 OF_PYTHON: Final = ("PYTHON*", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "DYLD_*")
 """Variables that choose a Python and its modules."""
@@ -44,9 +44,10 @@ _ITSELF: Final = (
 
 def own_command() -> tuple[str, ...]:
     """
-    Return the start of a command of this package.
+    Return the first words of a command line that runs this package.
 
-    With `-m`, Python would first look for modules in the working directory, which may have files of a change's author.
+    With `-m`, Python would first look for modules in the working directory, which may contain files from the author of
+    a change.
     """
     return sys.executable, "-c", _ITSELF
 
@@ -57,7 +58,9 @@ def client_certificate() -> str | None:
 
 
 def without_secrets(*names: str) -> dict[str, str]:
-    """Return the variables that every command gets, and the variables with these names; a name may end with `*`."""
+    """
+    Return the variables that every command receives, plus the variables with these names; a name may end with `*`.
+    """
     wanted = (*_BY_ALL, *names)
     whole = {name for name in wanted if not name.endswith("*")}
     begins = tuple(name[:-1] for name in wanted if name.endswith("*"))

@@ -21,7 +21,7 @@ from typing import Final
 _PREFIX: Final = "urn:pulumi:"
 _PARTS: Final = 4
 _PROPERTIES: Final = 1024
-"""The size of the cache of converted property names; every call of the engine has the same names."""
+"""The size of the cache of converted property names; every call from the engine uses the same names."""
 
 
 def name_of(urn: str) -> str:
@@ -30,7 +30,7 @@ def name_of(urn: str) -> str:
 
 
 def type_of(urn: str) -> str:
-    """Return the resource's type. In a component, the types of its parents stand before it in the URN."""
+    """Return the resource's type. In a URN, the types of its parent components precede it."""
     return urn.split("::", _PARTS - 1)[2].rpartition("$")[2]
 
 
@@ -94,19 +94,26 @@ def canonical_network(address: str | None) -> str | None:
 
 
 SLASH: Final = "\u29f8"
-"""The replacement of a slash in an id: a resource's id has a slash between the container's part and its own."""
+"""
+The replacement for a slash in an object's own id, because a slash in a resource's id separates it from the container's
+id.
+"""
 
 _ROUNDED: Final = datetime.timedelta(seconds=1)
-"""The maximum difference between two texts of one instant: one text may be cut to the second."""
+"""
+The maximum difference between two texts for the same instant, because one of them may be truncated to whole seconds.
+"""
 
 
 def account_of(id_: str) -> str:
-    """Return the account's part of an id: `usr-abc12345` for `usr-abc12345-web/laptop`."""
+    """Return the account part of an id: `usr-abc12345` for `usr-abc12345-web/laptop`."""
     return "-".join(id_.split("/", maxsplit=1)[0].split("-")[:2])
 
 
 def may_be_of(id_: str, name: str) -> bool:
-    """Return whether a container with this id may have this name: the id ends with it, or has a form without a name."""
+    """
+    Return whether a container with this id may have this name: the id ends with the name, or its form contains no name.
+    """
     return id_.casefold().endswith(name.casefold()) or not id_.startswith("usr-")
 
 

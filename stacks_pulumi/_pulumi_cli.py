@@ -1,8 +1,9 @@
 """
-How the `pulumi` command is asked, and which resources, steps and violations are in its output.
+How is the `pulumi` command run, and which resources, steps and violations does its output contain?
 
-A preview, its events and the export of a stack give the same rows (`ResourceState`, `Step`). Only the fields that the
-commands, the doctor and the price in a preview need are decoded, so that thousands of resources are read quickly.
+A preview, its events and the export of a stack are read into the same types (`ResourceState`, `Step`). Only the fields
+that the commands, the doctor and the price in a preview need are decoded, so that thousands of resources are read
+quickly.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class ResourceState(msgspec.Struct, rename="camel"):
 
 class StoredResource(ResourceState, rename="camel"):
     """
-    A resource in an export. A preview also has these fields, but they are many, and no command needs them in a preview.
+    A resource in an exported stack. A preview contains these fields as well, but no command needs them there.
     """
 
     protect: bool = False
@@ -309,7 +310,7 @@ def shallow(data: bytes) -> bytes:
     """
     Return JSON in which each value that is nested too deeply is replaced by an unknown value.
 
-    Use it for data of other users, such as the state of another stack, so that this data cannot prevent a command.
+    Use it for data from other users, such as the state of another stack, so that this data cannot make a command fail.
     """
     data = utf8(data)
     return b"".join(_cut(data)) if _is_deep(data) else data
@@ -322,7 +323,8 @@ The deepest nesting of lists and mappings that is read. Python's own limit is 1,
 """
 _STRING: Final = rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)'
 """
-A string in JSON. An unterminated string extends to the end of the text, so that no other string is searched in it.
+A string in JSON. An unterminated string extends to the end of the text, so that the search does not start again inside
+it.
 """
 _STRINGS: Final = re.compile(_STRING, re.DOTALL)
 _TOKENS: Final = re.compile(_STRING + rb"|[\[\]{}]", re.DOTALL)
@@ -384,7 +386,7 @@ _SECONDS: Final = 120.0
 """The timeout of a command: a backend with a large state on a slow network takes a minute."""
 
 _SECONDS_TO_END: Final = 20.0
-"""The seconds that the command gets to end its program and plugins after a signal; it needs 5 s on an idle machine."""
+"""The seconds that the command has to end its program and plugins after a signal; it needs 5 s on an idle machine."""
 
 _PAUSE: Final = 0.05
 """Seconds between two checks whether a silent command has ended."""
@@ -507,7 +509,7 @@ def _unless_set(folder: Path | None) -> dict[str, str]:
 
 
 def backend_url(folder: Path | None = None) -> str:
-    """Return the backend's address for a folder, found like the engine finds it; empty if there was no login."""
+    """Return the address of a folder's backend, determined as the engine does; empty if there was no login."""
     if named := os.environ.get("PULUMI_BACKEND_URL"):
         return named
     file = find_project(folder or Path.cwd())
@@ -534,7 +536,7 @@ def _environ() -> dict[str, str]:
 
 def end(process: subprocess.Popen[bytes], seconds_to_end: float) -> None:
     """
-    End the command by a signal, and give it some seconds to end its program and plugins. After a kill they would
+    End the command with a signal, and wait some seconds while it ends its program and plugins. After a kill they would
     continue.
     """
     process.terminate()
@@ -551,7 +553,7 @@ def end(process: subprocess.Popen[bytes], seconds_to_end: float) -> None:
 
 
 def _below(pid: int) -> list[int]:
-    """Return the processes that a process has started, and those that they have started; none without `ps`."""
+    """Return all descendants of a process; empty if `ps` is not installed."""
     try:
         listed = subprocess.run(
             ["ps", "-A", "-o", "pid=,ppid="],  # noqa: S607  (found on PATH)
@@ -656,7 +658,7 @@ class Pulumi:
 
 
 def find_project(folder: Path) -> Path | None:
-    """Return the project file in this folder or in the nearest parent that has one, like the engine."""
+    """Return the project file in this folder or in the nearest parent that contains one, as the engine does."""
     here = folder.resolve()
     candidates = (above / name for above in (here, *here.parents) for name in _PROJECT_FILES)
     return next((file for file in candidates if file.is_file()), None)
@@ -744,7 +746,7 @@ _ADDRESS: Final = re.compile(
 
 
 def without_logins(text: str) -> str:
-    """Return a text with each address hidden that may contain a login or options, such as a backend's address."""
+    """Hide each address in a text that may contain a login or options, such as a backend's address."""
 
     def shown(found: re.Match[str]) -> str:
         scheme, _, rest = found[0].partition("://")

@@ -1,7 +1,7 @@
 """
-How is a file of settings read, so that the message about a mistake has the line number?
+How is a settings file read, so that an error message contains the line number?
 
-Every scalar is read as the written text, so `on` and `1:30` have no special meaning of YAML. A setting that is
+Every scalar is read as literal text, so `on` and `1:30` do not have their special meaning in YAML. A setting that is
 misspelt, empty or of the wrong type is an error.
 """
 
@@ -39,19 +39,22 @@ if TYPE_CHECKING:
 
 _LONGEST_FILE: Final = 4_000_000
 """
-The maximum size. A YAML program with a thousand resources has a tenth of it, and a parser needs minutes for a longer
-file.
+The maximum size in bytes. A YAML program with a thousand resources is a tenth of this size, and a longer file would
+take minutes to parse.
 """
 _LONGEST: Final = 40
 _MOST_VALUES: Final = 10_000
 """The maximum number of values. A normal file has hundreds; nested aliases in a few lines could expand to billions."""
 Scalars: TypeAlias = Mapping[Any, tuple[Callable[[str], Any], str]]
-"""Types that only one file has: the function that converts a text, and the description of a valid text."""
+"""
+Types that only one kind of file contains; for each, the function that converts a text, and the description of a valid
+text.
+"""
 
 
 def text_of(file: Path, *, longest: int = _LONGEST_FILE) -> str:
     """
-    Return the text of a file that a project supplies, and that is not trusted: a pipe or a device may never end.
+    Return the text of an untrusted file from a project. It must be a regular file: a pipe or a device may never end.
 
     Raises:
         OSError: The file cannot be read, is not a regular file, or is too long.
@@ -96,7 +99,9 @@ def positioned(
     left = _MOST_VALUES
 
     def plain(node: yaml.Node, where: str) -> Any:
-        """Return the node's value. By default a scalar is text: a word of the platform may be `on` or `3`."""
+        """
+        Return the node's value. By default a scalar is text, because a platform may use words such as `on` or `3`.
+        """
         nonlocal left
         left -= 1
         if left < 0:
@@ -143,7 +148,7 @@ class Reader:
         file: The description of the file, for messages.
         lines: The line of each value, by its path (`.a.b`).
         scalars: Types that only this file has.
-        unknown: A further sentence for messages about unknown settings, after the hint about the spelling.
+        unknown: An additional sentence for messages about unknown settings, which follows the hint about the spelling.
     """
 
     file: str

@@ -40,7 +40,7 @@ def convert(
     value: Any, kind: type[T], *, strict: bool = True, dec_hook: Callable[[type, Any], Any] | None = None
 ) -> T:
     """
-    Return a value of plain data.
+    Convert plain data to a value of this type.
 
     Raises:
         msgspec.ValidationError: The value has a different form.

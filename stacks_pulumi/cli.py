@@ -1,4 +1,4 @@
-"""`stacks-pulumi`: which subcommands there are, how a run ends, and which extra a missing package comes with."""
+"""The command `stacks-pulumi`: its subcommands, its exit codes, and the extra that installs a missing package."""
 
 from __future__ import annotations
 
@@ -124,7 +124,10 @@ def _meant(word: str, known: Sequence[str] | dict[str, argparse.Action]) -> str:
 
 
 def build_parser(words: Sequence[str] = ()) -> tuple[argparse.ArgumentParser, dict[str, Command]]:
-    """Return the parser of a command line, and all commands. Words that begin with one need its arguments only."""
+    """
+    Return the parser of a command line, and all commands. If the words begin with a command, only its arguments are
+    added.
+    """
     parser = _Parser(prog="stacks-pulumi", description="Tools for STACKS programs in Pulumi.")
     parser.add_argument("--version", action="version", version=f"stacks-pulumi {__version__}")
     parser.set_defaults(format="text")

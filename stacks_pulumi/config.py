@@ -88,7 +88,7 @@ class AccountSettings:
         allow_http: Whether `base_url` may be `http://` on another machine.
         delete_children_with_container: Whether child resources are left to the deletion of their container.
         adopt: `never` or `if_matching`; a resource's own `adopt` takes precedence.
-        requests_per_minute: The limit to keep to until the headers of a response report a different one.
+        requests_per_minute: The rate limit until the headers of a response report a different one.
         max_concurrency: How many operations one provider process runs in parallel.
         name_pattern: The pattern of the containers' default names; `None` to use the resource's name.
         platform: The content of the platform file; `None` without a file.

@@ -236,7 +236,7 @@ class StacksError(_WithValues):
     """
     The base class of all errors that this package raises.
 
-    An error is never changed after it was raised: `but` makes another one.
+    An error is never changed after it was raised: `but` returns a changed copy.
 
     Attributes:
         message: One line that can be understood alone, without the code.
@@ -254,7 +254,7 @@ class StacksError(_WithValues):
         return {name: value for name, value in vars(self).items() if name in _names(type(self))}
 
     def but(self, **values: Any) -> Self:
-        """Return the same error with other values."""
+        """Return a copy of the error with changed values."""
         return type(self)(**{**self.values(), **values})
 
     @property

@@ -1,8 +1,8 @@
 """
 A typed client of the STACKS API. It does not depend on Pulumi and can be used without it.
 
-The endpoints themselves are in `stacks_pulumi.endpoints`. A method in the file of a noun creates a `Call`, and the
-chain of handlers sends it.
+The endpoints themselves are in `stacks_pulumi.endpoints`. A method in the module of a kind of resource creates a
+`Call`, and the chain of handlers sends it.
 
 - `client`: Which objects does a client have, and in which order do the handlers run?
 - `containers`: Which requests are there for containers, and what does each return?
@@ -17,14 +17,15 @@ chain of handlers sends it.
 - `probe`: What do single requests show about a key, its rate limit and the clock?
 - `_call`: What is a request as data, and which path does it have?
 - `_retry`: Which requests are sent again, when, and how often? (handler)
-- `_decode`: Which value or error does an answer become? (handler)
+- `_decode`: Which value or error results from an answer? (handler)
 - `_limiter`: When may a request be sent? (handler)
 - `_transport`: How is one request sent? (handler)
 - `_bodies`: How is a body read, and how does a text become safe to show (`scrub`)?
-- `_words`: Which words does the guide have for a status, a plan, a template, a type and a service?
+- `_words`: Which words does the guide use for a status, a plan, a template, a type and a service?
 - `_pages`: Which further pages does a list have, and when is a list complete?
-- `_unshaped`: How are logins, logs, keys, VPN clients, templates and metrics read, whose shape is not in the guide?
-- `_error_mapping`: Which error does an error answer become, and which remedy does it suggest?
+- `_unshaped`: How are logins, logs, keys, VPN clients, templates and metrics read if the guide does not describe their
+  shape?
+- `_error_mapping`: Which exception results from an error response, and which remedy does it suggest?
 
 `(guide, "List Containers")` in a docstring names a section of the API guide, https://docs.stackshosting.cloud.
 """

@@ -1,11 +1,12 @@
 """
 How is the body of an answer read? Only the forms that the guide describes and shows are accepted.
 
-The list of containers has fields in snake_case, the status in camelCase, and the answer to a create request has both.
-The content is under `data` or bare. So all models are read in the same way: `unwrap` finds the content, `record`
-finds the model's field for each name, and msgspec checks the types. `items` does this for each row. A field may be
-missing or null, a number may be a text, and unknown fields are ignored. Anything else is a `ShapeError`, which states
-the place, the expected value and the received value. The caller concludes nothing from such an answer.
+The list of containers uses snake_case for its fields, the status uses camelCase, and the response to a create request
+uses both. The content is under `data` or at the top level. So all models are read in the same way: `unwrap` finds the
+content, `record` finds the model's field for each name, and msgspec checks the types. `items` does this for each row. A
+field may be missing or null, a number may be written as text, and unknown fields are ignored. Anything else is a
+`ShapeError`, which states the place, the expected value and the received value. The caller concludes nothing from such
+an answer.
 
 `_unshaped` reads the answers whose shape is not in the guide. Every text from outside that is shown to people passes
 through `scrub`.
@@ -98,7 +99,7 @@ def items(kind: type[M], body: Any) -> Listing[M]:
 
 def rows(kind: type[M], value: Any, path: str) -> Listing[M]:
     """
-    Return the models of a list. If a row cannot be read, it is left out, and the `Listing` has a gap.
+    Return the models of a list. If a row cannot be read, it is left out, and the `Listing` is incomplete.
 
     Raises:
         ShapeError: The value is not a list.
@@ -191,7 +192,7 @@ def _fields_of(kind: type[M], given: Mapping[str, Any]) -> dict[str, Any]:
 @functools.lru_cache(maxsize=64)
 def _columns(kind: type[Model], spellings: tuple[str, ...]) -> list[tuple[Any, ...]]:
     """
-    Return each known spelling with the data of its `_Field`, for rows that have the same names.
+    Return the known spellings, each with the data of its `_Field`, for all rows that contain the same names.
 
     They are sorted so that the last spelling takes precedence: the preferred one, or else the last one in the row.
     """
@@ -244,7 +245,9 @@ _names = functools.cache(_Names)
 
 
 def _conversion(annotation: Any) -> Callable[[Any], Any] | None:
-    """Return the function that converts a value to the type of a field (text, or a number or text)."""
+    """
+    Return the function that converts a value to a field's type, if that is text, or a number or text; otherwise `None`.
+    """
     if annotation == models.BackupId:
         return _as_number
     return _as_text if _is_text(annotation) else None
@@ -287,8 +290,8 @@ def created_container(body: Any, name: str) -> models.Container:
     """
     Return the container in the answer to a create request.
 
-    Its id ends with the requested name (guide, "Create Container"). A different id may be the id of a job, which no
-    container would ever have. After this error, the caller looks for the container in the list.
+    Its id ends with the requested name (guide, "Create Container"). A different id may belong to a job instead of a
+    container, so it is an error. The caller then looks for the container in the list.
     """
     made = item(models.Container, body)
     if not made.id.casefold().endswith(f"-{name.casefold()}"):
@@ -318,8 +321,8 @@ def allowed_ips(body: Any) -> models.ExternalAccess:
     Return the external access with the allowed addresses. If external access is off, the list may be missing, which
     means that it is empty.
 
-    An entry is identified by its address. An entry whose address cannot be read may be any entry, so the list has a
-    gap.
+    An entry is identified by its address. An entry whose address cannot be read may be any entry, so the list is then
+    incomplete.
     """
     value, path = unwrap(body)
     given = snake_keys(as_mapping(value, path))
@@ -351,7 +354,7 @@ def _lists(
     body: Any,
     prepared: Callable[[Any], Any] = lambda entry: entry,
 ) -> dict[str, Listing[M]]:
-    """Return the list for each field of `whole`. If the answer does not contain it, the list has a gap."""
+    """Return the list for each field of `whole`. If the answer does not contain it, the list is incomplete."""
     value, path = unwrap(body)
     given = snake_keys(as_mapping(value, path))
     lists: dict[str, Listing[M]] = {}

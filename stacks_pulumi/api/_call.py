@@ -40,11 +40,11 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
         parse: Reads the decoded body: JSON as Python objects, or text.
         query: The query parameters.
         json: The body.
-        poll: Whether it only checks whether a state has been reached. All other calls are sent before such a call.
+        poll: Whether it only polls for a state. All other calls take precedence over polls.
         again: Whether it is a POST that may be sent twice.
         is_one_page: Whether the caller wants only the first page of a list.
-        finish: Returns the rows for callers, after all pages of a list were received. Before that, all rows are kept,
-            because they are counted.
+        finish: Returns the rows for the caller, after all pages of a list were received. Until then no row is removed,
+            because the rows are counted.
         pulse: Called while the call waits for its turn; an exception from it ends the call before it is sent.
         containers: The ids of the containers in its path.
         refused: Whether the API has refused the call because of the rate limit. Such a call is sent first in the next

@@ -1,5 +1,6 @@
 """
-Decodes an answer: its status and body become the requested value or a typed error. A list gets all its pages.
+Decodes an answer: its status and body become the requested value or a typed error. A list contains the rows of all its
+pages.
 
 This handler is inside the retry handler, so a call whose answer was cut short is sent again if that is safe.
 """
@@ -90,7 +91,7 @@ class Decode:
             ) from None
 
     def _reaches_the_api(self) -> bool:
-        """Return whether the base URL is the API's. If its form does not show this, a list of the containers does."""
+        """Return whether the base URL belongs to the API. If the URL does not show this, a list request does."""
         if not self._is_trusted:
             self._is_trusted = self._send(_PROBE).status != _MISSING
         return self._is_trusted

@@ -80,7 +80,8 @@ def problem(call: Call[Any], answer: Answer, body: Any) -> ApiError:
 
 def is_of_broker(body: Any) -> bool:
     """
-    Return whether the body of an error is a broker's refusal. The status of a refusal shows nothing about an object.
+    Return whether the body of an error is a broker's refusal. The status code of such a refusal does not show whether
+    an object exists.
     """
     code = body.get("code") if isinstance(body, Mapping) else None
     return isinstance(code, str) and code in _REFUSALS

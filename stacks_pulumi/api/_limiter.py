@@ -6,10 +6,10 @@ are left, all requests wait until the window ends. The number of requests that a
 
     free = limit - sent - others
 
-The API announces `limit`. `sent` is the number of requests that this process sent in this window, those in flight
-included. `others` is the number of requests that the API counts in addition, because another process uses the same
-key. At the start of a window, only a few requests are sent until the first answer arrives. Only that answer shows
-whether the window is new, how large it is, and whether the API can be reached.
+The API announces `limit`. `sent` is the number of requests that this process sent in this window, including those in
+flight. `others` is the number of requests that the API counts in addition, because another process uses the same key.
+At the start of a window, only a few requests are sent until the first answer arrives. Only that answer shows whether
+the window is new, how large it is, and whether the API can be reached.
 
 `rates`, `retry_after` and `server_time` read the headers (guide, "Rate Limiting"). The times in the headers are
 converted to seconds from now.
@@ -47,7 +47,7 @@ is 0 if the call only waits for its turn in the queue.
 _PROBES: Final = 4
 """The number of requests that may be in flight while the window is unknown."""
 _SAME_WINDOW: Final = 5.0
-"""If two ends of windows differ by less than these seconds, they are the end of the same window."""
+"""If the ends of two windows differ by less than this many seconds, it is the same window."""
 _NO_ADVICE: Final = 10.0
 """Seconds to pause after a 429 that does not state how long to wait."""
 _LONGEST_PAUSE: Final = 300.0
@@ -64,7 +64,7 @@ class Priority(enum.IntEnum):
 
 
 def priority_of(call: Call[Any]) -> Priority:
-    """Return the place of a call among the calls that wait for the rate limit."""
+    """Return the priority of a call among the calls that wait for the rate limit."""
     if call.refused:
         return Priority.REFUSED
     if call.poll:

@@ -1,10 +1,10 @@
 """
-The further pages of a list. A list is complete, or it has a gap.
+Reads the further pages of a list, and decides whether the list is complete.
 
 The guide does not mention pages. The client follows an address of the next page (`next`, or the header `Link`) if it
 belongs to the same endpoint at the same server. It uses only the query of this address, so a request never goes to a
-different place. Any other sign of more rows is a gap: the listed rows are valid, and all other rows are unknown. The
-client guesses nothing.
+different place. With any other sign of more rows, the list is incomplete: the listed rows are valid, and all other rows
+are unknown. The client does not guess.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Signs(msgspec.Struct):
 
     Attributes:
         address: The address of the next page.
-        more: Why there are more rows than the answer has; `None` without such a sign.
+        more: Why there are more rows than the answer contains; `None` without such a sign.
         maybe: Why there may be more rows. This is ignored if the answer is the last page.
         is_end: Whether the answer shows that no page follows.
         total: The number of all rows.
@@ -92,7 +92,7 @@ def signs_of(page: Page[Any]) -> Signs:
 
 
 def _note(signs: Signs, rows: int, where: str, name: str, value: Any) -> None:
-    """Add the sign in one field or header."""
+    """Add the sign that one field or header contains, if any."""
     number, is_given = _number(value), _is_given(value)
     says_more = f"{where} shows that there are more"
     if name == "link" and isinstance(value, str):
@@ -150,10 +150,10 @@ def _fields(body: Any, path: str = "", depth: int = _DEPTH) -> Iterator[tuple[st
 
 def whole(call: Call[T], first: Page[T], read: Callable[[Call[T]], Page[T]], base_url: str) -> T:
     """
-    Return the rows of all pages. If rows may be missing, the lists have a gap.
+    Return the rows of all pages. If rows may be missing, the lists are incomplete.
 
     Raises:
-        StacksError: The next page could not be read, but a further attempt may succeed.
+        StacksError: The next page could not be read, but another attempt may succeed.
     """
     values, ids, page, size, total = [first.value], first.ids, first, len(first.answer.body), 0
     while True:

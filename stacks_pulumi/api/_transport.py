@@ -77,7 +77,10 @@ class _Connection(urllib3.connection.HTTPConnection):
 
     @property
     def has_connected_to_proxy(self) -> bool:
-        """Whether the connection was made. urllib3 forgets it at the close, and then says that nothing was sent."""
+        """
+        Whether the connection was established. urllib3 forgets this when it closes the connection, and then reports
+        that nothing was sent.
+        """
         return self._was_made or super().has_connected_to_proxy
 
     def getresponse(self) -> urllib3.HTTPResponse:  # type: ignore[override]  # as in urllib3
@@ -106,7 +109,7 @@ _POOLS: Final[dict[str, Any]] = {"http": _Pool, "https": _SecurePool}
 
 
 class Adapter(requests.adapters.HTTPAdapter):
-    """The adapter of requests, with connections that enforce the total time limit of a request."""
+    """An adapter for `requests`, with connections that enforce the total time limit of a request."""
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         """Create the pools, including those behind a SOCKS proxy."""

@@ -1,7 +1,8 @@
 """
-How are the answers read whose shape is not in the guide: logins, logs, keys, VPN clients, templates and metrics?
+How are answers read if the guide does not describe their shape: logins, logs, keys, VPN clients, templates and metrics?
 
-Their content may be bare, under `data`, or below that under its noun. A list may contain only names.
+Their content may be at the top level, under `data`, or below that under the name of its kind. A list may contain only
+names.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-The words of the guide: which statuses, plans, templates, types and services are there, and what does a word mean?
+The words of the guide: which statuses, plans, templates, types and services exist, and what does each word mean?
 
 Case is ignored. Any other word is kept unchanged, so that an error can show it; nothing is concluded from it.
 """

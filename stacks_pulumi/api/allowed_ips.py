@@ -27,7 +27,10 @@ _BY_DEFAULT: Final = "custom ip"
 
 
 class _NewAddress(Once[AllowedIp]):
-    """The request for an entry. Two equal entries can exist, so two looks come before a repeat."""
+    """
+    The request for an entry. Two equal entries can exist, so the list is checked twice before the request is sent
+    again.
+    """
 
     may_exist_twice: ClassVar = True
 
@@ -173,9 +176,10 @@ def is_auto_added(access: ExternalAccess, entry: AllowedIp) -> bool | None:
     """
     Return whether the platform added an entry for a caller; `None` if that is not known.
 
-    The platform added the caller's address, and addresses with the same description, of other machines that turned
-    external access on. If the list shows no such entry, any other entry may be the platform's. The exception is an
-    entry with the description for addresses that a client added without a description.
+    The platform added an entry if it contains the caller's address. The same applies to an entry with the platform's
+    description, because another machine may have turned external access on. If the list contains no such entry, the
+    platform may have added any other entry. The exception is an entry with the default description, because a client
+    added it without a description.
     """
     own = canonical(access.your_ip)
     callers = [row for row in access.allowed_ips if own and canonical(row.ip_address) == own]

@@ -101,7 +101,7 @@ class _Completes(Watch[Backup]):
 
     Args:
         backup_id: The backup.
-        absent: The backup is treated as gone if no list has shown it for these seconds.
+        absent: The backup is treated as deleted if no list has shown it for this many seconds.
     """
 
     def __init__(self, backup_id: BackupId, absent: float, **others: Any) -> None:
@@ -157,8 +157,8 @@ def unknown_type(backup: Backup) -> StacksError:
 
 class _NewBackup(Once[Backup]):
     """
-    The request for a backup. A backup has no name of its own, so the request is never sent again; a search finds its
-    effect.
+    The request for a backup. A backup has no name, so the request is never sent again; instead, the list is searched
+    for the new backup.
     """
 
     is_repeatable: ClassVar = False
@@ -240,7 +240,7 @@ class BackupsApi:
             deadline: When the search times out, in seconds of the clock's `now()`.
             on_tick: Called at least once a second with `None` and the seconds waited.
             cancelled: Called at least twice a second; true ends the wait. If a backup may have been started by then,
-                it is searched first, and returned if it is found.
+                the method first looks for it, and returns it if it is found.
             is_first: Called when no other start for the container is in progress. True means that the container
                 certainly has no manual backup, so that no list is requested before the start.
 
@@ -470,12 +470,14 @@ def list_call(container_id: str, limit: int) -> Call[Listing[Backup]]:
 
 
 def is_partial(listed: Listing[Backup]) -> bool:
-    """Return whether a backup may exist that a list does not contain: the list has a gap, or is full."""
+    """
+    Return whether a backup may exist that a list does not contain: the list is incomplete, or has the maximum length.
+    """
     return listed.gap is not None or len(listed) >= MOST
 
 
 def _newest(listed: Listing[Backup]) -> Listing[Backup]:
-    """Return a list with the maximum number of rows as complete, because it has the newest backups."""
+    """Return a list of the maximum length as a complete list, because it contains the newest backups."""
     return listed if len(listed) < MOST else Listing(tuple(listed), damaged=listed.damaged)
 
 

@@ -1,8 +1,8 @@
 """
 Connections between containers (guide, "Container Connections").
 
-In the guide, both ends list a connection, so each end is a witness. A list contains the name of the other end, but
-not its id.
+According to the guide, both ends list a connection, so the list of one end proves that it exists. A list contains the
+name of the other end, but not its id.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ Find: TypeAlias = Callable[[str], models.Container | None]
 
 
 class _NewConnection(Once[models.Connection]):
-    """The request for a connection. Two equal connections can exist, so two looks come before a repeat."""
+    """
+    The request for a connection. Two equal connections can exist, so the list is checked twice before it is sent again.
+    """
 
     may_exist_twice: ClassVar = True
 
@@ -105,7 +107,7 @@ class ConnectionsApi:
         """
         Return a connection as one of its ends lists it; `None` if neither does.
 
-        The target is asked only if the source does not list the connection.
+        The target's list is requested only if the source does not list the connection.
 
         Args:
             connection_id: Its id.
@@ -138,7 +140,7 @@ class ConnectionsApi:
         return None
 
     def find_equal(self, source_id: str, target_id: str, name: str) -> models.Connection | None:
-        """Return the connection of that name from one container's list to another container; `None` is no evidence."""
+        """Return the source's connection of that name to the target; `None` does not prove that it does not exist."""
         listed = self.list(source_id).outgoing
         return next((row for row in listed if self.is_equal(row, target_id, name)), None)
 
@@ -251,8 +253,7 @@ def _is_named(container_id: str, name: str, find: Find) -> bool:
 
 def is_spelling(name: str, shown: str | None) -> bool:
     """
-    Return whether a name may be the platform's spelling of ours.
-
-    It may differ in case, and have additions that make it unique.
+    Return whether a name may be the platform's form of the requested name. It may differ in case, and contain additions
+    that make it unique.
     """
     return shown is not None and name.casefold() in shown.casefold()

@@ -141,7 +141,7 @@ class _NewContainer(Once[Container]):
         return made
 
     def alone(self) -> Container | None:
-        """Return the container from the path that follows from its name in this account (guide: `usr-abc12345-web`)."""
+        """Return the container at the path that follows from its name in this account (guide: `usr-abc12345-web`)."""
         return None if self._account is None else self._api.find(f"{self._account}-{self._name}")
 
     @property
@@ -252,8 +252,7 @@ class ContainersApi:
 
     def find(self, container_id: str) -> Container | None:
         """
-        Return the container by a request for it; `None` for a 404, which alone does not prove that the container does
-        not exist.
+        Request the container, and return it; `None` for a 404, which alone does not prove that it does not exist.
         """
         try:
             found = self.status(container_id)
@@ -396,7 +395,7 @@ class ContainersApi:
             name: Its name. A later create request for this name is repeated while the platform reserves the name.
 
         Returns:
-            Whether the API acknowledged the request. If false, one look did not find the container, which does not
+            Whether the API acknowledged the request. If false, one request did not find the container, which does not
             prove that it is gone.
 
         Raises:
@@ -419,7 +418,7 @@ class ContainersApi:
         """
         Return the error for a 503 after which no container appears (guide, "Error Codes"); `None` for other errors.
 
-        A 503 may also come from a proxy. If the later looks get a 503 too, the outcome stays unknown.
+        A 503 may also come from a proxy. If the later list requests receive a 503 too, the outcome stays unknown.
         """
         if not isinstance(error, ServerError) or error.status != _UNAVAILABLE:
             return None

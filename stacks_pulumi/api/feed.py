@@ -1,5 +1,5 @@
 """
-How do threads wait for a state? All of them share one list call (`Feed`), and each one judges the list itself
+How do threads wait for a state? All of them share one list call (`Feed`), and each one evaluates the list itself
 (`Watch`).
 
 A thread that needs a newer list, and finds no call in progress, makes the call (it is the leader). The others sleep
@@ -72,7 +72,7 @@ T = TypeVar("T", bound=HasStatus)
 
 class Watch(ABC, Generic[T]):
     """
-    One waiter: the state that it waits for, its last look, and the end of its wait.
+    One waiter: the state that it waits for, the last list that it read, and the end of its wait.
 
     Args:
         subject: The awaited resource, for instance `container usr-abc12345-web`.
@@ -85,7 +85,7 @@ class Watch(ABC, Generic[T]):
     Attributes:
         delay: Seconds before the first list.
         earliest: Seconds before the first list if few requests are left in the window.
-        quick: The first seconds of the wait, during which it looks each second.
+        quick: The first seconds of the wait, during which a list is requested each second.
         resource: The resource as it was last listed; `None` if that list did not contain it.
         last_state: Its last known state.
         trouble: Why the last list or confirmation failed; `None` if it did not.
@@ -96,7 +96,10 @@ class Watch(ABC, Generic[T]):
     earliest: float = 0.0
     quick: float = 2.0
     missing: bool = False
-    """Whether the resource was seen before, but not in the last look. Then the looks do not slow down."""
+    """
+    Whether an earlier list contained the resource, but the last one did not. Then the interval between lists stays
+    short.
+    """
 
     def __init__(
         self,
@@ -170,10 +173,9 @@ class StateWatch(Watch[T]):
     """
     Waits until one resource is in a state.
 
-    A resource is absent if neither a list nor a request for it shows it. After an acknowledged deletion, one absence
-    is enough. Otherwise a resource is gone after two absences that are `pause` seconds apart, with no sighting
-    between them. A new resource that no look has seen may not be visible yet, so only the deadline ends the wait for
-    it.
+    A resource is absent if neither a list nor a request for it shows it. After an acknowledged deletion, one absence is
+    enough. Otherwise a resource counts as deleted if it was absent twice, `pause` seconds apart, and was not seen in
+    between. A new resource that was never seen may not be visible yet, so only the deadline ends the wait for it.
 
     Args:
         wait: What to wait for.

@@ -107,7 +107,7 @@ class Listing(tuple[T, ...]):  # noqa: SLOT001  (a tuple can have attributes onl
         cls, rows: Iterable[T] = (), *, gap: str | None = None, damaged: Iterable[Any] = ()
     ) -> Listing[T]:
         """
-        Create a list; by default it is complete and undamaged. A list that is made from a `Listing` has the same gap.
+        Create a list; by default it is complete and undamaged. A list that is created from a `Listing` keeps its `gap`.
         """
         listing = super().__new__(cls, rows)
         listing.gap = rows.gap if isinstance(rows, Listing) and gap is None else gap
@@ -115,7 +115,7 @@ class Listing(tuple[T, ...]):  # noqa: SLOT001  (a tuple can have attributes onl
         return listing
 
     def where(self, wanted: Callable[[T], bool]) -> Listing[T]:
-        """Return the rows for which `wanted` is true, as a list with the same gap."""
+        """Return the rows for which `wanted` is true, as a list with the same `gap`."""
         return Listing(filter(wanted, self), gap=self.gap, damaged=self.damaged)
 
     def find(self, wanted: Callable[[T], bool]) -> T | None:
@@ -325,7 +325,7 @@ class Backup(Model, frozen=True, kw_only=True):
         status: `in_progress`, `completed` or `failed`; the guide has no complete list.
         snapshot_id: The platform's name for the backup.
         size_bytes: Size in bytes.
-        backup_server: The server that made it.
+        backup_server: The server that created it.
         created_at: When it began: ISO 8601, UTC.
         completed_at: When it ended: ISO 8601, UTC.
         error_message: Why it failed.
@@ -357,7 +357,7 @@ class BackupStats(Model, frozen=True, kw_only=True):
         completed_backups: The number of complete backups.
         failed_backups: The number of failed backups.
         total_size_bytes: Size of all of them in bytes.
-        last_backup_at: When the last one was made: ISO 8601, UTC.
+        last_backup_at: When the last one was created: ISO 8601, UTC.
     """
 
     total_backups: int | None = None

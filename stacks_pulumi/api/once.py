@@ -1,14 +1,15 @@
 """
 How does a request take effect exactly once, over a network that loses responses?
 
-`Once` creates an object. After an unknown outcome, it looks, and then sends the request again; the platform's own
-uniqueness prevents a second object. So one lost answer costs a few seconds, and an outage costs about 15 seconds.
+`Once` creates an object. If the outcome is unknown, it checks whether the object exists, and then sends the request
+again. The platform's own uniqueness rules prevent a second object. So one lost answer costs a few seconds, and an
+outage costs about 15 seconds.
 
 `settle` changes or deletes an object. If a response is lost, the retry may be refused because the first attempt was
 carried out, or is in progress. The same happens after a crash, if an earlier process has sent the request. So a
 refusal is an error only if the state differs from the requested one.
 
-`look_twice` decides that something is gone. `Deleted` records what this client has deleted, while lists may still
+`look_twice` decides whether an object is gone. `Deleted` records what this client has deleted, while lists may still
 show it.
 """
 
@@ -47,11 +48,11 @@ T = TypeVar("T", bound=_HasId)
 PAUSES: Final = (1.0, 2.0, 4.0)
 """Seconds before each repeat of a request whose outcome is unknown."""
 BETWEEN: Final = 2.0
-"""Seconds between two looks that together prove that an object does not exist."""
+"""Seconds between two checks that together prove that an object does not exist."""
 _SEARCH: Final = (0.0, 2.0, 3.0, 5.0)
-"""Seconds before each look for the effect of a request that must not be repeated."""
+"""Seconds before each check for the effect of a request that must not be repeated."""
 _EVERY: Final = 10.0
-"""Seconds between later looks, while the requested name is taken by an object that no list shows."""
+"""Seconds between later checks, while the requested name is taken by an object that no list shows."""
 _EARLIER: Final = 2.0
 """Seconds by which a creation time may be earlier than our request, because dates are whole seconds."""
 _LATER: Final = 5.0
@@ -75,8 +76,8 @@ class _UnprovenError(StacksError):
 
 class Once(ABC, Generic[T]):
     """
-    A request that creates exactly one object, even if its answers are lost. Each noun implements the list of existing
-    objects and the test which one is ours.
+    A request that creates exactly one object, even if its answers are lost. Each kind of object implements the list of
+    existing objects, and the test that finds our own object among them.
 
     Args:
         send: The chain.
@@ -84,13 +85,13 @@ class Once(ABC, Generic[T]):
             but the search for the effect of earlier requests continues.
         clock: The clock.
         now: Returns the time by the API's clock; `None` if it is not known.
-        warn: Called with a text about a second object that the repeats may have made.
+        warn: Called with a text about a second object that the repeats may have created.
 
     Attributes:
         is_repeatable: Whether the request may be sent again. If not, only a search for its effect follows.
-        may_exist_twice: Whether the platform allows two equal objects. Then two looks come before a repeat.
+        may_exist_twice: Whether the platform allows two equal objects. Then the list is checked twice before a repeat.
         needs_time: Whether only a creation time shows that an object is ours.
-        until: The time, by the clock, until which to look while the name is taken; `None` for the usual time.
+        until: The time, by the clock, until which to check while the name is taken; `None` for the usual time.
         begun: When the first request was sent, by the API's clock; `None` if it is not known.
     """
 
@@ -146,7 +147,7 @@ class Once(ABC, Generic[T]):
         return made
 
     def alone(self) -> T | None:
-        """Return the object by its own path, if the path is known without an answer."""
+        """Return the object at its own path, if the path is known without an answer."""
         return None
 
     def says_taken(self, error: StacksError) -> bool:
@@ -154,7 +155,9 @@ class Once(ABC, Generic[T]):
         return False
 
     def final(self, error: StacksError) -> StacksError | None:
-        """Return the error to raise after an unknown outcome, if the request must not be sent again after it."""
+        """
+        Return the error to raise if the request must not be sent again after an unknown outcome; otherwise `None`.
+        """
         return None
 
     def remove(self, row: T) -> None:
@@ -196,7 +199,7 @@ class Once(ABC, Generic[T]):
         return self._settled(made)
 
     def _repeat(self, pause: float) -> T | None:
-        """Look, and send the request again if a list shows that the object does not exist."""
+        """Check the list, and send the request again if the list shows that the object does not exist."""
         made, was_read = self._look_before_repeat(pause)
         if made is not None or not was_read:
             return made
@@ -235,7 +238,7 @@ class Once(ABC, Generic[T]):
         return created is not None and bool(self._requests) and created < self._requests[0][0] - _EARLIER
 
     def is_in_time(self, row: T) -> bool | None:
-        """Return whether an object was made during one of our requests; `None` if that is not known."""
+        """Return whether an object was created during one of our requests; `None` if that is not known."""
         return is_within(self.made_at(row), self._requests)
 
     def _record(self, begun: float | None) -> None:
@@ -263,10 +266,10 @@ class Once(ABC, Generic[T]):
 
     def _search(self, pauses: Sequence[float], *, all_read: bool = False) -> T | None:
         """
-        Return our object as soon as a look shows it; `None` if no look shows it.
+        Return our object as soon as a check finds it; `None` if no check finds it.
 
         Raises:
-            StacksError: No look could be read. With `all_read`: a look could not be read, or is incomplete.
+            StacksError: No check could be completed. With `all_read`: one check failed, or its list is incomplete.
         """
         read = 0
         # A new object may exist without being in a state, so neither a cancellation nor a deadline ends the search.
@@ -320,7 +323,7 @@ class Once(ABC, Generic[T]):
         return None
 
     def _settled(self, made: T) -> T:
-        """Return the object, after a look for a second object that the repeats may have created."""
+        """Return the object, after a check for a second object that the repeats may have created."""
         if self._sent > 1:
             with contextlib.suppress(*CALL_ERRORS):
                 for row in self.existing():
@@ -340,7 +343,7 @@ class Once(ABC, Generic[T]):
         )
 
     def _after_refusal(self, error: StacksError) -> T:
-        """Return the object after a refusal of a repeat, which the first request may have caused."""
+        """Return the object after a repeat was refused, possibly because the first request succeeded."""
         if not isinstance(error, CALL_ERRORS):
             return self._ended(error)
         is_taken = self._asks_alone = self.says_taken(error)

@@ -35,7 +35,10 @@ _GRANT: Final = Endpoint(
 """The path at which a broker, but not the platform, shows what a token may do."""
 """The maximum number of fields of an object that are shown."""
 _JUDGED: Final = frozenset({400, 402, 404, 409})
-"""The statuses that only a key with the scope gets: the API accepted the key, but refused the request's content."""
+"""
+The statuses that the API returns only to a key with the scope: the API accepted the key, but refused the request's
+content.
+"""
 
 
 @dataclass(frozen=True)

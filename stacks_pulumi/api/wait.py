@@ -1,4 +1,4 @@
-"""The states that a caller can wait for, and the function that judges the last known state."""
+"""The states that a caller can wait for, and the function that evaluates the last known state."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ _MAX_AGE: Final = 5.0
 """
 Seconds for which an answer is cached, for programs that call the same function in many places.
 
-The time is short, because the account may change while the program runs: with the Automation API, one process makes
+The time is short, because the account may change while the program runs: with the Automation API, one process performs
 many runs, which change the account.
 """
 

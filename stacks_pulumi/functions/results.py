@@ -38,7 +38,7 @@ _T = TypeVar("_T")
 
 
 class Value(Generic[_T]):
-    """One value of a result: a plain value on a result, an output on an output of a result."""
+    """One value of a result. On a plain result, it is a plain value; on an output of a result, it is an output."""
 
     @overload
     def __get__(self, instance: None, owner: type) -> Value[_T]: ...
