@@ -44,7 +44,9 @@ take minutes to parse.
 """
 _LONGEST: Final = 40
 _MOST_VALUES: Final = 10_000
-"""The maximum number of values. A normal file has hundreds; nested aliases in a few lines could expand to billions."""
+"""
+The maximum number of values. A normal file contains hundreds; nested aliases in a few lines could expand to billions.
+"""
 Scalars: TypeAlias = Mapping[Any, tuple[Callable[[str], Any], str]]
 """
 Types that only one kind of file contains; for each, the function that converts a text, and the description of a valid
@@ -147,7 +149,7 @@ class Reader:
     Attributes:
         file: The description of the file, for messages.
         lines: The line of each value, by its path (`.a.b`).
-        scalars: Types that only this file has.
+        scalars: Types that only this kind of file contains.
         unknown: An additional sentence for messages about unknown settings, which follows the hint about the spelling.
     """
 

@@ -51,7 +51,7 @@ DEFAULT_BASE_URL: Final = "https://api.stackshosting.cloud/api/v1"
 """The API's default base URL (guide, "Overview")."""
 
 OLDEST_ENGINE: Final = "3.259.0"
-"""The oldest engine that is tested. An older one gets a warning, and refuses a project that `scaffold` wrote."""
+"""The oldest engine that is tested. An older engine causes a warning, and refuses a project that `scaffold` wrote."""
 
 ADOPT_MODES: Final = ("never", "if_matching")
 """The choices if the resource to create already exists: fail, or adopt it if it matches the program."""

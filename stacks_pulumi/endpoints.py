@@ -1,8 +1,9 @@
 """
-The 30 endpoints of the API, each with its name, its path, the scope that it needs, and the form of its answer.
+The 30 endpoints of the API, each with its name, its path, the scope that it needs, and the form of its response.
 
 This is the client's reading of the API guide, https://docs.stackshosting.cloud. The emulator has its own, in
-`emulator/openapi.yaml`, so that a mistake is not in both; `tests/meta/test_endpoints.py` compares them.
+`emulator/openapi.yaml`, so that a mistake in one is not repeated in the other; `tests/meta/test_endpoints.py` compares
+them.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Endpoint(NamedTuple):
         method: The HTTP method.
         path: Below the base URL, with `{name}` for a variable.
         scope: The permission that the key needs.
-        answer: The form of a successful answer. "json" is a JSON document; "text" is a text, bare or wrapped in JSON.
+        answer: The form of a successful response. "json" is a JSON document; "text" is a text, bare or wrapped in JSON.
             "any" may be anything or empty, because only the request's success matters.
         section: Its section in the guide.
         what: The request in words; an error's message begins with it. It contains the variables of the path, and

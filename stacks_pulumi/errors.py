@@ -3,7 +3,7 @@ The exceptions that this package raises.
 
 StacksError
 ├── ConfigError               the key, the address or another setting is missing or malformed
-├── ApiError                  the API answered, and the answer is an error
+├── ApiError                  the API answered, and the response is an error
 │   ├── BadRequestError           400, with the field it is about
 │   ├── InvalidApiKeyError        401
 │   ├── PaymentRequiredError      402 without a cap: no payment method

@@ -38,11 +38,11 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 class Lists(_Section, frozen=True):
     """
-    Lists.
+    Facts about lists.
 
     Attributes:
         lag_seconds: The maximum lag of a list in seconds. By default, a list and a status may disagree for 10
-            seconds, and the client waits 2 seconds between two looks.
+            seconds, and the client waits 2 seconds between two checks.
     """
 
     lag_seconds: Seconds | None = None
@@ -50,7 +50,7 @@ class Lists(_Section, frozen=True):
 
 class Containers(_Section, frozen=True):
     """
-    Containers.
+    Facts about containers.
 
     Attributes:
         name_held_seconds: The seconds for which the name of a deleted container cannot be used. The default is 60.
@@ -64,7 +64,7 @@ class Containers(_Section, frozen=True):
 
 class Access(_Section, frozen=True):
     """
-    External access and allowed addresses.
+    Facts about external access and allowed addresses.
 
     Attributes:
         settle_seconds: The maximum time in seconds until a change of external access or of an address takes effect.
@@ -79,7 +79,7 @@ class Access(_Section, frozen=True):
 
 class Connections(_Section, frozen=True):
     """
-    Connections.
+    Facts about connections.
 
     Attributes:
         listed_seconds: The seconds until a new connection is listed. The default is 60.
@@ -90,7 +90,7 @@ class Connections(_Section, frozen=True):
 
 class Backups(_Section, frozen=True):
     """
-    Backups.
+    Facts about backups.
 
     Attributes:
         listed_seconds: The seconds until a new backup is listed. The default is 60.
@@ -103,7 +103,7 @@ class Backups(_Section, frozen=True):
 
 class Prices(_Section, frozen=True):
     """
-    Prices in the list of templates.
+    Facts about prices in the list of templates.
 
     Attributes:
         field: The path of the price in a template, for instance `pricing.monthly`. By default, the only field that
@@ -121,12 +121,12 @@ class PlatformFacts(_Section, frozen=True):
 
     Attributes:
         version: The version of the format.
-        lists: Lists.
-        containers: Containers.
-        access: External access.
-        connections: Connections.
-        backups: Backups.
-        prices: Prices.
+        lists: Facts about lists.
+        containers: Facts about containers.
+        access: Facts about external access and allowed addresses.
+        connections: Facts about connections.
+        backups: Facts about backups.
+        prices: Facts about prices in the list of templates.
     """
 
     version: Literal[1] = 1
@@ -157,12 +157,12 @@ class PlatformFile(msgspec.Struct, frozen=True):
 
     @property
     def lag(self) -> float:
-        """The seconds for which two answers of the platform may disagree."""
+        """The seconds for which two responses of the platform may disagree."""
         return _or(self.facts.lists.lag_seconds, 10.0)
 
     @property
     def pause(self) -> float:
-        """The seconds between two looks: 2, or more if the platform file sets a longer lag of lists."""
+        """The seconds between two checks: 2, or more if the platform file sets a longer lag of lists."""
         return max(2.0, _or(self.facts.lists.lag_seconds, 0.0))
 
     @property
@@ -195,7 +195,9 @@ class PlatformFile(msgspec.Struct, frozen=True):
         return _or(known, 60.0) + _or(self.facts.lists.lag_seconds, 0.0)
 
     def advice(self, line: str) -> str:
-        """Return the place where a user writes a line, for instance `backups: {listed_seconds: 600}`."""
+        """
+        Return the place in the file to which a user adds a setting, for instance `backups: {listed_seconds: 600}`.
+        """
         if self.path is None:
             return f"write it into a platform file, and set stacks:platform to the file's path: version: 1, {line}"
         return f"write it into the platform file {self.path}: {line}"

@@ -1,5 +1,6 @@
 """
-Pytest fixtures for programs that use STACKS. They run the API on your machine, without an account and without costs.
+Pytest fixtures for programs that use STACKS. They run an emulated API on your machine, without an account and without
+costs.
 
     # conftest.py
     from stacks_pulumi.testing import stacks_emulator, stacks_environment

@@ -17,7 +17,7 @@ The endpoints themselves are in `stacks_pulumi.endpoints`. A method in the modul
 - `probe`: What do single requests show about a key, its rate limit and the clock?
 - `_call`: What is a request as data, and which path does it have?
 - `_retry`: Which requests are sent again, when, and how often? (handler)
-- `_decode`: Which value or error results from an answer? (handler)
+- `_decode`: Which value or error results from a response? (handler)
 - `_limiter`: When may a request be sent? (handler)
 - `_transport`: How is one request sent? (handler)
 - `_bodies`: How is a body read, and how does a text become safe to show (`scrub`)?

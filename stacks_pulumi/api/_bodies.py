@@ -1,14 +1,14 @@
 """
-How is the body of an answer read? Only the forms that the guide describes and shows are accepted.
+How is the body of a response read? Only the forms that the guide describes and shows are accepted.
 
 The list of containers uses snake_case for its fields, the status uses camelCase, and the response to a create request
 uses both. The content is under `data` or at the top level. So all models are read in the same way: `unwrap` finds the
 content, `record` finds the model's field for each name, and msgspec checks the types. `items` does this for each row. A
 field may be missing or null, a number may be written as text, and unknown fields are ignored. Anything else is a
 `ShapeError`, which states the place, the expected value and the received value. The caller concludes nothing from such
-an answer.
+a response.
 
-`_unshaped` reads the answers whose shape is not in the guide. Every text from outside that is shown to people passes
+`_unshaped` reads the responses whose shape is not in the guide. Every text from outside that is shown to people passes
 through `scrub`.
 """
 
@@ -66,12 +66,12 @@ def expected(wanted: str, path: str, value: Any) -> ShapeError:
 
 
 def done(_body: Any) -> bool:
-    """Return true, because the answer only confirms that the request was carried out."""
+    """Return true, because the response only confirms that the request was carried out."""
     return True
 
 
 def unwrap(body: Any) -> tuple[Any, str]:
-    """Return the content of an answer and its path: the value under `data`, or the body itself."""
+    """Return the content of a response and its path: the value under `data`, or the body itself."""
     if isinstance(body, dict) and body.get("data") is not None:
         return body["data"], "data"
     return body, "body"
@@ -79,17 +79,17 @@ def unwrap(body: Any) -> tuple[Any, str]:
 
 def item(kind: type[M], body: Any) -> M:
     """
-    Return one model from an answer.
+    Return one model from a response.
 
     Raises:
-        ShapeError: The answer does not have the expected shape.
+        ShapeError: The response does not have the expected shape.
     """
     return record(kind, *unwrap(body))
 
 
 def items(kind: type[M], body: Any) -> Listing[M]:
     """
-    Return all models from an answer that is a list.
+    Return all models from a response that is a list.
 
     Raises:
         ShapeError: The value is not a list.
@@ -128,7 +128,7 @@ def lists_of(value: Any) -> list[Listing[Any]]:
 
 
 def rows_of(lists: Sequence[Listing[Any]]) -> int:
-    """Return the number of rows in the lists of an answer; a row that is in two lists is counted once."""
+    """Return the number of rows in the lists of a response; a row that is in two lists is counted once."""
     return max(len({row.id for rows in lists for row in rows}), *map(len, lists), 0)
 
 
@@ -221,7 +221,7 @@ class _Field(NamedTuple):
 
 class _Names:
     """
-    The fields of a model, by their names in an answer.
+    The fields of a model, by their names in a response.
 
     Attributes:
         required: The names of the required fields.
@@ -288,7 +288,7 @@ def as_list(value: Any, path: str) -> list[Any]:
 
 def created_container(body: Any, name: str) -> models.Container:
     """
-    Return the container in the answer to a create request.
+    Return the container in the response to a create request.
 
     Its id ends with the requested name (guide, "Create Container"). A different id may belong to a job instead of a
     container, so it is an error. The caller then looks for the container in the list.
@@ -300,7 +300,7 @@ def created_container(body: Any, name: str) -> models.Container:
 
 
 def created_connection(body: Any) -> models.Connection:
-    """Return the connection in the answer to a create request."""
+    """Return the connection in the response to a create request."""
     value, path = unwrap(body)
     return record(models.Connection, _with_text_variables(value), path)
 
@@ -354,7 +354,7 @@ def _lists(
     body: Any,
     prepared: Callable[[Any], Any] = lambda entry: entry,
 ) -> dict[str, Listing[M]]:
-    """Return the list for each field of `whole`. If the answer does not contain it, the list is incomplete."""
+    """Return the list for each field of `whole`. If the response does not contain it, the list is incomplete."""
     value, path = unwrap(body)
     given = snake_keys(as_mapping(value, path))
     lists: dict[str, Listing[M]] = {}

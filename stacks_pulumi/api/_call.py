@@ -2,7 +2,7 @@
 The data in the chain of handlers: a `Call` goes in, and an `Answer` comes back, or a `Page` for a list.
 
 A call is plain data: an endpoint of `stacks_pulumi.endpoints`, the data of one request, and a function that reads the
-answer (`parse`). `call_to` creates it.
+response (`parse`). `call_to` creates it.
 """
 
 from __future__ import annotations
@@ -127,10 +127,10 @@ class Answer(msgspec.Struct, frozen=True):
 
 class Page(msgspec.Struct, Generic[T], frozen=True):
     """
-    One answer to a request for a list.
+    One response to a request for a list.
 
     Attributes:
-        answer: The answer.
+        answer: The response.
         body: Its body, decoded.
         value: The decoded value: a `Listing`, or an object with several of them.
     """
@@ -150,7 +150,7 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
 
 
 class Sender(Protocol):
-    """The inner part of the chain: it sends a call and returns the answer."""
+    """The inner part of the chain: it sends a call and returns the response."""
 
     def __call__(self, call: Call[Any], /) -> Answer:
         """Send the call."""

@@ -1,8 +1,8 @@
 """
-Decodes an answer: its status and body become the requested value or a typed error. A list contains the rows of all its
+Decodes a response: its status and body become the requested value or a typed error. A list contains the rows of all its
 pages.
 
-This handler is inside the retry handler, so a call whose answer was cut short is sent again if that is safe.
+This handler is inside the retry handler, so a call whose response was cut short is sent again if that is safe.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _PAGE: Final = re.compile(rb"\s*<(!doctype|html)", re.IGNORECASE)
 
 
 class Decode:
-    """The handler that decodes answers."""
+    """The handler that decodes responses."""
 
     def __init__(self, send: Sender, base_url: str = DEFAULT_BASE_URL) -> None:
         self._send = send
@@ -43,11 +43,11 @@ class Decode:
 
     def __call__(self, call: Call[T]) -> T:
         """
-        Send the call and read its answer. A list has the rows of all its pages.
+        Send the call and read its response. A list contains the rows of all its pages.
 
         Raises:
-            ApiError: The answer is an error.
-            UnreadableAnswerError: The answer cannot be understood.
+            ApiError: The response is an error.
+            UnreadableAnswerError: The response cannot be understood.
         """
         value = self._whole(call)
         return value if call.finish is None else call.finish(value)

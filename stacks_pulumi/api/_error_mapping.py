@@ -1,5 +1,5 @@
 """
-Turns the API's error answers into typed errors, which state the request, the API's answer and the next step.
+Turns the API's error responses into typed errors, which state the request, the API's response and the next step.
 
 There is one function for each status code in the guide ("Error Codes", "Common Error Responses").
 """
@@ -89,7 +89,7 @@ def is_of_broker(body: Any) -> bool:
 
 def wrong_base_url(call: Call[Any], answer: Answer, body: Any, base_url: str) -> ApiError:
     """
-    Return the error for a 404 with a wrong base URL: the path exists in every account, or the answer is not the
+    Return the error for a 404 with a wrong base URL: the path exists in every account, or the response is not the
     API's.
 
     It is not a `NotFoundError`, because callers treat that as "deleted".
@@ -104,7 +104,7 @@ def wrong_base_url(call: Call[Any], answer: Answer, body: Any, base_url: str) ->
 
 
 def unreadable(call: Call[Any], status: int, why: str) -> UnreadableAnswerError:
-    """Return the error for an answer that cannot be understood; its status is 0 if it is not known."""
+    """Return the error for a response that cannot be understood; its status is 0 if it is not known."""
     effect = (
         "nothing was changed: try again; if it persists, check the proxy and the base URL"
         if call.endpoint.method == "GET"

@@ -8,8 +8,8 @@ are left, all requests wait until the window ends. The number of requests that a
 
 The API announces `limit`. `sent` is the number of requests that this process sent in this window, including those in
 flight. `others` is the number of requests that the API counts in addition, because another process uses the same key.
-At the start of a window, only a few requests are sent until the first answer arrives. Only that answer shows whether
-the window is new, how large it is, and whether the API can be reached.
+At the start of a window, only a few requests are sent until the first response arrives. Only that response shows
+whether the window is new, how large it is, and whether the API can be reached.
 
 `rates`, `retry_after` and `server_time` read the headers (guide, "Rate Limiting"). The times in the headers are
 converted to seconds from now.
@@ -131,12 +131,12 @@ class Limiter:
 
     @property
     def per_minute(self) -> int:
-        """Requests per minute: the limit in the API's headers, or the configured budget until the first answer."""
+        """Requests per minute: the limit in the API's headers, or the configured budget until the first response."""
         with self._changed:
             return self._limit
 
     def server_now(self) -> float | None:
-        """Return the time by the API's clock, in seconds since the Unix epoch; `None` if no answer has shown it."""
+        """Return the time by the API's clock, in seconds since the Unix epoch; `None` if no response has shown it."""
         with self._changed:
             return None if self._ahead is None else self._clock.wall() + self._ahead
 
@@ -159,7 +159,7 @@ class Limiter:
                 self._changed.notify_all()
 
     def release(self, answer: Answer | None) -> None:
-        """Record that a request is no longer in flight, and read its answer's rate headers (`None`: no answer)."""
+        """Record that a request is no longer in flight, and read its response's rate headers (`None`: no response)."""
         with self._changed:
             if answer is not None:
                 self._learn(answer)
@@ -255,7 +255,7 @@ _SECONDS: Final = re.compile(r"(\d{1,11}(?:\.\d+)?)(?!\w)")
 
 class Rates(msgspec.Struct, frozen=True):
     """
-    The rate headers of an answer. A header that is missing or invalid is `None`.
+    The rate headers of a response. A header that is missing or invalid is `None`.
 
     Attributes:
         limit: Requests in a window.
@@ -277,7 +277,7 @@ def rates(answer: Answer) -> Rates:
 
 
 def retry_after(answer: Answer) -> float | None:
-    """Return the seconds that the answer asks to wait, given as a number or a date; `None` if it does not ask."""
+    """Return the seconds that the response asks to wait, given as a number or a date; `None` if it does not ask."""
     text = answer.headers.get("retry-after")
     seconds = _number(_SECONDS, text)
     if seconds is not None:
@@ -287,7 +287,7 @@ def retry_after(answer: Answer) -> float | None:
 
 
 def server_time(answer: Answer) -> float | None:
-    """Return the date in the answer's header, in seconds since the Unix epoch; `None` if there is no date."""
+    """Return the date in the response's header, in seconds since the Unix epoch; `None` if there is no date."""
     return _date(answer.headers.get("date"))
 
 

@@ -53,19 +53,19 @@ _RANGE: Final = re.compile(r"(?!bytes)\w+\s+\d+-(\d{1,9})/(\d{1,9})(?!\d)")
 
 
 def is_total(name: str) -> bool:
-    """Return whether a field of an answer contains the total number of rows in its lists."""
+    """Return whether a field of a response contains the total number of rows in its lists."""
     return _TOTAL.fullmatch(snake(name).strip("_")) is not None
 
 
 class Signs(msgspec.Struct):
     """
-    The signs of further rows in one answer.
+    The signs of further rows in one response.
 
     Attributes:
         address: The address of the next page.
-        more: Why there are more rows than the answer contains; `None` without such a sign.
-        maybe: Why there may be more rows. This is ignored if the answer is the last page.
-        is_end: Whether the answer shows that no page follows.
+        more: Why there are more rows than the response contains; `None` without such a sign.
+        maybe: Why there may be more rows. This is ignored if the response is the last page.
+        is_end: Whether the response shows that no page follows.
         total: The number of all rows.
         pages: The number of all pages.
         unshown: Why some rows are on no page; `None` without such a sign.
@@ -81,7 +81,7 @@ class Signs(msgspec.Struct):
 
 
 def signs_of(page: Page[Any]) -> Signs:
-    """Return the signs of further rows in an answer."""
+    """Return the signs of further rows in a response."""
     signs = Signs(maybe="its status is 206 (partial content)" if page.answer.status == _PARTIAL else None)
     headers = [
         (f"the header {name}", name.replace("-", "_"), value) for name, value in page.answer.headers.items()

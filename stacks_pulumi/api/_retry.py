@@ -1,7 +1,7 @@
 """
 Decides which requests are retried, when, and how often. No other layer retries.
 
-    GET, PUT, DELETE, a POST with `again`    no answer, 429, 5xx, an answer that cannot be read
+    GET, PUT, DELETE, a POST with `again`    no response, 429, 5xx, a response that cannot be read
     any other POST                           429, and a connection that failed before the request was sent
     any                                      a broker's temporary refusal
 

@@ -1,12 +1,12 @@
 """
-How is one request sent, and how are the bytes of its answer received? Sessions, key, timeouts, size, and no
+How is one request sent, and how are the bytes of its response received? Sessions, key, timeouts, size, and no
 redirects.
 
-This handler does not retry and does not interpret the answer. If the request fails, the error shows whether it was
+This handler does not retry and does not interpret the response. If the request fails, the error shows whether it was
 sent.
 
 Each request has a total time limit, headers and body together. The timeout of a socket restarts with each byte, so a
-very slow answer would never time out. Here, every read waits at most for the remaining time of the request.
+very slow response would never time out. Here, every read waits at most for the remaining time of the request.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class Adapter(requests.adapters.HTTPAdapter):
 
 
 LARGEST_BODY: Final = 16 * 1024 * 1024
-"""The maximum size of an answer in bytes."""
+"""The maximum size of a response in bytes."""
 
 _CONNECT_SECONDS: Final = 5.0
 _WHOLE_SECONDS: Final = 120.0
@@ -198,8 +198,8 @@ class Transport:
         Send the call once.
 
         Raises:
-            ConnectionFailedError: No complete answer arrived.
-            UnreadableAnswerError: The answer is too long, or garbled by its compression.
+            ConnectionFailedError: No complete response arrived.
+            UnreadableAnswerError: The response is too long, or garbled by its compression.
         """
         session = self._take()
         began = self._clock.now()

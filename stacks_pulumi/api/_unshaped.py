@@ -1,5 +1,6 @@
 """
-How are answers read if the guide does not describe their shape: logins, logs, keys, VPN clients, templates and metrics?
+How are responses read if the guide does not describe their shape: logins, logs, keys, VPN clients, templates and
+metrics?
 
 Their content may be at the top level, under `data`, or below that under the name of its kind. A list may contain only
 names.
@@ -41,7 +42,7 @@ def _under(noun: str, value: Any, path: str) -> tuple[Any, str]:
 
 
 def credentials(body: Any) -> models.Credentials:
-    """Return the main login and its address, with the complete answer in `raw`."""
+    """Return the main login and its address, with the complete response in `raw`."""
     data, path = unwrap(body)
     beside = body if isinstance(body, Mapping) else {}
     raw = {
@@ -64,7 +65,7 @@ def text_of(body: Any) -> str:
     Return the text of a log, which may be one text or a list of lines.
 
     Raises:
-        ShapeError: The answer contains no text.
+        ShapeError: The response contains no text.
     """
     value, path = _under("lines", *_under("logs", *unwrap(body)))
     if isinstance(value, list) and all(isinstance(line, str) for line in value):
@@ -76,10 +77,10 @@ def text_of(body: Any) -> str:
 
 def private_key(body: Any) -> str:
     """
-    Return the private key in an answer, even if the answer also contains a public key.
+    Return the private key in a response, even if the response also contains a public key.
 
     Raises:
-        ShapeError: The answer contains no private key.
+        ShapeError: The response contains no private key.
     """
     text = _marked(body, _PEM)
     if text is None:
@@ -88,16 +89,16 @@ def private_key(body: Any) -> str:
 
 
 def private_key_if_any(body: Any) -> str | None:
-    """Return the private key, or `None` if the answer only confirms that there is a new key."""
+    """Return the private key, or `None` if the response only confirms that there is a new key."""
     return _marked(body, _PEM)
 
 
 def configuration(body: Any) -> str:
     """
-    Return the WireGuard configuration in an answer. A different text may mean that it is not ready yet.
+    Return the WireGuard configuration in a response. A different text may mean that it is not ready yet.
 
     Raises:
-        ShapeError: The answer contains no configuration.
+        ShapeError: The response contains no configuration.
     """
     text = _marked(body, _WIREGUARD)
     if text is None:
@@ -106,7 +107,7 @@ def configuration(body: Any) -> str:
 
 
 def _marked(value: Any, mark: re.Pattern[str]) -> str | None:
-    """Return the first text in an answer that contains the mark."""
+    """Return the first text in a response that contains the mark."""
     if isinstance(value, str):
         return value if mark.search(value) else None
     inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
@@ -127,7 +128,7 @@ def templates(body: Any) -> Listing[models.Template]:
 
 
 def _beside(body: Any, rows: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Return the path and the value of each field of an answer that is not in its rows."""
+    """Return the path and the value of each field of a response that is not in its rows."""
     if body is rows or not isinstance(body, Mapping):
         return
     for name, value in body.items():

@@ -60,7 +60,7 @@ class _NewAddress(Once[AllowedIp]):
 
 
 def is_equal(row: AllowedIp, asked: Mapping[str, Any]) -> bool:
-    """Return whether an entry matches a request: the address, and all other values in the request."""
+    """Return whether an entry has the address and all other values in a request."""
     same = all(getattr(row, name) == asked[name] for name in ("description", "service_type") if name in asked)
     return same and canonical(row.ip_address) == canonical(str(asked["ip_address"]))
 

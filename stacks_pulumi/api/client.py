@@ -41,7 +41,7 @@ class StacksClient:
     Args:
         api_key: `sk_stacks_` and 64 hexadecimal digits.
         base_url: The address of the API.
-        requests_per_minute: The rate limit until an answer's headers report a different one.
+        requests_per_minute: The rate limit until a response's headers report a different one.
         max_connections: How many requests may be in flight concurrently.
         clock: The clock; tests replace it.
         on_limit: Called in a thread that waits for the rate limit or a free connection: when the wait begins, then at
@@ -127,7 +127,7 @@ class StacksClient:
 
     @property
     def requests_per_minute(self) -> int:
-        """The key's rate limit by the headers of the last answer; before the first answer, the configured limit."""
+        """The key's rate limit by the headers of the last response; before the first response, the configured limit."""
         return self._limiter.per_minute
 
     def __repr__(self) -> str:
@@ -158,9 +158,9 @@ def assemble(
     Return the chain of handlers, which takes a call and returns the requested value.
 
         retry       sends each attempt through all handlers below, so each attempt counts for the rate limit
-        decode      turns the answer into a value or a typed error, which decides whether to retry; requests the
+        decode      turns the response into a value or a typed error, which decides whether to retry; requests the
                     further pages of a list
-        limit       waits for the attempt's turn; reads the rate headers of every answer, including errors
+        limit       waits for the attempt's turn; reads the rate headers of every response, including errors
         transport   sends the request
     """
     return Retry(Decode(Limit(transport, limiter), base_url), clock, on_repeat=on_repeat)

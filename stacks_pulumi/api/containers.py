@@ -118,9 +118,9 @@ class _NewContainer(Once[Container]):
 
     def _new(self, made: Container) -> Container:
         """
-        Return the container in the answer, if it is new.
+        Return the container in the response, if it is new.
 
-        A container that boots is new, whatever its creation time is: that time and the dates of answers may be from
+        A container that boots is new, whatever its creation time is: that time and the dates of responses may be from
         different clocks.
 
         Raises:
@@ -313,7 +313,7 @@ class ContainersApi:
             on_held: Called while the platform still reserves the name of a container that this client has deleted. The
                 argument is the seconds for which the request will be repeated.
             deadline: The time, by the clock, until which to look for the container if its name is taken after a lost
-                answer.
+                response.
             warn: Called with a text that tells the user what to check in the dashboard.
 
         Raises:

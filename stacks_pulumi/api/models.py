@@ -1,5 +1,5 @@
 """
-The API's data as types: frozen, with fields in snake_case. A field that an answer does not contain is `None`.
+The API's data as types: frozen, with fields in snake_case. A field that a response does not contain is `None`.
 
 `(guide, "List Containers")` in a docstring names a section of the API guide, https://docs.stackshosting.cloud.
 """
@@ -64,7 +64,7 @@ Amount = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
-    """Data from the API. `None` means that the answer did not contain the field; unknown fields are ignored."""
+    """Data from the API. `None` means that the response did not contain the field; unknown fields are ignored."""
 
     ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """Other names of a field in the guide, in snake_case; the preferred one is first."""
@@ -230,8 +230,8 @@ class Container(Model, frozen=True, kw_only=True):
         """
         Return whether the container was created from that template; `None` if the word in `template` does not show it.
 
-        The list has only a `type`, and the guide does not state whether that includes the size: `nginx-micro` may be
-        listed as `nginx`, and `stacks-vpn` as `vpn`. A word that is not a template of the guide shows nothing.
+        The list contains only a `type`, and the guide does not state whether that includes the size: `nginx-micro` may
+        be listed as `nginx`, and `stacks-vpn` as `vpn`. A word that is not a template of the guide shows nothing.
         """
         word = (self.template or "").casefold()
         if word in {template.casefold(), template.removesuffix("-micro"), template.removeprefix("stacks-")}:
@@ -484,7 +484,7 @@ class Credentials(Model, frozen=True, kw_only=True):
         internal_host: Host name inside the network.
         container_name: Name of the container.
         type: Its template.
-        raw: The complete answer, unchanged, because SSH and web logins differ from template to template.
+        raw: The complete response, unchanged, because SSH and web logins differ from template to template.
     """
 
     username: str | None = None
@@ -510,7 +510,7 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         timestamp: The time as the API writes it: ISO 8601, or seconds or milliseconds since the Unix epoch, as text.
-            `None` if the answer does not contain it.
+            `None` if the response does not contain it.
         value: The measured value.
     """
 

@@ -2,7 +2,7 @@
 How does a request take effect exactly once, over a network that loses responses?
 
 `Once` creates an object. If the outcome is unknown, it checks whether the object exists, and then sends the request
-again. The platform's own uniqueness rules prevent a second object. So one lost answer costs a few seconds, and an
+again. The platform's own uniqueness rules prevent a second object. So one lost response costs a few seconds, and an
 outage costs about 15 seconds.
 
 `settle` changes or deletes an object. If a response is lost, the retry may be refused because the first attempt was
@@ -76,8 +76,8 @@ class _UnprovenError(StacksError):
 
 class Once(ABC, Generic[T]):
     """
-    A request that creates exactly one object, even if its answers are lost. Each kind of object implements the list of
-    existing objects, and the test that finds our own object among them.
+    A request that creates exactly one object, even if its responses are lost. Each kind of object implements the list
+    of existing objects, and the test that finds our own object among them.
 
     Args:
         send: The chain.
@@ -142,12 +142,12 @@ class Once(ABC, Generic[T]):
         return None
 
     def send(self) -> T:
-        """Send the request; raise `UnreadableAnswerError` if the answer has no id."""
+        """Send the request; raise `UnreadableAnswerError` if the response contains no id."""
         made: T = self._chain(self.call)
         return made
 
     def alone(self) -> T | None:
-        """Return the object at its own path, if the path is known without an answer."""
+        """Return the object at its own path, if the path is known without a response."""
         return None
 
     def says_taken(self, error: StacksError) -> bool:
@@ -429,10 +429,10 @@ def look_twice(
     """
     Return the object that a look finds; `None` only if two looks that are `pause` seconds apart did not find it.
 
-    One absence proves nothing, because a list and the answer for one id may both lag behind.
+    One absence proves nothing, because a list and the response for one id may both lag behind.
 
     Args:
-        look: Looks for one object. It raises if the answer is incomplete, and returns `None` if the object is absent.
+        look: Looks for one object. It raises if the response is incomplete, and returns `None` if the object is absent.
         clock: The clock.
         pause: The seconds between the looks.
         pulse: Called between the looks; an exception from it ends the wait.

@@ -1,7 +1,7 @@
 """
-Single requests for diagnosis: what does an answer show about the key, the rate limit and the clock?
+Single requests for diagnosis: what does a response show about the key, the rate limit and the clock?
 
-A client retries, waits for the rate limit and keeps only the answer's body. Here each request is sent once, and the
+A client retries, waits for the rate limit and keeps only the response's body. Here each request is sent once, and the
 headers are kept.
 """
 
@@ -49,10 +49,10 @@ class Look:
     Attributes:
         error: Why there is no list, or `None`.
         containers: The containers, if they were listed.
-        rates: The rate limit as the answer's headers state it.
-        clock_ahead: Seconds by which this machine's clock is ahead of the API's; `None` if no answer had a date.
-        fields: The names of the fields of a successful answer in JSON, with the fields inside `a` as `a.b`; `None` if
-            there is no such answer.
+        rates: The rate limit as the response's headers state it.
+        clock_ahead: Seconds by which this machine's clock is ahead of the API's; `None` if no response had a date.
+        fields: The names of the fields of a successful response in JSON, with the fields inside `a` as `a.b`; `None` if
+            there is no such response.
     """
 
     error: StacksError | None = None
@@ -105,7 +105,7 @@ def look(settings: AccountSettings, clock: Clock = SYSTEM_CLOCK) -> Look:
 
 def grant(settings: AccountSettings, clock: Clock = SYSTEM_CLOCK) -> Mapping[str, Any]:
     """
-    Return a broker's answer about the grant of a token: what it allows, its end, and its remaining uses.
+    Return a broker's response about the grant of a token: what it allows, its end, and its remaining uses.
 
     Raises:
         StacksError: No broker answers, or it does not know the token.
@@ -173,7 +173,7 @@ def _combined(scopes: Scopes, call: Call[Any], wire: _Wire) -> Scopes:
 
 
 class _Wire:
-    """A connection that keeps its last answer."""
+    """A connection that keeps its last response."""
 
     def __init__(self, settings: AccountSettings, clock: Clock) -> None:
         # Imported here, because it loads requests, which is most of this package's import time.
@@ -184,14 +184,14 @@ class _Wire:
         self.handle = Decode(self._send, settings.base_url)
 
     def seen(self) -> tuple[Rates, float | None]:
-        """Return the rate limit in the last answer's headers, and how far this machine's clock is ahead."""
+        """Return the rate limit in the last response's headers, and how far this machine's clock is ahead."""
         if self._answer is None:
             return Rates(), None
         date = server_time(self._answer)
         return rates(self._answer), None if date is None else self._answer.received - date
 
     def fields(self) -> tuple[str, ...] | None:
-        """Return the names of the fields of the last answer; `None` if it is not JSON."""
+        """Return the names of the fields of the last response; `None` if it is not JSON."""
         answer = self._answer
         try:
             body = (

@@ -5,6 +5,6 @@ The hosts: they receive Pulumi's calls and pass them to the resources.
 requests into such calls.
 
 - `dynamic`: How does the SDK's process for dynamic providers run our resources, and which private parts of it are used?
-- `_grpc_call`: How does a call over gRPC fail, end, and show lines next to a resource?
+- `_grpc_call`: How does a gRPC call fail and end, and how does it show lines next to a resource?
 - `plugin`: How does the native plugin run our resources, for every language?
 """

@@ -1,5 +1,5 @@
 """
-A gRPC call from the engine, for both hosts: how does it fail and end, and which service shows lines next to it?
+A gRPC call from the engine, for both hosts: how does it fail and end, and how are lines shown next to a resource?
 
 Every text for the user passes through `EngineService.show` or `GrpcCall.reported`, which clean it and remove API
 keys.
@@ -24,7 +24,7 @@ _KNOWS_WAITING: Final = ">=3.272.0"
 """The versions of the engine that support `ErrorResourceAwaitFailed`."""
 _Waiting: Any = getattr(provider_pb2, "ErrorResourceAwaitFailed", None)
 """
-The error class; `None` in an SDK without it, where a program that uses an output of such a resource ends with a
+The error class; `None` if the SDK does not have it. A program that uses an output of such a resource then ends with a
 traceback.
 """
 

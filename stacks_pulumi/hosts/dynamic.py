@@ -265,8 +265,7 @@ def _own(props: Mapping[str, Any]) -> dict[str, Any]:
 
 def _written(value: Any) -> Any:
     """
-    Return the value with every unknown value in the protocol's form, because in some calls the SDK passes objects
-    instead.
+    Return the value with each unknown value in the protocol's form. In some calls, the SDK passes an object for it.
     """
     if isinstance(value, Unknown):
         return UNKNOWN

@@ -1,8 +1,8 @@
 """
 How does a rule become a policy of Pulumi's SDK, and what do the policies of one pack share?
 
-By default, the SDK fails open: an unknown value turns a mandatory policy into a warning. And its report of a crash
-does not show the place. So a rule gets only plain data and no SDK objects, and every error of a rule is caught here.
+By default, the SDK fails open: an unknown value turns a mandatory policy into a warning. Its report of a crash does not
+show the place in the code. So a rule gets only plain data and no SDK objects, and every error of a rule is caught here.
 """
 
 from __future__ import annotations
@@ -81,10 +81,9 @@ class Pack:
         self, resource: pulumi_policy.ResourceValidationArgs | pulumi_policy.PolicyResource
     ) -> str | None:
         """
-        Return the kind of a resource as it was first recognised in this operation.
-
-        The kind was recognised by the checked inputs. A policy for the stack gets the outputs of an unchanged
-        resource, and outputs written by version 0.2 do not contain the kind.
+        Return the kind of a resource as it was first recognised in this operation, from the checked inputs. A policy
+        for the stack gets the outputs of an unchanged resource, and outputs written by version 0.2 do not contain the
+        kind.
         """
         if resource.urn not in self._kinds:
             self._kinds[resource.urn] = kind_of(
@@ -332,10 +331,10 @@ _ACCESSES: Final = {
 
 class _Elsewhere:
     """
-    Judges resources that give access to a container that the stack does not have.
+    Checks resources that give access to a container that the stack does not contain.
 
-    The complete stack is known only at the end of an update, when the access is already open. So a resource is judged
-    before it is created, if the container's id shows that the stack does not have the container.
+    The complete stack is known only at the end of an update, when the access is already open. So a resource is checked
+    before it is created, if the container's id shows that the stack does not contain the container.
     """
 
     def __init__(self, rule: StackRule, pack: Pack) -> None:
@@ -343,7 +342,7 @@ class _Elsewhere:
         self._reported: set[str] = set()
 
     def check(self, kind: str | None, args: pulumi_policy.ResourceValidationArgs, report: Report) -> None:
-        """Judge one resource before it is created."""
+        """Check one resource before it is created."""
         rule, view, properties = self._rule, _ACCESSES.get(kind or ""), plain(args.props)
         if rule.elsewhere is None or view is None or not properties:
             return

@@ -264,7 +264,7 @@ def no_unmanaged_access(stack: StackView, settings: Settings) -> Iterator[Findin
 
 
 def unmanaged_target(stack: StackView, settings: Settings) -> Iterator[Finding]:
-    """Access is given only to containers of the stack, because its policies judge only these."""
+    """Access is given only to containers of the stack, because its policies check only these."""
     del stack
     if not _in_scope(settings):
         yield _elsewhere(settings)

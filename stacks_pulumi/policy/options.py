@@ -222,12 +222,12 @@ class Settings:
         return self._values[name]
 
     def money(self, name: str) -> Decimal | None:
-        """Return the value of an option made by `money`."""
+        """Return the value of an option created by `money`."""
         value = self._values[name]
         return value if isinstance(value, Decimal) else None
 
     def names(self, name: str) -> tuple[str, ...]:
-        """Return the value of an option made by `names`; empty if it is not set."""
+        """Return the value of an option created by `names`; empty if it is not set."""
         return self._values[name] or ()
 
     def tagged(self, tag: str) -> bool:

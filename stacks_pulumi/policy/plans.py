@@ -153,7 +153,9 @@ def clamp_plan(container: ContainerView, settings: Settings) -> dict[str, Any]:
 
 
 def known_resources(resource: UnrecognisedView, settings: Settings) -> Iterator[Finding]:
-    """This version knows the kind of every resource whose type, marker or inputs are those of a STACKS resource."""
+    """
+    Every resource with the type, the marker or the inputs of a STACKS resource is of a kind that this version knows.
+    """
     del settings
     yield Violation(
         f"resource {resource.name!r} has the type prefix or the inputs of a STACKS resource, but this version of "

@@ -62,7 +62,8 @@ class Notice:
     At `mandatory` it is written to standard error, which the engine prints; otherwise it is shown like a violation.
 
     Attributes:
-        message: The text, which may have several lines. The rules for its content are those of a violation's message.
+        message: The text, which may have several lines. Its content follows the same rules as the message of a
+            violation.
     """
 
     message: str

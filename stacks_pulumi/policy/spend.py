@@ -295,8 +295,7 @@ def _beside(
     ours: Iterable[ContainerView], account: Iterable[Priced]
 ) -> tuple[list[Priced], dict[str | Unknown | None, Price]]:
     """
-    Return the containers of the account that are not in this stack, and by id the listed prices of the stack's
-    containers.
+    Return the account's containers that are not in this stack, and the listed prices of the stack's containers by id.
 
     A stack may have containers in several accounts, so a name alone does not identify a container. Containers are
     matched by id if it is known, else by name and price, one to one. An uncertain match is counted twice, so that the

@@ -306,7 +306,7 @@ class PackTester:
     Args:
         pack: A `StacksGuard`, a pack's folder, or policies made with Pulumi's SDK.
         config: The content of the file for `--policy-pack-config`: a level or an object per policy (or `all`). In the
-            form of version 2, its exceptions apply like in the engine. The stack is `dev` of the project `test`.
+            form of version 2, its exceptions apply as in the engine. The stack is `dev` of the project `test`.
         tags: The stack's tags.
         today: The current day in UTC, which is compared with the ends of exceptions and, for a `StacksGuard`, of
             exemptions.

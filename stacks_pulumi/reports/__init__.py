@@ -175,7 +175,7 @@ class Document:
         remarks: Texts for the reader, each with its weight; the reasons for a failure come first.
         tables: The tables.
         violations: The policy violations, mandatory ones first.
-        others: The objects that are not in the tables, and why.
+        others: The objects that are not in the tables, each with the reason.
         advice: What to do.
         footer: A small line below a page, for instance an explanation of the figures.
         ending: The last line, for instance the reason for the exit code.

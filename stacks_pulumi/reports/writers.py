@@ -50,7 +50,9 @@ _SPACES: Final = re.compile("(?<= ) +")
 
 
 def _text(text: str) -> str:
-    """Return a text from outside on one line. Several spaces, which could be a line or a column, can be seen."""
+    """
+    Return a text from outside on one line. Repeated spaces, which could imitate a line or a column, become visible.
+    """
     return _SPACES.sub(lambda found: r"\x20" * len(found[0]), clean(text))
 
 
@@ -123,7 +125,7 @@ def _rows(table: Table) -> list[list[str]]:
 
 
 def _narrowest(table: Table) -> int:
-    """Return the minimum width of a frame with each figure on one line and readable columns of text."""
+    """Return the minimum width of a table that shows each figure on one line and its text columns readably."""
     titles = [column.title for column in table.columns]
     widths = [max(map(len, cells)) for cells in zip_longest(titles, *_rows(table), fillvalue="")]
     # A narrower frame has no space for a name, and would shorten $1,234.00 to $1.
@@ -134,7 +136,7 @@ def _narrowest(table: Table) -> int:
 
 
 def _short(text: str, widest: int | None) -> str:
-    """Shorten a long text, so that it does not widen every row. The JSON has the full text."""
+    """Shorten a long text, so that it does not widen every row. The JSON output contains the full text."""
     return _text(text if widest is None or len(text) <= widest else f"{text[: widest - 3]}...")
 
 

@@ -16,7 +16,7 @@ A call from the engine passes through a host (`stacks_pulumi.hosts`) -> `_handle
 - `_creation`: In which order is an object created, and what happens if that fails?
 - `_identity`: Does an object exist, is it the same object, and is it in our account?
 - `_owners`: Which resource owns an object, and which names does the program declare?
-- `_session`: What do the operations of one account share?
+- `_session`: What do the operations on one account share?
 - `_restarts`: When is a source restarted for its connections?
 - `_running`: Does the container of a child run, and is it ours?
 - `_children`: Is a child gone or still the same, and how is it removed?

@@ -51,9 +51,14 @@ _REFUSED: Final = (BadRequestError, ConflictError)
 AWAITED: Final = "awaited_address"
 """The output with the caller's own address if the API has not added it yet: a later update removes it."""
 OTHERS_LEFT: Final = "others_left"
-"""The output of an address that may have a second entry of ours in the list: its deletion reads the list first."""
+"""
+The output that marks an address for which the list may contain a second entry of ours. Its deletion reads the list
+first.
+"""
 _SLACK: Final = 60.0
-"""The largest difference in seconds between the time of an entry in the answer that adds it and in the list."""
+"""
+The maximum difference in seconds between an entry's time in the response to the request that adds it, and in the list.
+"""
 _PAUSE: Final = 2.0
 
 
@@ -119,8 +124,8 @@ class AllowedIpList:
 
     def look(self, inputs: Mapping[str, Any], olds: Mapping[str, Any]) -> dict[str, Any]:
         """
-        Return the outputs of an update that changes nothing. A refresh, not this update, reads changes by other
-        clients.
+        Return the outputs of an update that changes nothing. Changes by other clients are read by a refresh, not by
+        this update.
         """
         address = inputs["ip_address"]
         rows = entries_of(self.access().allowed_ips, address)
@@ -135,7 +140,7 @@ class AllowedIpList:
         return {**inputs, **entry_outputs(entry, creation_time(self.session, self.container))}
 
     def change(self, inputs: Mapping[str, Any], olds: Mapping[str, Any]) -> dict[str, Any]:
-        """Change the entry's description or service type. The API can do that only by adding another entry."""
+        """Change the entry's description or service type. The API can do that only by adding a new entry."""
         address = inputs["ip_address"]
         with self.session.turn(self.container):
             created_at = creation_time(self.session, self.container)
@@ -167,10 +172,10 @@ class AllowedIpList:
         """
         Remove the address.
 
-        If the state has the entry's id, and this id is unique, no look is needed. The API does not remove the last
-        entry. Only its refusal, or a list without other entries, shows that an entry is the last one. In a
-        replacement, a placeholder is then added, so that external access and its host name stay. Otherwise external
-        access is turned off.
+        If the state contains the entry's id, and this id is unique, the list need not be read first. The API does not
+        remove the last entry. Only its refusal, or a list without other entries, shows that an entry is the last one.
+        In a replacement, a placeholder is then added, so that external access and its host name stay. Otherwise
+        external access is turned off.
         """
         refused: ApiError | None = None
         with self.session.turn(self.container):
@@ -241,7 +246,7 @@ class AllowedIpList:
         return self.session.client.allowed_ips.list(self.container)
 
     def _find(self, id_: str, *, shared: bool = True) -> models.ExternalAccess | None:
-        """Return the container's access if its list has the address; `None` if the entry is certainly gone."""
+        """Return the container's access if its list contains the address; `None` if the entry is certainly gone."""
 
         def look(get: Ask) -> models.ExternalAccess | None:
             access = get("allowed_ips", self.container, ask=self.access)
@@ -506,23 +511,25 @@ def entries_of(entries: Iterable[models.AllowedIp], address: str) -> list[models
 
 
 def matches(entry: models.AllowedIp, inputs: Mapping[str, Any]) -> bool:
-    """Return whether an entry has the description and the service type of the inputs."""
+    """Return whether an entry's description and service type match the inputs."""
     return _is_label(entry, inputs) and (entry.service_type or "both") == inputs.get("service_type")
 
 
 def _is_label(entry: models.AllowedIp, inputs: Mapping[str, Any]) -> bool:
-    """Return whether an entry has the description of the inputs; a platform may shorten it or change its case."""
+    """
+    Return whether an entry's description matches the input `description`; a platform may shorten it or change its case.
+    """
     wanted, shown = inputs.get("description"), (entry.description or "Custom IP").strip().casefold()
     return isinstance(wanted, str) and wanted.strip().casefold().startswith(shown)
 
 
 def _only(entries: Iterable[models.AllowedIp], access: models.ExternalAccess) -> bool:
-    """Return whether the list has no other entries."""
+    """Return whether the list contains only these entries."""
     return {entry.id for entry in access.allowed_ips} <= {entry.id for entry in entries}
 
 
 def _is_proven(entries: Iterable[models.AllowedIp], olds: Mapping[str, Any]) -> bool:
-    """Return whether an entry has the unique id or the time in the state."""
+    """Return whether an entry's unique id, or its time, is the one in the state."""
     return any(
         (entry.id == olds.get("entry_id") and is_unique(entry.id))
         or same_time(olds.get("added_at"), entry.added_at)

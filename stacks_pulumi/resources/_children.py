@@ -1,8 +1,8 @@
 """
-A resource that belongs to a container: is it there, is it ours, how is it removed, and how is it created fast?
+A resource that belongs to a container: does it exist, is it ours, how is it removed, and how is it created fast?
 
-The API has no path for a single child. A child is gone if its container is gone, or if two looks with a pause between
-them do not find it.
+The API has no path for a single child. A child is gone if its container is gone, or if two searches with a pause
+between them do not find it.
 """
 
 from __future__ import annotations
@@ -34,17 +34,16 @@ class ContainerGoneError(Exception):
 
 
 class Ask(Protocol):
-    """A function that returns the answer to a request during a look for a child. A key identifies the request."""
+    """A function that returns the response to a request during the search for a child. A key identifies the request."""
 
     def __call__(self, *key: str, ask: Callable[[], _T]) -> _T:
-        """Return the answer; send the request only if there is no recent answer that the look may use."""
+        """Return the response; send the request only if there is no recent response that the search may use."""
 
 
 class ChildHandler(ResourceHandler, Generic[T]):
     """
-    A kind whose objects belong to a container.
-
-    Each kind implements the search in one look, the comparison with the state, and the removal.
+    The base class of the kinds whose objects belong to a container. Each kind implements one search, the comparison
+    with the state, and the removal.
     """
 
     @abstractmethod
@@ -75,7 +74,7 @@ class ChildHandler(ResourceHandler, Generic[T]):
     def check_container(
         self, session: Session, op: Operation, id_: str, olds: Mapping[str, Any], found: T | None
     ) -> None:
-        """Check that its container is ours, before a change of an object without a sign of its owner."""
+        """Check that the container is ours, before a change of an object that does not show its owner."""
 
     def find(
         self,
@@ -90,8 +89,8 @@ class ChildHandler(ResourceHandler, Generic[T]):
         """
         Return the object in the state; `None` if it is certainly gone, or only a different object has its id.
 
-        A different object is left alone, with a warning. `max_age` is the maximum age of the answers for the first
-        look.
+        A different object is left alone, with a warning. `max_age` is the maximum age of the responses for the first
+        search.
         """
         look = functools.partial(self.look, session, id_, olds)
         found = find_child(session, op, id_, look, max_age=max_age)
@@ -106,7 +105,7 @@ class ChildHandler(ResourceHandler, Generic[T]):
         return None
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
-        """Remove the object, if it is the one in the state. If its id is never reused, no look is needed."""
+        """Remove the object, if it is the one in the state. If its id is never reused, no search is needed."""
         if not is_unique(self.own_id(id_, olds)):
             try:
                 if self.find(session, op, id_, olds, max_age=RECENT) is None:
@@ -131,7 +130,7 @@ def fast_or_once_running(
     create: Callable[[tuple[()] | None], T],
 ) -> T:
     """
-    Return what `create` returns, as soon as the containers run.
+    Call `create` as soon as the containers run, and return its result.
 
     `create` gets the existing objects, or `None` if it must list them itself. A container that this operation has
     created is still empty, so `create` gets an empty list. If the API refuses that request, `create` is called again
@@ -149,13 +148,12 @@ def find_child(
     """
     Return a child; `None` only if it is certainly gone.
 
-    It is gone if its container is gone, or if two looks with a pause between them do not find it. Children share the
-    answers that their looks need, and so they share the pause.
+    It is gone if its container is gone, or if two searches with a pause between them do not find it. Children share the
+    responses that their searches need, and so they share the pause.
 
     Raises:
         StacksError: A list is incomplete.
-        UnseenError: The list of containers lacks its container, although the container runs. Then lists are no
-            evidence.
+        UnseenError: The list of containers lacks its container, although the container runs. Then lists prove nothing.
     """
     clock, reads, looked = session.clock, session.reads, list[float]()
 
@@ -214,7 +212,7 @@ def same_time(stored: str | None, listed: str | None, *, slack: float = 1.0) -> 
     """
     Return whether two times of an object are the same; `None` if one is missing or unreadable.
 
-    They may differ by the slack: the time in the answer to a create request is provisional.
+    They may differ by the slack: the time in the response to a create request is provisional.
     """
     seconds = seconds_between(stored, listed)
     return None if seconds is None else abs(seconds) <= slack

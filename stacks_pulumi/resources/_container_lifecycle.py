@@ -143,7 +143,9 @@ _STAYS: Final = "and this update leaves it {0}. Run `pulumi refresh`: after that
 
 @contextlib.contextmanager
 def _shown_by_a_list(id_: str) -> Iterator[None]:
-    """Convert a 404 from the own address of a container that a list has shown into an error that explains it."""
+    """
+    If a list has shown a container, turn a 404 for the container itself into an error that explains the contradiction.
+    """
     try:
         yield
     except NotFoundError as error:
@@ -440,7 +442,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
         Wait until a container runs. `since` is the time of its request by the API's clock; `None` without a request by
         this operation.
 
-        Values that only the create response has are kept.
+        Values that only the create response contains are kept.
 
         Raises:
             ExistsError: The container existed before the request.

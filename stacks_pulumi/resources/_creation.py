@@ -93,7 +93,7 @@ class Creation(ABC, Generic[T]):
         """Return the resource's id."""
 
     def existing(self) -> T | None:
-        """Return the object as a list shows it now. `None` is no evidence that the object does not exist."""
+        """Return the object as a list shows it now. `None` does not prove that the object does not exist."""
         return None
 
     def finish(self, thing: T) -> dict[str, Any]:
@@ -126,7 +126,7 @@ class Creation(ABC, Generic[T]):
         return False
 
     def under_way(self) -> contextlib.AbstractContextManager[None]:
-        """Return the context manager that encloses the creation, from the look to the end."""
+        """Return the context manager that encloses the creation, from the first check to the end."""
         return contextlib.nullcontext()
 
     def what_to_do(self) -> str:
@@ -318,11 +318,11 @@ def adopts(settings: AccountSettings, inputs: Mapping[str, Any]) -> bool:
 
 def to_adopt(session: Session | None, call: EngineCall, inputs: Mapping[str, Any]) -> str | None:
     """
-    Return the id of the container that a creation with these inputs will adopt; `None` if none is seen.
+    Return the id of the container that a creation with these inputs will adopt; `None` if no such container is found.
 
-    A preview sends one list request for all containers. Without an answer or a key, each container is treated as new,
-    which is the worst case. A resource does not adopt its own container, because a replacement destroys that
-    container first.
+    A preview sends one list request for all containers. Without a response or a key, each container is treated as new,
+    which is the worst case. A resource does not adopt its own container, because a replacement destroys that container
+    first.
     """
     # With the resource's own `adopt`, the user expects a container; the stack's setting is only for containers that
     # may exist.

@@ -28,8 +28,8 @@ CONTAINER_CREATED_AT: Final = "container_created_at"
 
 REQUESTED_AT: Final = "requested_at"
 """
-The output with the time of the create request, by the API's clock. Only a container that no look has seen since then
-has it.
+The output with the time of the create request, by the API's clock. Only a container that was not seen since then has
+it.
 """
 
 IDENTITY_CONFLICT: Final = "identity_conflict"
@@ -102,17 +102,16 @@ def find_container(
     """
     Return the container with an id; `None` only if it certainly does not exist.
 
-    There are two witnesses: the list, and the request for the container itself. The container is gone if neither
-    shows it, or if the list is incomplete and two requests for the container get a 404. If the witnesses disagree,
-    both are asked again until the platform's lag has passed. If no look has seen the container since its creation, it
-    may not be visible yet. If a row of the list differs from the state (`is_changed`), the request for the container
-    decides.
+    There are two sources: the list, and the request for the container itself. The container is gone if neither shows
+    it, or if the list is incomplete and two requests for the container get a 404. If the two sources disagree, both are
+    requested again until the platform's lag has passed. A container that was not seen since its creation may not be
+    visible yet. If a row of the list differs from the state (`is_changed`), the request for the container decides.
 
-    A read uses the answers that all reads share (`shared`). A caller that acts on the status needs a new list.
+    A read uses the responses that all reads share (`shared`). A caller that acts on the status needs a new list.
 
     Raises:
-        UnseenError: For longer than the platform's lag, the list shows it, but a request for it gets a 404. Or no
-            look has seen it, and its create request is so recent that it may not be visible yet.
+        UnseenError: The list shows it for longer than the platform's lag, but a request for it gets a 404. Or it was
+            never seen, and its create request is so recent that it may not be visible yet.
     """
     feed, client, state = session.client.feed, session.client, stored or {}
     clock, reads, known = session.clock, session.reads, state.get("created_at")
@@ -171,7 +170,7 @@ def _may_be_of_request(container: models.Container, stored: Mapping[str, Any]) -
 
 
 def _is_not_visible_yet(session: Session, stored: Mapping[str, Any]) -> bool:
-    """Return whether a container that no look has seen may have been created a moment ago."""
+    """Return whether a container that was never seen may have been created a moment ago."""
     requested = seconds_of(stored.get(REQUESTED_AT))
     now = session.client.containers.server_now() or session.clock.wall()
     return requested is not None and -CLOCKS_APART < now - requested < _LATEST
@@ -183,7 +182,9 @@ def other_container(id_: str, container: models.Container) -> str:
 
 
 def uncertain(id_: str, stored: Mapping[str, Any], now: str | None) -> str:
-    """Return the description of a container with the id of ours that was made at a different or an unknown time."""
+    """
+    Return the description of a container that has the id of ours, but was created at a different or an unknown time.
+    """
     known = stored.get("created_at") or stored.get(REQUESTED_AT)
     if now is None:
         return (
@@ -200,8 +201,9 @@ def uncertain(id_: str, stored: Mapping[str, Any], now: str | None) -> str:
 
 ORIGIN: Final = "origin"
 """
-The output that identifies the key of the last change, and the creation. It has two parts. The first is a part of a
-digest of key and base URL, from which the key cannot be recovered. The second is a random number for each creation.
+The output that identifies the key of the last change and the creation of the object. It has two parts. The first is a
+part of a digest of key and base URL, from which the key cannot be recovered. The second is a random number for each
+creation.
 """
 
 
@@ -222,8 +224,7 @@ def token_of(origin: str | None) -> str | None:
 
 def is_of_key(origin: str | None, fingerprint: str) -> bool:
     """
-    Return whether the last change of a resource was made with the key of this fingerprint; then it is in the key's
-    account.
+    Return whether the key with this fingerprint made the last change of a resource; then it is in the key's account.
     """
     return origin is not None and origin.partition("-")[0] == fingerprint
 

@@ -226,7 +226,9 @@ class Operation(msgspec.Struct):
     def look_until(
         self, wanted: Callable[[_T], object], look: Callable[[], _T], *, seconds: float, waiting: str
     ) -> _T:
-        """Return the result of a look as soon as `wanted` accepts it, or the last result after `seconds`."""
+        """
+        Call `look` repeatedly; return its result as soon as `wanted` accepts it, or the last result after `seconds`.
+        """
         until = min(self.clock.now() + seconds, self.deadline)
         while True:
             # Read the clock before the look. Otherwise, the last result could be from before the end of the time.
@@ -239,7 +241,7 @@ class Operation(msgspec.Struct):
 
     def second_look(self, id_: str, why: str) -> Callable[[], None]:
         """
-        Return the pulse for the wait for a second look at an object; `why` is the reason, for instance `is not
+        Return the pulse for the wait until an object is checked again; `why` is the reason, for instance `is not
         listed`.
         """
 
@@ -253,8 +255,8 @@ class Operation(msgspec.Struct):
     @contextlib.contextmanager
     def shielded(self) -> Iterator[None]:
         """
-        Finish the enclosed work even if the engine has ended or the deadline has passed: for a rollback, or for the
-        second half of an exchange. Requests that wait for the rate limit are shielded as well.
+        Finish the enclosed work even if the engine has ended or the deadline has passed: for a rollback, or to complete
+        a replacement that has begun. Requests that wait for the rate limit are shielded as well.
         """
         with shielded():
             yield

@@ -206,7 +206,8 @@ async def _change(planned: float, reading: _State, rows: list[Declared]) -> str:
 
 class CheckedPrices:
     """
-    The prices of the containers that one operation of the engine has checked, for a host that sees no program.
+    The prices of the containers that one operation of the engine has checked, for a host that has no access to the
+    program.
 
     The engine does not check resources that `--target` excludes, and does not name containers that a preview would
     delete. So the line counts only the checked containers, and shows no difference.

@@ -1,5 +1,6 @@
 """
-What a program declares: the base classes of all resources, a child's reference to its container, and each object once.
+What a program declares: the base classes of all resources, a child's reference to its container, and the check that
+each object is declared only once.
 
 A program passes a Container or an id. With a Container, the child gets the container's account (`provider`) unless the
 program sets another one. A child's id is `<container id>/<its own name>`, so that a look-up needs only the id.

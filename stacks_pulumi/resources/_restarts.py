@@ -1,5 +1,5 @@
 """
-When is a source restarted? Once for all of its connections that are made at the same time.
+When is a source restarted? Once for all of its connections that are created at the same time.
 
 A source must be restarted to see the variables of a new connection. Ten connections would cause ten restarts. So a
 restart waits until no other connection of the same source is in progress or expected. During a restart, a container

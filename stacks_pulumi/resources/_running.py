@@ -225,8 +225,8 @@ def _not_running(session: Session, purpose: str, containers: tuple[str, ...]) ->
 
 def _alone(session: Session, purpose: str, id_: str) -> models.Container:
     """
-    Return a container that the list lacks by a request for the container itself, because the list may be wrong or may
-    lag behind.
+    Return a container that the list does not contain, with a request for the container itself: the list may be wrong,
+    or may lag behind.
     """
     found = find_container(session, id_)
     if found is None:
@@ -258,7 +258,7 @@ def wait_for(session: Session, op: Operation, wait: Wait, container: str) -> mod
 def patiently(
     session: Session, op: Operation, what: str, ask: Callable[[], R], not_yet: tuple[type[StacksError], ...]
 ) -> R:
-    """Return an answer as soon as the API has it; the given errors mean that it is not ready yet."""
+    """Return a response as soon as the API provides it; the given errors mean that it is not ready yet."""
 
     def look() -> R | StacksError:
         try:

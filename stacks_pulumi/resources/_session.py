@@ -1,6 +1,6 @@
 """
-What do the operations of one account share: the client, the answers that many resources read, the cap and new
-containers.
+What do the operations on one account share? The client, the responses that many resources read, the spending cap and
+the new containers.
 
 The rate limiter, the connections and the shared polling are in the client, so one poll serves every wait. Each provider
 has its own settings. A host process serves one run of the engine, and each explicit provider has a separate
@@ -55,11 +55,11 @@ class _Answer(msgspec.Struct, frozen=True):
 
 class Reads:
     """
-    The answers of one account that many resources read.
+    The responses of one account that many resources read.
 
     Without this class, a refresh of two hundred containers would send two hundred requests for data that one list
     contains. The engine starts only a few reads at a time, so sharing only the requests in flight would not be
-    enough. An answer is used again while it is recent and this process has changed nothing since the request.
+    enough. A response is used again while it is recent and this process has changed nothing since the request.
     """
 
     def __init__(self, clock: Clock, pulse: Pulse | None = None) -> None:
@@ -231,7 +231,7 @@ class _Created(msgspec.Struct, frozen=True):
 
 class FreshContainers:
     """
-    The containers that this run of the engine has created, and the children that they can have.
+    The containers that this run of the engine has created, and what is known about their children.
 
     Before it creates a child, the provider lists the container's children, to find a child that exists already. A
     container that was created a moment ago has only the children that the API itself adds, so this list request is
@@ -296,7 +296,9 @@ class FreshContainers:
         return None if access is None else canonical(access.your_ip)
 
     def was_revoked(self, id_: str) -> bool:
-        """Return whether the caller's address was already removed, or awaited, since external access was turned on."""
+        """
+        Return whether, since external access was turned on, the caller's address was removed or did not appear in time.
+        """
         with self._lock:
             return id_ in self._revoked
 

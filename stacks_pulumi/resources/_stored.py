@@ -1,12 +1,12 @@
 """
-Which values of a state may an operation return as plain?
+Which values of a state may an operation return in plain text?
 
 The engine decrypts the state for a provider, but does not mark which values are secrets. It marks the values that the
-provider returns by the names of the program's inputs, or of the state. So a secret that someone has copied to a plain
-output would appear in plain text after the next update or refresh. Therefore each text and number of a state has a
-type that shows its source. An operation returns it as a secret, under any name, unless the engine marks it or it is
-certainly public. No message quotes it. In addition, some plain outputs have a fixed form. If the state has a value of
-a different form, an update is refused before anything is sent.
+provider returns by their names in the program's inputs or in the state. So a secret that someone has copied to a plain
+output would appear in plain text after the next update or refresh. Therefore each text and number of a state has a type
+that shows its source. An operation returns it as a secret, under any name, unless the engine marks it or it is
+certainly public. No message quotes it. In addition, some plain outputs have a fixed form. If the state has a value of a
+different form, an update is refused before anything is sent.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ _NOT_SHOWN: Final = "<as in the state>"
 
 
 class _Text(str):
-    """A text of a state. It keeps this type under any name, and in any list, in which an operation returns it."""
+    """A text of a state. It keeps this type when an operation returns it, under any name and in any list."""
 
     __slots__ = ()
 

@@ -97,8 +97,8 @@ class Connection(Child, module="stacks", name="Connection"):
             source: The container that gets the variables.
             target: The container that the variables point to.
             name: The connection's name at STACKS.
-            restart_source: Restart the source, once for all of its connections that are made at the same time (default
-                true).
+            restart_source: Restart the source, once for all of its connections that are created at the same time
+                (default true).
             adopt: `never` (default) or `if_matching`: adopt an existing, equal connection without a restart.
         """
         super().__init__(
@@ -373,7 +373,7 @@ def _restart_now(session: Session, op: Operation, source: str) -> None:
 
 
 def _target_id(session: Session, connection: models.Connection) -> str | None:
-    """Return the target's id for a look-up, because the list has only the target's name."""
+    """Return the target's id for a look-up, because the list contains only the target's name."""
     if connection.target_id is not None:
         return connection.target_id
     containers = session.reads.get("containers", ask=session.client.feed.snapshot)
@@ -383,7 +383,7 @@ def _target_id(session: Session, connection: models.Connection) -> str | None:
 def _outputs(
     connection: models.Connection | None, olds: Mapping[str, Any], inputs: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the outputs. Values that only the create response has are kept."""
+    """Return the outputs. Values that only the create response contains are kept."""
     listed: dict[str, Any] = {}
     if connection is not None:
         listed = {

@@ -394,7 +394,7 @@ class ContainerCreation(Creation[models.Container]):
     def _name_late_twin(self, thing: models.Container) -> None:
         """
         Report a container of this name that a late repeat of the request has created, or whose id was not in the
-        answer.
+        response.
         """
         with contextlib.suppress(StacksError):
             for row in self.session.client.feed.snapshot():

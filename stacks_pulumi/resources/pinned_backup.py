@@ -103,8 +103,8 @@ class PinnedBackup(Child, module="stacks", name="PinnedBackup"):
             resource_name: Name in the program.
             opts: Pulumi's options.
             container: The container, which must run.
-            triggers: When any value in this list changes, a new backup is made, and then `on_delete` applies to the old
-                one.
+            triggers: When any value in this list changes, a new backup is created, and then `on_delete` applies to the
+                old one.
             backup_id: Pin this existing backup instead of making a new one.
             on_delete: The action for the backup when this resource is deleted: `unpin` (default), `delete` or `keep`.
         """
@@ -181,7 +181,7 @@ class PinnedBackupHandler(ChildHandler[models.Backup]):
         return super().diff(call, id_, olds, news)
 
     def unique_names(self, inputs: Mapping[str, Any]) -> Mapping[str, str]:
-        """Only one resource may have a backup: if one resource unpins it, it is unpinned for the other too."""
+        """Only one resource may manage a backup: if two did, one could unpin it for the other."""
         number = inputs.get("backup_id")
         return {} if number is None else {"backup_id": child_id(inputs["container"], str(number))}
 
@@ -194,7 +194,7 @@ class PinnedBackupHandler(ChildHandler[models.Backup]):
         )
 
     def replaces(self, field: Field, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-        """Replace, unless the program only writes the number of its existing backup in place of `triggers`."""
+        """Replace, unless the program only exchanges `triggers` for the number of its existing backup."""
         named = news.get("backup_id")
         if field.name == "triggers" and named is not None and not is_unknown(named):
             return False

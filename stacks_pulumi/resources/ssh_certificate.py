@@ -73,7 +73,7 @@ class SshCertificate(Child, module="stacks", name="SshCertificate"):
         Args:
             resource_name: Name in the program.
             opts: Pulumi's options.
-            container: A compute container, for instance one made from `ubuntu`, `nodejs` or `python`.
+            container: A compute container, for instance with the template `ubuntu`, `nodejs` or `python`.
             rotate_triggers: When any value in this list changes, a new key is created and the old one becomes invalid.
         """
         super().__init__(

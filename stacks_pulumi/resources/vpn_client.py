@@ -89,7 +89,7 @@ class VpnClient(Child, module="stacks", name="VpnClient"):
         Args:
             resource_name: Name in the program; also the client's name unless `name` is given.
             opts: Pulumi's options.
-            container: A container made from the template `stacks-vpn`.
+            container: A container with the template `stacks-vpn`.
             name: The client's name.
             rotate_triggers: When any value in this list changes, the client is removed and added again, with a new key.
             store_config: Store the configuration, encrypted, in the state (default true). If false, the private key is
@@ -128,7 +128,7 @@ _CREATED_AT: Final = "client_created_at"
 """The output with the client's creation time: a name can be used again."""
 
 _SLACK: Final = 60.0
-"""The most seconds between a client's creation time in the answer and in the list."""
+"""The maximum number of seconds between a client's creation time in the create response and in the list."""
 
 _DEFAULT: Final = "default"
 """The client that the platform creates with every VPN container."""

@@ -7,5 +7,5 @@ The native plugin: the resources as a Pulumi provider, `stacks`, for every langu
 - `__main__`: How is the plugin loaded quickly?
 - `servicer`: How does the plugin start, and what does it answer to each call of Pulumi's provider protocol?
 - `settings`: Which settings does a provider have, and which of the given ones are wrong?
-- `wire`: How do values, names and messages look to other languages?
+- `wire`: How are values, names and messages converted for other languages?
 """

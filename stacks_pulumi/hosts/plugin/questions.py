@@ -3,7 +3,7 @@ The plugin's answers from the account: to the protocol's `Invoke` (a data functi
 calls.
 
 The ids in a list are in the form for `pulumi import`. A list that may lack an id is an error. An `up` needs neither of
-them. Loading this module at every start would double the package's share of the start time.
+them. Loading this module at every start would double the time that this package adds to the start.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def pages(
     call: EngineCall, settings: Mapping[str, str | None], request: Any
 ) -> Iterator[provider_pb2.ListResponse]:
     """
-    Yield the answer to a request: the objects, and then the beginning of the next page if there is one.
+    Yield the answer to a request: the objects, and then the token of the next page if there is one.
 
     Raises:
         StacksError: The kind cannot be listed, the container does not exist, or the API does not show all of its

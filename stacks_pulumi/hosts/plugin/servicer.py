@@ -524,7 +524,7 @@ def main() -> None:
 
 def _without_detectors() -> None:
     """
-    Prevent `requests` from loading a character set detector, which takes 3 MB, because every answer is read as UTF-8.
+    Prevent `requests` from loading a character set detector, which takes 3 MB, because every response is read as UTF-8.
     """
     for name in ("chardet", "charset_normalizer"):
         sys.modules.setdefault(name, None)  # type: ignore[arg-type] # Python's own mark of a module that cannot be imported

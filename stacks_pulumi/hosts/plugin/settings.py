@@ -97,10 +97,10 @@ def settings_of(struct: struct_pb2.Struct) -> dict[str, Any]:
 
 def is_key_secret(stack: str | None) -> bool | None:
     """
-    Return whether the key in a stack's files is a secret; `None` if no file has it.
+    Return whether the key in a stack's files is a secret; `None` if no file contains it.
 
-    The engine does not show it: `CheckConfig` gets no marks of secrets. The plugin marks the key itself, so that the
-    key is encrypted in the state.
+    The engine does not pass this information: `CheckConfig` receives no marks of secrets. The plugin marks the key
+    itself, so that the key is encrypted in the state.
     """
     file = find_project(Path())
     if stack is None or file is None:

@@ -1,5 +1,5 @@
 """
-How do values, names and messages look in other languages: property bags (protobuf's Structs), the schema, the
+How are values, names and messages converted for other languages: property bags (protobuf's Structs), the schema, the
 spelling?
 
 Only the names of a resource's own properties change their spelling. Names inside a value (environment variables, for
@@ -125,9 +125,8 @@ def from_struct(struct: struct_pb2.Struct) -> dict[str, Any]:
 
 def marked_as(values: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """
-    Return the values with the secret marks of the given properties with the same names.
-
-    For a provider without marks, the engine does this itself.
+    Return the values, each marked as a secret if the given property with its name is. For a provider without marks, the
+    engine does this itself.
     """
     return {
         name: secret(plain(value))
