@@ -39,8 +39,8 @@ from stacks_pulumi.broker.limits import (
     left_today,
     limits_of,
     limits_of_policy,
+    listed_price,
     policy_of,
-    price_listed,
     total,
 )
 from stacks_pulumi.broker.reply import Reply, RequestRefusedError, busy, json_reply, refused
@@ -302,7 +302,7 @@ class Desk:
                 raise RequestRefusedError(404, "Container not found")
 
         def described(row: Container) -> dict[str, Any]:
-            price = price_listed(row, facts.monthly)
+            price = listed_price(row, facts.monthly).high
             return {
                 "name": row.name,
                 "template": row.template,

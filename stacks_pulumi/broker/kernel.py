@@ -424,20 +424,21 @@ class Kernel:
 
         The platform may still carry out a request that got no answer, even after its repeat was carried out. A grant
         also waits for its own deletions, and before it removes an object that a repeat created: otherwise the first
-        request could create the object again. Before a create, it waits for its deletions without an answer: otherwise
-        one of them could delete the new container.
+        request could create the object again. Before a create, it waits for all its own requests about the container
+        that had the name: otherwise one of them could change or delete the new container.
         """
         # The wall clock may be set forward in the meantime, so the seconds also have to pass by the other clock.
         self._ends = [one for one in self._ends if self._upstream.elapsed(one[0]) < _UNDER_WAY]
         since = min([self._ledger.now() - _UNDER_WAY, *(ended for _, ended in self._ends)])
         effect = EFFECTS[ask.endpoint]
+        other = "(grant_id <> ? or ? and endpoint <> 'containers.create')"
         holds = (
-            "state = 'sent' and (grant_id <> ? or endpoint = 'containers.delete') "
-            f"or ended >= ? and (grant_id <> ? and (attempts > 1 or {LOST}) or endpoint = ? and {LOST})"
+            f"state = 'sent' and ({other} or endpoint = 'containers.delete') "
+            f"or ended >= ? and {other} and (attempts > 1 or {LOST})"
         )
-        values = grant.id, since, grant.id, "containers.delete" if ask.endpoint == _CREATE else ""
+        which = grant.id, ask.endpoint == _CREATE
         repeated = "ended >= ? and attempts > 1 and object = ?"
-        if any(meet(ask, use) for use in self._ledger.uses(holds, *values)) or (
+        if any(meet(ask, use) for use in self._ledger.uses(holds, *which, since, *which)) or (
             effect.removes and self._ledger.uses(repeated, since, ask.ids[effect.object])
         ):
             raise busy("another request may be changing the same container or backup")

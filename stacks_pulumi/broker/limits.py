@@ -89,15 +89,11 @@ def price_of(body: Mapping[str, Any], monthly: MonthlyPrice) -> Decimal | None:
     return monthly(template, plan, tier)
 
 
-def listed_price(row: Container, monthly: MonthlyPrice) -> Price:
+def listed_price(row: Container, monthly: MonthlyPrice, tier: int | None = None) -> Price:
+    """Return the price of a listed container. `tier` is the additional storage in its create, if that is known."""
     template = UNKNOWN if row.template is None else row.template
     plan = None if template == catalog.VPN_TEMPLATE else UNKNOWN if row.plan is None else row.plan
-    return billed(template, plan, None, row.storage_mb, monthly)[0]
-
-
-def price_listed(row: Container, monthly: MonthlyPrice) -> Decimal | None:
-    """Return the highest monthly price of a listed container; `None` if it is unknown."""
-    return listed_price(row, monthly).high
+    return billed(template, plan, tier, row.storage_mb, monthly)[0]
 
 
 def bills(ledger: Ledger, rows: Sequence[Container], monthly: MonthlyPrice) -> list[Bill]:
@@ -122,7 +118,10 @@ def bills(ledger: Ledger, rows: Sequence[Container], monthly: MonthlyPrice) -> l
         for one in owners:
             hidden.pop(one.id, None)
         stack, policy = (owners[-1].stack, owners[-1].policy) if owners else ("", "")
-        found.append(Bill(row.id, stack, policy, price_listed(row, monthly)))
+        # The guide does not say whether the listed storage includes the additional storage.
+        tiers = (one.body.get("additional_storage_tier") for one in owners)
+        tier = next((one for one in tiers if type(one) is int and one in catalog.STORAGE_TIERS), None)
+        found.append(Bill(row.id, stack, policy, listed_price(row, monthly, tier).high))
     waiting = (one for one in hidden.values() if not _is_old(one, now))
     return [
         *found,

@@ -17,7 +17,7 @@ from stacks_pulumi.broker.ledger import DAY, Ledger, Spec, Use
 from stacks_pulumi.broker.limits import price_of
 from stacks_pulumi.broker.server import Server
 from stacks_pulumi.broker.upstream import Upstream
-from stacks_pulumi.emulator import connections
+from stacks_pulumi.emulator import connections, state
 from stacks_pulumi.endpoints import ENDPOINTS
 from stacks_pulumi.errors import ConfigError
 from tests.broker.conftest import Bench, Benches, Client, add_twice, create, literal, permit
@@ -999,13 +999,18 @@ def test_a_name_in_a_different_case_hides_no_create_that_is_under_way(benches: B
             assert bench.agent().create("api").status_code == 402
 
 
-def test_a_create_waits_for_a_lost_deletion_of_its_own_grant(bench: Bench) -> None:
-    """The first deletion may still arrive, and would delete the new container, because the platform reuses the id."""
+@pytest.mark.parametrize("lost", ["containers.delete", "containers.set_status"])
+def test_a_create_waits_for_a_lost_request_of_its_own_grant(bench: Bench, lost: str) -> None:
+    """The lost request may still arrive, and would reach the new container, because the platform reuses the id."""
     path = f"/containers/{(old := bench.made('web'))['id']}"
-    delete = permit("containers.delete", ids={"container_id": literal(old)})
-    grant = bench.granted(delete, permit("containers.create", create("web")))
-    bench.emulator.faults.add("containers.delete", "drop_before")
-    assert [grant("DELETE", path).status_code for _ in range(2)] == [502, 200]
+    stop = {"status": "stopped"}
+    ids = {"ids": {"container_id": literal(old)}}
+    permits = permit("containers.set_status", stop, **ids), permit("containers.delete", **ids)
+    grant = bench.granted(*permits, permit("containers.create", create("web")))
+    bench.emulator.faults.add(lost, "drop_before")
+    grant("PUT", f"{path}/status", stop)
+    assert 200 in [grant("DELETE", path).status_code for _ in range(2)]
+    bench.emulator.faults.assert_none_left()
     bench.emulator.advance(60)
 
     assert code(grant.create("web")) == (409, "grant-busy")
@@ -1043,3 +1048,15 @@ def test_what_a_lost_create_has_made_counts_after_a_day_too(benches: Benches, is
         bench.emulator.drift.recreate("web")
 
     assert bench.agent().create("api").status_code == (202 if is_made_since else 402)
+
+
+def test_additional_storage_counts_though_no_list_shows_it(
+    benches: Benches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = benches(policies={"agents": {"increase_per_day": 50, "max_total": 12}})
+    monkeypatch.setattr(state.Container, "storage_mb", 10240)
+    assert bench.agent().create("web", additional_storage_tier=5).status_code == 202
+    for clock in (bench.clock, bench.emulator):
+        clock.advance(DAY)
+
+    assert bench.agent().create("api").status_code == 402
