@@ -9,7 +9,7 @@ account.
 - `budgets`: Which budgets does a file set over several stacks, and is the account within them?
 - `findings`: What does the report of the account command show, and which command does it advise?
 - `takeover`: Which program adopts the objects of an account, in any language?
-- `doctor_checks`: Which checks does the doctor make, and what do they find in the stack's settings and in its preview?
+- `doctor_checks`: Which checks does the doctor run, and what do they find in the stack's settings and in its preview?
 - `doctor_api`: What does the API show about the key: is it accepted, and what are its account, scopes and limits?
-- `doctor_facts`: What do the doctor's checks look at, and how is a finding with its fix written?
+- `doctor_facts`: Which facts do the doctor's checks use, and how is a finding with its fix written?
 """

@@ -50,7 +50,7 @@ account. So an object with the id of such a resource is not reported as an orpha
 
 Cause: TypeAlias = Literal["interrupted", "locked", "unread"]
 """
-Why a stack is not known completely. `locked`: an update is running, or was killed. `interrupted`: a create was
+Why the data of a stack is incomplete. `locked`: an update is running, or was killed. `interrupted`: a create was
 interrupted, and the state does not show its object. `unread`: the state could not be read.
 """
 
@@ -77,8 +77,9 @@ class Managed:
         item: Its kind and price according to the state; `None` if it is not a container.
         protect: Whether Pulumi refuses to delete it.
         retain: Whether the object stays in the account when the resource leaves the stack.
-        left_over: Whether it is the old half of a replacement, to be deleted by the next `up`.
-        in_transit: Whether it was created or deleted between two reads of the state, so that only one of them has it.
+        left_over: Whether it is the old object of a replacement, which the next `up` deletes.
+        in_transit: Whether it was created or deleted between two reads of the state, so that only one of them contains
+            it.
     """
 
     stack: str
@@ -122,7 +123,7 @@ class Interrupted:
     base_url: str | None = None
 
     def may_have_made(self, kind: str, container: str, name: str) -> bool:
-        """Return whether the create may have made this child object of a container."""
+        """Return whether the create may have created this child object of a container."""
         return (
             self.kind == kind
             and self.container in (None, container)
@@ -696,7 +697,7 @@ def _renamed(state: StackState, name: str) -> StackState:
 
 
 def normal_url(url: str) -> str:
-    """Return a URL with one spelling for names of this machine, for default ports and for a slash at the end."""
+    """Return a URL in a normal form: names of this machine, default ports and a slash at the end have one spelling."""
     try:
         parts = urlsplit(url.strip())
         host, port = (parts.hostname or "").lower(), parts.port

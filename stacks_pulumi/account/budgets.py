@@ -272,7 +272,7 @@ def _may_own(one: ContainerRecord) -> Iterable[str]:
 
 def _taken_over(before: Snapshot, part: Snapshot) -> set[str]:
     """
-    Return the containers that no stack had before, and that this part has now. They were already billed before a
+    Return the containers in this part of the account that no stack owned before. They were already billed before a
     stack adopted them.
     """
     now = {entry.id: entry.created_at for entry in part.containers}
@@ -365,10 +365,10 @@ def _stack_of(account: Reconciliation, name: str, project: str) -> tuple[StackTo
 
 def _existing(records: Collection[ContainerRecord], change: ObjectChange) -> ContainerRecord | None:
     """
-    Return the container of a change: by its id, or for a new container by its name if no resource has that container
+    Return the container of a change: by its id, or for a new container by its name if no resource owns that container
     yet.
 
-    A container that another resource has is a different one: the new container may be in another account, or the
+    A container that another resource owns is a different one: the new container may be in another account, or the
     platform may treat names in different case as different.
     """
     states = [state for state in (change.before, change.after) if state is not None and state.id]

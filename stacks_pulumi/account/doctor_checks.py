@@ -1,5 +1,5 @@
 """
-Which checks does `stacks-pulumi doctor` make, and what do they find in the stack's settings and in its preview?
+Which checks does `stacks-pulumi doctor` run, and what do they find in the stack's settings and in its preview?
 
 Each check is a function of the `Facts` that yields findings. None of them changes anything, on this machine or in the
 account. `doctor_api` has the checks that send requests to the API.
@@ -56,8 +56,8 @@ _NO_PACKAGE: Final = re.compile(r"No module named (?:'(?:stacks_)?pulumi'|(?:sta
 
 _LONGEST: Final = 400
 """
-The maximum number of characters that are shown of the engine's message: the message of a policy has two sentences,
-and a line must stay readable.
+The maximum number of characters of the engine's message that are shown: enough for the two sentences of a policy's
+message, but the line stays readable.
 """
 
 
@@ -405,8 +405,8 @@ def lock(facts: Facts) -> Iterator[Diagnosis]:
 
 def preview(facts: Facts) -> Iterator[Diagnosis]:
     """
-    Check with a preview whether an `up` can start: only a preview, which runs the program, uses everything that an
-    `up` needs.
+    Check with a preview whether an `up` can start: only a preview runs the program, and so uses everything that an `up`
+    needs.
     """
     if facts.project_file is None:
         yield unknown("preview", "there is no project whose program could be run")

@@ -255,7 +255,7 @@ class Facts:
 
     @functools.cached_property
     def look(self) -> Look | None:
-        """The result of one list of the containers; `None` if it cannot be requested."""
+        """The result of one request for the list of containers; `None` if the request cannot be sent."""
         if not isinstance(self.settings, AccountSettings) or self.settings.api_key is None:
             return None
         from stacks_pulumi.api.probe import look  # noqa: PLC0415  (checks before it need no HTTP)
@@ -417,7 +417,7 @@ def _has_plain_key(resource: StoredResource) -> bool:
 
 
 def _settings_of(resource: StoredResource) -> AccountSettings | None:
-    """Return the key and address of a provider in the state; `None` if the state has no key for it."""
+    """Return the key and address of a provider in the state; `None` if the state contains no key for it."""
     prefix = "stacks:" if resource.type.endswith("pulumi-python") else ""
     inputs, name = resource.inputs or {}, _KEY_INPUTS.get(resource.type)
     if name is None or name not in inputs:

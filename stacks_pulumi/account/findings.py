@@ -54,7 +54,7 @@ class AccountResult:
         account: The account.
         report: What changed since a snapshot, if it was compared with one.
         verdicts: The verdicts of the limits.
-        failed: The findings of --fail-on that exist.
+        failed: The findings that `--fail-on` names and that were found.
         children: Whether the child objects of the containers were read.
         uncovered: The stacks and containers that no budget covers, if there are budgets.
         covers_all: Whether `uncovered` makes the command fail.

@@ -65,7 +65,7 @@ class Belongings:
         incoming: The connections whose target it is.
         vpn_clients: The clients, if it is a VPN.
         backups: The pinned backups among the newest 100.
-        known: The kinds that were read completely. An object of these kinds that is not in this list does not exist.
+        known: The kinds that were read completely. An object of these kinds that is not in these lists does not exist.
         gaps: The parts that could not be read, and why.
     """
 
@@ -83,7 +83,7 @@ class Belongings:
         return not (self.known or self.gaps)
 
     def joined(self, later: Belongings) -> Belongings:
-        """Return the objects that this read or a later read has seen, because each read may miss an existing object."""
+        """Return the objects that this read or a later read contains, because each read may miss an existing object."""
         if later.deleted:
             return later
         entries = _joined(self.access.allowed_ips, later.access.allowed_ips)
@@ -194,8 +194,8 @@ def read_twice(
     stop: threading.Event,
 ) -> dict[str, Belongings]:
     """
-    Return the child objects. If a container seems to lack one, its lists are read again after more than the
-    platform's lag.
+    Return the child objects. If a container seems to lack one, its lists are read again after a pause that is longer
+    than the platform's lag.
 
     Raises:
         StacksError: A list cannot be read.

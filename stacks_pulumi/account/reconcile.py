@@ -113,12 +113,12 @@ class ContainerRecord:
 @dataclass(frozen=True)
 class Missing:
     """
-    A resource of a stack that the account does not have.
+    A resource of a stack whose object is not in the account.
 
     Attributes:
         resource: The resource.
         reason: Why it is missing.
-        recreated: Whether the account has an object with its id but a different creation time.
+        recreated: Whether the account contains an object with its id but a different creation time.
     """
 
     resource: Managed
@@ -203,7 +203,7 @@ class Reconciliation:
 
     @property
     def lacking(self) -> set[str]:
-        """The ids of the listed containers that lack a child object of a state."""
+        """The ids of the listed containers that lack a child object which is in a state."""
         ids = {missing.resource.id.partition("/") for missing in self.missing if not missing.recreated}
         listed = {one.container.id for one in self.containers}
         return {container for container, slash, _ in ids if slash and container in listed}

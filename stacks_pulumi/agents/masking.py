@@ -23,16 +23,19 @@ from stacks_pulumi.pricing.recognition import SIGNATURE
 HIDDEN: Final = "[secret]"
 
 _SHORTEST: Final = 6
-"""A shorter text could occur by chance, so it is not masked."""
+"""The minimum length of a masked secret: a shorter text could occur by chance."""
 
 _MOST_READ: Final = 400_000
-"""The most characters of a log that are masked. Far fewer are shown, so a secret that is cut here is not shown."""
+"""
+The maximum number of characters of a log that are masked. Far fewer are shown, so a secret that is cut off is not
+shown.
+"""
 _SPACE: Final = re.compile(r"\s")
 
 _OPEN: Final = re.compile(
     r"(?:host|hostname|port|user|username|db|database|name|type|template|plan|id)$", re.IGNORECASE
 )
-"""Names of the public values in a secret object. If these values were masked, no log could be read."""
+"""Names of the public values in a secret object. If these values were masked, no log would be readable."""
 
 _OF_ENVIRONMENT: Final = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL", re.IGNORECASE)
 _KIND: Final = r"[A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----"
@@ -77,8 +80,7 @@ class Secrets:
 
     def add(self, values: Iterable[Any]) -> None:
         """
-        Add the secrets in some values: each text in them, and each password in an address, but no host and no user
-        name.
+        Add the secrets in some values: every text, and every password in an address, but no host and no user name.
         """
         found = {form for text in _texts(list(values)) for form in _forms(text) if len(form) >= _SHORTEST}
         # Several calls run at a time. A secret that one call has read must be hidden in the answers of the other calls.
@@ -112,7 +114,8 @@ class Secrets:
 
     def masked_log(self, text: str) -> str:
         """
-        Return a log without secrets, without values assigned to names of secrets, and without the end of a key.
+        Return a log without secrets, without values that are assigned to names of secrets, and without the last part of
+        a key.
 
         Only the end of a very long log is read, because a container could print megabytes to keep the server busy.
         """
@@ -124,8 +127,8 @@ class Secrets:
         """
         Return a text without known secrets and without the matches of the rules.
 
-        Each rule reads the original text. If the first line of a private key were replaced before, the rule for private
-        keys would not find the rest.
+        Each rule reads the original text. If another rule replaced the first line of a private key, the rule for
+        private keys would not find the rest.
         """
         spans = [*_passwords(text)]
         for rule in (*rules, *([] if self._pattern is None else [self._pattern])):

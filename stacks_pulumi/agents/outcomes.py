@@ -51,7 +51,7 @@ class ResourcePage:
 
 @dataclass(frozen=True)
 class AccountFigures:
-    """The cost of the account, and the limits within which this server's grant needs no person."""
+    """The cost of the account, and the limits within which this server's grant needs no approval."""
 
     containers: int
     price_a_month: str
@@ -170,7 +170,9 @@ def outcome_of(
 
 
 def _reasons(judged: Judged) -> Iterator[str]:
-    """Yield why a change needs an approval or is refused. Only a person sees a text that may name other stacks."""
+    """
+    Yield why a change needs an approval or is refused. A text that may name other stacks is hidden from the agent.
+    """
     for one in judged.said["verdict"]["findings"]:
         is_others = one["rule"] in _OF_OTHERS
         yield f"{one['rule']}: {'only a person may see the reason' if is_others else one['text']}"
@@ -183,14 +185,16 @@ def dollars(amount: str | None) -> str | None:
 
 
 def of_plans(template: str, monthly: MonthlyPrice) -> dict[str, str]:
-    """Return the price of a template for each plan; a template without plans has the plan `-`."""
+    """Return the price of a template for each plan; a template without plans gets the plan `-`."""
     plans = ["-"] if template == catalog.VPN_TEMPLATE else list(catalog.PLANS)
     prices = {plan: monthly(template, None if plan == "-" else plan, None) for plan in plans}
     return {plan: usd(price) for plan, price in prices.items() if price is not None}
 
 
 def end_of(output: str) -> str:
-    """Return the end of the engine's output: from its diagnostics on, or else from its outputs or its counts on."""
+    """
+    Return the last part of the engine's output. It begins with the diagnostics, or else with the outputs or the counts.
+    """
     for heading in ("Diagnostics:", "Outputs:", "Resources:"):
         _, found, rest = output.partition(f"\n{heading}\n")
         if found:

@@ -3,8 +3,8 @@ Which programs of an agent may the engine run?
 
 The engine runs programs on a machine with a person's passphrase and files. So a program is data and is checked against
 an allow list. No program reads a file, starts a plugin, fetches an address, or gets a secret of the stack. The engine
-reads the checked program, written again as JSON, so that two YAML parsers cannot see two programs. Only the broker
-decides about requests to STACKS.
+reads the checked program, written again as JSON, so that no second YAML parser can read the text as a different
+program. Only the broker decides about requests to STACKS.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ Rule: TypeAlias = Literal["yaml", "size", "name", "part", "type", "option", "fun
 
 _MOST_BYTES: Final = 65_536
 _MOST_VALUES: Final = 5_000
-"""The most values in a program, including the names in mappings."""
+"""The maximum number of values in a program, including the names in mappings."""
 _DEEPEST: Final = 24
 _LONGEST_TEXT: Final = 4_096
 _MOST_DIGITS: Final = 15
 _MOST_RESOURCES: Final = 100
 _MOST_FAULTS: Final = 20
 _MOST_EVALUATED: Final = 1_048_576
-"""The most characters in all values of a program together, after the engine has replaced all references."""
+"""The maximum number of characters in all values of a program, after the engine has replaced all references."""
 _OF_OUTPUT: Final = 256
 _OF_CALL: Final = 4_096
 """The assumed lengths of an output and of a function's result, in characters: an agent cannot make them longer."""
 _OF_JSON: Final = 6
-"""The most characters that one character becomes in JSON text, such as `\\u003c`."""
+"""The maximum number of characters that represent one character in JSON text, such as `\\u003c`."""
 
 _TOP: Final = ("resources", "variables", "outputs")
 _OF_RESOURCE: Final = ("type", "properties", "options")
@@ -192,7 +192,7 @@ def _read(program: str | Mapping[str, Any]) -> tuple[Any, Mapping[str, int]]:
         return UnreadableError("yaml", line, problem)
 
     def plain(node: yaml.ScalarNode) -> Any:
-        """Return the value of a scalar: a word or a number of JSON, or a text."""
+        """Return the value of a scalar: a JSON keyword, a JSON number, or a text."""
         return node.value if node.style else _plain(node.value, node.start_mark.line + 1)
 
     with contextlib.suppress(yaml.YAMLError):
@@ -224,7 +224,7 @@ def _check_events(text: str) -> None:
 
 
 def _plain(text: str, line: int) -> Any:
-    """Return the value of a plain scalar: JSON's words and numbers; everything else is a text."""
+    """Return the value of a plain scalar: a JSON keyword, a JSON number, or a text."""
     if text in _WORDS:
         return _WORDS[text]
     is_integer = _INTEGER.fullmatch(text)

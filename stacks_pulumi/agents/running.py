@@ -1,9 +1,9 @@
 """
 How does a tool call run a command?
 
-If a call is cancelled, the engine must be interrupted as by Ctrl-C in a terminal. If the server is killed, the engine
-must continue. So each command is a process with its own session. Its output is a file, because a pipe breaks when the
-server ends.
+If a call is cancelled, the engine must be interrupted in the same way as by Ctrl-C in a terminal. If the server is
+killed, the engine must continue. So each command is a process with its own session. Its output is a file, because a
+pipe breaks when the server ends.
 """
 
 from __future__ import annotations

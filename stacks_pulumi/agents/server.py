@@ -40,7 +40,7 @@ from stacks_pulumi.errors import StacksError, clean, with_code, without_keys
 _WRITTEN_DOWN: Final = frozenset({"tools/call", "resources/read", "prompts/get"})
 _CODE: Final = re.compile(r"\[([a-z-]{1,40})\]\Z")
 _LONGEST_ERROR: Final = 600
-"""The most characters of an SDK error that a client gets."""
+"""The maximum number of characters of an SDK error that a client gets."""
 _TITLES: Final = {
     "list_resources": "Resources of the stack",
     "get_account": "Cost of the account",
@@ -105,7 +105,8 @@ class Audit:
 
     def _is_torn(self) -> bool:
         """
-        Return whether the last line has no line end because the disk was full: the next line would become a part of it.
+        Return whether the last line lacks its line end because the disk was full. The next line would be appended to
+        it.
         """
         size = os.fstat(self._file).st_size
         return size > 0 and os.pread(self._file, 1, size - 1) != b"\n"
@@ -122,8 +123,8 @@ def _shown(error: Exception) -> MCPError:
     """
     Return an SDK error in the form that the client gets.
 
-    The error repeats the client's own input. Known secrets are not hidden in it: a client that sends guesses would see
-    which guesses are right. The error contains no other data of the server.
+    The error repeats the client's own input. Known secrets are not hidden in it. Otherwise, a client could send guesses
+    and see which of them are right. The error contains no other data of the server.
     """
     if isinstance(error, MCPError):
         code, text = error.error.code, error.error.message
@@ -310,7 +311,7 @@ def _as_json(answer: HandlerResult) -> dict[str, Any]:
 
 
 def _record_in(params: Mapping[str, Any]) -> str | None:
-    """Return the record that a call names."""
+    """Return the name of the record in a call's arguments."""
     arguments = params.get("arguments")
     record = arguments.get("record") if isinstance(arguments, Mapping) else None
     return record if isinstance(record, str) and RECORD.fullmatch(record) else None

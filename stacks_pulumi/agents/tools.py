@@ -3,7 +3,7 @@ What may an agent call?
 
 Each public method of `Desk` is a tool. A tool reads, plans, or applies a change that this server's grant covers or a
 person has approved. No tool approves, and no tool returns a secret. The broker has the key and decides which requests
-may happen. An error is an exception of this package, and the agent gets its one-line message.
+may be sent. An error is an exception of this package, and the agent gets its one-line message.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ _LONGEST_LOG: Final = 20_000
 _MOST_LINES: Final = 500
 _POINTS: Final = 20
 _AT_ONCE: Final = 4
-"""The most calls that read at a time: each may start an engine, which takes 80 MB."""
+"""The maximum number of concurrent calls that read: each may start an engine, which takes 80 MB."""
 _MOST_RECORDS: Final = 100
 RECORD: Final = re.compile(r"[0-9]{8}-[0-9]{6}-[0-9a-f]{8}", re.ASCII)
 """The form of a record's name."""
@@ -182,7 +182,7 @@ class Desk:
         return ResourcePage(listed, len(found), page, pages, str(report.planned), program)
 
     async def get_account(self) -> AccountFigures:
-        """Show the monthly cost of the account, and the increase that needs no person."""
+        """Show the monthly cost of the account, and the increase that needs no approval."""
         return await self._read(self._account)
 
     def _account(self) -> AccountFigures:
@@ -312,7 +312,7 @@ class Desk:
             raise InputError(self.secrets.masked(error["message"]), code=error["code"])
 
     def _judged(self, folder: Path) -> tuple[Judged, PlanVerdict]:
-        """Return a planned change and its verdict now."""
+        """Return a planned change and its current verdict."""
         judged = workflow.judged(self.broker, workflow.statement_of(folder / _CHANGE))
         if judged.result == "refused":
             return judged, "refused"
@@ -321,12 +321,14 @@ class Desk:
 
     @staticmethod
     def _is_covered(judged: Judged) -> bool:
-        """Return whether the budget of this server's grant covers a change and no finding needs a person."""
+        """Return whether the budget of this server's grant covers a change and no finding needs an approval."""
         is_within = judged.said["beyond"] == []
         return is_within and judged.result != "refused" and not reported(judged.change).findings
 
     def _asked(self, judged: Judged) -> str:
-        """Request a change from the broker; return the command with which a person approves it."""
+        """
+        Ask the broker to record a change as an access request; return the command with which a person approves it.
+        """
         asked = self.broker.ask("POST", "requests", {"statement": judged.statement, "signatures": []})
         words = ["stacks-pulumi", "gate", "approve", str(asked["request"]), "--gate", self.broker.url]
         if judged.change.is_loose:
@@ -455,7 +457,9 @@ class Desk:
         return clean_lines(self.secrets.masked_log(_OF_LOG.sub("see get_logs", text)))[-_LONGEST_LOG:]
 
     def _clean_up(self) -> None:
-        """Remove the oldest records, so that an agent does not fill the disk. The broker's log lists what was done."""
+        """
+        Remove the oldest records, so that an agent does not fill the disk. The broker's log still lists sent requests.
+        """
         found = [one for one in sorted(self.folder.iterdir()) if RECORD.fullmatch(one.name)]
         for one in found[:-_MOST_RECORDS]:
             shutil.rmtree(one, ignore_errors=True)

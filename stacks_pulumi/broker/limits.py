@@ -41,7 +41,7 @@ class Limit(NamedTuple):
 
     Attributes:
         name: Its name.
-        most: The highest price.
+        most: The highest allowed price.
         before: The current price; `None` if it is unknown.
         is_told: Whether the client may know the current price.
     """

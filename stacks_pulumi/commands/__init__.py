@@ -12,7 +12,7 @@ it implements.
 - `doctor`: Which options do `doctor`, `policy` and `policies` have, and what are their exit codes?
 - `emulator`: How does the emulator start?
 - `gate`: Which actions does `gate` have, and what are their exit codes?
-- `mcp`: How does an agent reach one stack through a gate?
+- `mcp`: How does an agent reach one stack through a broker?
 - `scaffold`: Which options does `scaffold` have, which files does it write, and how does a repository install this
   package?
 """

@@ -1,5 +1,5 @@
 """
-What does a broker do, shown in seconds?
+What does a broker do? A demo shows it in a few seconds.
 
 The demo runs an emulated account, an agent with a budget, and a person who signs.
 """
@@ -141,5 +141,5 @@ def _say(text: str, *more: str, first: str = "") -> None:
 
 
 def _plain(text: str) -> str:
-    """Return a text with a fixed word in place of an id that differs from run to run."""
+    """Return a text in which a fixed word replaces each id that differs from run to run."""
     return clean(_REQUEST.sub("REQUEST", text))

@@ -82,7 +82,7 @@ KEY_OF_STACK: Final = (
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
-    """Fills the lines of a text, but keeps the lines of a list."""
+    """Wraps the lines of a text, but keeps the lines of a list."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         if "\n" in text:
@@ -221,7 +221,7 @@ def has_colours(stream: TextIO) -> bool:
 
 def save_snapshot(command: str, file: str, document: Mapping[str, Any], gap: str, *, blocked: bool) -> None:
     """
-    Save a snapshot of the account, if the snapshot has all containers and the account is within the limits.
+    Save a snapshot of the account, if the snapshot contains all containers and the account is within the limits.
 
     Otherwise a later comparison would be wrong, or would accept an increase that a limit has just refused.
 
@@ -229,8 +229,8 @@ def save_snapshot(command: str, file: str, document: Mapping[str, Any], gap: str
         command: The command's name.
         file: Where to save it.
         document: The snapshot.
-        gap: Why the account may have more containers; empty if the snapshot is complete. If it is not complete,
-            nothing is written, and a line on standard error has the reason.
+        gap: Why the account may have more containers; empty if the snapshot is complete. If it is incomplete, nothing
+            is written, and a line on standard error states the reason.
         blocked: Whether a limit is exceeded. If so, nothing is written.
 
     Raises:
@@ -366,7 +366,9 @@ def _configured(options: argparse.Namespace) -> Mapping[str, str | None]:
 
 
 def key_words(options: argparse.Namespace, settings: AccountSettings) -> str:
-    """Return shell text that uses the key of these settings, which came from the options, without showing it."""
+    """
+    Return shell text that uses the key of these settings without showing it. `settings_of(options)` returned them.
+    """
     if settings.api_key == os.environ.get("STACKS_API_KEY", "").strip():
         return '"$STACKS_API_KEY"'
     # The variable may be unset, or may contain another account's key, which must not be sent to this address.

@@ -1,7 +1,7 @@
 """
 Which backups, credentials, logs and VPN configurations does one container have?
 
-Four subcommands: each finds the account and the container, asks once, and prints the answer.
+Each of the four subcommands finds the account and the container, requests the data, and prints the answer.
 """
 
 from __future__ import annotations

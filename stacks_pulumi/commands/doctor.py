@@ -1,5 +1,6 @@
 """
-`stacks-pulumi doctor`, `policy`, `policies`: find what prevents an `up`, check policy files, write the ready packs.
+`stacks-pulumi doctor`, `policy`, `policies`: find what prevents an `up`, check policy files, write the ready-made
+packs.
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 _NEEDED: Final = frozenset({"stack", "account", "state-keys", "preview"})
-"""The checks that decide whether a command of Pulumi fails."""
+"""The checks that decide whether a `pulumi` command fails."""
 
 
 @contextlib.contextmanager
@@ -247,7 +248,7 @@ _PACKS: Final = {
 
 
 def pack_files(folder: Path) -> dict[str, str]:
-    """Return the files of the ready packs without their requirements, and their first configuration, by name."""
+    """Return the files of the ready-made packs without their requirements, and their first configuration, by name."""
     texts: dict[str, str] = {}
     for name, pack in _PACKS.items():
         texts[f"{name}/PulumiPolicy.yaml"] = _PACK.format(description=pack.description, version=__version__)

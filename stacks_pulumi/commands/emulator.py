@@ -226,7 +226,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _end_by_signal() -> int:
-    """Return the read end of a pipe, which supplies the number of the signal that ends the process."""
+    """Return the read end of a pipe, from which the number of the signal that ends the process can be read."""
     ended, writer = os.pipe()
     os.set_blocking(writer, False)
     # The thread that gets the signal writes the number. A handler in Python would wait for the main thread, which may

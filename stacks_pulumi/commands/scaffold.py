@@ -320,7 +320,7 @@ def _stack_names() -> Iterator[str]:
 # --- How a repository installs this package ---
 
 INDEX: Final = ""
-"""The package index that has this package; empty if there is none. A release sets it after the upload."""
+"""The package index that contains this package; empty if there is none. A release sets it after the upload."""
 
 PLACE_UNKNOWN: Final = """\
 # Write the source of stacks-pulumi here: a commit of its repository, or a wheel next to this file, such as
@@ -372,13 +372,13 @@ class Requirements(NamedTuple):
 
 
 IN_FOLDER: Final = Place(f"./stacks_pulumi-{__version__}-py3-none-any.whl")
-"""The source that the pages install: the wheel of this version, in the reader's folder. No index has it yet."""
+"""The source that the pages install: the wheel of this version, in the reader's folder. No index contains it yet."""
 
 
 def place() -> Place | None:
     """
-    Return the source that this package was installed from; `None` if it is not known, as after an installation by
-    name.
+    Return the source that this package was installed from; `None` if it is not known, for instance after an
+    installation by name.
     """
     try:
         origin = json.loads(metadata.distribution("stacks-pulumi").read_text("direct_url.json") or "{}")

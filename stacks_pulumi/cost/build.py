@@ -90,7 +90,10 @@ class PreviewPlan:
 
 
 def only_refreshes(steps: Iterable[Step]) -> bool:
-    """Whether some resources have only a `refresh` step: this is a refresh, perhaps with a part of a preview."""
+    """
+    Whether some resources have only a `refresh` step. The steps are then of a refresh, perhaps with a part of a
+    preview.
+    """
     ops = [(step.op, _ROOT in step.urn) for step in steps]
     return any(op == "refresh" for op, _ in ops) and not any(root and op != "refresh" for op, root in ops)
 
@@ -102,8 +105,8 @@ def plan_of(
     Return the combined effects of all steps.
 
     With `--refresh`, every resource has a `refresh` step before its other steps. In that step, the JSON shows the
-    recorded state, even if the resource is gone. So only the other steps show whether it exists. In a preview of the
-    entire stack, a resource without other steps does not exist, and the program does not declare it.
+    recorded state, even if the resource no longer exists. So only the other steps show whether it exists. In a preview
+    of the entire stack, a resource without other steps does not exist, and the program does not declare it.
 
     Args:
         steps: The steps.

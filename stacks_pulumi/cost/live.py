@@ -43,7 +43,7 @@ VERSION: Final = 1
 _CURRENCY: Final = "USD"
 _PER: Final = "month"
 _CONFIRMED: Final = 3
-"""The maximum number of seemingly missing containers that are requested one by one."""
+"""The maximum number of apparently missing containers that are requested one by one."""
 _HIGHEST: Final = 1_000_000_000
 """The highest accepted price in a snapshot, in dollars."""
 _HELP: Final = (
@@ -259,7 +259,7 @@ def compare(before: Snapshot, after: Snapshot) -> Report:
 
 
 def _owners(snapshot: Snapshot) -> set[str]:
-    """Return the accounts in the ids of containers; ids in a different form than the guide's are ignored."""
+    """Return the accounts in the ids of containers; ids that do not have the guide's form are ignored."""
     accounts = ((account_of(entry.id), entry) for entry in snapshot.containers)
     return {account for account, entry in accounts if entry.id == f"{account}-{entry.name}"}
 
@@ -378,7 +378,7 @@ def containers(timeout_s: float) -> list[Entry]:
 
 def listed(client: StacksClient) -> Listing[Container]:
     """
-    Return the existing containers, each once. The list has a gap if it may omit containers, which cost money.
+    Return the existing containers, each once. The list is incomplete if it may omit containers that are billed.
 
     Raises:
         StacksError: The list cannot be read.
@@ -424,9 +424,10 @@ def _described(client: StacksClient, container: Container) -> Container:
 
 def confirmed(client: StacksClient, containers: Listing[Container], ids: Iterable[str]) -> Listing[Container]:
     """
-    Return the list. It has a gap if one of these containers exists but is not in the list.
+    Return the list. It is marked as incomplete (`gap`) if one of these containers exists but is not in the list.
 
-    Without a gap they do not exist: two looks, with more than the platform's lag between them, did not see them.
+    If the list is complete, they do not exist: two reads did not find them, with a pause between them that is longer
+    than the platform's lag.
 
     Raises:
         StacksError: The API cannot be read.

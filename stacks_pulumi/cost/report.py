@@ -49,7 +49,7 @@ _ANY: Final = "*"
 """The key in a price file for all values that are not listed."""
 
 UNSEEN: Final = Price(Decimal(0), None)
-"""The price of an account's unlisted containers, if its list is incomplete: any sum from zero."""
+"""The price of an account's unlisted containers, if its list is incomplete: any amount from zero."""
 
 
 @dataclass(frozen=True)
@@ -361,8 +361,8 @@ class Rest:
     The rest of a calendar month, in UTC.
 
     Attributes:
-        minutes: Minutes that are left.
-        of: Minutes of the full month.
+        minutes: The remaining minutes.
+        of: The minutes of the full month.
     """
 
     minutes: int

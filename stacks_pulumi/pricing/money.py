@@ -1,8 +1,8 @@
 """
 The price of a container, and sums of money in US dollars: exact, or with a lower bound if a value is unknown.
 
-An unknown value may turn out not to be in the catalogue, so both have no upper bound. Unknown never means free, and
-never less than a known value. The lower bound is the price of the cheapest container that fits.
+The price for an unknown value, or for a value that is not in the catalogue, has no upper bound. Unknown never means
+free, and never less than a known value. The lower bound is the price of the cheapest container that fits.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ different unit.
 _SHOWN: Final = 5
 
 _PRICE: Final = _these("price prices pricing cost costs fee monthly hourly usd")
-"""Words in the name of a field that is a price, or that contains the parts of a price."""
+"""Words in the name of a field that is a price, or that contains parts of a price."""
 _PLAIN: Final = (_PRICE - {"hourly"}) | _these("us dollar dollars $ month mo per amount value list base plan")
 """Words in the name or text of a price in US dollars a month."""
 _TERMS: Final = _these(

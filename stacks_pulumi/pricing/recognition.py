@@ -7,9 +7,9 @@ dynamic provider creates it. So the provider's `check` writes the kind into the 
 missing (states and programs of 0.1 and 0.2), the type decides, or the pickled provider if it can be read. If neither
 shows the kind, the inputs decide whether the resource may be ours.
 
-A value is `UNKNOWN` in three cases: it is an output that does not exist yet, a secret that the engine hides, or of the
-wrong type. `UNKNOWN` is neither `None` (absent) nor a value, so that an unknown property is never mistaken for a free,
-small or allowed one.
+A value is `UNKNOWN` in three cases: it is an output that does not exist yet, a secret that the engine hides, or a value
+of the wrong type. `UNKNOWN` is neither `None` (absent) nor a value, so that an unknown property is never mistaken for a
+free, small or allowed one.
 
 Type tokens and the marker are part of the state format and never change.
 """
@@ -150,7 +150,7 @@ def boolean(properties: Mapping[str, Any], name: str) -> bool | Unknown | None:
 
 def is_open(outputs: Mapping[str, Any]) -> bool:
     """
-    Return whether external access is on in a container's state. Then no update switches it on.
+    Return whether external access is on in a container's state. If it is on, no update switches it on.
 
     The provider and the gate both use this function, so that the gate judges every change that opens access. A value
     that is hidden from the gate is treated as not open.
@@ -175,10 +175,7 @@ def is_unfinished(outputs: Mapping[str, Any]) -> bool:
 
 
 def unfinished(kind: str | None, outputs: Mapping[str, Any]) -> str:
-    """
-    Return the action that an update completes, although no input changes, because the state shows that it is not done
-    yet.
-    """
+    """Return the unfinished action that an update must complete even if no input changed."""
     outs = snake_case(outputs)
     if kind == "Container" and is_unfinished(outs):
         return "completes its creation: status and external access get the values of the program"

@@ -43,8 +43,7 @@ def is_id_of(
 
     A program can compute the id of any container from another container's id. So an unknown value is accepted only if
     the container's id is not known either, and if the value depends only on this resource. In Python, a computed id
-    depends on no resource (`resources/_resource.py`); a gate's program in YAML has no computed id
-    (`gate/program.py`).
+    depends on no resource (`resources/_resource.py`).
     """
     if isinstance(value, str) or isinstance(id_, str):
         return value == id_
@@ -119,7 +118,8 @@ class ContainerView(ResourceView):
         tier: Additional storage tier; `None` for none.
         external_access: Whether it is reachable from outside; `None` if the program does not set it, which leaves it
             unchanged.
-        open_unmanaged: Whether it was seen to be reachable from outside although the program does not set that.
+        open_unmanaged: Whether the account shows that it is reachable from outside although the program does not set
+            that.
         adopt: `if_matching` if it may be an existing container.
         adopts: The id of the existing container that its creation adopts.
         storage_mb: All its storage in MB, if the state is known.

@@ -22,7 +22,7 @@ _SAID: Final = {
     "deleteChildrenWithContainer": "Delete children with their container, at a [risk](#children-and-their-container).",
     "namePattern": "Shapes the default [names](#names-of-containers) of containers, for example `${name}-${stack}`.",
     "requireSecretKey": "Refuse a key that is not set as a secret. By default it causes a warning.",
-    "platform": "A [file with facts](platform-file.md) that the guide of the platform lacks.",
+    "platform": "A [file with facts](platform-file.md) that the platform's API guide lacks.",
     "hideLogs": "Leave the last log lines out of the error of a failed start, because they may contain a password.",
     "maxConcurrency": "Operations that one provider process runs in parallel.",
 }
