@@ -113,7 +113,7 @@ def wait_while(
             seconds after which its result may change without a notification, or true if only a notification can change
             it.
         changed: The condition that is notified whenever `blocked` may return a different value. The caller holds its
-            lock, acquired once.
+            lock, and has acquired it only once.
         clock: The clock to wait with.
         pulse: Called immediately and then at least twice a second while blocked, with the lock released.
     """

@@ -1,4 +1,4 @@
-"""How is a page for people built, so that it loads nothing from other servers and executes no text from a name?"""
+"""How is a page for people built, so that it loads nothing from other servers and never executes text from names?"""
 
 from __future__ import annotations
 

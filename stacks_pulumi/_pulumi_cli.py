@@ -699,7 +699,7 @@ def _document(text: bytes) -> dict[str, Any]:
 
 
 def preview_failure(done: subprocess.CompletedProcess[bytes]) -> str:
-    """Return the reason that the engine printed: violations and errors, or without them the end of the output."""
+    """Return the reason that the engine printed: violations and errors, or the end of the output if there are none."""
     try:
         document = read(done.stdout)
     except InputError:

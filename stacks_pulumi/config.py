@@ -86,7 +86,8 @@ class AccountSettings:
             is an error only when a request to the API is needed.
         base_url: The API's base URL, without a trailing slash.
         allow_http: Whether `base_url` may be `http://` on another machine.
-        delete_children_with_container: Whether child resources are left to the deletion of their container.
+        delete_children_with_container: Whether child resources are deleted together with their container, and not one
+            by one.
         adopt: `never` or `if_matching`; a resource's own `adopt` takes precedence.
         requests_per_minute: The rate limit until the headers of a response report a different one.
         max_concurrency: How many operations one provider process runs in parallel.

@@ -1,7 +1,7 @@
 """
 The 30 endpoints of the API, each with its name, its path, the scope that it needs, and the form of its response.
 
-This is the client's reading of the API guide, https://docs.stackshosting.cloud. The emulator has its own, in
+This is the client's interpretation of the API guide, https://docs.stackshosting.cloud. The emulator has its own, in
 `emulator/openapi.yaml`, so that a mistake in one is not repeated in the other; `tests/meta/test_endpoints.py` compares
 them.
 """

@@ -154,9 +154,9 @@ _COMMANDS: Final = re.compile(
     re.IGNORECASE,
 )
 """
-The commands that a reader of our output would execute. CI systems execute `::name` at the beginning of a line
-(GitHub; an IPv6 address is not a command), `##[name` and `##name[` (Azure, TeamCity). For the engine `<{%name%}>` is
-a colour, and an unknown colour crashes it.
+The commands that a program that reads our output would execute. CI systems execute `::name` at the beginning of a line
+(GitHub; an IPv6 address is not a command), `##[name` and `##name[` (Azure, TeamCity). For the engine `<{%name%}>` is a
+colour, and an unknown colour crashes it.
 """
 
 

@@ -5,11 +5,11 @@ The endpoints themselves are in `stacks_pulumi.endpoints`. A method in the modul
 `Call`, and the chain of handlers sends it.
 
 - `client`: Which objects does a client have, and in which order do the handlers run?
-- `containers`: Which requests are there for containers, and what does each return?
-- `allowed_ips`: Which requests are there for allowed addresses, and when are two addresses the same?
-- `connections`: Which requests are there for connections, and when does a connection lead to a target?
-- `backups`: Which requests are there for backups, and which backup is the new one?
-- `vpn_clients`: Which requests are there for the clients of a VPN container?
+- `containers`: Which requests exist for containers, and what does each return?
+- `allowed_ips`: Which requests exist for allowed addresses, and when are two addresses the same?
+- `connections`: Which requests exist for connections, and when does a connection lead to a target?
+- `backups`: Which requests exist for backups, and which backup is the new one?
+- `vpn_clients`: Which requests exist for the clients of a VPN container?
 - `models`: Which data does the API return, and which spellings does each field have?
 - `feed`: Which thread sends the list request when many threads wait, and how does a wait end?
 - `wait`: Which states can a caller wait for, and what does a list mean for a wait?

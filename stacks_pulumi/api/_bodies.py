@@ -246,7 +246,7 @@ _names = functools.cache(_Names)
 
 def _conversion(annotation: Any) -> Callable[[Any], Any] | None:
     """
-    Return the function that converts a value to a field's type, if that is text, or a number or text; otherwise `None`.
+    Return the function that converts a value to the type of a field; `None` if no value is converted.
     """
     if annotation == models.BackupId:
         return _as_number

@@ -36,7 +36,7 @@ WINDOW: Final = 60.0
 """Length of a window in seconds: limits are per minute."""
 
 _LONGEST_LEFT: Final = WINDOW + 5
-"""The maximum seconds until a window ends. A larger value means that one of the two clocks is wrong."""
+"""The maximum number of seconds until a window ends. A larger value means that one of the two clocks is wrong."""
 
 OnLimit = Callable[[float, int], None]
 """

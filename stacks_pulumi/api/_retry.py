@@ -134,7 +134,7 @@ class Retry:
     Args:
         handle: The other handlers.
         clock: The clock.
-        chance: Returns a number from 0 to 1.
+        chance: Returns a random number from 0 to 1.
         on_repeat: Called before a request that changes something is sent again; an exception from it ends the call.
     """
 

@@ -35,7 +35,7 @@ _ENVELOPE: Final = frozenset({"success", "message", "data"})
 
 
 def _under(noun: str, value: Any, path: str) -> tuple[Any, str]:
-    """Return the value under a noun and its path, or the given value if the noun is missing."""
+    """Return the value under this name and its path, or the given value if the name is missing."""
     if isinstance(value, dict) and value.get(noun) is not None:
         return value[noun], f"{path}.{noun}"
     return value, path

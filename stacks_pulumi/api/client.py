@@ -127,7 +127,10 @@ class StacksClient:
 
     @property
     def requests_per_minute(self) -> int:
-        """The key's rate limit by the headers of the last response; before the first response, the configured limit."""
+        """
+        The key's rate limit according to the headers of the last response; before the first response, the configured
+        limit.
+        """
         return self._limiter.per_minute
 
     def __repr__(self) -> str:

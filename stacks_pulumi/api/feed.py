@@ -47,7 +47,7 @@ _SHORTEST: Final = 2.0
 _LONGEST: Final = 10.0
 _HELD_BACK: Final = 3.0
 """
-If the time between list calls is at least these seconds, the rate limit causes the delay, and the user is informed.
+If the time between list calls is at least this many seconds, the rate limit causes the delay, and the user is informed.
 """
 
 

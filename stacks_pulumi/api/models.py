@@ -223,7 +223,7 @@ class Container(Model, frozen=True, kw_only=True):
 
     @property
     def settled(self) -> bool:
-        """Whether its status does not change without a request."""
+        """Whether its status stays the same until a request changes it."""
         return self.status in SETTLED_STATUSES
 
     def is_from(self, template: str) -> bool | None:

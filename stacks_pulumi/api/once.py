@@ -427,15 +427,15 @@ def look_twice(
     look: Callable[[], R | None], clock: Clock, pause: float, pulse: Pulse | None = None
 ) -> R | None:
     """
-    Return the object that a look finds; `None` only if two looks that are `pause` seconds apart did not find it.
+    Return the object that `look` finds; `None` only if two calls of `look`, `pause` seconds apart, did not find it.
 
     One absence proves nothing, because a list and the response for one id may both lag behind.
 
     Args:
         look: Looks for one object. It raises if the response is incomplete, and returns `None` if the object is absent.
         clock: The clock.
-        pause: The seconds between the looks.
-        pulse: Called between the looks; an exception from it ends the wait.
+        pause: The seconds between the two calls.
+        pulse: Called between the two calls; an exception from it ends the wait.
     """
     seen = look()
     if seen is not None:
@@ -520,13 +520,13 @@ def may_be_done(error: StacksError) -> bool:
 
 def settle(send: Handler, call: Call[R], look: Callable[[StacksError], R | None]) -> R:
     """
-    Send a call. If the call is refused, or its outcome is unknown, return the result of a look at the state.
+    Send a call. If the call is refused, or its outcome is unknown, check the state, and return the result of `look`.
 
     Args:
         send: The chain.
         call: The call.
-        look: A function of the error. Returns the call's result if the state is the requested one, otherwise `None`
-            or false.
+        look: Called with the error. Returns the call's result if the state is the requested one, otherwise `None` or
+            false.
 
     Raises:
         StacksError: The error of the call, if the state is not the requested one or cannot be read.

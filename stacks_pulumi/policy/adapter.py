@@ -178,8 +178,8 @@ class PackConfiguration:
         Return whether to check the configuration when the engine sends this resource.
 
         The engine sends the root resource first. The limit of another policy may become known only later. So a rule
-        with a shared limit checks at every resource; the last check before a container is at the container's
-        provider.
+        with a shared limit checks at every resource. The last check before a container happens when the engine sends
+        the container's provider.
         """
         return self._shares or args.resource_type == STACK
 

@@ -29,7 +29,7 @@ PLANS: Final = (
     "clamp-plan",
     KNOWN_RESOURCES,
 )
-"""The policies on which containers are allowed, and how many."""
+"""The policies for the plans, templates, storage, names and number of containers."""
 
 SPEND: Final = (
     "monthly-budget",
@@ -39,7 +39,7 @@ SPEND: Final = (
     "account-headroom",
     KNOWN_RESOURCES,
 )
-"""The policies on how much the stack may cost."""
+"""The policies for prices and budgets."""
 
 EXPOSURE: Final = (
     "open-allowed-ip",
@@ -52,7 +52,7 @@ EXPOSURE: Final = (
     "unmanaged-target",
     KNOWN_RESOURCES,
 )
-"""The policies on who may connect, and which containers must be protected."""
+"""The policies for access to containers, and for the protection of containers and their data."""
 
 
 def rules(account_reader: Account | None = None) -> dict[str, Rule]:
@@ -104,8 +104,8 @@ class StacksGuard:
         max_container_usd: The maximum monthly price of one container in US dollars, for `resource-price-cap`.
         allowed_plans: Plans that containers may have, for `allowed-plans` and `clamp-plan`.
         allowed_templates: Templates that containers may have, for `allowed-templates`.
-        config: By policy, a level or an object, as in the file for `--policy-pack-config`, of version 2 or without a
-            version; for `all`, a level. It overrides the arguments above; the file overrides it. It cannot contain
+        config: For each policy, a level or an object, as in a file for `--policy-pack-config` (version 2, or without a
+            version); for `all`, a level. It overrides the arguments above; the file overrides it. It cannot contain
             exceptions, because the engine reads them only from the file.
         account: Lists the account's containers, for `account-headroom` (`stacks_pulumi.cost.live.containers`).
         longest_exemption_days: The maximum number of days from today for which an exemption may be valid. The file

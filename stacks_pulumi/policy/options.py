@@ -290,7 +290,7 @@ def read_configuration(text: str, today: datetime.date, longest: int) -> Configu
     Return the content of a file for `--policy-pack-config`, of version 2 or without a version.
 
     The engine reads it less strictly: it uses the last of two equal keys, ignores unknown keys, accepts known keys in
-    any case of letters, and applies an exception permanently. Each of these is a problem here.
+    any letter case, and applies an exception permanently. Each of these is a problem here.
 
     Args:
         text: The file's content.
@@ -394,7 +394,7 @@ def _match(raw: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _unknown_keys(raw: Mapping[str, Any], known: tuple[str, ...], what: str) -> Iterator[str]:
-    """Yield a text for each unknown key: the engine ignores it, or accepts it in a different case of letters."""
+    """Yield a text for each unknown key: the engine ignores it, or accepts it in different letter case."""
     for key in raw:
         if key not in known:
             close = difflib.get_close_matches(str(key).lower(), known, 1)

@@ -167,7 +167,7 @@ The maximum number of days from today for which an exemption may be valid, unles
 
 
 def too_long(exemptions: tuple[Exemption, ...], today: datetime.date, days: int) -> list[str]:
-    """Return the errors of the exemptions that end too late and so would disable the rule without a review."""
+    """Return an error for each exemption whose end is so late that the rule would be disabled without a review."""
     return [
         f"'exempt' entry {number} {late}"
         for number, exemption in enumerate(exemptions, 1)

@@ -281,7 +281,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
     # --- identity ---
 
     def _identify(self, id_: str, olds: Mapping[str, Any], container: models.Container) -> Identity:
-        """Compare the container with the one in the state; without creation times, warn once in a run."""
+        """Compare the container with the one in the state; if there are no creation times, warn once per run."""
         identity = identify(self.session, olds, container)
         has_times = olds.get("created_at") is not None or container.created_at is not None
         if identity is Identity.SAME and not has_times and "name" in olds and self.session.first("no times"):

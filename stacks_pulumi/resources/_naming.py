@@ -114,7 +114,7 @@ def valid_container_name(text: str) -> str:
 
 
 def how_to_rename(pattern: str | None, account: str | None, *, by_default: bool) -> str:
-    """Return the instruction how to give a new container a different name."""
+    """Return instructions for giving a new container a different name."""
     expressions = NAME_EXPRESSION.findall(pattern or "${name}")
     lacking = [word for word in ("stack", "project") if word not in expressions]
     if not by_default or not lacking:

@@ -318,8 +318,8 @@ def record_adoption(engine: str, kind: str, id_: str, token: str | None) -> None
     Record that the object was adopted, for all provider processes of one engine, which its address identifies.
 
     Each explicit provider has a separate process with a separate register of owners. A program may move a container to
-    another provider and resource in one `up`, without an alias. Then one process adopts the container, and the other
-    would delete it. No-op without an engine, because then no other process exists.
+    a different provider and resource in one `up`, without an alias. Then one process adopts the container, and the
+    other would delete it. No-op without an engine, because then no other process exists.
     """
     file = _file(engine)
     if file is None:

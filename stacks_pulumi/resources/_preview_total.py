@@ -193,7 +193,7 @@ def _total(prices: Collection[Any], known: Collection[float], where: str = "") -
 
 
 async def _change(planned: float, reading: _State, rows: list[Declared]) -> str:
-    """Return the text to append: the difference from the state, or that the difference is unknown."""
+    """Return the text to append: the difference from the state, or a note that it is unknown."""
     await asyncio.wait({asyncio.wrap_future(reading)}, timeout=_SECONDS)
     state = reading.result() if reading.done() else None
     past = None if state is None else past_price(state, rows)

@@ -3,7 +3,7 @@ What a program declares: the base classes of all resources, a child's reference 
 each object is declared only once.
 
 A program passes a Container or an id. With a Container, the child gets the container's account (`provider`) unless the
-program sets another one. A child's id is `<container id>/<its own name>`, so that a look-up needs only the id.
+program sets a different one. A child's id is `<container id>/<its own name>`, so that a look-up needs only the id.
 """
 
 from __future__ import annotations
@@ -273,7 +273,10 @@ class Child(StacksResource):
     """A resource that belongs to a container."""
 
     _unique: ClassVar[tuple[str, str] | None] = None
-    """The inputs that identify its object: the container, and the identity in it; empty if objects are never shared."""
+    """
+    The inputs that identify its object: the container, and the object's own identity in that container; empty if
+    objects are never shared.
+    """
 
     container_created_at: pulumi.Output[str | None]
     """Creation time of its container, ISO 8601; none if the resource's own id is unique."""
@@ -348,10 +351,11 @@ def _replaced_delete_first(
     opts: pulumi.ResourceOptions | None, adopt: pulumi.Input[str] | None, type_: str
 ) -> pulumi.ResourceOptions | None:
     """
-    Return the options. For a resource that may adopt, a replacement deletes first, unless the program sets the order.
+    Return the options. If the resource may adopt, a replacement deletes the old object first, unless the program sets
+    the order.
 
-    For `pulumi up --replace`, the engine does not call `diff`, and creates first. The new half would then adopt the
-    old object.
+    For `pulumi up --replace`, the engine does not call `diff`, and creates the new resource first, which would then
+    adopt the old object.
     """
     if opts is not None and (opts.id is not None or opts.delete_before_replace is not None):
         return opts

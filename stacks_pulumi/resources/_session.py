@@ -40,7 +40,7 @@ _Key = tuple[str, ...]
 
 MAX_AGE: Final = 600.0
 """
-Seconds for which a response is reused. The data of a refresh is never from one moment anyway.
+Seconds for which a response is reused. The responses of a refresh are from different moments in any case.
 
 This time is longer than a large refresh takes under the rate limit: a response that expires during the refresh would
 be requested again.
@@ -235,7 +235,7 @@ class FreshContainers:
 
     Before it creates a child, the provider lists the container's children, to find a child that exists already. A
     container that was created a moment ago has only the children that the API itself adds, so this list request is
-    skipped. A container is identified by its id and creation time. If the newest list does not have it, or if the
+    skipped. A container is identified by its id and creation time. If the newest list does not contain it, or if the
     child and the container have different providers, the request is sent as usual.
     """
 

@@ -252,7 +252,7 @@ class ConnectionHandler(ChildHandler[models.Connection]):
         return found
 
     def is_ours(self, id_: str, olds: Mapping[str, Any], found: models.Connection) -> bool:
-        """Compare the creation times; without them, name and target."""
+        """Compare the creation times, or the name and the target if a time is missing."""
         if is_unique(found.id):
             return True
         same = same_time(olds.get("created_at"), found.created_at)

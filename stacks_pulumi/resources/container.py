@@ -546,7 +546,8 @@ class ContainerHandler(ResourceHandler):
 
     def derived(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
         """
-        Return the price, and the plan that is sent if the program sets none; unknown if an input of them is unknown.
+        Return the price, and the plan that is sent if the program sets none; unknown if an input on which they depend
+        is unknown.
         """
         template, tier = _known(inputs, "template"), inputs.get("additional_storage_tier")
         plan = inputs.get("plan") or (template and catalog.default_plan(template))

@@ -257,7 +257,7 @@ class PinnedBackupHandler(ChildHandler[models.Backup]):
         return _look(session, parent_id(id_), _number(id_, olds), get)
 
     def is_ours(self, id_: str, olds: Mapping[str, Any], found: models.Backup) -> bool:
-        """Compare the creation times; without them, the content."""
+        """Compare the creation times, or the content if a time is missing."""
         if is_unique(found.id):
             return True
         same = same_time(olds.get("created_at"), found.created_at)

@@ -28,8 +28,8 @@ def shown_alone(error: StacksError) -> StacksError:
 
 @functools.cache
 def _shown_alone(kind: type[StacksError]) -> type[StacksError]:
-    """Return one class for each kind of error. No module contains the class, so an error is pickled as its original
-    class.
+    """
+    Return one class for each kind of error. No module contains the class, so an error is pickled as its original class.
     """
 
     def reduce(error: StacksError) -> tuple[Any, ...]:
@@ -97,7 +97,7 @@ class Provider(pulumi.ProviderResource):
         Declare an account.
 
         Args:
-            resource_name: Name in the program; errors name the account by it.
+            resource_name: Name in the program; error messages use it as the name of the account.
             opts: Pulumi's options.
             api_key: `sk_stacks_` and 64 hexadecimal digits.
             base_url: The API's base URL. Default: as for the stack (`stacks:baseUrl`).

@@ -2,8 +2,8 @@
 The plugin's answers from the account: to the protocol's `Invoke` (a data function), and to `List`, which `pulumi do`
 calls.
 
-The ids in a list are in the form for `pulumi import`. A list that may lack an id is an error. An `up` needs neither of
-them. Loading this module at every start would double the time that this package adds to the start.
+The ids in a list are in the form for `pulumi import`. A list that may lack an id is an error. `pulumi up` uses neither
+of them. Loading this module at every start would double the time that this package adds to the start.
 """
 
 from __future__ import annotations
