@@ -199,7 +199,7 @@ def _gap(operation: Interrupted) -> str:
 
 
 def _names(urns: list[str], ref: str | None, project: str) -> tuple[str, str, str]:
-    """Return the project, the stack's name for people, and its name within its project."""
+    """Return the project, the stack's full name, and its name within its project."""
     first = next((urn.split("::") for urn in urns if urn.count("::") >= 2), None)
     parts = (ref or "").split("/")
     if first is not None:
@@ -393,8 +393,8 @@ def caught_up(stacks: Stacks) -> Stacks:
     """
     Return the stacks with the changes that were made since they were read.
 
-    An account is read between two reads of the states. If only one read has a resource, the resource was created or
-    deleted during that time, so its object is neither an orphan nor missing.
+    An account is read between two reads of the states. If only one read contains a resource, the resource was created
+    or deleted during that time, so its object is neither an orphan nor missing.
 
     Raises:
         InputError: The stacks cannot be listed.

@@ -299,7 +299,8 @@ def after(account: Reconciliation, changes: Iterable[tuple[ObjectChange, Line]])
     Return the account in its expected form after a preview's change.
 
     A container leaves the account only if the preview deletes it and the account shows that it belongs to this stack.
-    If the account already has a container with the name of a new one, both are the same, because names are unique.
+    If the account already has a container with the name of a new one, they are treated as the same container, because
+    names are unique.
 
     Raises:
         InputError: It is unknown which of the account's stacks the preview belongs to.

@@ -2,7 +2,7 @@
 Which checks does `stacks-pulumi doctor` run, and what do they find in the stack's settings and in its preview?
 
 Each check is a function of the `Facts` that yields findings. None of them changes anything, on this machine or in the
-account. `doctor_api` has the checks that send requests to the API.
+account. `doctor_api` contains the checks that send requests to the API.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class ChildRecord:
         owners: The resources that manage it.
         ownership: Its ownership.
         creating: The interrupted creates that may have created it.
-        recreated: Resources whose state has its id, in a container with a different creation time.
+        recreated: Resources whose state contains its id, in a container with a different creation time.
         sure: Whether an id or a creation time proves that it is the object of its owners.
     """
 
@@ -82,7 +82,7 @@ class ContainerRecord:
         owners: The resources that manage it, or that may manage it if a creation time is missing.
         ownership: Its ownership.
         creating: The interrupted creates that may have created it.
-        recreated: Resources whose state has the container's id with a different creation time.
+        recreated: Resources whose state contains the container's id with a different creation time.
         notes: Notes for the reader.
         children: Its child objects, if they were read.
     """

@@ -1,8 +1,8 @@
 """
 What does a tool return to an agent?
 
-This module has the types of all tools' results. The schemas that a client sees are generated from these types. Prices
-are texts in US dollars.
+This module contains the types of all tools' results. The schemas that a client sees are generated from these types.
+Prices are texts in US dollars.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""
-What do the tools look up: pages of the documentation, the code of an error, a container and its passwords?
-"""
+"""What do the tools look up: pages of the documentation, the code of an error, a container and its passwords?"""
 
 from __future__ import annotations
 
@@ -62,8 +60,8 @@ def credentials(client: StacksClient, stack: Sequence[StoredResource], source: s
     """
     Return the passwords in a container: its own, and those of its connections' targets.
 
-    The state has the target's id for each of the stack's connections. The API lists only the target's name, including
-    for connections of another stack or a person.
+    The state contains the target's id for each of the stack's connections. The API lists only the target's name,
+    including for connections that another stack or a person created.
 
     Raises:
         StacksError: The passwords cannot be read, or the target of a connection is not known.

@@ -393,7 +393,7 @@ class Desk:
 
     def ask_for(self, statement: str, grant: Grant) -> Reply:
         """
-        Record a change as an access request, so that a person finds it by its id.
+        Record a change as an access request, so that a person can find it by its id.
 
         Raises:
             RequestRefusedError: The change is not well formed or is for another stack.

@@ -562,8 +562,8 @@ class Kernel:
 
     def _holdings(self, grant: Grant) -> Holdings:
         """
-        Return the objects that a grant knows and has created. A budget owns the objects that its policy created for its
-        stack.
+        Return the objects that a grant knows and has created. A budget grant owns the objects that its policy created
+        for its stack.
         """
         if grant.kind == "budget":
             # Without a creation time, the broker cannot tell whether the id still means the same container.

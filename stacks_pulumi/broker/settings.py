@@ -188,12 +188,12 @@ class AccountLimits(_Section, frozen=True):
 
 
 FreeAction: TypeAlias = Literal["start", "restart", "connect-own", "backup", "pin-own", "undo"]
-"""Actions that a policy may allow without a person, in addition to creates within its limits."""
+"""Actions that a policy may allow without an approval, in addition to creates within its limits."""
 
 
 class Policy(_Section, frozen=True):
     """
-    What a `budget` grant may do without a person.
+    What a `budget` grant may do without an approval.
 
     Attributes:
         increase_per_day: The most that its creates within 24 hours may add to the monthly price. A create above this

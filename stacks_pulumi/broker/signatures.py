@@ -28,7 +28,7 @@ _SECONDS: Final = 60
 
 
 class SignatureError(StacksError):
-    """Raised if a signature does not verify, or cannot be made."""
+    """Raised if a signature does not verify, or cannot be created."""
 
 
 def sign(text: bytes, key: Path) -> bytes:
@@ -125,7 +125,8 @@ def _with_signature(
 
 def _run(words: Sequence[str], data: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     """
-    Run ssh-keygen without a terminal, so that it asks for no passphrase. The time zone is UTC: it reads local times.
+    Run ssh-keygen without a terminal, so that it asks for no passphrase. The time zone is UTC, because ssh-keygen reads
+    local times.
     """
     environment = {**without_secrets(*OF_SSH), "TZ": "UTC", "LC_ALL": "C", "SSH_ASKPASS_REQUIRE": "never"}
     try:

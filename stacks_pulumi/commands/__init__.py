@@ -1,5 +1,5 @@
 """
-The subcommands of `stacks-pulumi`. Each file without an underscore has a table `COMMANDS` with the subcommands that
+The subcommands of `stacks-pulumi`. Each file without an underscore defines a table `COMMANDS` with the subcommands that
 it implements.
 
 - `_broker_demo`: How does a demo of a few seconds show a broker?

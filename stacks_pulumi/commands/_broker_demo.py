@@ -1,7 +1,7 @@
 """
 What does a broker do? A demo shows it in a few seconds.
 
-The demo runs an emulated account, an agent with a budget, and a person who signs.
+The demo runs an emulated account, an agent with a budget, and a person who signs an approval.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _REQUEST: Final = re.compile(r"\br-[0-9a-f]{10}\b")
 
 def run() -> int:
     """
-    Send one request that a budget covers and one that needs a person, and show the results; then remove all files.
+    Send one request that a budget covers and one that needs an approval, and show the results; then remove all files.
     """
     with tempfile.TemporaryDirectory(prefix="stacks-broker-demo-") as scratch, Emulator() as emulator:
         path, key = Path(scratch), Path(scratch) / "ann"

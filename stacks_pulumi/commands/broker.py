@@ -1,4 +1,4 @@
-"""`stacks-pulumi broker`: the only process that has the API key, and its grants."""
+"""`stacks-pulumi broker`: run the only process that has the API key, and manage its grants."""
 
 from __future__ import annotations
 

@@ -3,8 +3,8 @@ What does a preview or a stack cost, and which objects exist before and after a 
 
 The three forms of a preview have different details. The events, and the JSON with `--show-replacement-steps`, contain
 every step. The JSON with only `--show-sames` contains one step for a replacement, and no step for the leftover of an
-earlier replacement. `docs/cost.md` has the table, and `tests/unit/cost/test_steps.py` has a recorded document for
-each row.
+earlier replacement. `docs/cost.md` contains the table, and `tests/unit/cost/test_steps.py` contains a recorded document
+for each row.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ _NO_USER: Final = frozenset({403, 404})
 _ACTION: Final = re.compile(r"^(?=[^\S\n]*/)", re.MULTILINE)
 """
 The beginning of a line with a slash. GitLab, and bots on both platforms, execute commands such as `/merge` in such a
-line, with the permissions of the token's owner. A report has no such line, but the program of a change may have
+line, with the permissions of the token's owner. A report contains no such line, but the program of a change may have
 written the file.
 """
 

@@ -75,7 +75,7 @@ class Entry:
         return self.item.price
 
     def describe(self) -> dict[str, Any]:
-        """Return the fields that every snapshot has for a container."""
+        """Return the fields that every snapshot contains for a container."""
         return {
             "id": self.id,
             "name": self.name,

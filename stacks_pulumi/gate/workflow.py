@@ -665,7 +665,7 @@ def _run(words: Sequence[str], folder: Path, environment: Mapping[str, str], bro
 
 
 def _ended(broker: Broker, token: str, code: int) -> Applied:
-    """Return the unused permits of a grant, and end its token."""
+    """Return the unused permits of a grant, and make its token invalid."""
     try:
         grant = broker.ask("GET", "me", token=token)
         # After a kill, the broker may still have to remove failed creates.
