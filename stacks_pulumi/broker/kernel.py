@@ -424,8 +424,8 @@ class Kernel:
 
         The platform may still carry out a request that got no answer, even after its repeat was carried out. A grant
         also waits for its own deletions, and before it removes an object that a repeat created: otherwise the first
-        request could create the object again. Before a create, it waits for all its own requests about the container
-        that had the name: otherwise one of them could change or delete the new container.
+        request could create the object again. Before a create, it waits for its own requests without an answer about
+        the container that had the name: otherwise one of them could change or delete the new container.
         """
         # The wall clock may be set forward in the meantime, so the seconds also have to pass by the other clock.
         self._ends = [one for one in self._ends if self._upstream.elapsed(one[0]) < _UNDER_WAY]
@@ -433,12 +433,12 @@ class Kernel:
         effect = EFFECTS[ask.endpoint]
         other = "(grant_id <> ? or ? and endpoint <> 'containers.create')"
         holds = (
-            f"state = 'sent' and ({other} or endpoint = 'containers.delete') "
-            f"or ended >= ? and {other} and (attempts > 1 or {LOST})"
+            "state = 'sent' and (grant_id <> ? or endpoint = 'containers.delete') "
+            f"or state <> 'sent' and ended >= ? and {other} and (attempts > 1 or {LOST})"
         )
-        which = grant.id, ask.endpoint == _CREATE
+        values = grant.id, since, grant.id, ask.endpoint == _CREATE
         repeated = "ended >= ? and attempts > 1 and object = ?"
-        if any(meet(ask, use) for use in self._ledger.uses(holds, *which, since, *which)) or (
+        if any(meet(ask, use) for use in self._ledger.uses(holds, *values)) or (
             effect.removes and self._ledger.uses(repeated, since, ask.ids[effect.object])
         ):
             raise busy("another request may be changing the same container or backup")

@@ -13,7 +13,7 @@ from stacks_pulumi.broker.change import CONTAINERS, EFFECTS, variables
 from stacks_pulumi.broker.permits import Ask, meet
 from stacks_pulumi.broker.upstream import Look, Upstream
 from stacks_pulumi.endpoints import ENDPOINTS
-from tests.broker.conftest import Bench, Client, literal, permit
+from tests.broker.conftest import Bench, Client, create, literal, permit
 from tests.broker.test_changes import code
 from tests.support.waiting import until
 
@@ -80,6 +80,19 @@ def test_a_request_waits_for_another_grants_request_about_its_container_and_for_
 
     assert answers == [(409, "grant-busy"), 200, 200]
     assert second(*of_web).status_code == 200
+
+
+def test_a_create_does_not_wait_for_a_request_of_its_own_grant_that_is_in_progress(bench: Bench) -> None:
+    """The id of a container ends with the name of the new one."""
+    web = bench.made("shop-web")
+    restart = permit("containers.set_status", {"status": "restart"}, ids={"container_id": literal(web)})
+    grant = bench.granted(restart, permit("containers.create", create("web")))
+    bench.emulator.faults.add("containers.set_status", "slow", seconds=10.0)
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(grant, "PUT", f"/containers/{web['id']}/status", {"status": "restart"})
+        until(lambda: bench.ledger.uses("state = 'sent'"))
+        assert grant.create("web").status_code == 202
 
 
 @pytest.mark.parametrize(("fault", "is_held"), [("drop_after", True), (500, True), (408, True), (400, False)])
