@@ -53,7 +53,7 @@ PROGRAMS = {"deploy": WEB, "grow": WITH_DATABASE, "overreach": TOO_LARGE, "remov
 
 
 async def main(action: str) -> str | None:
-    """Do what an action asks for; return an error."""
+    """Carry out an action; return the text of its error, if any."""
     # A real agent has neither the token nor the passphrase: its client gives them to the server alone.
     server = StdioServerParameters(
         command="stacks-pulumi", args=["mcp", "-C", str(HERE), "--allow", "apply"], env=dict(os.environ)

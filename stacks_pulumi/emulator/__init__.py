@@ -13,7 +13,7 @@ Its files, from the outside in:
 - `emulator`: Which settings does it have, where does it listen, and who may call it?
 - `server`: Which requests arrive, which bytes are sent, and what is in the request log?
 - `app`: Which steps does a request pass through, and which endpoint answers it?
-- `answers`: What does the function of an endpoint get, which values does it accept, and what may it answer?
+- `answers`: What does the function of an endpoint receive, which values does it accept, and what may it answer?
 - `containers`: Which rules apply to a container's life, and how do answers show it?
 - `contents`: Which credentials, certificates, logs and metrics does a container have?
 - `access`: Which addresses may connect to a container?

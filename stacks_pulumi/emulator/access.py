@@ -184,7 +184,7 @@ def _is_allowed(container: Container, address: str) -> bool:
 
 
 def _network(address: str, *, exact: bool = False) -> _Network | None:
-    """Return the network for an address or a range; `None` for any other text, and with `exact`, for host bits."""
+    """Return the network of an address or a range; `None` for other text or, with `exact`, if host bits are set."""
     if "%" in address:
         # A zone has a meaning only on one machine.
         return None

@@ -1,14 +1,14 @@
 """
-What does the function of an endpoint get, which values does it accept, and what may it answer?
+Which request does the function of an endpoint receive, which values does it accept, and what may it answer?
 
-It gets a `Request` and returns a `Reply` whose body the guide specifies, or the `Open` content of a response that the
-guide only describes; a rule that does not allow the request raises a `Refusal`. A client must not depend on one form of
-an open response. So the emulator can send it in several `SHAPES`, for all endpoints or for one. If the guide has an
-example of an error ("Common Error Responses", "Create Container"), its text is used. Otherwise the text is our own and
-marked as assumed.
+It receives a `Request`. It returns a `Reply` whose body the guide specifies, or the `Open` content of a response that
+the guide only describes; a rule that does not allow the request raises a `Refusal`. A client must not depend on one
+form of an open response. So the emulator can send it in several `SHAPES`, for all endpoints or for one. If the guide
+has an example of an error ("Common Error Responses", "Create Container"), its text is used. Otherwise the text is our
+own and marked as assumed.
 
-A wrong argument of a control is a `ValueError`: a control request can contain any JSON. A value of the wrong type would
-break a later request, the page, or the state file.
+A wrong argument of a control raises a `ValueError`: a control request can contain any JSON. A value of the wrong type
+would break a later request, the page, or the state file.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ from stacks_pulumi.emulator.state import ApiKey, Container, Transition, VpnClien
 
 _ACTIONS = ("running", "stopped", "restart")
 _LASTING = frozenset({"running", "stopped", "error"})
-"""The lasting statuses; all other statuses change without a request."""
+"""The stable statuses; all other statuses change without a request."""
 
 # assumed: the versions, which the guide mentions only in a template's description, and the templates with a web UI.
 _VERSIONS = {

@@ -362,7 +362,7 @@ def _descriptions(function: Callable[..., Any]) -> dict[str, str]:
 
 
 def _health(controls: Controls) -> Any:
-    """Return the base URL of the API, as a sign that the emulator answers; needs no token."""
+    """Return the base URL of the API, which shows that the emulator answers. Needs no token."""
     return {"status": "ok", "url": controls.url}
 
 
@@ -372,12 +372,12 @@ def _snapshot(controls: Controls) -> Any:
 
 
 def _key(controls: Controls) -> Any:
-    """Return the first key, which has every scope, its label and its account."""
+    """Return the first key, its label and its account. This key has every scope."""
     return {"key": controls.key, "label": controls.key_label, "account": controls.account}
 
 
 def _faults(controls: Controls) -> Any:
-    """Return the faults: all, left, fired."""
+    """Return three lists of faults: `all`, those `left`, and those that `fired`."""
     faults = controls.faults
     return {
         "all": [fault.describe() for fault in faults.all()],

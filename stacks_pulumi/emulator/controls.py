@@ -31,7 +31,7 @@ class Controls:
 
     Args:
         api: The API.
-        journal: Stores its state in a file; `None` to store no state.
+        journal: Stores the state of the API in a file; `None` to store no state.
         key: The first key; by default derived from the seed.
         spending_cap: US dollars a calendar month for that key.
         rate_limit: Requests in a window for that key, and the default for other keys.
@@ -240,7 +240,7 @@ class Controls:
             Whether it was loaded. A state that is stored in a file (`state_file`) is filled only once.
 
         Raises:
-            SeedError: The file is not in the format.
+            SeedError: The file does not have the format of a seed file.
             Refusal: The platform would refuse an entry of the file.
             OSError: The file cannot be read.
         """
@@ -305,7 +305,7 @@ class Controls:
 
     def reset(self) -> None:
         """
-        Remove containers, faults, requests, spending, rate windows; keys, limits, clock, pace, shapes, lag, gap stay.
+        Remove containers, faults, requests, spending, rate windows; keep keys, limits, clock, pace, shapes, lag, gap.
 
         Each account has a payment method again, and the capacity is unlimited again. A revoked key stays revoked;
         `new_key` creates a new key.

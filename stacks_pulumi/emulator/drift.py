@@ -277,7 +277,7 @@ class SeedFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class SeedError(ValueError):
-    """Seed data is not in the format; the message contains the row and its name."""
+    """Seed data does not have the documented format; the message contains the row and its name."""
 
 
 def read_seed(content: bytes) -> SeedFile:
@@ -296,7 +296,7 @@ def read_seed(content: bytes) -> SeedFile:
 
 
 def _reason(why: str, field: str) -> str:
-    """Return the reason of an error with the words that the field accepts."""
+    """Return the reason for an error, with the values that the field accepts."""
     if not why.startswith("Invalid enum value"):
         return why
     return (
@@ -307,7 +307,7 @@ def _reason(why: str, field: str) -> str:
 
 
 def _named(content: bytes, where: str) -> str:
-    """Return the place of an error, with the name that its row has: `containers[2] ("web"), plan: `."""
+    """Return the place of an error, with the name in its row: `containers[2] ("web"), plan: `."""
     row = re.match(r"(containers|connections)\[(\d+)\]\.?(.*)", where)
     if row is None:
         return f"{where}: " if where else ""
@@ -335,7 +335,7 @@ def load(
         The ids of the containers.
 
     Raises:
-        SeedError: An entry is not in the format.
+        SeedError: An entry does not have the documented format.
         Refusal: The platform would refuse an entry, or an entry refers to an unknown object. The message contains the
             row.
     """

@@ -36,7 +36,7 @@ class Emulator(Controls):
         cors_origins: Origins whose web pages may send requests; `*` for all.
         allow_hosts: Names by which clients may address it, in addition to the loopback names and `host`.
         boot_seconds: How long a container is `pending`.
-        boot_reads: How many reads see it `pending`, instead of counting seconds.
+        boot_reads: The number of reads that return `pending`, instead of a number of seconds.
         action_seconds: How long a stop, start or restart takes.
         delete_seconds: How long a deleted container is still listed.
         backup_seconds: How long a backup takes.
@@ -67,8 +67,8 @@ class Emulator(Controls):
         control_token: The bearer token of the control API, or `None` if it needs none.
 
     Raises:
-        StateFileError: The state file has other content.
-        PortTakenError: At the start: it cannot listen on the port.
+        StateFileError: The state file cannot be read, or is not a state file of an emulator.
+        PortTakenError: The emulator starts, but cannot listen on the port.
         ValueError: The limit, the cap or the address is invalid.
     """
 

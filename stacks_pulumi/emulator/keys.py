@@ -133,7 +133,7 @@ def spent(key: ApiKey, now: float) -> Decimal:
 
 def check_cap(key: ApiKey, price: Decimal, now: float) -> None:
     """
-    Check that a price does not exceed the rest of the cap.
+    Check that a new price keeps the spending of the month within the cap.
 
     Raises:
         Refusal: 402 with cap and spending (guide, "Common Error Responses").

@@ -70,7 +70,7 @@ class Server:
     A server thread.
 
     Args:
-        respond: Answers a request; it also gets the headers.
+        respond: Answers a request; it also receives the headers.
         port: The port to listen on; 0 takes a free port.
         host: The address to listen on.
         now: The platform's time, for the header `Date`.

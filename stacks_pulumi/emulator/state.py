@@ -463,7 +463,7 @@ def load(path: Path) -> State | None:
         `None` if the file does not exist or is empty.
 
     Raises:
-        StateFileError: The file cannot be read, or has other content.
+        StateFileError: The file cannot be read, or is not a state file of an emulator.
     """
     content = _read(path)
     if not content.strip():

@@ -16,7 +16,7 @@ from tools.acceptance.wire import Exchange, Wire
 __all__ = ["Findings", "report"]
 
 _MARGIN: Final = 1.5
-"""The factor on a measurement, because one measurement is not the maximum."""
+"""The factor for measured durations, because one measurement is not the maximum."""
 _LONGEST: Final = 4000
 _SECRET: Final = re.compile(
     r"pass(word)?|secret|token|private|credential|config|key|conn\w*string", re.IGNORECASE
@@ -100,7 +100,7 @@ _DEFAULTS: Final[Mapping[str, float]] = {
     "backups.listed_seconds": _KNOWN.backup_listed,
     "backups.pinned_seconds": _KNOWN.backup_pinned,
 }
-"""The defaults of the client. A measurement is a fact only if it is longer."""
+"""The defaults of the client. A measured duration is a fact only if it is longer than the default."""
 
 
 def report(findings: Findings, wire: Wire, prefix: str, head: Mapping[str, str], left: Sequence[str]) -> str:

@@ -170,7 +170,7 @@ class Walk:
         self._ask("backups.stats", parse=done)
 
     def _life(self) -> None:
-        """Restart, stop and start it: its creation time must stay, and the list must follow."""
+        """Restart, stop and start it: its creation time must not change, and the list must show each status."""
         id_ = self._running()
         for action, word, operation in (
             ("restart", "running", "restart"),

@@ -31,7 +31,7 @@ _LONGEST_PAUSE: Final = 60.0
 _ID_FIELDS: Final = frozenset({"id", "container_id", "containerid", "uuid"})
 _MOST_IDS: Final = 50
 _WORDS: Final = dict.fromkeys(("verb", "name", "as_name", "ip_address"), "")
-"""Empty values for words of a request that are not path variables; a report shows the path."""
+"""Empty values for the words of a request's description that are not in its path. A report shows only the path."""
 
 
 class OutOfTimeError(Exception):

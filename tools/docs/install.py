@@ -29,7 +29,7 @@ def install(extras: str) -> str:
 
 
 def written() -> dict[Path, str]:
-    """Return the checkout's packs and examples that the code for users' repositories writes."""
+    """Return the files of the checkout's packs and examples. The code that writes users' repositories creates them."""
     texts = {_POLICIES / name: text for name, text in pack_files(Path("policies")).items()}
     checkout = Place(str(_ROOT), _ROOT)
     needed = {_POLICIES: pack_requirements(_POLICIES, checkout)}
