@@ -580,6 +580,8 @@ def _built(source: str) -> tuple[Path, bytes]:
     with tempfile.TemporaryDirectory(prefix="stacks-wheel-") as scratch:
         done = subprocess.run(  # noqa: S603  (pip of this Python)
             [*words, "--wheel-dir", scratch],
+            # With `-m`, Python first looks for modules in the working directory.
+            cwd=scratch,
             capture_output=True,
             text=True,
             check=False,

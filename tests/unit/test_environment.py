@@ -51,7 +51,11 @@ def build_wheel(folder, settings=None, metadata=None):
 """
 
 
-def test_the_build_of_a_wheel_gets_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_build_of_a_wheel_gets_no_secret_and_runs_no_file_of_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pip.py").write_text("raise SystemExit('run')", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
     checkout = tmp_path / "checkout"
     checkout.mkdir()
     (checkout / "backend.py").write_text(BACKEND, encoding="utf-8")
