@@ -312,6 +312,8 @@ def _pipeline(options: argparse.Namespace) -> tuple[Path, dict[str, str | bytes]
 def _plan(options: argparse.Namespace) -> int:
     from stacks_pulumi.gate import client, words, workflow  # noqa: PLC0415  (each action needs its own modules)
 
+    # The engine writes the plan before the change is written.
+    workflow.check_place(options.out)
     plan = workflow.plan_of(options.out.absolute()) if options.save_plan else None
     wanted = workflow.Wanted(
         folder_of(options), options.stack, options.expires, options.ceiling, plan, options.reads

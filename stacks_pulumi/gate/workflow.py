@@ -415,6 +415,22 @@ def statement_of(file: Path) -> str:
     return text
 
 
+def check_place(file: Path) -> None:
+    """
+    Check that a change, its plan and its signatures can be written next to each other.
+
+    Raises:
+        InputError: One of them is a link, or not a regular file.
+    """
+    folder = file.with_name(file.name + SIGNATURES)
+    files = file, plan_of(file)
+    # With a link, the project's author could choose a file of this user to be overwritten.
+    if any(one.is_symlink() for one in (*files, folder)) or any(
+        one.exists() and not one.is_file() for one in files
+    ):
+        raise InputError(f"{file}, {plan_of(file)} or {folder} is a link, or not a regular file: remove it")
+
+
 def write(statement: str, file: Path) -> None:
     """
     Write a change and remove the signatures of an earlier change.
@@ -424,9 +440,7 @@ def write(statement: str, file: Path) -> None:
     """
     folder = file.with_name(file.name + SIGNATURES)
     try:
-        # With a link, the project's author could choose a file of this user to be overwritten.
-        if file.is_symlink() or folder.is_symlink() or (file.exists() and not file.is_file()):
-            raise InputError(f"{file} or {folder} is a link, or not a regular file: remove it")
+        check_place(file)
         file.write_text(statement, encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:

@@ -296,7 +296,9 @@ def test_a_file_of_the_author_that_never_ends_is_not_read(tmp_path: Path) -> Non
         workflow.signatures_of(file)
 
 
-def test_a_change_is_not_written_through_a_link_or_into_a_fifo(tmp_path: Path) -> None:
+def test_neither_change_nor_plan_is_written_through_a_link_or_into_a_fifo(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     mine, file, other, fifo = (tmp_path / name for name in ("mine", "change.json", "other.json", "fifo.json"))
     file.symlink_to(mine)
     other.with_name("other.json.sig.d").symlink_to(tmp_path)
@@ -305,6 +307,11 @@ def test_a_change_is_not_written_through_a_link_or_into_a_fifo(tmp_path: Path) -
     for one in (file, other, fifo):
         with pytest.raises(StacksError, match="is a link, or not a regular file"):
             workflow.write("a change", one)
+    saved = tmp_path / "saved.json"
+    workflow.plan_of(saved).symlink_to(mine)
+    words = ["gate", "plan", "--save-plan", "--out", str(saved), "--gate", "http://127.0.0.1:9"]
+    assert cli.main(words) == 1
+    assert "is a link, or not a regular file" in capsys.readouterr().err
     assert not mine.exists()
     assert not other.exists()
 
