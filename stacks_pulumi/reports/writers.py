@@ -168,7 +168,6 @@ def rich_text(document: Document, *, width: int, color: bool) -> str | None:
         width=width,
         force_terminal=color,
         no_color=not color,
-        highlight=False,
         legacy_windows=False,
     )
 

@@ -266,24 +266,30 @@ def _cheapest_first(tests: Iterable[str]) -> list[str]:
 
 def _files(ring: str, name: str) -> list[str]:
     """Return the test files of a ring, those first that are likely to notice a change of a module."""
-    module = Path(name)
-    stem = module.stem.strip("_").removesuffix("s")
-    areas = set(module.parts[1:-1])
-    imported = re.compile(rf"\b{re.escape('.'.join(module.with_suffix('').parts))}\b")
+    path = Path(name)
+    # A package is imported by the name of its folder.
+    module = path.parent if path.stem == "__init__" else path.with_suffix("")
+    stem = module.name.strip("_").removesuffix("s")
+    areas = set(path.parts[1:-1])
+    names = [re.escape(".".join(parts)) for parts in (module.parts, module.parts[:-1], module.parts[-1:])]
+    imported = re.compile(rf"\b{names[0]}\b|\bfrom {names[1]} import (\([^)]*|.*)\b{names[2]}\b")
 
     def is_named(path: Path) -> bool:
         return stem in path.stem or imported.search(path.read_text(encoding="utf-8")) is not None
 
+    def is_of_area(path: Path) -> bool:
+        return not areas.isdisjoint({*path.parts, path.stem.removeprefix("test_")})
+
     def likelihood(path: Path) -> tuple[bool, bool, bool, Path]:
         # Each test of a host starts a process.
-        return "host" in path.parts, not is_named(path), not areas & set(path.parts), path
+        return "host" in path.parts, not is_named(path), not is_of_area(path), path
 
-    folders = (*FAST, "host") if ring == MODULE else FAST if ring == AREA else ring.split(",")
+    folders = (*FAST, "host") if ring in {MODULE, AREA} else ring.split(",")
     found = _tests(ROOT / "tests" / folder.removeprefix("tests/") for folder in folders if folder)
     if ring == MODULE:
         found = filter(is_named, found)
     elif ring == AREA:
-        found = (path for path in found if areas & set(path.parts) and not is_named(path))
+        found = (path for path in found if is_of_area(path) and not is_named(path))
     return [path.relative_to(ROOT).as_posix() for path in sorted(found, key=likelihood)]
 
 

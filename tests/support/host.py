@@ -108,6 +108,8 @@ class CallFailedError(Exception):
         for entry in error.trailing_metadata() or ():
             if entry.key == "grpc-status-details-bin":
                 status = status_pb2.Status.FromString(entry.value)
+                # The engine's gRPC ignores a rich status with a different code.
+                assert status.code == error.code().value[0]
                 # The engine reads the rich status and ignores the plain one.
                 self.message = status.message
                 for detail in status.details:
@@ -172,6 +174,7 @@ class Host:
     def _configured(self, settings: struct_pb2.Struct, name: str = "") -> None:
         answer = self.stub.Configure(provider_pb2.ConfigureRequest(args=settings, name=name))
         self.supports_preview = bool(answer.supportsPreview)
+        self.accepts_secrets = bool(answer.acceptSecrets)
 
     def to_struct(self, kind: str, properties: Mapping[str, Any]) -> struct_pb2.Struct:
         """Return the properties of a resource in the form that this host receives."""

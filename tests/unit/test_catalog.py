@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from stacks_pulumi import catalog
+from tests.support.golden import Golden
 
 MICRO = [
     *("ubuntu-micro", "nginx-micro", "redis-micro", "pocketbase-micro", "rqlite-micro", "storage-micro"),
@@ -29,8 +30,11 @@ BASIC = [
 ]
 
 
-def test_the_templates_are_those_of_the_guide() -> None:
+def test_the_templates_are_those_of_the_guide(golden: Golden) -> None:
+    """The file has the guide's columns of ids, names and types."""
     assert catalog.TEMPLATES.keys() == {*MICRO, *BASIC, "stacks-vpn"}
+    rows = [f"{one.id} | {one.title} | {one.category.value}" for one in catalog.TEMPLATES.values()]
+    golden.text("templates.txt", "\n".join(rows))
 
 
 @pytest.mark.parametrize(("templates", "plan", "usd"), [(MICRO, "micro", 1), (BASIC, "basic", 4)])

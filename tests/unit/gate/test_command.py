@@ -10,7 +10,7 @@ import pytest
 
 from stacks_pulumi import cli
 from stacks_pulumi.errors import StacksError
-from stacks_pulumi.gate import workflow
+from stacks_pulumi.gate import client, workflow
 from tests.support.gate import keys
 
 
@@ -118,3 +118,9 @@ def test_a_file_may_have_several_signatures_and_has_one(tmp_path: Path) -> None:
     given.write_text("AAAA", encoding="ascii")
     with pytest.raises(StacksError, match="given has no signature: `gate approve` writes one"):
         workflow.signatures_of(change)
+
+
+@pytest.mark.parametrize(("host", "is_here"), [("127.0.0.1", True), ("192.0.2.1", False)])
+def test_only_an_address_of_this_machine_is_here(host: str, is_here: bool) -> None:
+    """No machine has an address of the range for documentation (RFC 5737)."""
+    assert client._is_here(host) is is_here

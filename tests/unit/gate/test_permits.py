@@ -83,6 +83,12 @@ CHANGES: Final[dict[str, tuple[str, dict[str, Any], dict[str, Any], dict[str, An
         {"container": "usr-1-db", "backup_id": 6, "on_delete": "delete"},
         {"backup_id": 5, "created_at": MADE},
     ),
+    "PinnedBackup that stays pinned": (
+        "usr-1-db/5",
+        {"container": "usr-1-db"},
+        {"container": "usr-1-db", "on_delete": "keep"},
+        {"backup_id": 5.0, "created_at": MADE, "on_delete": "keep"},
+    ),
     "BackupRestore": ("5", {"backup_id": 5}, {"backup_id": 6, "container": "usr-1-db"}, {}),
     "SshCertificate": (
         "usr-1-web",

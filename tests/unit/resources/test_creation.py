@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -11,7 +12,9 @@ import pytest
 from stacks_pulumi.errors import ServerError, WaitCancelledError
 from stacks_pulumi.resources._creation import Creation, InitFailedError
 from stacks_pulumi.resources._owners import Owner
+from stacks_pulumi.resources.connection import _ConnectionCreation
 from stacks_pulumi.resources.handlers import HANDLERS
+from stacks_pulumi.resources.vpn_client import _VpnClientCreation
 
 OWN, OTHER = "urn:pulumi:dev::tests::web", "urn:pulumi:dev::tests::other"
 
@@ -156,3 +159,30 @@ def test_an_object_of_this_program_is_not_made_again(owner: Owner, advice: str, 
 
     assert (error.existing, advice in error.message) == ("it", True)
     assert (made.adopting() in error.message) is adopts
+
+
+@pytest.mark.parametrize(
+    ("kind", "request_of"),
+    [
+        (_ConnectionCreation, _ConnectionCreation._connect),
+        (_VpnClientCreation, _VpnClientCreation._add),
+    ],
+)
+def test_no_request_is_repeated_for_an_engine_that_is_gone(kind: Any, request_of: Any) -> None:
+    """The API's client calls the pulse before each repeat."""
+
+    def add(*_given: Any, pulse: Callable[[], None], **_named: Any) -> None:
+        pulse()
+        raise AssertionError("the request was repeated")
+
+    engine = Engine()
+    engine.gone = True
+    operation: Any = SimpleNamespace(
+        check_active=engine.check_active, check_time=print, progress=print, warn=print
+    )
+    client = SimpleNamespace(connections=SimpleNamespace(create=add), vpn_clients=SimpleNamespace(add=add))
+    session: Any = SimpleNamespace(client=client)
+    inputs = dict.fromkeys(("source", "target", "container", "name"), "web")
+
+    with pytest.raises(WaitCancelledError):
+        request_of(kind(session, operation, inputs), None)
