@@ -218,11 +218,12 @@ def _permit(permit: Permit, judged: Judged) -> Row:
     if permit.endpoint == "containers.create" and amount is None:
         price = "not known"
     found = {one["permit"] for one in verdict["findings"]}
+    is_first = action == "delete" or permit.n in found or permit.body.get("status") == "stopped"
     # A symbol is a word of the planner, so a line that a reader looks at first says what it stands for.
-    about = _about(permit, judged, all_known=action == "delete" or permit.n in found)
+    about = _about(permit, judged, all_known=is_first)
     cells = (str(permit.n), action, in_words(permit), price, "; ".join(about))
-    # If not all rows fit, the shown rows include deletions and rows with findings.
-    size = Decimal(amount or 0) + (_FIRST if action == "delete" or permit.n in found else 0)
+    # If not all rows fit, the shown rows include deletions, stops and rows with findings.
+    size = Decimal(amount or 0) + (_FIRST if is_first else 0)
     return Row(cells, action, size)
 
 

@@ -399,8 +399,8 @@ def test_what_is_shown_cannot_be_mistaken(desks: Callable[..., Desk]) -> None:
     assert "[the entry of 0.0.0.0/0]" in said
     assert 'PUT /containers/["w\\u0435b"]/status' in said
     assert f'its object belongs to {data["id"]}, "data", postgresql' in said
-    # Of a line with a finding: what the name of the planner stands for.
-    assert f'"w\\u0435b" is {data["id"]}, "data", postgresql' in said
+    # Of a stop, and of a line with a finding: what the name of the planner stands for.
+    assert said.count(f'"w\\u0435b" is {data["id"]}, "data", postgresql') == 2
     assert "its object may belong to any container" in said
     assert 'for a container created "2020, which is the same"' in said
     assert "planned by 'Eve, approved by bob'" in said
@@ -411,19 +411,21 @@ def test_what_is_shown_cannot_be_mistaken(desks: Callable[..., Desk]) -> None:
 
 
 def test_a_page_that_is_too_short_shows_what_a_rule_has_found(desks: Callable[..., Desk]) -> None:
-    """Otherwise an author could add creates until the row of the deletion is left out."""
+    """Otherwise an author could add creates until the row of the deletion or of the stop is left out."""
     desk = desks()
     row = desk.bench.made("data", template="postgresql")
     desk.write(
         *(permit("containers.create", create(f"web{n}", plan="premium")) for n in range(200)),
         permit("containers.delete", ids={"container_id": literal(row)}),
+        permit("containers.set_status", {"status": "stopped"}, ids={"container_id": literal(row)}),
         secrets=[{"endpoint": "containers.credentials", "ids": {"container_id": literal(row)}}],
     )
 
     page = desk.gate("show", "--format", "markdown")
 
-    assert "and 102 more" in page
+    assert "and 103 more" in page
     assert "| removed | DELETE " in page
+    assert '"status": "stopped"' in page
     assert "reads a secret; usr-" in page
 
 
