@@ -38,7 +38,7 @@ def test_a_create_that_was_lost_on_the_way_is_sent_again(bench: Bench, fault: st
     grant = bench.granted(permit("containers.create", create("web")))
     bench.emulator.faults.add("containers.create", fault, 2)
 
-    answer = grant.create("web")
+    answer = grant.create_in_the_end("web")
 
     assert answer.status_code == 202, answer.text
     assert bench.names == ["web"]
@@ -152,7 +152,7 @@ def test_a_broker_that_is_killed_goes_on(
     grant.url = bench.url
     assert bench.ledger.uses("state = 'sent'") == []
     # The lost request may have taken effect before the broker was killed.
-    answer = grant.create("web")
+    answer = grant.create_in_the_end("web")
 
     assert answer.status_code == 202, answer.text
     assert bench.names == ["web"]
