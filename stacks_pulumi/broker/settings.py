@@ -309,7 +309,8 @@ class GateFile(_Section, frozen=True):
                 return f"{name} is the author of the change, so another person must approve it"
         limit = self.approver_limits.get(name, ApproverLimit())
         if not limit.covers(stack) or (limit.stacks is not None and owners):
-            return f"{name} may not approve changes of {', '.join([stack, *sorted(owners)])}"
+            whose = [owner or "containers without an owner" for owner in sorted(owners)]
+            return f"{name} may not approve changes of {', '.join([stack, *whose])}"
         if destroys and not limit.may_destroy:
             return f"{name} may not approve a change that destroys or overwrites data"
         if limit.ceiling is not None and (ceiling is None or ceiling > limit.ceiling):

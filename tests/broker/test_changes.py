@@ -127,7 +127,9 @@ def test_an_approver_with_limits(benches: Benches) -> None:
     assert bench.hand_in(ok, "ann").status_code == 201
     assert code(bench.hand_in(without_ceiling, "ann")) == (403, "approval-needed")
     assert code(bench.hand_in(high, "ann")) == (403, "approval-needed")
-    assert "in the ledger: none" in bench.hand_in(foreign, "ann").text
+    said = bench.hand_in(foreign, "ann").text
+    assert "in the ledger: none" in said
+    assert "ann may not approve changes of shop/prod, containers without an owner" in said
     bench.ledger.claim("shop/prod", old["id"], old["created_at"], "postgresql", "basic")
     assert bench.hand_in(foreign, "ann").status_code == 201
     gone = bench.change(
