@@ -540,7 +540,7 @@ def _by_identity(managed: Iterable[Managed]) -> dict[tuple[str, ...], Managed]:
 def _of_backend(results: Mapping[_Listed, _Result], wanted: _Wanted, notes: tuple[str, ...]) -> Stacks:
     read, unread = _parted(results.values())
     if not results:
-        notes += ("the backend has no stacks: check with `pulumi whoami -v` that it is the right one",)
+        notes += ("the backend has no stacks: check with `pulumi whoami -v` that it is the right backend",)
     source = (
         "the backend's stacks" if wanted.project is None else f"the stacks of the project {wanted.project}"
     )
@@ -673,7 +673,7 @@ def _exported(stack: _Listed, wanted: _Wanted, end: float, *, sees_locks: bool) 
 
 
 def _no_time(stack: _Listed) -> Unread:
-    return Unread(stack.name, "the time of --timeout was over")
+    return Unread(stack.name, "the timeout of --timeout was reached")
 
 
 def _from_file(path: Path) -> _Result:

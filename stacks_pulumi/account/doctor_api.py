@@ -120,7 +120,7 @@ def api(facts: Facts) -> Iterator[Diagnosis]:
             "api",
             f"{settings.base_url} answers in JSON, but the answer contains no list of containers ({_reason(error)}); "
             f"its fields: {fields}",
-            "this API differs from its guide, and only answers in the guide's form can be read: please report "
+            "the API's response does not have the documented form and cannot be parsed: please report "
             "this line",
         )
     else:
@@ -148,7 +148,7 @@ def _grant(said: Mapping[str, Any] | StacksError) -> Iterator[Diagnosis]:
         free = ", ".join(policy["free"]) or "no other change"
         yield ok(
             "grant",
-            f"allowed without an approval: creates for ${said['left_today']} more within 24 hours, and {free}",
+            f"allowed without an approval: creates that add at most ${said['left_today']} within 24 hours, and {free}",
         )
     left = [one for one in said["permits"] if one["left"] != 0]
     for one in left[:_MOST_PERMITS]:
@@ -193,7 +193,7 @@ def _observed(seen: Look, listed: Listing[Container]) -> Iterator[Diagnosis]:
         yield warning(
             "platform",
             f"the list of containers is incomplete: {listed.gap}",
-            "a container that the list lacks may exist: further pages are read only from an address in `next` or "
+            "a container may be missing from the list: further pages are read only from an address in `next` or "
             "`Link`",
         )
     elif seen.fields is not None and "count" not in {name.rpartition(".")[2] for name in seen.fields}:
@@ -302,9 +302,9 @@ def account(facts: Facts) -> Iterator[Diagnosis]:
     elif any(one.origin is not None for one in owned):
         yield problem(
             "account",
-            f"the stack has {len(owned)} resources, made with a different key, but the account of this key is empty: "
-            f"set a key of the account {min(theirs)}; if all of the resources were deleted, remove them from the state "
-            "with `pulumi state delete`",
+            f"the stack has {len(owned)} resources, created with a different key, but the account of this key is "
+            f"empty: set a key of the account {min(theirs)}; if all of the resources were deleted, remove them from "
+            "the state with `pulumi state delete`",
             _set_again(facts),
         )
     else:

@@ -376,7 +376,7 @@ _ADOPTS: Final = (
     "To adopt objects without a stack, with a program that changes nothing in the account (--deletions shows how to "
     "delete them instead)"
 )
-_ADOPTS_LATER: Final = "To adopt objects, after the step that the line of their container shows"
+_ADOPTS_LATER: Final = "To adopt objects, after you have carried out the step in the line of their container"
 _DECLARES: Final = (
     "To manage objects of a stack's container, declare them in the program of that stack (--deletions shows how to "
     "delete them instead)"
@@ -492,7 +492,7 @@ def _missing(account: Reconciliation, missing: Missing) -> Remedy:
     advice, command = "To update the state of the stack", "refresh"
     if resource.kind == "PinnedBackup" and not missing.recreated:
         # After a refresh, the state still has an unpinned backup; the next `up` pins it.
-        advice, command = "To pin the backup again, or to make a new one if it is gone", "up --refresh"
+        advice, command = "To pin the backup again, or to create a new one if it was deleted", "up --refresh"
     return Remedy(
         f"{resource.stack} has {resource.kind} {resource.name!r} ({resource.id}), but {missing.reason}",
         f"{advice}{_where(account, resource.stack)}",

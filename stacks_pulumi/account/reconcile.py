@@ -260,7 +260,9 @@ class ThisAccount:
             return (
                 f"their ids begin with {own}-, but the ids of this account begin with {min(self._accounts)}-"
             )
-        return "they were made with a different key, and this account has no containers to compare them with"
+        return (
+            "they were created with a different key, and this account has no containers to compare them with"
+        )
 
     def is_certain(self, resource: Managed) -> bool:
         """Return whether a resource is certainly in another account, because its id has that account's prefix."""
@@ -492,7 +494,9 @@ def with_children(
     missing += [
         Missing(
             resource,
-            "it is no longer pinned, or gone" if kind == "PinnedBackup" else "the account does not have it",
+            "it is no longer pinned, or was deleted"
+            if kind == "PinnedBackup"
+            else "the account does not have it",
         )
         for (kind, id_), resources in managed.items()
         for resource in resources

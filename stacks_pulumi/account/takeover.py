@@ -220,7 +220,7 @@ class _Maker:
         for client in has.vpn_clients:
             what = f"VPN client {client.name} of {container.name}"
             if client.name == "default":
-                self._leave_out(what, "the platform made it with the container")
+                self._leave_out(what, "the platform created it with the container")
             elif not client.name.strip() or client.name in {".", ".."}:
                 self._leave_out(what, "its name is blank or consists of dots")
             else:
@@ -255,7 +255,7 @@ class _Maker:
             what = f"connection {connection.name or connection.id} of {container.name}"
             target = self._target(connection)
             if target is None or not (connection.name or "").strip() or connection.name is None:
-                self._leave_out(what, "the API does not show its name, or which container it leads to")
+                self._leave_out(what, "the API does not show its name, or which container is its target")
                 continue
             leads_to = self.names.get(target.id)
             inputs: dict[str, Value] = {

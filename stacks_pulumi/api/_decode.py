@@ -138,4 +138,4 @@ def _redirect(answer: Answer) -> str:
     except ValueError:
         host = None
     where = f" to {scrub(host, 100)}" if host else ""
-    return f"it is a redirect{where}, which is not followed, to keep the API key from another host"
+    return f"it is a redirect{where}, which is not followed, so that no other host receives the API key"

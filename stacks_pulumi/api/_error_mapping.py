@@ -160,7 +160,7 @@ def _no_money(failure: _Failure) -> ApiError:
             "add a payment method in the STACKS dashboard, or raise the key's spending cap",
         )
     cap, spent = _dollars(failure.body.get("spending_cap")), _dollars(failure.body.get("amount_spent"))
-    reached = "is reached" if cap is None or spent is None or spent >= cap else "would be passed"
+    reached = "is reached" if cap is None or spent is None or spent >= cap else "would be exceeded"
     limit = (
         "the key's monthly spending cap" if cap is None else f"the key's monthly spending cap of ${cap:.2f}"
     )

@@ -203,7 +203,7 @@ def _query_of(address: str, call: Call[Any], base_url: str) -> tuple[dict[str, s
     except ValueError:
         return None, "the value for its next page is not an address"
     if not is_ours or to.username is not None:
-        return None, "its next page is at a different server, which must not get the API key"
+        return None, "its next page is at a different server, which must not receive the API key"
     if to.path.rstrip("/") not in {own.path, call.path}:
         return None, "its next page is at a different path"
     return {**call.query, **dict(parse_qsl(to.query, keep_blank_values=True))}, None

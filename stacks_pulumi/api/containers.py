@@ -88,7 +88,7 @@ class _NewContainer(Once[Container]):
         """
 
     def existing(self) -> Listing[Container]:
-        self._api.on_wait("outcome unknown: looks")
+        self._api.on_wait("outcome unknown: searching")
         return self._api.feed.snapshot()
 
     def is_taken(self, row: Container) -> bool:

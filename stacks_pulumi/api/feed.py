@@ -157,7 +157,7 @@ class Watch(ABC, Generic[T]):
     @property
     def _advice(self) -> str:
         if self.trouble is not None:
-            return f"the last look failed: {self.trouble.message}"
+            return f"the last status request failed: {self.trouble.message}"
         return "check it in the dashboard, or read its logs, then wait longer"
 
     def _end(self, kind: type[WaitError], what_is: str, next_step: str) -> WaitError:

@@ -310,7 +310,7 @@ class Once(ABC, Generic[T]):
         if mine:
             shown = scrub(str(mine[0].id))
             made = self.made_at(mine[0])
-            when = f"was made at {scrub(made)}" if made else "has no creation time"
+            when = f"was created at {scrub(made)}" if made else "has no creation time"
             raise _UnprovenError(
                 f"{shown} {when}, which does not prove that this request created it: it may be from another stack, "
                 "or from the next run of the program",
@@ -552,7 +552,7 @@ def settle(send: Handler, call: Call[R], look: Callable[[StacksError], R | None]
 def _unseen(error: StacksError) -> StacksError:
     """Return the error of a request whose result could not be seen."""
     msg = (
-        f"{error.reason}; the look for its result failed too, so the outcome of the request is unknown: check the "
+        f"{error.reason}; the search for its result failed too, so the outcome of the request is unknown: check the "
         "STACKS dashboard"
     )
     if in_doubt(error) or not isinstance(error, ApiError):

@@ -202,8 +202,8 @@ class Kernel:
             raise RequestRefusedError(404, "Container not found")
         if not is_named and not _sees(of_stack, ask, look):
             raise refused(
-                f"this grant reads {secret} only of the containers of {grant.stack}",
-                "a person makes the stack its owner with `stacks-pulumi broker claim`",
+                f"this grant may read {secret} only from containers of the stack {grant.stack}",
+                "ask a person to record the stack as the container's owner with `stacks-pulumi broker claim`",
             )
         return is_limited
 
@@ -335,7 +335,7 @@ class Kernel:
             return self._row(grant, ask, None, look)
         if not is_alive:
             raise refused(
-                "this grant has ended, so it may only read, and remove the objects that it made",
+                "this grant has ended, so it may only read, and delete the objects that it created",
                 "submit the change again, or ask for a new grant",
             )
         if policy is not None:
@@ -375,7 +375,9 @@ class Kernel:
         effect, now, began = EFFECTS[ask.endpoint], self._ledger.now(), self._upstream.now()
         self._check_free(grant, ask)
         if self._is_newer(grant, permit, ask):
-            raise RequestRefusedError(404, "Not found: the existing object was made later, by another grant")
+            raise RequestRefusedError(
+                404, "Not found: the object that exists now was created later, by another grant"
+            )
         price = self._price(grant, ask, permit, look) if ask.endpoint == _CREATE else None
         # Kinds that may exist twice need no earlier list: their objects have creation times and unique ids.
         is_listed = effect.doubt == "unknown" and effect.makes not in TWICE

@@ -85,7 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--after",
         metavar="FILE",
-        help="judge the account as it would be after this preview (`pulumi preview --json --show-sames`)",
+        help="report the account as it would be after this preview (`pulumi preview --json --show-sames`)",
     )
     parser.add_argument("--live-prices", action="store_true", help="ask the API for prices")
     add_limits(parser)
@@ -243,7 +243,7 @@ def _chosen(options: argparse.Namespace) -> list[str]:
 def _may_be_owned(account: Reconciliation) -> str:
     return (
         f"compared only with {account.source}: an object that is in none of these stacks may belong to a different "
-        "backend, or be made by hand"
+        "backend, or be created by hand"
     )
 
 
@@ -268,7 +268,7 @@ def _failed(account: Reconciliation, fail_on: tuple[str, ...]) -> list[str]:
         "orphans": (orphans, f"{count(orphans, 'object')} in no stack (--fail-on orphans)"),
         "interrupted": (
             interrupted,
-            f"{count(interrupted, 'object')} that an interrupted create may have made (--fail-on orphans)",
+            f"{count(interrupted, 'object')} that an interrupted create may have created (--fail-on orphans)",
         ),
         "double": (double, f"{count(double, 'object')} managed more than once (--fail-on double)"),
         "missing": (

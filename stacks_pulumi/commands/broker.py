@@ -202,7 +202,7 @@ def _init(options: argparse.Namespace) -> int:
     wrote = (
         f"Wrote {', '.join(names)} to {options.folder}."
         if names
-        else f"{options.folder} has all files already."
+        else f"{options.folder} already contains all files."
     )
     then = f"Then, as a user under whom no client runs:\n  stacks-pulumi broker serve {options.folder}"
     if options.systemd:
@@ -240,7 +240,7 @@ def _serve(options: argparse.Namespace) -> int:
 
     if (options.tls_cert is None) != (options.tls_key is None):
         raise ConfigError(
-            "--tls-cert and --tls-key need each other: give both, or neither", code="invalid-argument"
+            "--tls-cert and --tls-key work only together: pass both, or neither", code="invalid-argument"
         )
     tls = None
     if options.tls_cert is not None:
@@ -273,7 +273,8 @@ def _grant(options: argparse.Namespace) -> int:
     wrong = [word for word in secrets if word not in _SECRETS]
     if wrong:
         raise ConfigError(
-            f"there is no class {wrong[0]!r}: the classes are {', '.join(_SECRETS)}", code="invalid-argument"
+            f"there is no class of secrets {wrong[0]!r}: the classes are {', '.join(_SECRETS)}",
+            code="invalid-argument",
         )
     with _opened(options) as folder:
         known = folder.settings().policies
@@ -471,7 +472,7 @@ _ACTIONS: Final = {
     ),
     "init": Command("write a broker's folder; existing files are kept", _add_init, _init),
     "serve": Command("answer clients until SIGTERM", _add_serve, _serve, codes={0: "it was stopped"}),
-    "grant": Command("make a grant, and print its token once", _add_grant, _grant, forms=TEXT),
+    "grant": Command("create a grant, and print its token once", _add_grant, _grant, forms=TEXT),
     "claim": Command("record an owner for containers that are older than the ledger", _add_claim, _claim),
     "requests": Command("list the access requests of grants", _add_folder, _requests, forms=TEXT),
     "deny": Command("deny an access request", _add_deny, _deny),

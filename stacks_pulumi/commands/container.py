@@ -145,7 +145,9 @@ def _add_credentials(parser: argparse.ArgumentParser) -> None:
     )
     add_container(parser)
     parser.add_argument(
-        "--show-secrets", action="store_true", help="show passwords; with --json, the API's whole answer"
+        "--show-secrets",
+        action="store_true",
+        help="show passwords; with --json, show the API's complete response",
     )
 
 

@@ -100,7 +100,7 @@ def run(options: argparse.Namespace) -> int:
     now = datetime.datetime.now(datetime.timezone.utc)
     rest = rest_of_month(now) if options.rest_of_month else None
     if options.fail_on and report.source != "preview":
-        raise InputError("--fail-on kept is for a preview: remove it", code="invalid-argument")
+        raise InputError("--fail-on kept works only with a preview: remove it", code="invalid-argument")
     result = CostResult(report, judge(report, limits), rest, options.strict, tuple(options.fail_on))
     if snapshot is not None:
         blocked = any(verdict.blocks for verdict in result.verdicts)
@@ -149,7 +149,9 @@ def _report(options: argparse.Namespace) -> tuple[Report, Snapshot | None]:
         )
     for name in ("state", "prices"):
         if options.account and getattr(options, name):
-            raise InputError(f"--{name} is for a file: remove it, or --account", code="invalid-argument")
+            raise InputError(
+                f"--{name} works only with a file: remove --{name} or --account", code="invalid-argument"
+            )
     state = None if options.state is None else read_file(Path(options.state))
     others = None if options.prices is None else read_prices(Path(options.prices))
     if not (options.account or options.live_prices):

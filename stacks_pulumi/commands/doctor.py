@@ -41,10 +41,10 @@ levels:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Check the stack's settings and the API key, and preview the stack. The preview runs the program; it gets "
-        "variables STACKS_* only if they are for a broker and a grant. Each check prints one line with the fix. The "
-        "command changes neither the state nor the account. Apart from the preview, it sends one list request for "
-        "each key, and with --probe-scopes three more requests."
+        "Check the stack's settings and the API key, and preview the stack. The preview runs the program. The "
+        "program receives the STACKS_* variables only if they contain a broker's address and a grant. Each check "
+        "prints one line with the fix. The command changes neither the state nor the account. Apart from the "
+        "preview, it sends one list request for each key, and with --probe-scopes three more requests."
     )
     parser.epilog = _LEVELS
     parser.add_argument(

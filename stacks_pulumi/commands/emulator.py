@@ -296,7 +296,7 @@ def _load(server: Emulator, file: str, state: str | None) -> None:
 
     try:
         if not server.begin_with(Path(file)):
-            why = f"{state} has content of an earlier start: remove it and its journal to begin again"
+            why = f"{state} contains the data of an earlier start: remove it and its journal to begin again"
             tell("emulator", f"{file} was not loaded: {why}")
     except ValueError as exc:
         raise ValueError(f"{file} cannot be loaded: {exc}") from None
@@ -401,7 +401,7 @@ def _duration(parser: argparse.ArgumentParser, name: str, default: float, what: 
 
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) <= 65535):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port: give a number from 0 to 65535")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a valid port: pass a number from 0 to 65535")
     return int(text)
 
 
@@ -409,14 +409,16 @@ def _origin(text: str) -> str:
     # A browser sends an origin without a path, even without a slash, so any other form would never match.
     if text not in {"*", "null"} and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+", text):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not an origin: give one like http://localhost:3000, or *"
+            f"{text!r} is not a valid origin: pass one such as http://localhost:3000, or *"
         )
     return text
 
 
 def _host_name(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:]{2,45}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a host name: give it without http:// and port")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a valid host name: pass it without http:// and port"
+        )
     return text
 
 
@@ -426,7 +428,9 @@ def _seconds(text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a duration: give a number of seconds, 0 or more")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a valid duration: pass a number of seconds, 0 or more"
+        )
     return value
 
 
@@ -435,7 +439,7 @@ def _limit(text: str) -> int | None:
         return None
     if not (text.isascii() and text.isdigit() and int(text) >= 1):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not a limit: give a number of requests, 1 or more, or none"
+            f"{text!r} is not a valid limit: pass a number of requests (1 or more), or the word none"
         )
     return int(text)
 
@@ -449,7 +453,7 @@ def _dollars(text: str) -> Decimal | None:
         value = Decimal(-1)
     if not value.is_finite() or value < 0:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not a cap: give a sum in US dollars, 0 or more, or none"
+            f"{text!r} is not a valid cap: pass an amount in US dollars (0 or more), or the word none"
         )
     return value
 

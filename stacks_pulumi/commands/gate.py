@@ -247,7 +247,7 @@ def _init(options: argparse.Namespace) -> int:
     write(top, files)
     lines = [f"Wrote {', '.join(made)} to {folder}."] if made else []
     lines += [f"Wrote {', '.join(files)} to {top}."] if files else []
-    lines = lines or [f"{folder} has all files already."]
+    lines = lines or [f"{folder} already contains all files."]
     if "allowed_signers" in made:
         approvers = ", ".join(dict.fromkeys(name for name, _ in options.approver))
         lines += ["", f"Approvers: {one_line(approvers or 'none yet: add a line to allowed_signers')}"]
@@ -423,7 +423,7 @@ def _log(options: argparse.Namespace) -> int:
         print_json({"entries": grants})
         return 0
     if not grants:
-        tell("gate", "the ledger has no change yet")
+        tell("gate", "the ledger contains no change yet")
     for one in grants:
         who = (
             f"approved by {', '.join(one['approvals'])}"
@@ -569,7 +569,7 @@ _ACTIONS: Final = {
         "find the mistakes in a gate's folder, offline",
         _add_check,
         _check,
-        codes={0: "the folder has no mistake", _REFUSED: "a mistake"},
+        codes={0: "the folder contains no mistakes", _REFUSED: "a mistake"},
         forms=TEXT,
     ),
 }

@@ -95,7 +95,9 @@ class ControlApi:
         if path == f"{_CONTROL_PATH}/openapi.json" and looking:
             return encode(200, describe(self._calls.values(), secured=token is not None), _SECURITY)
         if not path.startswith(f"{_CONTROL_PATH}/"):
-            return _error(404, "not_found", "Not found: the API is under /api/v1, control under /_emulator/")
+            return _error(
+                404, "not_found", "Not found: the API is under /api/v1, the control API under /_emulator/"
+            )
         if token is not None and not _carries(headers, token):
             why = "The control API needs its token, in the header Authorization: Bearer TOKEN"
             return _error(401, "unauthorized", why)

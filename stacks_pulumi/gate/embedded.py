@@ -91,7 +91,9 @@ def _announced(folder: Path, process: subprocess.Popen[bytes]) -> dict[str, Any]
             raise _failure(folder)
         if time.monotonic() > until:
             process.kill()
-            raise StacksError(f"no broker started in {folder} within {_STARTS:.0f} s", code="timed-out")
+            raise StacksError(
+                f"the broker in {folder} did not start within {_STARTS:.0f} s", code="timed-out"
+            )
         time.sleep(_PAUSE)
     return said
 
@@ -115,4 +117,4 @@ def _failure(folder: Path) -> StacksError:
     text, _, ending = message.rpartition(" [")
     code: ErrorCode = "missing-api-key" if ending == "missing-api-key]" else "file-access"
     words = (text or message).removeprefix("stacks-pulumi broker: ")
-    return ConfigError(f"no broker starts in {folder}: {words}", code=code)
+    return ConfigError(f"the broker in {folder} does not start: {words}", code=code)

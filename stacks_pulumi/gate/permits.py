@@ -491,7 +491,7 @@ def _ssh_certificate(table: _Table, change: Change) -> None:
     ):
         # The request may be repeated, because an answer may be lost.
         table.add(
-            "containers.regenerate_certificate", at, times=3, why=f"make a new SSH key for {change.name}"
+            "containers.regenerate_certificate", at, times=3, why=f"create a new SSH key for {change.name}"
         )
 
 

@@ -494,7 +494,7 @@ def _check_own_rules(folder: Path, change: Change) -> None:
         counts = [one for one in found if one.action == "refuse" or one.rule in gate.file.two_approvals]
     for one in found:
         sys.stderr.write(
-            f"stacks-pulumi gate: the own rules of this folder find: {one.rule}: {clean(one.text)}\n"
+            f"stacks-pulumi gate: the gate rules in this folder report: {one.rule}: {clean(one.text)}\n"
         )
     if counts:
         raise RefusedError(
@@ -723,7 +723,8 @@ def _once(broker: Broker, wanted: Run, change: Change) -> bool:
         return False
     if _tag_of(change) in tags and not wanted.accept_replay:
         raise RefusedError(
-            "this change was applied before, by a broker whose ledger is gone: plan it again, and keep the ledger"
+            "this change was applied before, by a broker whose ledger no longer exists: plan it again, and "
+            "keep the ledger"
         )
     now = instant(datetime.datetime.now(datetime.timezone.utc).timestamp())
     for name, until in tags.items():

@@ -283,7 +283,7 @@ def _access_elsewhere(child: ChildView, settings: Settings) -> Iterator[Finding]
         noun = _NOUNS[type(child)]
         yield Violation(
             f"{noun} {child.name!r} gives access to a container that is not known to be in this stack, so no policy "
-            f"judges the container. {_AS_ID} Or declare the {noun} in the stack of the container, or exempt it.",
+            f"checks the container. {_AS_ID} Or declare the {noun} in the stack of the container, or exempt it.",
             child.urn,
         )
 

@@ -425,4 +425,4 @@ def too_late(expires: datetime.date, today: datetime.date, longest: int) -> str:
     latest = today + datetime.timedelta(longest)
     if expires <= latest:
         return ""
-    return f"ends on {expires}, more than {longest} days from now: {latest} is the last possible day"
+    return f"ends on {expires}, more than {longest} days from now: the latest possible date is {latest}"

@@ -136,7 +136,7 @@ EXEMPT: Final = Option(
     "exempt",
     {
         "type": "array",
-        "description": "resources that the rule does not check, each with a reason and a last day (UTC)",
+        "description": "resources that the rule does not check, each with a reason and an expiry date (UTC)",
         "items": {
             "type": "object",
             "properties": {key: {"type": "string"} for key in _KEYS},
@@ -145,7 +145,7 @@ EXEMPT: Final = Option(
         },
     },
     _parse,
-    "resources that the rule does not check, each with a reason and a last day (UTC)",
+    "resources that the rule does not check, each with a reason and an expiry date (UTC)",
 )
 """The option that every rule has."""
 

@@ -178,7 +178,7 @@ def unfinished(kind: str | None, outputs: Mapping[str, Any]) -> str:
     """Return the unfinished action that an update must complete even if no input changed."""
     outs = snake_case(outputs)
     if kind == "Container" and is_unfinished(outs):
-        return "completes its creation: status and external access get the values of the program"
+        return "completes its creation: sets status and external access to the program's values"
     if kind == "Connection" and outs.get("restart_pending") is not None:
         return "restarts the source of the connection"
     if kind == "PinnedBackup" and (outs.get("pinned") is not None and outs["pinned"] is not True):

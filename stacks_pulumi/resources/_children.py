@@ -228,7 +228,7 @@ def leave_alone(
 ) -> None:
     """Warn that an object is not the one in the state, although it has the same id."""
     times = (
-        f" (it was made at {listed}; the time in the state is {shown_time(stored)})"
+        f" (it was created at {listed}; the time in the state is {shown_time(stored)})"
         if stored or listed
         else ""
     )

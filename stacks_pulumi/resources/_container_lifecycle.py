@@ -214,7 +214,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
         container = find_container(self.session, id_, stored=olds)
         identity = Identity.OTHER if container is None else self._identify(id_, olds, container)
         if container is None or identity is Identity.OTHER:
-            gone = f"container {id_} is gone: it was deleted outside of this program"
+            gone = f"container {id_} no longer exists: it was deleted outside of this program"
             msg = (
                 f"{gone}. Run `pulumi refresh` and then `pulumi up`, which creates it again"
                 if container is None

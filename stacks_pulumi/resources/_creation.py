@@ -132,8 +132,8 @@ class Creation(ABC, Generic[T]):
     def what_to_do(self) -> str:
         """Return the possible owners of an existing object, and how to adopt it."""
         return (
-            "It may be from an interrupted `up` of this stack, belong to another stack, or be made by hand. To adopt "
-            f"it, write {self.adopting()}: then this stack changes and deletes it."
+            "It may be from an interrupted `up` of this stack, belong to another stack, or be created by hand. To "
+            f"adopt it, write {self.adopting()}: then this stack changes and deletes it."
         )
 
     def adopting(self) -> str:
@@ -253,7 +253,7 @@ class Creation(ABC, Generic[T]):
                 f"adopted {id_}: from now on this stack changes and deletes it, even if another stack owns it"
             )
         elif self.is_leftover(thing):
-            self.op.inform(f"took back {what}: it is identical, and it belongs to a container of this stack")
+            self.op.inform(f"recovered {what}: it is identical, and it belongs to a container of this stack")
         else:
             raise ExistsError(
                 f"{what} exists already. {self.what_to_do()} {self._or_rename()}", existing=thing
@@ -305,7 +305,7 @@ class Creation(ABC, Generic[T]):
                 return
             except StacksError as error:
                 self.op.report(
-                    f"{self.describe(thing)} was created, the engine went away, and deleting it again failed: "
+                    f"{self.describe(thing)} was created, but then the engine ended, and deleting it again failed: "
                     f"{error.message}. It exists outside of every state: delete it in the dashboard, or adopt it with "
                     "the next `pulumi up`"
                 )

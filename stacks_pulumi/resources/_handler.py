@@ -514,7 +514,7 @@ class ResourceHandler(ResourceKind):
                 return
             former = self.kind != "Container" and not OWNERS.has_created(self.kind, id_)
             if former and OWNERS.has_created("Container", parent_id(id_)):
-                op.inform(f"{id_} is gone: it belonged to a former container of the same name")
+                op.inform(f"{id_} no longer exists: it belonged to a former container of the same name")
                 return
             check_account(session, id_, stored.get(ORIGIN))
         self.on_delete(session, op, id_, stored)

@@ -255,9 +255,9 @@ def check_account(session: Session, id_: str, origin: str | None) -> None:
     accounts = {account_of(row.id) for row in listed if row.id.startswith("usr-")}
     if accounts:
         msg = (
-            f"{id_} is not in the account of this API key, whose containers are {min(accounts)}-...: configure the "
-            "key of the account that has it. (To create a new object in this account, give the resource a different "
-            "name in the program)"
+            f"{id_} is not in the account of this API key, whose container ids begin with {min(accounts)}-: configure "
+            "the key of the account that has it. (To create a new object in this account, give the resource a "
+            "different name in the program)"
         )
         raise ConfigError(msg, code="other-account")
     shown = "does not show it" if listed else "has no containers"

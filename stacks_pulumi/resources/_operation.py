@@ -206,7 +206,7 @@ class Operation(msgspec.Struct):
             WaitCancelledError: The engine no longer waits.
         """
         if self.cancelled():
-            msg = f"the engine is gone; {self.label} was cancelled after {self.elapsed():.0f} s"
+            msg = f"the engine has ended; {self.label} was cancelled after {self.elapsed():.0f} s"
             raise WaitCancelledError(msg, subject=self.label, elapsed=self.elapsed())
 
     def check_time(self, waiting_for: str) -> None:

@@ -46,7 +46,7 @@ class Owner(msgspec.Struct, frozen=True):
         """Return why the object is kept when the resource with this URN, its former owner, is deleted."""
         if self.urn == urn:
             return (
-                "the new half of this replacement has adopted it. To recreate it, set "
+                "the new resource of this replacement has adopted it. To recreate it, set "
                 "opts=pulumi.ResourceOptions(delete_before_replace=True)"
             )
         return f"{self.name!r} in this program manages it now"

@@ -172,7 +172,7 @@ class SpendGuard:
         if price is None:
             cost = "its price is unknown"
         elif price > left:
-            cost = f"it costs ${price:.2f} a month, ${price - left:.2f} more than the rest of the cap"
+            cost = f"it costs ${price:.2f} a month, ${price - left:.2f} more than is left of the cap"
         else:
             cost = f"it costs ${price:.2f} a month"
         return (

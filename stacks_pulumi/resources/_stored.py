@@ -104,7 +104,7 @@ def shown_time(stored: object) -> str:
     """
     Return a time of the state for a message; a value that is not a time is hidden, because it may be a copied secret.
     """
-    return str(stored) if stored is None or _is_written_time(stored) else "a time that is not shown"
+    return str(stored) if stored is None or _is_written_time(stored) else "an invalid time (hidden)"
 
 
 def check_state(what: str, stored: Mapping[str, Any]) -> None:

@@ -103,7 +103,7 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
         if self.adopted and before is not None:
             if not matches(thing, self.inputs):
                 now = f"{self.inputs['service_type']}, {self.inputs['description']!r}"
-                self.op.warn(f"{self.describe(thing)} gets the values of the program: {now}")
+                self.op.warn(f"{self.describe(thing)} receives values from the program: {now}")
             thing, self._replaced = self._list.put_entry(before.allowed_ips, self.inputs)
         unwanted = [] if before is None else self._list.unwanted(before, address, self.inputs)
         self._list.take_out([*self._replaced, *unwanted])

@@ -330,7 +330,7 @@ class _ConnectionCreation(Creation[models.Connection]):
     def describe_failure(self, thing: models.Connection, error: StacksError) -> str:
         return (
             f'connection "{self.inputs["name"]}" was created, but its source {self.inputs["source"]} could not be '
-            f"restarted to see it: {error.message}. `pulumi up` restarts it again"
+            f"restarted to receive its variables: {error.message}. `pulumi up` restarts it again"
         )
 
     def describe(self, thing: models.Connection) -> str:

@@ -233,7 +233,10 @@ class PinnedBackupHandler(ChildHandler[models.Backup]):
         except _TooOldError:
             backup = models.Backup(id=number, status="completed")
         if backup is None:
-            msg = f"backup {number} of {container} is gone. Nothing was changed: run `pulumi refresh` and `pulumi up`"
+            msg = (
+                f"backup {number} of {container} no longer exists. Nothing was changed: run `pulumi refresh` and then "
+                "`pulumi up`"
+            )
             raise VanishedError(msg, subject=f"backup {number}")
         return _outputs(_pin(session, op, container, backup, is_new=False), inputs)
 

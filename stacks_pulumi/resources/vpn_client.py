@@ -224,7 +224,7 @@ class VpnClientHandler(ChildHandler[models.VpnClient]):
         if not adopts and not downloads:
             _check_not_recreated(session, op, id_, olds)
         elif not adopts and self.find(session, op, id_, olds, max_age=RECENT) is None:
-            msg = f"the VPN client {id_} in the state is gone. Nothing was changed: run `pulumi refresh`"
+            msg = f"the VPN client {id_} in the state no longer exists. Nothing was changed: run `pulumi refresh`"
             raise VanishedError(msg, subject=f"VPN client {id_}")
         try:
             return _outputs(session, op, inputs, config, olds.get(_CREATED_AT))
@@ -392,6 +392,6 @@ def _recreated(id_: str, stored: str | None, now: str | None) -> str:
 
 def _remedies(op: Operation) -> str:
     return (
-        f'If it is this stack\'s, write adopt="if_matching" on {op.label!r} and run `pulumi up --refresh`, which binds '
-        f"it again. If it is not, remove it from the state with `pulumi state delete {op.quoted_urn}`"
+        f'If it belongs to this stack, write adopt="if_matching" on {op.label!r} and run `pulumi up --refresh`, which '
+        f"binds it again. If it does not, remove it from the state with `pulumi state delete {op.quoted_urn}`"
     )

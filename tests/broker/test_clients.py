@@ -90,7 +90,7 @@ def test_the_doctor_shows_the_grant(
         ("ok", f'it may send PUT /containers/{web["id"]}/status {{"status": "stopped"}}, 2 times (2 left)')
     ]
     lines = doctor(bench, agent.token, monkeypatch, capsys)
-    free = "creates for $5.00 more within 24 hours, and start, restart, connect-own, backup, pin-own, undo"
+    free = "creates that add at most $5.00 within 24 hours, and start, restart, connect-own, backup, pin-own, undo"
     assert ("ok", f"allowed without an approval: {free}") in lines
     assert (
         "warning",

@@ -319,8 +319,10 @@ def test_own_rules_run_again_where_a_change_is_approved(
 
     assert "the plan lacks the input of the gate's own rules" in approve(2)
     # A planner without the folder has not run this rule; the approver sees its finding.
-    assert "the own rules of this folder find: red: red" in approve(0, resources=written([resource]))
-    assert "own rules" not in approve(0, resources=written([resource]), findings=[found])
+    assert "the gate rules in this folder report: red: red" in approve(0, resources=written([resource]))
+    assert "the gate rules in this folder report" not in approve(
+        0, resources=written([resource]), findings=[found]
+    )
     assert "has no access request" in approve(2, request="r-1")
     with (folder / "gate.yaml").open("a", encoding="utf-8") as file:
         file.write("two_approvals: [red]\n")

@@ -230,7 +230,7 @@ def test_the_way_of_an_administrator(
     key.chmod(0o600)
     ids = emulator.load([{"name": "web", "template": "nodejs", "plan": "basic"}])
     assert "stacks-broker.service" in command("init", folder, "--systemd")
-    assert "has all files already" in command("init", folder, "--systemd")
+    assert "already contains all files" in command("init", folder, "--systemd")
     assert "ExecStart=" in (folder / "stacks-broker.service").read_text()
     settings: dict[str, object] = {"version": 1, "base_url": emulator.url, "key": {"file": str(key)}}
     settings["policies"] = {"agents": {"increase_per_day": 5}}

@@ -131,7 +131,7 @@ def test_what_a_plan_reports_is_approved_like_its_requests(bench: Bench, job: Ma
     )
     # The approver's folder contains a rule that the planner's folder did not contain.
     (bench.path / "rules.py").write_text(MORE, encoding="utf-8")
-    assert "the own rules of this folder find: colours: it is red" in approve("ann", code=2)
+    assert "the gate rules in this folder report: colours: it is red" in approve("ann", code=2)
     (bench.path / "rules.py").write_text(RULES, encoding="utf-8")
     saved = change.with_name("change.json.plan").read_bytes()
     assert f"the engine's plan is saved, SHA-256 {digest(saved)}" in approve("ann")

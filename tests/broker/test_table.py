@@ -145,7 +145,7 @@ STORIES: Final = {
     "_pinned_backup: pin {name} (2)": Story("PinnedBackup", None, {**PIN, "backup_id": "{backup}"}),
     "_backup_restore: restore {change.name}": Story("BackupRestore", None, {"backup_id": "{backup}"}),
     "_ssh_certificate: containers.certificate": Story("SshCertificate", None, KEY),
-    "_ssh_certificate: make a new SSH key for {change.name}": Story(
+    "_ssh_certificate: create a new SSH key for {change.name}": Story(
         "SshCertificate", KEY, {**KEY, "rotate_triggers": ["1"]}
     ),
     "_vpn_client: remove {change.name}": Story("VpnClient", LAPTOP, None),

@@ -271,7 +271,7 @@ def test_a_state_is_filled_once_and_a_revoked_key_is_named(
     code, _, complaints = again.end()
     assert code == 0
     assert (
-        f"{file} was not loaded: {state} has content of an earlier start: remove it and its journal"
+        f"{file} was not loaded: {state} contains the data of an earlier start: remove it and its journal"
         in complaints
     )
     told = start(*options, "--json")

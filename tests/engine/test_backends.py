@@ -139,7 +139,7 @@ def test_a_stack_lives_and_survives_a_killed_update(
     stack.cli("cancel", "--yes")
     said = commands.account("--fail-on", "orphans", code=2)
     assert owners(said) == {"new": "interrupted", "web": "owned"}
-    assert said["failed"] == ["1 object that an interrupted create may have made (--fail-on orphans)"]
+    assert said["failed"] == ["1 object that an interrupted create may have created (--fail-on orphans)"]
     assert commands.lock(code=0)["level"] == "warning"
     stack.program(WEB + ADOPTED)
     stack.up()

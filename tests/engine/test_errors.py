@@ -167,7 +167,7 @@ OTHERS = (
     ),
     Scenario(
         "deleted-outside",
-        ("is gone: it was deleted outside of this program", "pulumi refresh"),
+        ("no longer exists: it was deleted outside of this program", "pulumi refresh"),
         program='stacks.Container("web", template="nodejs", restart_triggers=["v2"])',
         prepare=_deleted,
         state=True,

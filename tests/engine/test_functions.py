@@ -82,7 +82,7 @@ def test_an_error_is_one_line_from_either_kind_of_function(stack: Stack, emulato
 
     for result in (plain, twin):
         (error,) = (text for text in result.errors if "usr-1-gone" in text)
-        assert error.startswith("look at container usr-1-gone: ")
+        assert error.startswith("read the status of container usr-1-gone: ")
         assert "\n" not in error
         assert emulator.key not in result.text
 

@@ -298,7 +298,7 @@ def test_the_source_of_a_connection_that_is_taken_back_is_restarted(
 
     link.up(source=container.id, target=db, name="primary-db")
 
-    assert any("took back the connection" in line for line in link.lines())
+    assert any("recovered the connection" in line for line in link.lines())
     assert emulator.state.container("app").env_pending is False
     assert restarts(emulator) == 1
 

@@ -254,7 +254,9 @@ def test_other_arguments_send_another_request(account: Emulator) -> None:
 
 
 def test_an_error_keeps_its_class_and_ends_a_program_in_one_line(account: Emulator) -> None:
-    with pytest.raises(errors.NotFoundError, match=r"look at container usr-1-web: .*404") as failure:
+    with pytest.raises(
+        errors.NotFoundError, match=r"read the status of container usr-1-web: .*404"
+    ) as failure:
         stacks.get_container("usr-1-web")
 
     assert isinstance(failure.value, pulumi.RunError)

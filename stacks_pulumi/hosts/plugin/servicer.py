@@ -421,7 +421,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
                     self._calls.add(call)
             if ended:
                 # The engine ended while this call was queued: do not start the operation.
-                call.fail(with_code("the engine is gone", "cancelled"))
+                call.fail(with_code("the engine has ended", "cancelled"))
             try:
                 yield
             except BaseException:

@@ -144,7 +144,7 @@ def test_an_existing_entry_is_adopted_and_updated(make_host: Any, duplicates: bo
         office = host.resource("AllowedIp", "office")
 
         office.up(**inputs(web, description="Office", adopt="if_matching"))
-        assert any("gets the values of the program: both, 'Office'" in line for line in office.lines())
+        assert any("receives values from the program: both, 'Office'" in line for line in office.lines())
 
         assert addresses(emulator, "web") == {CALLER: AUTO_ADDED, OFFICE: ("Office", "both")}
         assert len(emulator.state.container("web").allowed_ips) == 2

@@ -153,7 +153,7 @@ def test_an_update_of_a_container_that_is_gone_changes_nothing(
     emulator.drift.delete("web")
     emulator.clock.advance(5)
 
-    with pytest.raises(CallFailedError, match="is gone: it was deleted outside of this program"):
+    with pytest.raises(CallFailedError, match="no longer exists: it was deleted outside of this program"):
         web.up(name="web", template="nodejs", desired_status="stopped")
 
 

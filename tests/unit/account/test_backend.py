@@ -267,7 +267,7 @@ def test_a_limit_of_time_is_one_for_all_stacks(
     stacks = stacks_backend.from_backend(project="b", seconds=7.0)
 
     assert asked == [7.0] + [5.0] * 4
-    assert [one.error for one in stacks.unread] == ["the time of --timeout was over"] * 5
+    assert [one.error for one in stacks.unread] == ["the timeout of --timeout was reached"] * 5
     assert "reading 9 stacks of the project b\n" in accounts.capsys.readouterr().err
 
 

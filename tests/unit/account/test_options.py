@@ -72,7 +72,7 @@ def test_children_have_their_stack_too(full: Account) -> None:
         "vpn/phone": "orphan",
     }
     assert [(one["kind"], one["id"].rpartition("/")[2], one["reason"]) for one in data["missing"]] == [
-        ("PinnedBackup", "2", "it is no longer pinned, or gone"),
+        ("PinnedBackup", "2", "it is no longer pinned, or was deleted"),
         ("AllowedIp", "192.0.2.9", "the account does not have it"),
     ]
 
@@ -86,7 +86,7 @@ def test_a_backup_that_is_no_longer_pinned_needs_an_update_and_not_only_a_refres
 
     out = full.capsys.readouterr().out
     assert "shop/dev has PinnedBackup" in out
-    assert ", but it is no longer pinned, or gone\n      pulumi up --refresh --stack dev\n" in out
+    assert ", but it is no longer pinned, or was deleted\n      pulumi up --refresh --stack dev\n" in out
     assert ", but the account does not have it\n      pulumi refresh --stack dev\n" in out
 
 

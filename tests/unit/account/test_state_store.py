@@ -132,7 +132,7 @@ def test_what_a_killed_update_was_creating_has_a_reason_of_its_own(accounts: Acc
 
     data = accounts.report("--fail-on", "orphans", code=2)
 
-    assert data["failed"] == ["1 object that an interrupted create may have made (--fail-on orphans)"]
+    assert data["failed"] == ["1 object that an interrupted create may have created (--fail-on orphans)"]
 
 
 def test_one_project_can_be_read(
@@ -215,7 +215,7 @@ def test_many_stacks_are_announced_and_read_within_a_limit(
     assert main(["account", "--json", "--timeout", "50"]) == 1
 
     out, err = accounts.capsys.readouterr()
-    assert [one["error"] for one in json.loads(out)["unread"]] == ["the time of --timeout was over"] * 6
+    assert [one["error"] for one in json.loads(out)["unread"]] == ["the timeout of --timeout was reached"] * 6
     said = err.splitlines()[:3]
     assert said == ["reading 70 stacks of the backend", "32 of 70 stacks read", "64 of 70 stacks read"]
 

@@ -52,7 +52,7 @@ def test_a_lost_create_is_recognised_although_the_list_is_behind(clock: FakeCloc
         name="web", template="nodejs", deadline=clock.now() + 600
     )
     assert made.id == "usr-1-web"
-    assert set(told) == {"outcome unknown: looks"}
+    assert set(told) == {"outcome unknown: searching"}
     assert script.operations.count("containers.create") <= 2
     assert clock.now() - 1000 <= behind + 13
 

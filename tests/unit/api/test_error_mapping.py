@@ -210,7 +210,7 @@ def test_the_attributes_agree_with_the_message() -> None:
     assert field.field == "name"
     assert isinstance(cap, errors.SpendingCapError)
     assert (cap.spending_cap, cap.amount_spent) == (10.0, 7.0)
-    assert "would be passed ($7.00 spent)" in str(cap)
+    assert "would be exceeded ($7.00 spent)" in str(cap)
     assert isinstance(scope, errors.MissingScopeError)
     assert (scope.required_scope, scope.key_scopes) == ("a:b", ("c:d",))
     assert isinstance(hint, errors.DashboardOnlyError)

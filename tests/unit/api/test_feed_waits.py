@@ -301,7 +301,7 @@ def test_absence_from_an_incomplete_list_is_not_reported(clock: FakeClock) -> No
 
 def test_a_failed_verification_does_not_end_the_wait(account: ChangingAccount, clock: FakeClock) -> None:
     def confirm(id: str) -> Container | None:
-        raise errors.ServerError("look at container a: the API failed", status=500)
+        raise errors.ServerError("read the status of container a: the API failed", status=500)
 
     feed = Feed(account, LIST, clock, noun="container", confirm=confirm)
     account.put("a", "running", after=20)
@@ -312,7 +312,7 @@ def test_a_failed_verification_does_not_end_the_wait(account: ChangingAccount, c
 @pytest.mark.parametrize("wait", [GONE, CREATED])
 def test_a_refused_verification_of_what_was_seen_ends_the_wait(clock: FakeClock, wait: Wait) -> None:
     def confirm(id: str) -> Container | None:
-        raise errors.ForbiddenError("look at container a: refused", status=403)
+        raise errors.ForbiddenError("read the status of container a: refused", status=403)
 
     def send(_: Call[Any]) -> Any:
         return Listing[Container](gap="data[0]")
@@ -413,7 +413,7 @@ def test_a_wait_with_only_failures_reports_them(
     account.fails = lambda now: errors.ServerError("list containers: the API failed", status=500)
 
     with pytest.raises(
-        errors.WaitTimeoutError, match="the last look failed: list containers: the API failed"
+        errors.WaitTimeoutError, match="the last status request failed: list containers: the API failed"
     ) as caught:
         feed.wait(CREATED, "a", deadline=clock.now() + 20)
 

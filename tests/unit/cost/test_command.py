@@ -207,4 +207,4 @@ def test_only_a_preview_shows_what_leaves_a_stack(tmp_path: Path, capsys: pytest
     (tmp_path / "file").write_bytes(export())
 
     assert cost(str(tmp_path / "file"), "--fail-on", "kept") == 1
-    assert "--fail-on kept is for a preview" in capsys.readouterr().err
+    assert "--fail-on kept works only with a preview" in capsys.readouterr().err

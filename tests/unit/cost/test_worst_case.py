@@ -130,7 +130,7 @@ def test_the_command_reads_the_state(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(["cost", str(tmp_path / "preview"), "--strict"]) == 3
     assert main(["cost", str(tmp_path / "preview"), "--strict", "--state", str(tmp_path / "state")]) == 0
     assert main(["cost", "--account", "--state", str(tmp_path / "state")]) == 1
-    assert "--state is for a file" in capsys.readouterr().err
+    assert "--state works only with a file" in capsys.readouterr().err
 
 
 # --- an incomplete preview ---
