@@ -320,7 +320,7 @@ def test_a_grant_that_expires_while_an_up_runs(
         emulator.set_pace(boot_seconds=1)
         emulator.advance(3600)
         text, _ = process.communicate()
-    assert "this grant has ended, so it may only read, and remove the objects" in text
+    assert "this grant has ended, so it may only read, and delete the objects" in text
     assert bench.names == ["web"]
 
     # The engine is killed while a new container boots; the provider removes the container, and the change continues.
