@@ -272,9 +272,12 @@ def _container(table: _Table, change: Change) -> None:
         )
     if change.operation == "delete":
         return
+    # With retain_on_delete, the replaced container is a change of its own, which keeps it.
+    kept = next((one for one in table.changes if one.urn == change.urn and one.operation == "keep"), None)
+    before = before if kept is None else snake_case(kept.before)
     # An unknown value may turn out unchanged: then the engine updates the resource and does not replace it.
     may_update = change.operation == "update" or (
-        change.operation == "replace" and any(map(is_unknown, after.values()))
+        (change.operation == "replace" or kept is not None) and any(map(is_unknown, after.values()))
     )
     if may_update and symbol in table.made:
         table.uncertain.add(symbol)

@@ -126,7 +126,7 @@ def test_an_operation_counts_as_documented(row: Row, form: str) -> None:
 
 
 def test_every_row_is_in_the_documentation_and_the_other_way_round() -> None:
-    _, _, rest = DOCS.read_text(encoding="utf-8").partition("| What the engine does |")
+    _, _, rest = DOCS.read_text(encoding="utf-8").partition("| Step of the engine |")
     titles = [line.split(" | ")[0].removeprefix("| ") for line in rest.partition("\n\n")[0].splitlines()[2:]]
 
     assert titles == [row.title for row in ROWS] + ["`import`"]

@@ -191,6 +191,21 @@ def test_no_deletion_waits_for_a_create_that_may_not_happen(
     assert [one.id for one in found.known.values()][:-1] == ([id_] if id_ else ["usr-1-db"] if closes else [])
 
 
+def test_a_retained_container_may_be_updated_in_place_of_its_replacement() -> None:
+    """With retain_on_delete, the replaced container is a change of its own. An unknown value may turn out unchanged."""
+    old = {"template": "postgresql", "plan": "basic", "name": "DB", "restart_triggers": {"a": "1"}}
+    new = {**old, "plan": UNKNOWN, "external_access": False, "restart_triggers": {"a": "2"}}
+    kept = change_of("Container", "it", "keep", id="usr-1-db", before=old, outputs={"created_at": MADE})
+
+    found = needed([kept, change_of("Container", "it", "replace", after=new)], ROWS)
+
+    assert [(one.endpoint, *one.body.values()) for one in found.permits][1:] == [
+        ("containers.set_status", "running"),
+        ("containers.external_access", False),
+        ("containers.set_status", "restart"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("operation", "steps", "words"),
     [
