@@ -89,7 +89,7 @@ ROWS = (
         {"web": ("create", 0, 10)},
         sames={"web": ("replace", 4, 10)},
     ),
-    Row("`read` of a container that was managed", "managed_to_get", {f"web{KEPT}": ("keep", 4, 4)}),
+    Row("`read` of a container that was managed before", "managed_to_get", {f"web{KEPT}": ("keep", 4, 4)}),
     Row("`replace` of a look-up by a container", "get_to_managed", {"web": ("create", 0, 4)}),
     Row("`discard` of a look-up", "get_gone", {}),
     Row(
