@@ -48,6 +48,7 @@ class Machine:
     def __init__(self, name: str, stack: Stack, url: str, token: str = "") -> None:
         self.folder = stack.folder.parent / name
         self.stack = stack
+        self.patience = 300.0
         home = self.folder / "home"
         home.mkdir(parents=True)
         account = {"STACKS_BASE_URL": url, **({"STACKS_API_KEY": token} if token else {})}
@@ -70,7 +71,7 @@ class Machine:
             capture_output=True,
             stdin=subprocess.DEVNULL,
             check=False,
-            timeout=300,
+            timeout=self.patience,
         )
 
     def gate(self, *words: str, code: int = 0) -> str:

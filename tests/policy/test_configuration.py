@@ -290,7 +290,7 @@ def test_an_exemption_ends_within_a_year() -> None:
     judged("2027-01-02").assert_passes()
     judged("2027-01-03").assert_blocked_by(
         "allowed-plans",
-        "'exempt' entry 1 ends on 2027-01-03, more than 366 days from now: 2027-01-02 is the last",
+        "'exempt' entry 1 ends on 2027-01-03, more than 366 days from now: the latest possible date is 2027-01-02",
     )
 
 
