@@ -27,7 +27,7 @@ from tools.engine.ensure import find
 
 HOSTS: Final = ("dynamic", "native", "no host")
 SHOWN: Final = 200
-"""The most characters of a failure's first line."""
+"""The maximum number of characters that are shown of a failure's first line."""
 
 _NATIVE: Final = re.compile(r"native|plugin|listing|typescript|test_go\b|yaml|generated|schema")
 _ON_A_HOST: Final = re.compile(r"^tests\.(?:engine|host|chaos)\b")

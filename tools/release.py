@@ -44,7 +44,7 @@ def notes(tag: str, root: Path = ROOT) -> str:
     Return the changelog section of a version; `tag` is `v` and the version.
 
     Raises:
-        ReleaseError: There is a problem.
+        ReleaseError: The checkout cannot be released.
     """
     for problem in problems(tag, root):
         raise ReleaseError(problem)
@@ -118,7 +118,7 @@ def locked(root: Path, name: str) -> None:
     Check that a lock belongs to this `pyproject.toml` and pins each package with hashes.
 
     Raises:
-        ReleaseError: The lock does not.
+        ReleaseError: The lock belongs to a different `pyproject.toml`, or a package has no pinned version or no hash.
     """
     first, _, pins = _read(root / name).partition("\n")
     if first + "\n" != lock.heading(root):

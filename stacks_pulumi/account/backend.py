@@ -1,7 +1,7 @@
 """
 Which stacks must the account be compared with, and what does each of them manage?
 
-They are the stacks of a Pulumi backend, or of exported files. A backend's states are read directly if possible.
+The stacks come from a Pulumi backend or from exported files. A backend's states are read directly if possible.
 Otherwise the `pulumi` command reads them: one list, and then several exports concurrently.
 """
 
@@ -391,7 +391,7 @@ def from_backend(folder: Path | None = None, project: str | None = None, seconds
 
 def caught_up(stacks: Stacks) -> Stacks:
     """
-    Return the stacks with the changes that were made since they were read.
+    Return the stacks with the changes that have happened since they were read.
 
     An account is read between two reads of the states. If only one read contains a resource, the resource was created
     or deleted during that time, so its object is neither an orphan nor missing.
@@ -603,7 +603,7 @@ def lock_of(folder: Path, stack: str | None) -> str:
 
 
 def from_files(paths: Sequence[Path]) -> Stacks:
-    """Read exports from files. If several exports are of one stack, the latest is used."""
+    """Read exports from files. If several exports belong to one stack, the latest is used."""
     results = {path: _from_file(path) for path in paths}
     latest = sorted(
         ((path, state) for path, state in results.items() if isinstance(state, StackState)),

@@ -369,7 +369,7 @@ def _existing(records: Collection[ContainerRecord], change: ObjectChange) -> Con
     Return the container of a change: by its id, or for a new container by its name if no resource owns that container
     yet.
 
-    A container that another resource owns is a different one: the new container may be in another account, or the
+    A container that another resource owns is a different container: the new container may be in another account, or the
     platform may treat names in different case as different.
     """
     states = [state for state in (change.before, change.after) if state is not None and state.id]

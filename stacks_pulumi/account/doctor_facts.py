@@ -163,7 +163,7 @@ class Facts:
 
     @property
     def configured(self) -> StackConfiguration:
-        """The stack's configuration; an empty one if it cannot be read."""
+        """The stack's configuration; empty if it cannot be read."""
         return (
             self.configuration if isinstance(self.configuration, StackConfiguration) else StackConfiguration()
         )

@@ -333,7 +333,7 @@ def _child(child: ChildRecord) -> dict[str, Any]:
 
 
 def _unclear(one: ContainerRecord | ChildRecord) -> dict[str, Any]:
-    """Return the possible owners of an object that is in no state."""
+    """Return the possible owners of an object that no state contains."""
     return {
         "interrupted": [{"stack": operation.stack, "urn": operation.urn} for operation in one.creating],
         "recreated": [_owner_row(owner) for owner in one.recreated],

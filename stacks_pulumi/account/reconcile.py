@@ -25,9 +25,9 @@ from stacks_pulumi.pricing.recognition import UNRECOGNISED
 
 Ownership: TypeAlias = Literal["owned", "double", "orphan", "interrupted", "automatic", "unknown"]
 """
-`owned`: by one resource. `double`: by two resources or more. `interrupted`: in no state, but a stack was creating it.
-`orphan`: in no state. `automatic`: in no state, because the platform created it. `unknown`: in no state that could be
-read, or in a state that may mean a different container with this id.
+`owned`: by one resource. `double`: by two resources or more. `interrupted`: no state contains it, but a stack was
+creating it. `orphan`: no state contains it. `automatic`: no state contains it, because the platform created it.
+`unknown`: no readable state contains it, or a state may mean a different container with this id.
 """
 
 _CONTAINERS: Final = frozenset({"Container", UNRECOGNISED})
@@ -166,7 +166,7 @@ class Reconciliation:
         project: The only project whose stacks were read; `None` if all were read. Owners in other projects are not
             known.
         notes: Notes for the reader.
-        key_words: The shell text for the account's key, for the suggested commands.
+        key_words: The shell expression for the account's key in the suggested commands.
     """
 
     base_url: str
@@ -334,7 +334,7 @@ def reconcile(
 
 @dataclass
 class _Claims:
-    """The resources in the states, by the id of the container that they manage."""
+    """The resources in the states, keyed by the id of the container that they manage."""
 
     owners: dict[str, list[Managed]] = field(default_factory=lambda: defaultdict(list))
     recreated: dict[str, list[Managed]] = field(default_factory=lambda: defaultdict(list))
@@ -386,7 +386,7 @@ def _recreated(resource: Managed, container: Container) -> Missing:
 
 
 def _creating(stacks: Stacks, this: ThisAccount, free: Iterable[Container]) -> dict[str, list[Interrupted]]:
-    """Return the interrupted creates by the id of the container that they may have created."""
+    """Return the interrupted creates, keyed by the id of the container that they may have created."""
     operations: dict[str, list[Interrupted]] = defaultdict(list)
     for operation in (one for state in stacks.read for one in state.interrupted if one.kind == "Container"):
         if operation.name is not None and not this.is_other_api(operation.base_url):
@@ -540,7 +540,7 @@ def _ownership(child: ChildRecord, *, complete: bool) -> Ownership:
 
 def _is_it(resource: Managed, child: ChildRecord, one: ContainerRecord) -> bool | None:
     """
-    Return whether a resource is this child, not a child of an earlier container; `None` if nothing shows it.
+    Return whether a resource is this child, not a child of an earlier container; `None` if this is unknown.
 
     Without the container's creation time, the container in the same stack decides, or the child's own id or creation
     time.

@@ -98,7 +98,7 @@ class _Tags(msgspec.Struct):
 
 class StateStore(ABC):
     """
-    A self-managed backend: objects by their keys.
+    A self-managed backend, which stores each object under a key.
 
     Every method raises `NotUnderstoodError` if the library fails, or if the content is in an unknown format.
     """

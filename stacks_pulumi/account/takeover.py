@@ -330,7 +330,7 @@ class _Maker:
 
 
 def _unknown(status: str | None) -> str:
-    """Return the reason for an object whose status is not known."""
+    """Return why an object with an unknown status is left out."""
     return (
         "the API does not show its status"
         if status is None
@@ -519,7 +519,7 @@ def _import(plan: ScaffoldPlan) -> str:
 
 
 def project_name(folder: Path) -> str:
-    """Return a valid Pulumi project name, made from the name of a folder."""
+    """Return a valid Pulumi project name, derived from the name of a folder."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name).strip("-.")
     return name[:100] or "stacks-account"
 

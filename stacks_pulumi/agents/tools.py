@@ -371,10 +371,11 @@ class Desk:
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         """
-        Hold the lock that lets one server on this machine apply to this project: each server writes the project's file.
+        Hold the lock that allows only one server on this machine to apply changes to this project, whose file it
+        writes.
 
         Raises:
-            RefusedError: Another server applies a change.
+            RefusedError: Another server is applying a change.
         """
         lock = os.open(self.project, os.O_RDONLY)
         try:

@@ -5,7 +5,7 @@ One process holds the API key, and its clients hold grants: a request is sent on
 `rules`, `ledger`, `kernel`. It knows nothing about Pulumi, states, plans and programs. The rest of the package passes
 requests to the kernel.
 
-- `change`: What may a change do, as data, and is it well formed?
+- `change`: Which data describes what a change may do, and is it well formed?
 - `permits`: Does a request fit a permit?
 - `limits`: What may a create cost, and which limits apply to it?
 - `rules`: What needs an approval, and who may give it?
@@ -43,12 +43,12 @@ Interfaces for other packages:
   `requests`.
   `GET /_broker/requests/ID` (any token): `id`, `grant`, `for`, `stack`, `why`, `at`, `state` (`open`, `approved`,
   `denied`, `expired`), `approvals`, and `change`: the text that an approver signs.
-  `GET /_broker/limits` (any token): `limits`: each with `name`, `most` (null for none) and `now`, the monthly price
+  `GET /_broker/limits` (any token): `limits`: each with `name`, `most` (null for no limit) and `now`, the monthly price
   that counts towards it, or null. With a policy `only: own`, the limits of other owners are left out.
   `GET /_broker/log` (a token that reads): `requests`, only the open ones, and `grants`, the newest first: `grant`,
   `kind`, `for`, `stack`, `at`, `until`, `ended`, `approvals`, `author`, `revoked`, `usd` (the price that it added), and
   `done` (`at`, `state`, `method`, `path`, `body`).
-  `GET /_broker/`: the page, without a token: it asks for a token and shows the answers above.
+  `GET /_broker/`: the page, which needs no token. It asks for a token and shows the answers above.
   `POST /_broker/changes` (no token, or a token that may apply free changes): `{"statement": TEXT, "signatures":
   [TEXT]}`; 201 with `token`, `approvals`, and the fields of `me`. 403 has `code` and, if the change was judged,
   `verdict`.
@@ -64,5 +64,5 @@ Interfaces for other packages:
 
   A refusal has `error`, `hint`, `code` (`grant-refused`, `approval-needed`, `grant-limit`, `grant-busy`), `request`.
   `X-Broker: replay` or `found` marks an answer whose request was not sent upstream again.
-- `folder.Folder`, `folder.announced`, `server.Server`: to serve a folder, including for one run.
+- `folder.Folder`, `folder.announced`, `server.Server`: they serve a folder, permanently or for one run.
 """

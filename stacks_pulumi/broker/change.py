@@ -104,7 +104,7 @@ CONTAINERS: Final = frozenset({"container_id", "source_id", "target_id", "vpn_co
 """The path variables that name a container."""
 
 _CLEARS_UP: Final = frozenset({"AllowedIp", "Pin"})
-"""The kinds for which a permit needs no count. Rules and people count the objects of all other kinds."""
+"""The kinds whose permits may have no count. Rules and people count the objects of all other kinds."""
 
 ANY: Final = {"any": True}
 """The placeholder in a permit's body for a value that was unknown at the approval and was accepted as unknown."""
@@ -177,7 +177,7 @@ class Permit(_Part, frozen=True):
         times: How often it may take effect; `None` for any number while the grant is valid.
         binds: The symbol (a URN) that is bound to the created object.
         after: The permits that must be used first.
-        only_address: For closing external access: the only address that may still be listed.
+        only_address: For a request that closes external access: the only address that may still be listed.
         usd: The increase in the monthly price according to the planner. The broker computes the price itself.
         destroys: The data that it destroys, according to the planner.
         why: A reason for people. If the permit is from a budget's access request, the id of that request.
@@ -320,7 +320,7 @@ class Change(_Part, frozen=True):
 
 
 def canonical(value: Any) -> bytes:
-    """Return JSON in canonical form: sorted, without spaces, in UTF-8, with a line end."""
+    """Return JSON in canonical form: UTF-8, with sorted keys, without spaces, and with a line end."""
     return (json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n").encode()
 
 

@@ -185,7 +185,7 @@ class Folder:
         return self._read(folder / FILE, lambda _: read_file(folder, str(self._given), source)[0])
 
     def _read(self, path: Path, read: Callable[[Path], T]) -> T:
-        """Return the content of a file. The file is read again after each change of it."""
+        """Return the content of a file, which is read again after each change."""
         try:
             found = path.stat()
             at = found.st_mtime_ns, found.st_size
@@ -258,7 +258,7 @@ def _settings_files(folder: Path, file: GateFile) -> list[Path]:
 
 
 def announced(folder: Path) -> dict[str, Any]:
-    """Return the address and the process id of a folder's server; empty if none runs."""
+    """Return the address and the process id of a folder's server; empty if no server runs."""
     try:
         said: dict[str, Any] = json.loads((folder / ADDRESS).read_text(encoding="utf-8"))
         with _opened(folder / _LOCK) as file:

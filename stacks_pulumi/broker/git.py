@@ -22,7 +22,7 @@ _SECONDS: Final = 60.0
 
 
 def said(folder: Path, *words: str) -> str:
-    """Return the output of git for a folder; empty outside of a repository, or without git."""
+    """Return the output of git for a folder; empty outside of a repository, or if git is not installed."""
     root = folder.resolve()
     top = _top(root)
     if top is None:
@@ -35,7 +35,7 @@ def said(folder: Path, *words: str) -> str:
 
 
 def author(folder: Path) -> str:
-    """Return the author of the last commit in git's form; empty without a commit."""
+    """Return the author of the last commit in git's form; empty if there is no commit."""
     return said(folder, "log", "-1", "--format=%an <%ae>").strip()
 
 

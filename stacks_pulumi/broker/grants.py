@@ -97,7 +97,8 @@ class Desk:
 
     def hand_in(self, statement: str, signatures: Sequence[str], grant: Grant | None, due: float) -> Reply:
         """
-        Create the grant of a change. `grant` is the grant of the request's token; `None` without a token.
+        Create the grant for a change. `grant` is the grant to which the request's token belongs; `None` without a
+        token.
 
         Raises:
             RequestRefusedError: The change is not approved or not well formed.
@@ -170,7 +171,10 @@ class Desk:
         return grant
 
     def _again(self, grant: Grant, change: Change, names: Sequence[str]) -> Reply:
-        """Return the existing grant of a change with its remaining permits, for a run that was interrupted."""
+        """
+        Give the existing grant of a change a new token and end, so that an interrupted run can use the remaining
+        permits.
+        """
         if grant.revoked is not None:
             raise refused("the grant of this change was revoked", "plan the change again")
         if grant.spec.free is not None and grant.until <= self._ledger.now() - DAY:

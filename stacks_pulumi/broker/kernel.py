@@ -87,15 +87,18 @@ UNDONE: Final = 5
 GRACE: Final = 900.0
 """Seconds after the end of a grant, or after its last change, in which the grant may remove what it created."""
 _LASTING: Final = 600.0
-"""Seconds for which a repeated create or deletion gets the earlier answer."""
+"""Seconds for which a repeated create or deletion receives the earlier answer."""
 _BRIEF: Final = 120.0
-"""Seconds for which any other repeated change gets the earlier answer."""
+"""Seconds for which any other repeated change receives the earlier answer."""
 _WAITLIST: Final = 60.0
 """Seconds after a 503 before the broker may send a repeated create to the platform again."""
 _UNDER_WAY: Final = 30.0
 """Seconds for which the platform may still carry out a request after the broker was killed."""
 _NOT_SENT: Final = 1
-"""The status in the ledger of a request that did not reach the platform. The status is 0 if that is unknown."""
+"""
+The status in the ledger of a request that did not reach the platform. The status is 0 if it is unknown whether the
+request reached it.
+"""
 _OVER_CAP: Final = 402
 _NOT_FOUND: Final = 404
 _TIMED_OUT: Final = 408
@@ -208,12 +211,12 @@ class Kernel:
         return is_limited
 
     def _seen(self, grant: Grant) -> list[Use] | None:
-        """Return the creates of the containers that a grant sees; `None` if it sees all."""
+        """Return the create requests of the containers that a grant can see; `None` if it can see all containers."""
         policy = self._policy(grant)
         return None if policy is None or policy.only != "own" else self._of_stack(grant)
 
     def _of_stack(self, grant: Grant) -> list[Use]:
-        """Return the creates of the containers of a grant's stack."""
+        """Return the create requests of the containers that belong to a grant's stack."""
         # A budget also sees containers of its stack that a signed change created, or that were assigned to the stack.
         its = "stack = ? and (stack <> '' or policy = ?) and created_at is not null"
         return self._ledger.made("Container", its, grant.stack, grant.policy)
@@ -371,7 +374,7 @@ class Kernel:
         }
 
     def _row(self, grant: Grant, ask: Ask, permit: Permit | None, look: Look) -> dict[str, Any]:
-        """Check every limit, and return the ledger's row of a request that is about to be sent."""
+        """Check every limit, and return the row for the ledger of a request that is about to be sent."""
         effect, now, began = EFFECTS[ask.endpoint], self._ledger.now(), self._upstream.now()
         self._check_free(grant, ask)
         if self._is_newer(grant, permit, ask):
@@ -447,8 +450,8 @@ class Kernel:
 
     def _check_look(self, grant: Grant, ask: Ask, look: Look) -> None:
         """
-        Read the lists again if they may be outdated: another grant's change of the same objects has ended since, or a
-        deletion of a container.
+        Read the lists again if another grant's change of the same objects, or the deletion of any container, has ended
+        since they were read.
         """
         if look.settled is None:
             return
@@ -897,7 +900,7 @@ def _listed(seen: Sequence[Use], look: Look) -> list[str]:
 
 
 def _added(one: Ask | Permit, look: Look) -> Decimal | None:
-    """Return what a create adds to the monthly price; `None` if that is unknown or the request is no create."""
+    """Return what a create adds to the monthly price; `None` if that is unknown or the request is not a create."""
     return price_of(one.body, look.prices) if one.endpoint == _CREATE else None
 
 
@@ -905,7 +908,7 @@ def _why_not_in(
     policy: Policy, endpoint: str, body: Mapping[str, Any], price: Decimal | None, left: Decimal
 ) -> str:
     """
-    Return why a policy needs an approval for a request about any object; empty if it needs none.
+    Return why a policy requires an approval for a request, whichever object it is about; empty if it requires none.
 
     `price` is what a create adds to the monthly price, and `left` is the amount that may still be added today.
     """

@@ -167,7 +167,7 @@ def limits_of(
 
     Args:
         stack: The stack.
-        known: The containers of a change that existed before. They count towards its stack.
+        known: The existing containers that a change names. They count towards its stack.
         found: The containers of the account.
         settings: The settings.
         budgets: The budgets over several stacks.

@@ -32,7 +32,7 @@ _KINDS: Final[Mapping[str, Kind]] = {
 }
 """Path variable -> the kind of the object that it names, if a container lists such objects with their times."""
 _MADE_AS: Final[Mapping[str, Kind]] = {**_KINDS, "backup_id": "Pin", "client_name": "VpnClient"}
-"""Path variable -> the kind that a grant creates to own the object. Every other variable names a container."""
+"""Path variable -> the kind that a grant must create to own the named object. Other variables name a container."""
 
 
 TWICE: Final = frozenset({"AllowedIp", "Connection"})
@@ -94,7 +94,7 @@ class Holdings:
     The objects that a grant knows and has created.
 
     Attributes:
-        known: For each symbol, the container that existed before.
+        known: For each symbol, the container that already existed.
         uses: Its requests that took effect or may have taken effect, and whose result is bound to a symbol.
         own: The requests that created the grant's own existing objects.
     """

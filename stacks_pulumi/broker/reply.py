@@ -72,7 +72,9 @@ def refused(text: str, hint: str = "plan the change and get it approved") -> Req
 
 
 def limited(text: str, limit: Decimal, spent: Decimal | None) -> RequestRefusedError:
-    """Return the refusal of a request over a hard limit, in the platform's form, which every client understands."""
+    """
+    Return the refusal of a request that exceeds a hard limit, in the platform's form, which every client understands.
+    """
     told = {} if spent is None else {"amount_spent": float(spent)}
     more = {"message": clean(text), "spending_cap": float(limit), **told}
     return RequestRefusedError(402, text, kind="grant-limit", more=more)

@@ -23,7 +23,10 @@ from stacks_pulumi.broker.words import in_words
 from stacks_pulumi.pricing.money import MonthlyPrice, storage_tier
 
 OTHER_OWNER: Final = "other-owner"
-"""The finding about a container that has another owner or none. Approvers with a stack limit may not approve it."""
+"""
+The finding about a container that belongs to a different owner or to no owner. Approvers with a stack limit may not
+approve it.
+"""
 NO_OWNER: Final = "no-owner"
 """
 The finding that no stack limit counts the containers without an owner: the author of a change could leave them out.
@@ -266,12 +269,14 @@ def _most(change: Change, prices: Mapping[int, Decimal | None]) -> Decimal | Non
 
 
 def _priced(permit: Permit) -> dict[str, Any]:
-    """Return the part of a create that its price depends on."""
+    """Return the fields of a create request that determine its price."""
     return {name: permit.body.get(name) for name in ("template", "plan", "additional_storage_tier")}
 
 
 def _removed(change: Change, facts: Facts) -> Decimal:
-    """Return the monthly price that certainly ends with the completed change. A container counts once."""
+    """
+    Return the monthly price that is certainly no longer billed after the completed change. A container counts once.
+    """
     ids = [one.ids["container_id"] for one in change.permits if one.endpoint == "containers.delete"]
     gone = {
         row.id: listed_price(row, facts.monthly).low or _ZERO

@@ -68,7 +68,7 @@ _LAST: Final = 1.0
 """Seconds for which a connection without a request stays open when the server ends, so that the last bytes arrive."""
 _MANY: Final = 1000
 _LOOK: Final = 5.0
-"""Seconds between two checks whether a server for one run is used."""
+"""Seconds between two checks of whether a server for one run is used."""
 _HTTP: Final = "http"
 _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[\w.-]{1,253})(?::[0-9]{1,5})?", re.ASCII)
 
@@ -321,7 +321,7 @@ class App:
         return json_reply(200, {"success": True, **self._told(what, grant)})
 
     def _told(self, what: str, grant: Grant) -> dict[str, Any]:
-        """Return the broker's data for a grant."""
+        """Return the answer to a grant's read of the broker's own data."""
         if what == "me":
             return self.desk.describe(grant)
         self.kernel.may_still(grant, "ask for a new grant")
@@ -387,7 +387,7 @@ class Listen:
 
     Attributes:
         host: The address; empty for a Unix socket.
-        port: The port; 0 for a free one.
+        port: The port; 0 selects a free port.
         path: The Unix socket.
     """
 
@@ -637,7 +637,7 @@ class Server:
 
 
 def _protocol() -> Any:
-    """Return a protocol with which slow clients do not keep other clients out."""
+    """Return a protocol that prevents slow clients from blocking other clients."""
     from uvicorn.protocols.http.h11_impl import H11Protocol  # noqa: PLC0415  (only a server needs it)
 
     class Protocol(H11Protocol):

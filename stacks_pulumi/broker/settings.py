@@ -199,8 +199,8 @@ class Policy(_Section, frozen=True):
         increase_per_day: The most that its creates within 24 hours may add to the monthly price. A create above this
             amount needs an approval.
         max_total: The highest monthly price of all containers that its grants have created.
-        templates: The templates that it may create; all, if left out.
-        plans: The plans that it may create; all, if left out.
+        templates: The templates whose containers it may create; all, if left out.
+        plans: The plans with which it may create containers; all, if left out.
         own: Which containers are its own. `created`: those that its grants created for the same stack.
         only: If set to `own`, a grant can read only the containers of its stack.
         free: The actions that it may take with its own containers.

@@ -1,7 +1,7 @@
 """
 How does the broker send a request to the platform? Only this module has the key.
 
-A request is sent once, in its turn of the rate limit, and without the client's headers. Concurrent clients share one
+A request is sent once, when the rate limit allows it, and without the client's headers. Concurrent clients share one
 list of containers.
 """
 
@@ -67,7 +67,7 @@ _LOWER: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _NAMED: Final = re.compile(
     r'("\w{0,100}(?:password|secret)"\s*:\s*")(?:[^"\\]|\\.)+(?=")', re.ASCII | re.IGNORECASE
 )
-"""The value of a field with such a name, such as a variable of a connection. The platform masks it as `****`."""
+"""The value of a field whose name contains one of these words. The platform masks such a value as `****`."""
 _REDIRECT: Final = range(300, 400)
 
 
@@ -85,9 +85,9 @@ class Upstream:
         base_url: Its address.
         key: The key.
         clock: The clock.
-        read_key: The key for reads, if it is a different one.
+        read_key: The key for reads, if there is a separate key for them.
         allow_http: Whether the address may be plain HTTP on another machine.
-        per_minute: The rate limit until an answer states a different one.
+        per_minute: The rate limit that applies until an answer states the rate limit.
         live_prices: Whether prices are read from the platform.
         settled: Returns the number of the last change that ended, of all endpoints or of one. It shows whether a list
             is older than a change.
@@ -251,7 +251,7 @@ class Upstream:
 
         Raises:
             NotFoundError: There is no such container.
-            RequestRefusedError: The platform cannot be read now.
+            RequestRefusedError: The platform's data cannot be read at the moment.
         """
         given = [first] if first is not None else []
 
@@ -416,7 +416,7 @@ class Look:
         return bool(row.backup_type != "scheduled")
 
     def _asked(self, call: Call[T], of: str, nothing: N) -> T | N:
-        """Return the decoded answer of a call, or `nothing` if there is no such container."""
+        """Return the decoded answer to a call, or `nothing` if there is no such container."""
 
         def ask() -> T | N:
             try:
@@ -447,7 +447,7 @@ _MADE: Final[Mapping[Kind, Callable[[Any, str], Any]]] = {
     "Connection": lambda body, _name: created_connection(body),
     "AllowedIp": lambda body, _name: item(AllowedIp, body),
 }
-"""Kind -> decodes the answer to the request that creates it, with the requested name."""
+"""Kind -> a function of the answer to the create request and of the requested name; it returns the created object."""
 
 
 def made_by(
@@ -496,7 +496,7 @@ def _call(
 
 
 def unanswered(lost: Lost, decision: str) -> Reply:
-    """Return the client's answer if the platform did not answer and the broker no longer waits for it."""
+    """Return the answer for the client if the platform did not answer and the broker no longer waits for it."""
     if not lost.sent:
         return busy("the platform cannot be reached, and nothing was sent").reply()
     body = {

@@ -367,7 +367,8 @@ def _configured(options: argparse.Namespace) -> Mapping[str, str | None]:
 
 def key_words(options: argparse.Namespace, settings: AccountSettings) -> str:
     """
-    Return shell text that uses the key of these settings without showing it. `settings_of(options)` returned them.
+    Return a shell expression for the key in these settings, without the key itself. `settings_of(options)` returned the
+    settings.
     """
     if settings.api_key == os.environ.get("STACKS_API_KEY", "").strip():
         return '"$STACKS_API_KEY"'

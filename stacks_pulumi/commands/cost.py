@@ -129,7 +129,7 @@ def _comment(options: argparse.Namespace) -> int:
 
 
 def _check_increase_limits(limits: tuple[CostLimit, ...], report: Report) -> None:
-    """Reject a limit on an increase if the input has no increase: it would be within every such limit."""
+    """Reject a limit on an increase if the input describes no change: it would be within every such limit."""
     limit = next((limit for limit in limits if limit.measure != "total"), None)
     if limit is not None and not report.compares:
         raise InputError(

@@ -111,7 +111,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def target_folder(text: str) -> Path:
-    """Return the folder of an option."""
+    """Return the folder that an option names."""
     if not text.strip():
         raise argparse.ArgumentTypeError("the folder's name is empty; write a dot for the current folder")
     return Path(text)
@@ -239,7 +239,7 @@ def _chosen(everything: Listing[Container], options: argparse.Namespace) -> list
 
 def _stacks(options: argparse.Namespace) -> Stacks | None:
     """
-    Return the stacks that may own something; `None` if they do not matter.
+    Return the stacks that may own objects of the account; `None` if the options ignore owners.
 
     Raises:
         StacksError: The stacks cannot be listed, so their objects are not known.
@@ -306,7 +306,10 @@ def _report(
 
 
 def _new_stack(project: str, stacks: Stacks | None) -> str:
-    """Return a name that no stack of the project has. In an existing stack, the program would delete its resources."""
+    """
+    Return a name that no stack of the project has. In an existing stack, the program would delete that stack's
+    resources.
+    """
     known = [] if stacks is None else [one.name for one in stacks.read] + [one.stack for one in stacks.unread]
     taken = {tuple(name.split("/")[-2:]) for name in known}
     return next(name for name in _stack_names() if (project, name) not in taken)
@@ -372,7 +375,7 @@ class Requirements(NamedTuple):
 
 
 IN_FOLDER: Final = Place(f"./stacks_pulumi-{__version__}-py3-none-any.whl")
-"""The source that the pages install: the wheel of this version, in the reader's folder. No index contains it yet."""
+"""The source in the pages' install commands: this version's wheel, in the reader's folder. No index contains it yet."""
 
 
 def place() -> Place | None:

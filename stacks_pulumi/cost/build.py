@@ -237,8 +237,9 @@ def _is_kept(old: ResourceState, end: str, ended: set[str], deleted_with: str | 
     Return whether an object still exists after its resource leaves the stack; `None` if that is not known.
 
     The engine does not delete an object that is retained, or that it only removes from the state. It also does not
-    delete an object with `deleted_with` if that other resource leaves the stack too. This applies even if that resource
-    was only looked up and stays. But the platform deletes no container together with another container.
+    delete an object with `deleted_with` if that other resource leaves the stack too. This applies even if the object of
+    that other resource is not deleted because it was only looked up. But the platform deletes no container together
+    with another container.
     """
     if old.retain_on_delete or end in _DISCARDS:
         return True

@@ -119,7 +119,7 @@ class Line:
 
     @property
     def kind(self) -> str:
-        """Its kind; if the kind changes, with the previous kind."""
+        """Its kind. If the kind changes, the text also contains the previous kind."""
         after = "" if self.after is None else self.after.kind
         before = "" if self.before is None else self.before.kind
         return f"{before} → {after}" if before and after and before != after else after or before

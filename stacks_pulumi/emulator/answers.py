@@ -140,7 +140,7 @@ class Route:
         path: The path below the base URL, with `<name>` for a variable.
         scope: The scope that the key needs.
         handler: The function that answers.
-        fields: The fields that its body may have.
+        fields: The fields that its body may contain.
     """
 
     name: str
@@ -152,7 +152,7 @@ class Route:
 
     def check_fields(self, body: dict[str, Any]) -> None:
         """
-        Check that a body has only the guide's fields; an endpoint without a body has no fields.
+        Check that a body contains only the guide's fields; an endpoint without a body allows no fields.
 
         Raises:
             Refusal: 400 on the field.

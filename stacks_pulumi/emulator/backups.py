@@ -101,7 +101,7 @@ def trigger(platform: Platform, container: Container) -> Backup:
     Start a backup in the background.
 
     Raises:
-        Refusal: 400 unless the container runs.
+        Refusal: 400 unless the container is running.
     """
     if container.status != "running":
         # assumed: the code and the wording; the guide states that the container must be running.
@@ -139,7 +139,7 @@ def restore(platform: Platform, backup: Backup) -> None:
     Restore a backup into its container, which keeps running.
 
     Raises:
-        Refusal: 400 unless the container runs and the backup is complete.
+        Refusal: 400 unless the container is running and the backup is complete.
     """
     container = platform.state.containers[backup.container_id]
     if container.status != "running":

@@ -118,7 +118,7 @@ def create(platform: Platform, source: Container, target: Container, name: Any) 
     Connect two containers.
 
     Raises:
-        Refusal: 400 for an invalid or taken name, for a container that does not run, or if both containers are the
+        Refusal: 400 for an invalid or taken name, for a container that is not running, or if both containers are the
             same.
     """
     # assumed: the target's name is the default, and all four refusals.
@@ -210,7 +210,7 @@ def kind(container: Container) -> str:
 
 
 def environment(target: Container) -> dict[str, str]:
-    """Return the variables that a connection adds to the source; the password is masked, like in the API's answers."""
+    """Return the variables that a connection adds to the source; the password is masked, as in the API's answers."""
     port = str(port_of(target))
     login = _LOGINS.get(kind(target))
     if login is not None:

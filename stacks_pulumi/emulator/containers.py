@@ -29,7 +29,7 @@ from stacks_pulumi.emulator.state import ApiKey, Container, Transition, VpnClien
 
 _ACTIONS = ("running", "stopped", "restart")
 _LASTING = frozenset({"running", "stopped", "error"})
-"""The stable statuses; all other statuses change without a request."""
+"""The stable statuses; every other status changes without a request."""
 
 # assumed: the versions, which the guide mentions only in a template's description, and the templates with a web UI.
 _VERSIONS = {
@@ -260,7 +260,7 @@ def set_status(platform: Platform, container: Container, wanted: Any) -> None:
 
 
 def _start(platform: Platform, container: Container, through: str) -> None:
-    """Begin to start; after a failed boot, this takes as long as a boot."""
+    """Begin to start a container; after a failed boot, this takes as long as a boot."""
     now = platform.clock.now()
     container.env_pending = False
     if container.error is not None:

@@ -73,8 +73,8 @@ class Drift:
 
         Args:
             container: Its name or id.
-            template: Template of the new container; by default the same.
-            plan: Plan of the new container; by default the same.
+            template: Template of the new container; by default the template of the deleted one.
+            plan: Plan of the new container; by default the plan of the deleted one.
         """
         with self._platform.lock:
             old = self._find(container)
@@ -249,7 +249,7 @@ class SeedConnection(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     A connection between two running containers.
 
     Attributes:
-        source: The name or id of the container that gets the variables.
+        source: The name or id of the container that receives the variables.
         target: The name or id of the container that it reaches.
         name: Its name.
     """

@@ -50,7 +50,7 @@ def issue(
     secret: str | None = None,
 ) -> str:
     """
-    Create a key of an account, like the dashboard.
+    Create a key for an account, as the dashboard does.
 
     Args:
         state: The state to add it to.

@@ -3,7 +3,7 @@ The platform: the data that the rules read and change, its clock, and the events
 
 The rules of each noun are in its file (`containers`, `access`, `connections`, `backups`, `vpn`), with its endpoints.
 Before a rule reads the state, `Platform.settle` carries out all due events: boots and deletions end, backups are
-made, completed and cleaned up.
+started, completed and cleaned up.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import time
 from stacks_pulumi.emulator.state import Backup, Container, Pace, State, Transition
 
 DAY = 86400.0
-"""Seconds of a day."""
+"""The number of seconds in a day."""
 
 _END = 253_370_764_800.0
 """
@@ -250,7 +250,7 @@ class DrivenClock:
             return self._moment()
 
     def wall(self) -> float:
-        """Return the time of a clock that starts at the same time, but that no call drives or freezes."""
+        """Return the time of a clock that starts at the same time, but that no call advances or freezes."""
         start, origin = self._begun
         return start + (time.monotonic() - origin) * self.speed
 

@@ -128,7 +128,7 @@ class Pace:
         boot_seconds: From `pending` to `running` (guide, "Create Container": 10 to 30 seconds).
         boot_reads: Count this many reads of a booting container instead of seconds; `None` for seconds.
         action_seconds: A stop, start or restart.
-        delete_seconds: From an accepted deletion until the container is gone.
+        delete_seconds: From an accepted deletion until the container is removed.
         backup_seconds: A backup.
     """
 
@@ -154,8 +154,8 @@ class Container:
         id: The account's prefix and the name.
         plan: A plan of the catalogue, or `vpn` for the tier of `stacks-vpn`.
         port: The port of the public host that is forwarded to it.
-        running_since: When it last started, if it runs.
-        stopped_at: When it last stopped, if it does not run.
+        running_since: When it last started, if it is running.
+        stopped_at: When it last stopped, if it is not running.
         next: Its next transition, if any.
         boots: The number of boots that have begun.
         booting: Whether `next` ends a boot, which can fail.
@@ -263,7 +263,7 @@ class State:
         backups: By id, oldest first.
         counters: The number of assigned ids of each kind.
         driven: The seconds by which the clock was advanced.
-        scheduled_until: The time up to which the nightly backups were made.
+        scheduled_until: The time up to which the nightly backups were created.
         boot_failures: Container name or template -> the number of its next boots that fail; `None` for all.
         backup_failures: Container name -> the messages of its next backups, which fail.
         capacity: The number of further containers that can be created; `None` for any number.
@@ -490,7 +490,7 @@ def save(path: Path, state: State) -> int:
     Write the complete state to a file atomically.
 
     Returns:
-        The generation of the snapshot; a journal with another generation does not belong to it.
+        The generation of the snapshot; a journal with a different generation does not belong to it.
 
     Raises:
         StateFileError: The file cannot be written.

@@ -65,7 +65,7 @@ def add(platform: Platform, container: Container, name: Any) -> VpnClient:
     Add a device.
 
     Raises:
-        Refusal: 400 for an invalid or taken name, or if the container does not run or is not a VPN.
+        Refusal: 400 for an invalid or taken name, or if the container is not running or is not a VPN.
     """
     _check_vpn(container)
     if (

@@ -63,7 +63,7 @@ class Change:
         custom: Whether it has a provider. A component has no provider.
         protected_before: Whether the state protects it from deletion.
         protected_after: Whether it will be protected.
-        made_from: For an input, the URNs that its value depends on.
+        made_from: Input -> the URNs that its value depends on.
         steps: The engine's names of the steps, in their order.
         note: A remark for a reader.
         former_type: Its type token now, if an alias changes it.

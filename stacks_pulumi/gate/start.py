@@ -1,9 +1,9 @@
 """
 How is the folder of a gate and its broker created?
 
-The folder gets a pack with all policies of this package, limits, and the strictest settings of the rules. It also gets
-the keys of the approvers and an empty ledger. A pipeline in the repository plans each change and applies approved
-changes.
+The folder contains a pack with all policies of this package, limits, and the strictest settings of the rules. It also
+contains the keys of the approvers and an empty ledger. A pipeline in the repository plans each change and applies
+approved changes.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ def init(
         unit: The command of this program in a systemd unit. If it is empty, no unit is written.
 
     Raises:
-        StacksError: The address is not valid, a file cannot be written, a key cannot be read, or an argument is about a
-            file that exists.
+        StacksError: The address is not valid, a file cannot be written, a key cannot be read, or an argument would
+            change a file that already exists.
     """
     if base_url is not None:
         config.check_base_url(base_url, source="the address")
@@ -123,7 +123,7 @@ def _text(name: str) -> str:
 
 
 def _filled(text: str, words: Mapping[str, str], case: str = "") -> str:
-    """Return a text with each `@NAME@` replaced, and each line that begins with `@CASE?@` only in that case."""
+    """Return a text in which each `@NAME@` is replaced. A line that begins with `@CASE?@` is kept only in that case."""
     lines = _ONLY.sub(lambda line: line[2] if line[1] == case else "", text)
     return re.sub("@([A-Z_]+)@", lambda place: words[place[1]], lines)
 
@@ -172,7 +172,8 @@ def pipeline(
     install: Sequence[str],
 ) -> dict[str, str]:
     """
-    Return the files of a pipeline that plans, shows and applies a project's changes, by their path in the repository.
+    Return the files of a pipeline that plans, shows and applies a project's changes. The keys are paths in the
+    repository.
 
     Args:
         kind: `github` or `gitlab`.
@@ -180,7 +181,7 @@ def pipeline(
         top: The folder of the repository.
         gate: The gate's folder, or the address of its broker.
         stack: The name of the stack.
-        backend: Where its state is: one of `LOGINS`.
+        backend: The backend that stores its state: one of `LOGINS`.
         install: The commands that install this package in the project's folder.
 
     Raises:

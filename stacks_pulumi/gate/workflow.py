@@ -106,7 +106,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
         findings: The findings about steps that send no request to STACKS. A broker counts them with its own findings.
         violations: The messages of policies that do not refuse the change.
         plan: The SHA-256 of the engine's saved plan.
-        resources: The input of the gate's own rules, as JSON, because the rules run again on the approver's machine.
+        resources: The data for the gate's own rules, as JSON, because the rules run again on the approver's machine.
         stack: The value of `-s` with the organisation, which a change does not contain; empty without an organisation.
     """
 

@@ -276,9 +276,9 @@ def listed_tier(
     template: str | Unknown | None, plan: str | Unknown | None, storage_mb: int | None
 ) -> Unknown | None:
     """
-    Return the storage tier to assume for a container of which only the size is known: `None`, which means no tier.
+    Return the storage tier to assume for a container whose tier is not declared: `None`, which means no tier.
 
-    The tier is unknown if the size is unknown, or is so much smaller than the plan's that it may be in a different
+    The result is `UNKNOWN` if the size is unknown, or is so much smaller than the plan's that it may be in a different
     unit.
     """
     size = _size(template, plan)

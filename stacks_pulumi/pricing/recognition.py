@@ -152,8 +152,8 @@ def is_open(outputs: Mapping[str, Any]) -> bool:
     """
     Return whether external access is on in a container's state. If it is on, no update switches it on.
 
-    The provider and the gate both use this function, so that the gate judges every change that opens access. A value
-    that is hidden from the gate is treated as not open.
+    The provider and the gate both use this function, so that the gate judges every change that opens access. For a
+    value that is hidden from the gate, the result is `False`.
     """
     outs = snake_case(outputs)
     if outs.get(UNFINISHED) is not None:

@@ -67,7 +67,7 @@ class ResourceView:
 
     KIND: ClassVar[str]
     READS: ClassVar[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {}
-    """How each attribute of this kind is read from properties in snake_case."""
+    """Attribute -> the function that reads it from properties in snake_case."""
 
     urn: str
     name: str
@@ -205,8 +205,8 @@ class ChildView(ResourceView):
         """
         Return whether the id may belong to this container, whose own id is unknown, according to the container's name.
 
-        In the guide's form of an id, the name comes last, and names are unique in an account. An id in a different
-        form shows no name.
+        An id in the guide's format ends with the container's name, and names are unique in an account. An id in a
+        different format shows no name.
         """
         name = container.container_name
         if not isinstance(self.container, str) or not isinstance(name, str):
@@ -215,7 +215,7 @@ class ChildView(ResourceView):
         return form is None or self.container[form.end() :].lower() == name.lower()
 
     def is_of(self, stack: StackView) -> bool:
-        """Whether its container is exactly one of this stack."""
+        """Whether its container is exactly one container of this stack."""
         return any(self.belongs_to(container) for container in (*stack.containers, *stack.exempt))
 
 

@@ -36,8 +36,8 @@ class _Target:
         name: Its name.
         absences: The number of consecutive reads that did not find it.
         seen: Whether any answer has shown it.
-        deleted: Whether its deletion was accepted. Then a 403 also means that it is gone.
-        foreign: Whether the id shows a container with another name.
+        deleted: Whether its deletion was accepted. Then a 403 also means that it no longer exists.
+        foreign: Whether the container with this id has a different name.
     """
 
     name: str
@@ -52,8 +52,8 @@ class Sweep:
     """
     Deletes the containers of runs.
 
-    A container is gone after two reads in which neither the status endpoint nor the list shows it. For a container that
-    no answer has shown, the sweep waits `VISIBLE` reads after the request.
+    A container no longer exists if two consecutive reads find it neither at the status endpoint nor in the list. For a
+    container that no answer has shown, the sweep waits `VISIBLE` reads after the request.
 
     Args:
         wire: Sends requests.

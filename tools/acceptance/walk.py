@@ -84,7 +84,7 @@ class Walk:
 
     def run(self, say: Callable[[str], None]) -> list[str]:
         """
-        Run every step, then delete the created containers; `say` gets the name of each step.
+        Run every step, then delete the created containers; `say` receives the name of each step.
 
         Returns:
             The containers that are left.
@@ -170,7 +170,9 @@ class Walk:
         self._ask("backups.stats", parse=done)
 
     def _life(self) -> None:
-        """Restart, stop and start it: its creation time must not change, and the list must show each status."""
+        """
+        Restart, stop and start the container: its creation time must not change, and the list must show each status.
+        """
         id_ = self._running()
         for action, word, operation in (
             ("restart", "running", "restart"),
@@ -340,7 +342,7 @@ class Walk:
     # --- helpers of the steps ---
 
     def _new(self, label: str, template: str) -> Container | None:
-        """Create a container within the cost limit and wait until it runs; `None` if it does not."""
+        """Create a container within the cost limit, wait until it is running, and return it; `None` if this fails."""
         if not self._affords(template, f"a {template}"):
             return None
         began = self._wire.now()

@@ -1,4 +1,6 @@
-"""How does the run send a request, and what does it keep of the answer? The client's own reader reads each answer."""
+"""
+How does the run send a request, and which data of the answer does it keep? The client's own reader reads each answer.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ _LONGEST_PAUSE: Final = 60.0
 _ID_FIELDS: Final = frozenset({"id", "container_id", "containerid", "uuid"})
 _MOST_IDS: Final = 50
 _WORDS: Final = dict.fromkeys(("verb", "name", "as_name", "ip_address"), "")
-"""Empty values for the words of a request's description that are not in its path. A report shows only the path."""
+"""
+Empty values for the variables of a request's description that its path does not contain. A report shows only the path.
+"""
 
 
 class OutOfTimeError(Exception):

@@ -26,7 +26,7 @@ class _Shown:
 
     Attributes:
         table: The output of `account`.
-        comparison: The part of `account --compare-to` about the changes and a budget.
+        comparison: The part of the output of `account --compare-to` about the changes and a budget.
         report: The output of `scaffold`.
         program: The program that `scaffold` writes.
     """

@@ -25,7 +25,7 @@ class Accounts:
         self.fingerprint = AccountSettings(emulator.key, emulator.url).fingerprint
 
     def id(self, name: str) -> str:
-        """Return the id of a container, which may not exist."""
+        """Return the id of the container with this name, even if it does not exist."""
         return f"{self.emulator.account}-{name}"
 
     def created_at(self, name: str) -> str:

@@ -1,5 +1,5 @@
 """
-Tables on a phone.
+Prepares tables for the small screen of a phone.
 
 Each cell of a table contains the title of its column, so that the style can show a row as a paragraph. A table that a
 program printed has a mark, so that the style does not break its lines.
