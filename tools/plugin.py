@@ -100,7 +100,7 @@ def _taken(build: Path) -> set[Path]:
 
 def licences(taken: set[Path], packages: Path) -> dict[str, list[Path]]:
     """
-    Return the licence texts of a bundle, by the names of packages and libraries.
+    Return the licence texts of a bundle, keyed by the names of packages and libraries.
 
     Args:
         taken: The files in the bundle.

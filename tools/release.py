@@ -56,7 +56,7 @@ def problems(tag: str, root: Path = ROOT) -> Iterator[str]:
     Yield a sentence for each reason why a checkout cannot be released.
 
     The reasons: the tag is not the package's version, the schema of this version is not kept for later comparisons, a
-    lock or the SBOM is out of date, or the changelog has no dated section for the version.
+    lock or the SBOM is out of date, or the changelog contains no dated section for the version.
     """
     packaged = version(root)
     if tag != f"v{packaged}":

@@ -207,7 +207,7 @@ def _given(kind: str, name: str) -> dict[str, Any]:
     """
     Return the schema of an argument that is a number or a text.
 
-    Languages without unions get the type of the first release, so that existing programs still compile.
+    Languages without unions use the type of the first release, so that existing programs still compile.
     """
     scalars = [{"type": "integer"}, {"type": "string"}]
     return {"type": "string" if (kind, name) in _TEXTS else "integer", "oneOf": scalars}

@@ -309,7 +309,7 @@ class _Wanted:
         folder: The folder in which `pulumi` runs, whose project may set the backend; `None` for this process's
             folder.
         project: The project whose stacks are read; `None` for those of all projects.
-        seconds: The time limit for reading; stacks after it are not read.
+        seconds: The time limit; a stack that is not reached within it is not read.
     """
 
     folder: Path | None = None
@@ -379,7 +379,7 @@ def from_backend(folder: Path | None = None, project: str | None = None, seconds
     Args:
         folder: The folder in which `pulumi` runs; by default the folder of this process.
         project: The project whose stacks are read; by default those of all projects.
-        seconds: The time limit for reading; stacks after it are not read.
+        seconds: The time limit; a stack that is not reached within it is not read.
 
     Raises:
         InputError: The stacks cannot be listed.

@@ -431,7 +431,7 @@ def _declaration(child: ChildRecord, container: str) -> str:
 
 
 def remedy_for(result: AccountResult, one: ContainerRecord) -> Iterator[Remedy]:
-    """Return the remedies for a container, if it has a finding."""
+    """Return the remedies for a container, if there is a finding about it."""
     removal = ("DELETE", "containers", one.container.id)
     adoption = (_ADOPTS, result.scaffold)
     name = one.name

@@ -104,7 +104,7 @@ def _joined(rows: Sequence[Any], later: Sequence[Any]) -> tuple[Any, ...]:
 
 @dataclass(frozen=True)
 class _Part:
-    """One kind of child objects: its field in `Belongings`, its name for people, and the call that lists it."""
+    """One kind of child objects: its field in `Belongings`, its display name, and the call that lists it."""
 
     field: str
     kind: str

@@ -43,7 +43,7 @@ class ChildRecord:
         kind: Its kind, for instance `AllowedIp`.
         id: The id of its Pulumi resource: `<container id>/<name>`.
         name: Its name, or its address.
-        description: A description for people.
+        description: A human-readable description.
         inputs: The inputs, without its name, with which a program adopts it unchanged.
         created_at: When it was created; `None` if the API does not show it, or it is not compared.
         removal: Method and path of the request that removes it.

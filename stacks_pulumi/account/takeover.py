@@ -407,7 +407,7 @@ _PLAIN: Final = re.compile(r"[A-Za-z$][A-Za-z0-9_:./{}$ -]*")
 
 
 def files(plan: ScaffoldPlan, language: Language, project: str, base_url: str) -> dict[str, str]:
-    """Return the files of the program by name."""
+    """Return the files of the program, keyed by name."""
     head: dict[str, Any] = {
         "name": project,
         "description": _ABOUT,
@@ -484,7 +484,7 @@ def _yaml(document: Mapping[str, Any]) -> str:
 
 
 def _yaml_resources(plan: ScaffoldPlan) -> dict[str, Any]:
-    """Return the resources by name. YAML needs names that are unique among all kinds."""
+    """Return the resources, keyed by name. YAML needs names that are unique among all kinds."""
     names: dict[tuple[str, str], str] = {}
     taken = {"pulumi"}
     for one in plan.declared:

@@ -185,7 +185,7 @@ def dollars(amount: str | None) -> str | None:
 
 
 def of_plans(template: str, monthly: MonthlyPrice) -> dict[str, str]:
-    """Return the price of a template for each plan; a template without plans gets the plan `-`."""
+    """Return the price of a template for each plan; for a template without plans, the plan is `-`."""
     plans = ["-"] if template == catalog.VPN_TEMPLATE else list(catalog.PLANS)
     prices = {plan: monthly(template, None if plan == "-" else plan, None) for plan in plans}
     return {plan: usd(price) for plan, price in prices.items() if price is not None}

@@ -2,8 +2,8 @@
 Which programs of an agent may the engine run?
 
 The engine runs programs on a machine with a person's passphrase and files. So a program is data and is checked against
-an allow list. No program reads a file, starts a plugin, fetches an address, or gets a secret of the stack. The engine
-reads the checked program, written again as JSON, so that no second YAML parser can read the text as a different
+an allow list. No program reads a file, starts a plugin, fetches an address, or receives a secret of the stack. The
+engine reads the checked program, written again as JSON, so that no second YAML parser can read the text as a different
 program. Only the broker decides about requests to STACKS.
 """
 

@@ -40,7 +40,7 @@ from stacks_pulumi.errors import StacksError, clean, with_code, without_keys
 _WRITTEN_DOWN: Final = frozenset({"tools/call", "resources/read", "prompts/get"})
 _CODE: Final = re.compile(r"\[([a-z-]{1,40})\]\Z")
 _LONGEST_ERROR: Final = 600
-"""The maximum number of characters of an SDK error that a client gets."""
+"""The maximum number of characters of an SDK error that a client receives."""
 _TITLES: Final = {
     "list_resources": "Resources of the stack",
     "get_account": "Cost of the account",
@@ -121,7 +121,7 @@ def _unwritten(why: str) -> MCPError:
 
 def _shown(error: Exception) -> MCPError:
     """
-    Return an SDK error in the form that the client gets.
+    Return an SDK error in the form that the client receives.
 
     The error repeats the client's own input. Known secrets are not hidden in it. Otherwise, a client could send guesses
     and see which of them are right. The error contains no other data of the server.

@@ -3,7 +3,7 @@ What may an agent call?
 
 Each public method of `Desk` is a tool. A tool reads, plans, or applies a change that this server's grant covers or a
 person has approved. No tool approves, and no tool returns a secret. The broker has the key and decides which requests
-may be sent. An error is an exception of this package, and the agent gets its one-line message.
+may be sent. An error is an exception of this package, and the agent receives its one-line message.
 """
 
 from __future__ import annotations

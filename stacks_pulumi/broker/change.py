@@ -180,7 +180,7 @@ class Permit(_Part, frozen=True):
         only_address: For a request that closes external access: the only address that may still be listed.
         usd: The increase in the monthly price according to the planner. The broker computes the price itself.
         destroys: The data that it destroys, according to the planner.
-        why: A reason for people. If the permit is from a budget's access request, the id of that request.
+        why: The reason, for a human reader. If the permit is from a budget's access request, the id of that request.
     """
 
     n: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]

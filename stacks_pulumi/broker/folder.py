@@ -58,7 +58,7 @@ class Folder:
     A broker's folder.
 
     Raises:
-        ConfigError: The folder has no settings, or other users can read or change its files.
+        ConfigError: The folder contains no settings, or other users can read or change its files.
         LedgerError: The ledger cannot be used.
     """
 

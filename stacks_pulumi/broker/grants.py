@@ -400,7 +400,7 @@ class Desk:
         Record a change as an access request, so that a person can find it by its id.
 
         Raises:
-            RequestRefusedError: The change is not well formed or is for another stack.
+            RequestRefusedError: The change is not well formed or belongs to a different stack.
         """
         change, _ = self._read(statement, (), grant)
         if grant.kind == "change" or change.request is not None or grant.stack not in {"", change.stack}:

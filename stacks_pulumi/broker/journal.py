@@ -41,7 +41,7 @@ def broken(ledger: Ledger, anchor: tuple[int, str] | None = None) -> str:
     """
     Return the first line of the journal that was changed afterwards; empty if no line was changed.
 
-    `anchor` is the number and the digest of a line, from another machine.
+    `anchor` is the number and the digest of a line that another machine has stored.
     """
     chain, number = "", 0
     for number, row in enumerate(ledger.rows("select * from journal order by id"), start=1):

@@ -225,7 +225,7 @@ class Kernel:
 
     def change(self, visit: Visit) -> Reply:
         """
-        Carry out a change and return its answer; a repetition may get the earlier answer.
+        Carry out a change and return its answer; a repetition may receive the earlier answer.
 
         Raises:
             RequestRefusedError: The grant does not allow it.

@@ -149,7 +149,7 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
         at: The time at which it was reserved.
         ended: The time at which its last attempt ended.
         attempts: How often it was sent.
-        before: The facts from before it was sent, such as the ids of the listed objects.
+        before: The facts that were known before it was sent, such as the ids of the listed objects.
         binds: The symbol that is bound to the created object.
         usd: What it adds to the monthly price.
         status: The status of the answer.
@@ -399,8 +399,8 @@ class Ledger:
 
     def settled(self, endpoint: str | None = None) -> int:
         """
-        Return the number of the last attempt that ended, of all endpoints or of one. Each attempt gets the next number
-        when it ends.
+        Return the number of the last attempt that ended, of all endpoints or of one. Each attempt receives the next
+        number when it ends.
         """
         where, values = ("", ()) if endpoint is None else (" where endpoint = ?", (endpoint,))
         return int(self.rows(f"select coalesce(max(settled), 0) from uses{where}", *values)[0][0])  # noqa: S608  (of this package)

@@ -60,7 +60,7 @@ class Bill(NamedTuple):
         id: Its id; empty while no list shows it.
         stack: The stack that owns it; empty without an owner.
         policy: The policy under which it was created; empty for none.
-        price: Its highest monthly price; `None` if it is unknown.
+        price: Its highest possible monthly price; `None` if it is unknown.
     """
 
     id: str

@@ -40,7 +40,9 @@ TWICE: Final = frozenset({"AllowedIp", "Connection"})
 
 
 class GoneError(Exception):
-    """Raised if an object of a permit no longer exists in the place that the change states. The client gets a 404."""
+    """
+    Raised if an object of a permit no longer exists in the place that the change states. The client receives a 404.
+    """
 
 
 @dataclass(frozen=True)

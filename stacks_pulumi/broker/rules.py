@@ -87,7 +87,7 @@ class Verdict:
     Attributes:
         result: Whether it may happen: `nothing`, `free`, `needs_approval` or `refused`.
         findings: The findings of the rules.
-        increase: The increase in the monthly price by the completed change; `None` if it has no upper bound.
+        increase: The amount that the completed change adds to the monthly price; `None` if it has no upper bound.
         at_any_moment: The most that its creates cost; `None` if there is no upper bound.
         owners: The other stacks that own containers of the change; an empty name for containers without an owner.
         prices: The most that each permit of a create costs, by its number; `None` if there is no upper bound.

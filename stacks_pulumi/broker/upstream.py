@@ -46,7 +46,7 @@ N = TypeVar("N")
 BASE: Final = "/api/v1"
 """The path of the platform's endpoints in the base URL of the clients."""
 PATIENCE: Final = 24.0
-"""Seconds within which a client gets its answer. The client's own timeout is 30 seconds."""
+"""Seconds within which a client receives its answer. The client's own timeout is 30 seconds."""
 LATEST: Final = 10.0
 """Seconds after the arrival of a request within which a change may be sent, so that its answer is in time."""
 _LOOK_SECONDS: Final = 8.0
@@ -456,7 +456,7 @@ def made_by(
     """
     Return the id and creation time of the object in an answer; `None` without an answer or an id.
 
-    The answer to a backup has no id, so the id is empty. The list of backups shows the id later.
+    The answer to a backup request contains no id, so the id is empty. The list of backups shows the id later.
     """
     if isinstance(got, Lost) or not kind:
         return None

@@ -329,7 +329,7 @@ def settings_of(options: argparse.Namespace) -> AccountSettings:
     Return the settings that the provider would use for a stack. Its configuration overrides the environment.
 
     Raises:
-        PulumiError: The stack's configuration cannot be read, and the environment has no key.
+        PulumiError: The stack's configuration cannot be read, and the environment contains no key.
         ConfigError: There is no key, or a setting is malformed.
     """
     settings = config.load(_configured(options))

@@ -91,8 +91,8 @@ class PreviewPlan:
 
 def only_refreshes(steps: Iterable[Step]) -> bool:
     """
-    Whether some resources have only a `refresh` step. The steps are then of a refresh, perhaps with a part of a
-    preview.
+    Whether some resources have only a `refresh` step. The steps then belong to a refresh, perhaps together with a part
+    of a preview.
     """
     ops = [(step.op, _ROOT in step.urn) for step in steps]
     return any(op == "refresh" for op, _ in ops) and not any(root and op != "refresh" for op, root in ops)
@@ -155,7 +155,8 @@ StepT = TypeVar("StepT", bound=Step)
 
 def under_new_urns(steps: Sequence[StepT]) -> list[StepT]:
     """
-    Return the steps. If a new object replaces a resource that an alias refers to, the deletion step gets the new URN.
+    Return the steps. If a new object replaces a resource that an alias refers to, the deletion step receives the new
+    URN.
     """
     new = {
         (step.old.urn, step.old.id): step.urn

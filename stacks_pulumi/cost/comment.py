@@ -41,7 +41,7 @@ class CommentError(StacksError):
     Raised if the comment was not posted.
 
     Attributes:
-        status: The status of the API's answer; `None` without one.
+        status: The status of the API's answer; `None` if there is no answer.
     """
 
     code: ErrorCode = "comment-failed"
@@ -224,7 +224,7 @@ def post(platform: str, text: str, env: Mapping[str, str] = os.environ) -> str:
     Post a comment, or replace the comment of the previous run. Return a sentence that states which.
 
     Raises:
-        CommentError: The text has no marker, a variable is missing, or the API failed.
+        CommentError: The text contains no marker, a variable is missing, or the API failed.
     """
     marker = text.partition("\n")[0].strip()
     if not _MARKER.fullmatch(marker):

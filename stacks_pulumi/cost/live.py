@@ -227,7 +227,7 @@ def compare(before: Snapshot, after: Snapshot) -> Report:
     Return the report on the changes of an account since a snapshot.
 
     Raises:
-        InputError: The snapshot is of another API or another account.
+        InputError: The snapshot is from a different API or a different account.
     """
     if before.base_url.rstrip("/") != after.base_url.rstrip("/"):
         raise InputError(

@@ -277,8 +277,8 @@ class PriceTable:
 
     def item(self, type_: str, inputs: Mapping[str, Any]) -> Item | None:
         """
-        Return the price of a resource; `None` if it is listed as free. A resource that is not listed has no upper
-        bound.
+        Return the price of a resource; `None` if it is listed as free. The price of a resource that is not listed has
+        no upper bound.
         """
         fits = [one for one in self.entries if one.type == type_]
         fits = fits or [one for one in self.entries if fnmatchcase(type_, one.type)]
@@ -345,7 +345,7 @@ def read_yaml(path: Path, what: str, scalars: Scalars) -> tuple[Any, Reader]:
     Return the content of a YAML or JSON file, and its reader.
 
     Raises:
-        StacksError: The file cannot be read, is not YAML, or has no settings.
+        StacksError: The file cannot be read, is not YAML, or contains no settings.
     """
     document, reader = Reader.of(
         utf8(read_file(path)).decode("utf-8", "replace"), f"the {what} {path}", scalars

@@ -34,7 +34,7 @@ class Account:
 
     Attributes:
         id: `usr-` and eight characters; the ids of its containers begin with it.
-        payment_method: Whether the account has a payment method. Without one, a create request gets a 402.
+        payment_method: Whether the account has a payment method. Without one, a create request receives a 402.
         waitlisted: The number of times that it was put on the waitlist for capacity.
     """
 
@@ -82,7 +82,7 @@ class AllowedIp:
 
 @dataclass
 class VpnClient:
-    """A device that may use a VPN. Its keys are derived from its serial; every new client gets a new serial."""
+    """A device that may use a VPN. Its keys are derived from its serial; every new client receives a new serial."""
 
     name: str
     created_at: float

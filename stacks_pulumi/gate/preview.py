@@ -93,7 +93,7 @@ def read(data: bytes, prices: PriceTable | None) -> Previewed:
 
     Args:
         data: The output of `pulumi` with `OPTIONS`.
-        prices: The prices of resources of other providers. A resource without a price has no upper bound.
+        prices: The prices of resources of other providers. The cost of a resource without a price has no upper bound.
 
     Raises:
         InputError: The data is not a preview.
@@ -203,7 +203,9 @@ def _change(
 
 
 def _kind_of(state: PlannedResource) -> str | None:
-    """Return the kind of a resource. A resource of another package that has our marker gets the kind `unrecognised`."""
+    """
+    Return the kind of a resource. A resource of another package that contains our marker has the kind `unrecognised`.
+    """
     return state.kind if state.kind is None or state.type.startswith(_OURS) else UNRECOGNISED
 
 

@@ -143,7 +143,7 @@ def own_rules(path: Path) -> tuple[OwnRule, ...]:
     Return the rules of a Python file in a gate's folder. This runs the file.
 
     Raises:
-        ConfigError: The file cannot be read or run, or has no list `RULES` of functions.
+        ConfigError: The file cannot be read or run, or contains no list `RULES` of functions.
     """
     module = ModuleType(path.stem)
     module.__file__ = str(path)

@@ -43,7 +43,7 @@ class Gate:
 
     Attributes:
         folder: Its folder.
-        source: The origin of the folder, for people: a path, or a git ref with its commit.
+        source: The origin of the folder, for display: a path, or a git ref with its commit.
         file: The settings, as written.
         packs: The policy packs.
         own_rules: The Python files with rules.
@@ -68,7 +68,7 @@ def opened(folder: Path) -> Iterator[Gate]:
     Yield the gate in a folder, or in the same folder at its `rules_ref`, until the block ends.
 
     Raises:
-        ConfigError: The folder has no gate, or a setting is wrong.
+        ConfigError: The folder contains no gate, or a setting is wrong.
     """
     ref = read_file(folder.resolve(), str(folder))[0].rules_ref
     if ref is None:
@@ -107,7 +107,7 @@ def received(files: Mapping[str, str], source: str) -> Iterator[Gate]:
 
 def read_gate(folder: Path, source: str | None = None) -> Gate:
     """
-    Return the gate in a folder. `source` is the origin of the folder, for people; by default its path.
+    Return the gate in a folder. `source` is the origin of the folder, for display; by default its path.
 
     Raises:
         ConfigError: There is no gate, or a setting is wrong. The message contains the line.

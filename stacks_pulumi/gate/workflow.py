@@ -379,7 +379,7 @@ def signatures_of(file: Path) -> list[str]:
     Return the signatures next to a change. A file may contain several: a job writes all its signatures into one file.
 
     Raises:
-        InputError: A file cannot be read, or has no signature.
+        InputError: A file cannot be read, or contains no signature.
     """
     folder = file.with_name(file.name + SIGNATURES)
     found: list[str] = []

@@ -83,7 +83,7 @@ class _Row:
 
     @property
     def catalogue(self) -> Decimal | None:
-        """The catalogue's price; `None` if it has no such template."""
+        """The catalogue's price; `None` if it contains no such template."""
         return catalog.monthly_price(self.template, self.listed)
 
     @property
@@ -105,7 +105,7 @@ class PriceList:
     price.
 
     The platform may not list a different plan of a template, or additional storage. For these, the catalogue is used
-    only if it has the same price for the template as the platform.
+    only if its price for the template equals the platform's price.
 
     Attributes:
         known: Template and plan -> US dollars a month.

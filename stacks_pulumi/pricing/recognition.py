@@ -246,7 +246,7 @@ def _by_type(type_: str) -> str | None:
 
 def _looks_like_ours(type_: str, properties: Mapping[str, Any]) -> bool:
     """
-    Return whether a dynamic resource has the inputs of a container or of an allowed address of ours.
+    Return whether a dynamic resource has the inputs of one of our containers or allowed addresses.
 
     Version 0.2 wrote no marker, and policies do not see the provider of a dynamic resource with a different type.
     """

@@ -165,7 +165,7 @@ def _sweep(wire: Wire, options: argparse.Namespace) -> int:
 
 
 def _recorded(folder: Path, base_url: str) -> dict[str, Record]:
-    """Return the runs against this API that were not swept, by prefix."""
+    """Return the runs against this API that were not swept, keyed by prefix."""
     files = sorted(it for it in folder.glob("acc-*.json") if PREFIX.fullmatch(it.stem))
     # A record that a crash truncated may belong to this API.
     return {it.prefix: it for it in map(Record.read, files) if it.base_url in {None, base_url}}

@@ -32,7 +32,7 @@ _RESERVE: Final = 240.0
 
 
 def _is_pinned(look: Callable[[], Backup | None], known: Backup, *, wanted: bool) -> bool:
-    """Return whether a backup is pinned or not pinned as wanted; an unlisted backup counts as unchanged."""
+    """Return whether a backup is pinned or not pinned as wanted; an unlisted backup is treated as unchanged."""
     return bool((look() or known).pinned) is wanted
 
 
@@ -43,7 +43,7 @@ class Walk:
     Args:
         wire: Sends requests.
         record: The names and ids of the run, on the disk.
-        max_usd: The highest cost of the run; each container counts with a full month.
+        max_usd: The highest cost of the run; each container counts with the price of a full month.
         minutes: The time limit of the run, including its sweep.
         patience: The timeout for a boot or a backup, in seconds.
         interval: Seconds between two reads.
@@ -155,7 +155,7 @@ class Walk:
             self.findings.facts["prices.unit"] = (whole[0][1], evidence)
 
     def _create(self) -> None:
-        """Create a container, and wait until it runs."""
+        """Create a container, and wait until it is running."""
         self._main = self._new("main", "ubuntu-micro")
         if self._main is not None and self._ask_for("main", "ubuntu-micro", again=True).accepted:
             self.findings.differ("POST /containers: a name that is already in use is accepted")
@@ -382,7 +382,7 @@ class Walk:
         return heard
 
     def _arrive(self, ids: list[str], began: float) -> Container | None:
-        """Wait until a new container runs, and record when list and status show it; return it."""
+        """Wait until a new container is running, record when the list and the status show it, and return it."""
         name, seen = self._record.asked[-1].name, dict[str, float]()
 
         def look() -> bool:
@@ -482,7 +482,7 @@ class Walk:
         """
         Poll until a condition is true; return the seconds until then, or `None` after the timeout.
 
-        An unreadable answer ends the wait: the condition then counts as true immediately.
+        An unreadable answer ends the wait: the condition is then treated as true.
         """
         began, unread = self._wire.now(), self._unread
         while True:

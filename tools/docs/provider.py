@@ -22,7 +22,7 @@ class _Context:
         return True
 
     def set_trailing_metadata(self, _metadata: object) -> None:
-        """Record the details of an error; `abort` gets only a summary."""
+        """Record the details of an error; `abort` receives only a summary."""
 
     def abort(self, _code: object, message: str) -> None:
         raise RuntimeError(message)

@@ -66,7 +66,7 @@ def _converted(source: str, run: Callable[[Sequence[str], Path | None], None]) -
 
 
 def _formatted(program: Path) -> str:
-    """Return the text of a program; Python gets the style of this repository."""
+    """Return the text of a program; Python is formatted in the style of this repository."""
     if program.suffix == ".py":
         command = [sys.executable, "-m", "ruff", "format", "--quiet", f"--config={ROOT / 'pyproject.toml'}"]
         subprocess.run([*command, program], check=True)
