@@ -103,7 +103,7 @@ def missing(root: Path = ROOT) -> Iterator[str]:
 
 
 def _changes(root: Path) -> str:
-    """Return the changelog section of the package's version; empty without a date or a text."""
+    """Return the changelog section of the package's version; empty if it has no date or no text."""
     heading = rf"^## \[{re.escape(version(root))}\] - \d{{4}}-\d\d-\d\d\n"
     found = re.search(rf"{heading}(.*?)(?=^## |\Z)", _read(root / "CHANGELOG.md"), re.MULTILINE | re.DOTALL)
     return "" if found is None or not found[1].strip() else found[1].strip() + "\n"

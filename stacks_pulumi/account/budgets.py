@@ -296,11 +296,11 @@ def _part(snapshot: Snapshot, budget: Budget, stacks: set[str], possible: Collec
 
 def after(account: Reconciliation, changes: Iterable[tuple[ObjectChange, Line]]) -> Reconciliation:
     """
-    Return the account in its expected form after a preview's change.
+    Return the account as expected after a preview's change.
 
     A container leaves the account only if the preview deletes it and the account shows that it belongs to this stack.
-    If the account already has a container with the name of a new one, they are treated as the same container, because
-    names are unique.
+    If the account already contains a container with the name of a new container, the two are treated as the same,
+    because names are unique.
 
     Raises:
         InputError: It is unknown which of the account's stacks the preview belongs to.
@@ -370,7 +370,7 @@ def _existing(records: Collection[ContainerRecord], change: ObjectChange) -> Con
     yet.
 
     A container that another resource owns is a different container: the new container may be in another account, or the
-    platform may treat names in different case as different.
+    platform may distinguish names that differ only in case.
     """
     states = [state for state in (change.before, change.after) if state is not None and state.id]
     ids = {change.urn, *(state.id for state in states if change.op not in REPLACES)}

@@ -56,8 +56,8 @@ _NO_PACKAGE: Final = re.compile(r"No module named (?:'(?:stacks_)?pulumi'|(?:sta
 
 _LONGEST: Final = 400
 """
-The maximum number of characters of the engine's message that are shown: enough for the two sentences of a policy's
-message, but the line stays readable.
+The maximum number of characters that are shown of the engine's message: enough for the two sentences of a policy's
+message, and few enough for a readable line.
 """
 
 

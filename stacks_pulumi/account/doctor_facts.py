@@ -226,7 +226,7 @@ class Facts:
 
     @functools.cached_property
     def platform(self) -> PlatformFile | ConfigError:
-        """The facts of the platform file, or why it cannot be read; `UNKNOWN` without a file."""
+        """The facts of the platform file, or why it cannot be read; `UNKNOWN` if there is no file."""
         path, source = self.given("platform")
         if path is None:
             return UNKNOWN
@@ -324,9 +324,9 @@ class Facts:
     @functools.cached_property
     def other_keys(self) -> Mapping[str, AccountSettings] | PulumiError:
         """
-        The keys in the stack's state that are not the key of its settings, by the name of their provider.
+        The keys in the stack's state that are not the key of its settings, keyed by the name of their provider.
 
-        Commands that do not run the program, such as `pulumi destroy` and `pulumi refresh`, use these.
+        Commands that do not run the program, such as `pulumi destroy` and `pulumi refresh`, use these keys.
         """
         if isinstance(self.stored, PulumiError):
             return self.stored

@@ -542,8 +542,8 @@ def _is_it(resource: Managed, child: ChildRecord, one: ContainerRecord) -> bool 
     """
     Return whether a resource is this child, not a child of an earlier container; `None` if this is unknown.
 
-    Without the container's creation time, the container in the same stack decides, or the child's own id or creation
-    time.
+    If the container's creation time is missing, the result depends on the container in the same stack, or on the
+    child's own id or creation time.
     """
     now = one.container.created_at
     if resource.created_at is not None:

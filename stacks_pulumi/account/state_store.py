@@ -209,7 +209,7 @@ def open_store(url: str, folder: Path) -> StateStore | None:
     """
     Return the backend at an address; `None` if it is a service, such as Pulumi Cloud.
 
-    `url` has the form for `pulumi login`, and a relative one refers to `folder`.
+    `url` has the form that `pulumi login` accepts; a relative path refers to `folder`.
 
     Raises:
         NotUnderstoodError: The address has an unknown option, a library is missing, or the layout of the backend is not

@@ -290,7 +290,7 @@ def is_used(folder: Path) -> bool:
 
 def account_in(path: Path) -> str | None:
     """
-    Return the number of a broker in a file; `None` without the file.
+    Return the number of a broker in a file; `None` if the file does not exist.
 
     Raises:
         ConfigError: The file contains no such number.

@@ -97,7 +97,7 @@ class Desk:
 
     def hand_in(self, statement: str, signatures: Sequence[str], grant: Grant | None, due: float) -> Reply:
         """
-        Create the grant for a change. `grant` is the grant to which the request's token belongs; `None` without a
+        Create the grant for a change. `grant` is the grant to which the request's token belongs; `None` if there is no
         token.
 
         Raises:

@@ -427,10 +427,11 @@ class Kernel:
         """
         Refuse a request about a container or a backup that another grant may be changing at this moment.
 
-        The platform may still carry out a request that got no answer, even after its repeat was carried out. A grant
-        also waits for its own deletions, and before it removes an object that a repeat created: otherwise the first
-        request could create the object again. Before a create, it waits for its own requests without an answer about
-        the container that had the name: otherwise one of them could change or delete the new container.
+        The platform may still carry out a request that received no answer, even after its repeat was carried out. A
+        grant also waits for its own deletions. It also waits before it removes an object that a repeat created:
+        otherwise, the first request could create the object again. Before a create, it waits for its own unanswered
+        requests about the container that had the name before, because one of them could change or delete the new
+        container.
         """
         # The wall clock may be set forward in the meantime, so the seconds also have to pass by the other clock.
         self._ends = [one for one in self._ends if self._upstream.elapsed(one[0]) < _UNDER_WAY]

@@ -2,7 +2,7 @@
 What may a create cost, and which limits apply to it?
 
 The transaction that reserves a create checks all limits. A container counts if it is listed. It also counts if its
-create is in progress, has an unknown outcome, or was done so recently that no list shows it yet.
+create is in progress, has an unknown outcome, or was completed so recently that no list shows it yet.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Bill(NamedTuple):
 
     Attributes:
         id: Its id; empty while no list shows it.
-        stack: The stack that owns it; empty without an owner.
+        stack: The stack that owns it; empty if it has no owner.
         policy: The policy under which it was created; empty for none.
         price: Its highest possible monthly price; `None` if it is unknown.
     """

@@ -88,7 +88,7 @@ class Verdict:
         result: Whether it may happen: `nothing`, `free`, `needs_approval` or `refused`.
         findings: The findings of the rules.
         increase: The amount that the completed change adds to the monthly price; `None` if it has no upper bound.
-        at_any_moment: The most that its creates cost; `None` if there is no upper bound.
+        at_any_moment: The most that its creates may cost at any moment; `None` if there is no upper bound.
         owners: The other stacks that own containers of the change; an empty name for containers without an owner.
         prices: The most that each permit of a create costs, by its number; `None` if there is no upper bound.
     """
@@ -307,7 +307,7 @@ def missing(
     Return why the signatures of a change are not sufficient; empty if they are sufficient.
 
     `names` are the people who have signed. `requester` is the holder of the grant with which the change is submitted;
-    empty without a grant.
+    empty if there is no grant.
     """
     if verdict.result == "refused":
         return "; ".join(one.text for one in verdict.findings if one.action == "refuse")

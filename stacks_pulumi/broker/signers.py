@@ -39,8 +39,8 @@ class Signer:
         line: Its number.
         name: The person.
         key: Their public key.
-        after: The time before which the key is invalid, in UTC; `None` without a limit.
-        before: The time after which it is invalid, in UTC; `None` without a limit.
+        after: The time before which the key is invalid, in UTC; `None` if there is no limit.
+        before: The time after which it is invalid, in UTC; `None` if there is no limit.
     """
 
     line: int

@@ -454,7 +454,7 @@ def made_by(
     kind: Kind, ids: Mapping[str, str], body: Mapping[str, Any], got: Answer | Lost
 ) -> tuple[str, str | None] | None:
     """
-    Return the id and creation time of the object in an answer; `None` without an answer or an id.
+    Return the id and creation time of the object in an answer; `None` if there is no answer or no id.
 
     The answer to a backup request contains no id, so the id is empty. The list of backups shows the id later.
     """

@@ -40,7 +40,7 @@ def problems(gate: Gate, now: datetime.datetime) -> Iterator[str]:
     """
     Yield the mistakes in a gate's folder, each as a sentence.
 
-    This runs the packs and the files with own rules, without the keys in the environment.
+    This runs the packs and the files with the gate's own rules, without the keys in the environment.
 
     Raises:
         ModuleNotFoundError: A pack needs the extra `policy`.

@@ -118,7 +118,7 @@ class _Table:
         uncertain: The symbols in `made` of containers that may be adopted or updated instead, because a value is not
             known yet.
         first: The containers that are deleted before their replacement is created.
-        replaced: The symbol of the replacement of a container.
+        replaced: Container -> the symbol of its replacement.
     """
 
     changes: Sequence[Change]
@@ -205,7 +205,7 @@ class _Table:
         times: int | None = 1,
         **more: Any,
     ) -> None:
-        """Add a permit, or raise the count of an equal one; the objects of both then have one symbol."""
+        """Add a permit, or increase the count of an equal permit; the objects of both then share one symbol."""
         permit = Permit(n=0, endpoint=endpoint, ids=dict(ids), body=dict(body or {}), times=times, **more)
         for number, other in enumerate(self.permits):
             # The cheap comparison comes first, because a change may have thousands of permits.

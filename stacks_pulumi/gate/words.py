@@ -41,7 +41,7 @@ _SIGNED: Final = (
     "comment may have run the program"
 )
 _FIRST: Final = Decimal(1_000_000)
-"""A size above every price, which sorts a row before all others."""
+"""A value above every price, with which a row is sorted before all others."""
 _NO_OWNER: Final = "no owner in the ledger"
 _ACTIONS: Final[Mapping[str, Action]] = {
     "create": "create",
@@ -272,7 +272,9 @@ def _known(judged: Judged) -> Table:
 
 
 def _container(known: Known, judged: Judged, *, is_of: bool = False) -> str:
-    """Return the description of a container; with `is_of`, the creation time of the container is not compared."""
+    """
+    Return the description of a container; if `is_of` is set, the creation time is not compared with that in the change.
+    """
     row = judged.said["containers"].get(known.id)
     if row is None:
         return "not in the account now"

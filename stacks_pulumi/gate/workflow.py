@@ -107,7 +107,8 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
         violations: The messages of policies that do not refuse the change.
         plan: The SHA-256 of the engine's saved plan.
         resources: The data for the gate's own rules, as JSON, because the rules run again on the approver's machine.
-        stack: The value of `-s` with the organisation, which a change does not contain; empty without an organisation.
+        stack: The value of `-s` with the organisation, which a change does not contain; empty if there is no
+            organisation.
     """
 
     steps: tuple[Step, ...] = ()
@@ -639,7 +640,7 @@ def _check_stack(wanted: Run, change: Change) -> None:
 
 
 def _saved_plan(wanted: Run, change: Change) -> bytes:
-    """Return the engine's plan that was signed with a change; empty without a plan."""
+    """Return the engine's plan that was signed with a change; empty if there is no plan."""
     plan, expected = plan_of(wanted.file), reported(change).plan
     saved = read_file(plan) if expected is not None and plan.is_file() else b""
     if expected is not None and digest(saved) != expected:

@@ -107,8 +107,8 @@ def report(findings: Findings, wire: Wire, prefix: str, head: Mapping[str, str],
     """
     Return the report in Markdown. It contains no key, no password, and no data of the account's other containers.
 
-    `prefix` is the prefix of the run, `head` is the table at the beginning, and `left` are the containers that are
-    left.
+    `prefix` is the prefix of the run, `head` is the table at the beginning, and `left` contains the remaining
+    containers.
     """
     rows = {**head, "Answers as expected": str(findings.fits), "Left over": ", ".join(left) or "nothing"}
     parts = ["# Acceptance run\n", *_table(rows)]

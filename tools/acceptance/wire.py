@@ -44,7 +44,7 @@ class OutOfTimeError(Exception):
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request and its raw answer: `status` is 0 without an answer."""
+    """One request and its raw answer: `status` is 0 if there is no answer."""
 
     name: str
     method: str

@@ -49,7 +49,7 @@ def packages() -> str:
     """
     Return a row for the SDK of each language.
 
-    An unpublished name is not part of a command: anyone could publish a package with this name.
+    A command contains no name of an unpublished package, because anyone could publish a package with that name.
     """
     names = languages()
     npm, module = names["nodejs"]["packageName"], names["go"]["importBasePath"]
