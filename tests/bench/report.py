@@ -37,7 +37,7 @@ The table shows the seconds until a command of Pulumi ends, at 60 requests a min
 """
 
 _PROVIDERS = """
-- **Containers** boot for 20 s. A restart or a deletion takes 2 s. In *24 + 24*, every second container also has
+- **Containers** take 20 s to boot. A restart or a deletion takes 2 s. In *24 + 24*, every second container also has
   an AllowedIp and a Connection.
 - **Ours** is the dynamic host of this package. **Native** is the [native plugin](native.md), with the same
   resources.
@@ -47,13 +47,13 @@ _PROVIDERS = """
 - **Plain** is written like the examples of Pulumi's documentation
   ([`plain_stacks.py`](../tests/bench/plain/plain_stacks.py)). It polls every 2 s, runs four operations in
   parallel, and does not wait for a deletion.
-- **Bound** is the least time that any provider needs ([how it is computed](#how-it-is-measured)).
+- **Bound** is the shortest time that is possible for a provider ([how it is computed](#how-it-is-measured)).
 
 ![up of each provider, as a multiple of the bound](images/bench.svg)
 
 ## How it is measured
 
-The figures are from one run of `make bench` on a machine with {cores} cores, in {minutes:.0f} minutes. It used
+The figures come from one run of `make bench`, which took {minutes:.0f} minutes on a machine with {cores} cores. It used
 Python {python}, Pulumi SDK {sdk}, a real engine, and the emulator as the server. Every command starts with an
 unused rate limit.
 
@@ -104,10 +104,10 @@ _COLUMNS = (
 _MISHAPS = """
 ## When something goes wrong
 
-The table shows the seconds that a fault, or a change in the dashboard, adds to an `up` or a `refresh`. Containers
-boot for {boot:.0f} s here, a restart or a deletion takes {action:.0f} s, and there is no rate limit. The `Retry-After`
-of a 429 is not counted. A slow answer of 10 s arrives while the container boots. The second of two faults hits
-the repeated request.
+The table shows the seconds that a fault, or a change in the dashboard, adds to an `up` or a `refresh`. Here, a
+container takes {boot:.0f} s to boot, a restart or a deletion takes {action:.0f} s, and there is no rate limit. The
+`Retry-After` of a 429 is not counted. A slow answer of 10 s arrives while the container boots. The second of two
+faults hits the repeated request.
 
 - *Fails* is a command that ends with an error.
 - *1 unknown* is a container that is billed and in no state.

@@ -128,7 +128,7 @@ CHANGES = (
         lambda cell: certified(cell, "2"),
         note=(
             "repeated if the outcome is unknown: the first new key was never downloaded, so a second new key replaces "
-            "it. If the first request is carried out after its timeout, the state has the old key until a refresh"
+            "it. If the first request is carried out after its timeout, the state contains the old key until a refresh"
         ),
         overtaken=True,
         judged=False,
