@@ -68,7 +68,7 @@ class Limits(_Section, frozen=True):
     Limits on the monthly price of the stack. A change that exceeds a limit is refused, even with an approval.
 
     Attributes:
-        max_increase: The most that a change may add.
+        max_increase: The most that a change may add to the monthly price.
         max_total: The highest price of the stack at any moment of a change.
     """
 
@@ -147,7 +147,7 @@ class ApproverLimit(_Section, frozen=True):
 
 class KeySource(_Section, frozen=True):
     """
-    The source of the API key. Left out: the environment variable STACKS_API_KEY.
+    The source of the API key. The default is the environment variable STACKS_API_KEY.
 
     Attributes:
         file: A file that no other user can read.
@@ -199,8 +199,8 @@ class Policy(_Section, frozen=True):
         increase_per_day: The most that its creates within 24 hours may add to the monthly price. A create above this
             amount needs an approval.
         max_total: The highest monthly price of all containers that its grants have created.
-        templates: The templates whose containers it may create; all, if left out.
-        plans: The plans with which it may create containers; all, if left out.
+        templates: The templates whose containers it may create; by default all.
+        plans: The plans with which it may create containers; by default all.
         own: Which containers are its own. `created`: those that its grants created for the same stack.
         only: If set to `own`, a grant can read only the containers of its stack.
         free: The actions that it may take with its own containers.
@@ -223,14 +223,14 @@ class GateFile(_Section, frozen=True):
 
     Attributes:
         version: The version of the format.
-        stacks: Patterns for the stacks that this gate is for, as PROJECT/STACK; all, if left out.
+        stacks: Patterns for the stacks that may use this gate, as PROJECT/STACK. By default all stacks may use it.
         packs: The policy packs that run at every plan and update.
         limits: Limits on the monthly price of the stack.
         rules: The rules about changes.
         own_rules: Python files with more rules, in the gate's folder.
-        free: The changes that need no approval. Left out: every change with a step needs an approval.
+        free: The changes that need no approval. By default every change with a step needs an approval.
         approvers: The file with the keys of the approvers, in the format of ssh-keygen's allowed_signers.
-        approver_limits: Limits of single approvers, by name. An approver who is not listed may approve all changes.
+        approver_limits: Limits for single approvers, by name. An approver who is not listed may approve all changes.
         two_approvals: The rules whose findings need the approvals of two people.
         other_than_author: Whether the author of the last commit may not approve the change.
         record_expires: The time after the plan in which a change may be submitted. A change with a later end is
@@ -239,7 +239,7 @@ class GateFile(_Section, frozen=True):
             other types are treated as the worst case.
         prices: The file with the prices of other providers' resources.
         live_prices: Whether prices come from the API instead of the catalogue.
-        budgets: The file with budgets over several stacks. They may have `max_total`, and no tags.
+        budgets: The file with budgets over several stacks. These budgets may contain `max_total`, but no tags.
         base_url: The address of the API, if it is not the default. A stack with a different address is refused.
         key: The source of the broker's API key.
         keys: Two keys instead of one.
