@@ -137,7 +137,7 @@ def _settings() -> dict[str, Any]:
     settings: dict[str, dict[str, Any]] = {
         name: {
             "type": _scalar(annotations[snake_case(name)]) if name != "adopt" else "string",
-            "description": said[snake_case(name)].partition(" Default: as for the stack")[0],
+            "description": said[snake_case(name)].partition(" Default: the stack's setting")[0],
         }
         for name in SETTINGS
     }

@@ -1,15 +1,15 @@
 """
-How is the body of a response read? Only the forms that the guide describes and shows are accepted.
+Parses the body of a response. Only the forms that the guide describes or shows are accepted.
 
-The list of containers uses snake_case for its fields, the status uses camelCase, and the response to a create request
-uses both. The content is under `data` or at the top level. So all models are read in the same way: `unwrap` finds the
-content, `record` finds the model's field for each name, and msgspec checks the types. `items` does this for each row. A
-field may be missing or null, a number may be written as text, and unknown fields are ignored. Anything else is a
-`ShapeError`, which states the place, the expected value and the received value. The caller concludes nothing from such
-a response.
+The fields are in snake_case in the list of containers, in camelCase in the status, and in both in the response to a
+create request. The content is under `data` or at the top level. All models are parsed in the same way: `unwrap` finds
+the content, `record` finds the model's field for each name, and msgspec checks the types. `items` does this for each
+row of a list. A field may be missing or null, a number may be a text, and unknown fields are ignored. Any other form is
+a `ShapeError`, which states the place, the expected form and the received form. The caller draws no conclusion from
+such a response.
 
-`_unshaped` reads the responses whose shape is not in the guide. Every text from outside that is shown to people passes
-through `scrub`.
+`_unshaped` parses the responses whose shape the guide does not describe. Every external text passes through `scrub`
+before it is shown to people.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def done(_body: Any) -> bool:
 
 
 def unwrap(body: Any) -> tuple[Any, str]:
-    """Return the content of a response and its path: the value under `data`, or the body itself."""
+    """Return the content of a response, and the path of the content: the value under `data`, or the body itself."""
     if isinstance(body, dict) and body.get("data") is not None:
         return body["data"], "data"
     return body, "body"
@@ -99,7 +99,7 @@ def items(kind: type[M], body: Any) -> Listing[M]:
 
 def rows(kind: type[M], value: Any, path: str) -> Listing[M]:
     """
-    Return the models of a list. If a row cannot be read, it is left out, and the `Listing` is incomplete.
+    Return the models of a list. A row that cannot be parsed is omitted, and the `Listing` is then incomplete.
 
     Raises:
         ShapeError: The value is not a list.
@@ -120,7 +120,7 @@ def rows(kind: type[M], value: Any, path: str) -> Listing[M]:
 
 
 def lists_of(value: Any) -> list[Listing[Any]]:
-    """Return the lists of a value, which is a list itself or contains several."""
+    """Return the lists in a value. The value is a list, or an object that contains several lists."""
     if isinstance(value, Listing):
         return [value]
     fields = value.__struct_fields__ if isinstance(value, msgspec.Struct) else ()
@@ -128,7 +128,7 @@ def lists_of(value: Any) -> list[Listing[Any]]:
 
 
 def rows_of(lists: Sequence[Listing[Any]]) -> int:
-    """Return the number of rows in the lists of a response; a row that is in two lists is counted once."""
+    """Return the number of rows in the lists of a response. A row that is in two lists is counted once."""
     return max(len({row.id for rows in lists for row in rows}), *map(len, lists), 0)
 
 
@@ -148,16 +148,16 @@ def mapped(value: Any, made: Callable[[Listing[Any], str], Listing[Any]]) -> Any
 
 def record(kind: type[M], value: Any, path: str = "body") -> M:
     """
-    Return one model from one object, with its fields in any spelling. A field that cannot be read is `None`.
+    Return one model from one object, whose fields may have any spelling. A field that cannot be parsed is `None`.
 
     Raises:
-        ShapeError: The value is not an object, or a required field is missing or cannot be read.
+        ShapeError: The value is not an object, or a required field is missing or cannot be parsed.
     """
     return _read(kind, value, path)[0]
 
 
 def _read(kind: type[M], value: Any, path: str) -> tuple[M, bool]:
-    """Return the model, and whether one of its fields could not be read."""
+    """Return the model, and whether one of its fields could not be parsed."""
     fields = _fields_of(kind, as_mapping(value, path))
     is_damaged = False
     while True:
@@ -175,7 +175,9 @@ def _read(kind: type[M], value: Any, path: str) -> tuple[M, bool]:
 
 
 def _fields_of(kind: type[M], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the model's fields in an object, by the model's names. `null` means that the field is missing."""
+    """
+    Return the model's fields in an object, by their names in the model. A field that is `null` is treated as missing.
+    """
     fields: dict[str, Any] = {}
     for spelling, name, _, convert, words in _columns(kind, tuple(given)):
         value = given[spelling]
@@ -194,7 +196,7 @@ def _columns(kind: type[Model], spellings: tuple[str, ...]) -> list[tuple[Any, .
     """
     Return the known spellings, each with the data of its `_Field`, for all rows that contain the same names.
 
-    They are sorted so that the last spelling takes precedence: the preferred one, or else the last one in the row.
+    The last spelling takes precedence. This is the preferred spelling, or else the last one in the row.
     """
     known = [
         (spelling, *field) for spelling in spellings if (field := _names(kind).find(spelling)) is not None
@@ -267,7 +269,7 @@ def snake(name: str) -> str:
 
 
 def snake_keys(value: Any) -> dict[str, Any]:
-    """Return an object with its names in snake_case; an empty one if the value is not an object."""
+    """Return an object with its names in snake_case, or an empty object if the value is not an object."""
     return {snake(name): entry for name, entry in value.items()} if isinstance(value, dict) else {}
 
 
@@ -290,8 +292,8 @@ def created_container(body: Any, name: str) -> models.Container:
     """
     Return the container in the response to a create request.
 
-    Its id ends with the requested name (guide, "Create Container"). A different id may belong to a job instead of a
-    container, so it is an error. The caller then looks for the container in the list.
+    Its id ends with the requested name (guide, "Create Container"). Any other id is an error, because it may belong to
+    a job instead of a container. The caller then looks for the container in the list.
     """
     made = item(models.Container, body)
     if not made.id.casefold().endswith(f"-{name.casefold()}"):
@@ -321,8 +323,7 @@ def allowed_ips(body: Any) -> models.ExternalAccess:
     Return the external access with the allowed addresses. If external access is off, the list may be missing, which
     means that it is empty.
 
-    An entry is identified by its address. An entry whose address cannot be read may be any entry, so the list is then
-    incomplete.
+    An entry is identified by its address. If an address cannot be parsed, the list is treated as incomplete.
     """
     value, path = unwrap(body)
     given = snake_keys(as_mapping(value, path))
@@ -344,7 +345,7 @@ def connections(body: Any) -> models.Connections:
 
 
 def targets(body: Any) -> models.Targets:
-    """Return the targets by kind."""
+    """Return the possible targets of a connection, by kind."""
     return models.Targets(**_lists(models.Targets, models.Target, body))
 
 
@@ -354,7 +355,7 @@ def _lists(
     body: Any,
     prepared: Callable[[Any], Any] = lambda entry: entry,
 ) -> dict[str, Listing[M]]:
-    """Return the list for each field of `whole`. If the response does not contain it, the list is incomplete."""
+    """Return the list for each field of `whole`. A list that the response does not contain is incomplete."""
     value, path = unwrap(body)
     given = snake_keys(as_mapping(value, path))
     lists: dict[str, Listing[M]] = {}

@@ -23,7 +23,7 @@ from stacks_pulumi.errors import ApiError, ConnectionFailedError, InvalidIdError
 T = TypeVar("T")
 
 CALL_ERRORS: Final = (ApiError, ConnectionFailedError, UnreadableAnswerError)
-"""The errors of a call itself. Any other exception during a call comes from a pulse."""
+"""The errors that a call itself can raise. Any other exception during a call comes from a pulse."""
 
 _VARIABLE: Final = re.compile(r"\{(\w+)\}")
 _CONTAINERS: Final = frozenset({"container_id", "source_id", "target_id", "vpn_container_id"})
@@ -35,16 +35,16 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
 
     Attributes:
         endpoint: The endpoint.
-        what: The request in words, for instance `create container "web"`. An error's message begins with it.
+        what: A description of the request, for instance `create container "web"`. Error messages begin with it.
         path: The endpoint's path with its variables replaced.
-        parse: Reads the decoded body: JSON as Python objects, or text.
+        parse: Parses the decoded body, which is JSON as Python objects, or a text.
         query: The query parameters.
         json: The body.
-        poll: Whether it only polls for a state. All other calls take precedence over polls.
-        again: Whether it is a POST that may be sent twice.
+        poll: Whether the call only polls for a state. All other calls take precedence over polls.
+        again: Whether the call is a POST that may be sent twice.
         is_one_page: Whether the caller wants only the first page of a list.
-        finish: Returns the rows for the caller, after all pages of a list were received. Until then no row is removed,
-            because the rows are counted.
+        finish: Called with all rows of a list after the last page; returns the rows for the caller. No row may be
+            removed earlier, because the rows are counted.
         pulse: Called while the call waits for its turn; an exception from it ends the call before it is sent.
         containers: The ids of the containers in its path.
         refused: Whether the API has refused the call because of the rate limit. Such a call is sent first in the next
@@ -110,7 +110,7 @@ def call_to(
 
 class Answer(msgspec.Struct, frozen=True):
     """
-    One response, not parsed yet.
+    A response that is not parsed yet.
 
     Attributes:
         status: HTTP status code.
@@ -127,7 +127,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 class Page(msgspec.Struct, Generic[T], frozen=True):
     """
-    One response to a request for a list.
+    A response to a request for a list.
 
     Attributes:
         answer: The response.
@@ -145,7 +145,7 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
 
     @property
     def rows(self) -> int:
-        """The number of its rows; a row that is in two of its lists is counted once."""
+        """The number of rows. A row that is in two lists is counted once."""
         return rows_of(lists_of(self.value))
 
 
@@ -160,4 +160,4 @@ class Handler(Protocol):
     """The outer part of the chain: it sends a call and returns the parsed value."""
 
     def __call__(self, call: Call[T], /) -> T:
-        """Carry the call out."""
+        """Send the call, and return the parsed value."""

@@ -91,7 +91,10 @@ class Decode:
             ) from None
 
     def _reaches_the_api(self) -> bool:
-        """Return whether the base URL belongs to the API. If the URL does not show this, a list request does."""
+        """
+        Return whether the base URL belongs to the API. If this is not clear from the URL, a list request is sent to
+        find out.
+        """
         if not self._is_trusted:
             self._is_trusted = self._send(_PROBE).status != _MISSING
         return self._is_trusted

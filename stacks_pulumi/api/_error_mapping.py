@@ -1,5 +1,5 @@
 """
-Turns the API's error responses into typed errors, which state the request, the API's response and the next step.
+Converts the API's error responses into typed errors, which state the request, the API's response and the next step.
 
 There is one function for each status code in the guide ("Error Codes", "Common Error Responses").
 """
@@ -41,7 +41,7 @@ _SECRET_NAME: Final = re.compile(
     r"pass|secret|token|credential|private|certificate|connection_?string", re.IGNORECASE
 )
 _REFUSALS: Final = frozenset({"grant-refused", "approval-needed", "grant-limit"})
-"""The `code` values of a broker that refuses a request. Its `grant-busy` is a temporary conflict."""
+"""The `code` values with which a broker refuses a request. Its code `grant-busy` is a temporary conflict."""
 _DEEPEST: Final = 5
 _WIDEST: Final = 50
 
@@ -80,8 +80,8 @@ def problem(call: Call[Any], answer: Answer, body: Any) -> ApiError:
 
 def is_of_broker(body: Any) -> bool:
     """
-    Return whether the body of an error is a broker's refusal. The status code of such a refusal does not show whether
-    an object exists.
+    Return whether an error's body is a broker's refusal. The status code of such a refusal does not show whether an
+    object exists.
     """
     code = body.get("code") if isinstance(body, Mapping) else None
     return isinstance(code, str) and code in _REFUSALS
@@ -92,7 +92,7 @@ def wrong_base_url(call: Call[Any], answer: Answer, body: Any, base_url: str) ->
     Return the error for a 404 with a wrong base URL: the path exists in every account, or the response is not the
     API's.
 
-    It is not a `NotFoundError`, because callers treat that as "deleted".
+    It is not a `NotFoundError`, because callers treat a `NotFoundError` as "deleted".
     """
     failure = _Failure(call, answer, body if isinstance(body, Mapping) else {}, api_words(body))
     error = failure.as_error(
@@ -104,7 +104,7 @@ def wrong_base_url(call: Call[Any], answer: Answer, body: Any, base_url: str) ->
 
 
 def unreadable(call: Call[Any], status: int, why: str) -> UnreadableAnswerError:
-    """Return the error for a response that cannot be understood; its status is 0 if it is not known."""
+    """Return the error for a response that cannot be parsed. Its status is 0 if the status is not known."""
     effect = (
         "nothing was changed: try again; if it persists, check the proxy and the base URL"
         if call.endpoint.method == "GET"
@@ -266,7 +266,7 @@ def api_words(body: Any) -> str:
 
 
 def scrub_body(body: Any, depth: int = 0) -> Any:
-    """Return an error's body in the same shape, but with limited size and without secrets."""
+    """Return an error's body with the same shape, with limited size and without secrets."""
     if isinstance(body, str):
         return scrub(body)
     if depth >= _DEEPEST:

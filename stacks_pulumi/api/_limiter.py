@@ -1,15 +1,16 @@
 """
-When may a request be sent? All threads of a process share one rate limit, which the API's rate headers correct.
+The rate limiter, which decides when a request may be sent. All threads of a process share it, and the API's rate
+headers correct it.
 
-The API counts requests in windows of one minute. While a window has requests left, no request is delayed. When none
+The API counts requests in windows of one minute. While requests are left in a window, no request is delayed. When none
 are left, all requests wait until the window ends. The number of requests that are left is:
 
     free = limit - sent - others
 
 The API announces `limit`. `sent` is the number of requests that this process sent in this window, including those in
-flight. `others` is the number of requests that the API counts in addition, because another process uses the same key.
-At the start of a window, only a few requests are sent until the first response arrives. Only that response shows
-whether the window is new, how large it is, and whether the API can be reached.
+flight. `others` is the number of requests that the API counts in addition, for instance because another process uses
+the same key. At the start of a window, only a few requests are sent until the first response arrives. Only that
+response shows whether the window is new, how large it is, and whether the API can be reached.
 
 `rates`, `retry_after` and `server_time` read the headers (guide, "Rate Limiting"). The times in the headers are
 converted to seconds from now.
@@ -36,12 +37,12 @@ WINDOW: Final = 60.0
 """Length of a window in seconds: limits are per minute."""
 
 _LONGEST_LEFT: Final = WINDOW + 5
-"""The maximum number of seconds until a window ends. A larger value means that one of the two clocks is wrong."""
+"""The maximum number of seconds until a window ends. A larger value shows that one of the two clocks is wrong."""
 
 OnLimit = Callable[[float, int], None]
 """
-Called with two numbers: the seconds until the rate limit allows requests, and the number of calls that wait. The first
-is 0 if the call only waits for its turn in the queue.
+Called with two numbers: the seconds until the rate limit allows requests, and the number of waiting calls. The first
+number is 0 if the call only waits for its turn in the queue.
 """
 
 _PROBES: Final = 4
@@ -49,13 +50,13 @@ _PROBES: Final = 4
 _SAME_WINDOW: Final = 5.0
 """If the ends of two windows differ by less than this many seconds, it is the same window."""
 _NO_ADVICE: Final = 10.0
-"""Seconds to pause after a 429 that does not state how long to wait."""
+"""Seconds to wait after a 429 that does not state how long to wait."""
 _LONGEST_PAUSE: Final = 300.0
 _TOO_MANY: Final = 429
 
 
 class Priority(enum.IntEnum):
-    """The order of calls that wait for the rate limit: the smaller number is sent first."""
+    """The order of calls that wait for the rate limit: a call with a smaller number is sent first."""
 
     REFUSED = 0
     WRITE = 1
@@ -73,14 +74,14 @@ def priority_of(call: Call[Any]) -> Priority:
 
 
 class Limit:
-    """The handler: every attempt of every call waits for its turn in the queue."""
+    """The handler in which every attempt of every call waits for its turn in the queue."""
 
     def __init__(self, send: Sender, limiter: Limiter) -> None:
         self._send = send
         self._limiter = limiter
 
     def __call__(self, call: Call[Any]) -> Answer:
-        """Wait for a turn, then send."""
+        """Wait for the call's turn, then send the call."""
         self._limiter.acquire(priority_of(call), call.pulse)
         answer: Answer | None = None
         try:
@@ -98,7 +99,7 @@ class Limiter:
         per_minute: The limit until a header reports a different one.
         at_once: How many requests may be in flight.
         clock: The clock.
-        on_limit: See `OnLimit`. Called in the waiting thread, without any lock held: when the wait begins, then at
+        on_limit: See `OnLimit`. Called in the waiting thread, without any lock held, when the wait begins and then at
             least once a second. If it raises, the request is not sent.
         spread: Returns a random number from 0 to 1. It keeps processes that wait for the same window from sending at
             the same moment.
@@ -159,7 +160,10 @@ class Limiter:
                 self._changed.notify_all()
 
     def release(self, answer: Answer | None) -> None:
-        """Record that a request is no longer in flight, and read its response's rate headers (`None`: no response)."""
+        """
+        Record that a request is no longer in flight, and read the rate headers of its response (`None` if there was no
+        response).
+        """
         with self._changed:
             if answer is not None:
                 self._learn(answer)
@@ -258,8 +262,8 @@ class Rates(msgspec.Struct, frozen=True):
     The rate headers of a response. A header that is missing or invalid is `None`.
 
     Attributes:
-        limit: Requests in a window.
-        remaining: Requests left in this window.
+        limit: The number of requests that are allowed in a window.
+        remaining: The number of requests that are left in this window.
         left: Seconds until the window ends; 0 if it has ended.
     """
 
@@ -277,7 +281,10 @@ def rates(answer: Answer) -> Rates:
 
 
 def retry_after(answer: Answer) -> float | None:
-    """Return the seconds that the response asks to wait, given as a number or a date; `None` if it does not ask."""
+    """
+    Return the seconds to wait according to the response, which contains a number or a date; `None` if it contains
+    neither.
+    """
     text = answer.headers.get("retry-after")
     seconds = _number(_SECONDS, text)
     if seconds is not None:
@@ -287,7 +294,7 @@ def retry_after(answer: Answer) -> float | None:
 
 
 def server_time(answer: Answer) -> float | None:
-    """Return the date in the response's header, in seconds since the Unix epoch; `None` if there is no date."""
+    """Return the date in the response's headers, in seconds since the Unix epoch; `None` if there is no date."""
     return _date(answer.headers.get("date"))
 
 

@@ -1,10 +1,10 @@
 """
-Reads the further pages of a list, and decides whether the list is complete.
+Requests the further pages of a list, and decides whether the list is complete.
 
 The guide does not mention pages. The client follows an address of the next page (`next`, or the header `Link`) if it
-belongs to the same endpoint at the same server. It uses only the query of this address, so a request never goes to a
-different place. With any other sign of more rows, the list is incomplete: the listed rows are valid, and all other rows
-are unknown. The client does not guess.
+belongs to the same endpoint at the same server. It uses only the query of this address, so no request goes to a
+different server or path. Any other sign of more rows makes the list incomplete: the listed rows are valid, and all
+other rows are unknown.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 MOST_PAGES: Final = 200
 LARGEST_LIST: Final = 32 * 1024 * 1024
-"""The maximum number of bytes of all pages of a list, which are in memory together."""
+"""The maximum total size of a list's pages in bytes, because all pages are in memory at the same time."""
 UNSHOWN: Final = "the API reports that the list does not show everything"
 
 _PARTIAL: Final = 206
@@ -53,22 +53,22 @@ _RANGE: Final = re.compile(r"(?!bytes)\w+\s+\d+-(\d{1,9})/(\d{1,9})(?!\d)")
 
 
 def is_total(name: str) -> bool:
-    """Return whether a field of a response contains the total number of rows in its lists."""
+    """Return whether a field of a response is the total number of rows in its lists."""
     return _TOTAL.fullmatch(snake(name).strip("_")) is not None
 
 
 class Signs(msgspec.Struct):
     """
-    The signs of further rows in one response.
+    The signs in one response that more rows exist.
 
     Attributes:
         address: The address of the next page.
-        more: Why there are more rows than the response contains; `None` without such a sign.
-        maybe: Why there may be more rows. This is ignored if the response is the last page.
-        is_end: Whether the response shows that no page follows.
+        more: The reason why more rows exist than the response contains; `None` without such a sign.
+        maybe: The reason why more rows may exist. It is ignored if the response is the last page.
+        is_end: Whether the response shows that it is the last page.
         total: The number of all rows.
         pages: The number of all pages.
-        unshown: Why some rows are on no page; `None` without such a sign.
+        unshown: The reason why no page contains some of the rows; `None` without such a sign.
     """
 
     address: str | None = None
@@ -81,7 +81,7 @@ class Signs(msgspec.Struct):
 
 
 def signs_of(page: Page[Any]) -> Signs:
-    """Return the signs of further rows in a response."""
+    """Return the signs in a response that more rows exist."""
     signs = Signs(maybe="its status is 206 (partial content)" if page.answer.status == _PARTIAL else None)
     headers = [
         (f"the header {name}", name.replace("-", "_"), value) for name, value in page.answer.headers.items()
@@ -92,7 +92,7 @@ def signs_of(page: Page[Any]) -> Signs:
 
 
 def _note(signs: Signs, rows: int, where: str, name: str, value: Any) -> None:
-    """Add the sign that one field or header contains, if any."""
+    """Add the sign in one field or header, if it contains one."""
     number, is_given = _number(value), _is_given(value)
     says_more = f"{where} shows that there are more"
     if name == "link" and isinstance(value, str):
@@ -139,7 +139,7 @@ def _number(value: Any) -> int | None:
 
 
 def _fields(body: Any, path: str = "", depth: int = _DEPTH) -> Iterator[tuple[str, str, Any]]:
-    """Return path, name in snake_case and value of each field that is not in a row."""
+    """Return the path, the name in snake_case and the value of each field that is not in a row."""
     if not isinstance(body, Mapping) or not depth or "id" in body:
         return
     for name, value in body.items():
@@ -150,10 +150,10 @@ def _fields(body: Any, path: str = "", depth: int = _DEPTH) -> Iterator[tuple[st
 
 def whole(call: Call[T], first: Page[T], read: Callable[[Call[T]], Page[T]], base_url: str) -> T:
     """
-    Return the rows of all pages. If rows may be missing, the lists are incomplete.
+    Return the rows of all pages. The lists are marked as incomplete if rows may be missing.
 
     Raises:
-        StacksError: The next page could not be read, but another attempt may succeed.
+        StacksError: The next page could not be requested, but another attempt may succeed.
     """
     values, ids, page, size, total = [first.value], first.ids, first, len(first.answer.body), 0
     while True:
@@ -195,7 +195,9 @@ def _is_readable(value: Any) -> bool:
 
 
 def _query_of(address: str, call: Call[Any], base_url: str) -> tuple[dict[str, str | int] | None, str | None]:
-    """Return the query of the next page; `None` and the reason, if the address does not belong to the endpoint."""
+    """
+    Return the query of the next page. If the address does not belong to the endpoint, return `None` and the reason.
+    """
     own = urlsplit(base_url + call.path)
     try:
         to = urlsplit(urljoin(own.geturl(), address))

@@ -5,7 +5,7 @@ Decides which requests are retried, when, and how often. No other layer retries.
     any other POST                           429, and a connection that failed before the request was sent
     any                                      a broker's temporary refusal
 
-`once` resolves the unknown outcome of a create. The unknown outcome of a restore is not resolved.
+`once` finds out whether a create with an unknown outcome was carried out. For a restore, this is not possible.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 8.0
 _LONGEST_ADVICE: Final = 300.0
 _LONGEST_OUTAGE: Final = 30.0
-"""The maximum wait in seconds if a failed server asks for a pause. The server's estimate may be too long."""
+"""The maximum wait in seconds if a failed server asks for a pause, because the server's estimate may be too long."""
 _BUSY_PAUSE: Final = 5.0
 
 
 _MOVED: Final = frozenset({301, 307, 308})
-"""Redirects that ask for the same request at a different address, so the request was not carried out."""
+"""Redirects that ask the client to repeat the request at a different address. The request was not carried out."""
 
 
 def is_busy(error: BaseException) -> bool:
     """
-    Return whether a broker has refused a request without sending it, only because another operation is in progress.
+    Return whether a broker has refused a request, without sending it, only because another operation is in progress.
     """
     return isinstance(error, ConflictError) and error.body.get("code") == "grant-busy"
 
@@ -65,8 +65,8 @@ def worth_another(call: Call[Any], error: BaseException) -> bool:
     Return whether the same call may be sent again after this error.
 
     A restart (`PUT .../status`) is not exactly idempotent, but it is retried too. If the first request was carried out,
-    a second restart costs seconds. Without a retry of a lost request, the container would keep running without its new
-    environment.
+    a second restart costs only seconds. If it was lost and not retried, the container would keep running without its
+    new environment.
     """
     if isinstance(error, RateLimitedError):
         # The user decides whether to wait longer.
@@ -90,7 +90,10 @@ def most_attempts(error: BaseException) -> int:
 
 
 def pause(error: BaseException, attempt: int, chance: float) -> float:
-    """Return the seconds before the next attempt: full jitter, so that calls that failed together are spread out."""
+    """
+    Return the seconds before the next attempt. They have full jitter, so that calls that failed together are spread
+    out.
+    """
     if isinstance(error, RateLimitedError):
         return 0.0  # the limiter already delays all calls
     if is_busy(error):
@@ -102,10 +105,10 @@ def pause(error: BaseException, attempt: int, chance: float) -> float:
 
 class Quota:
     """
-    A budget for retries, so that retries do not multiply the load during an outage. Only success refills it.
+    A budget for retries, so that retries do not multiply the load during an outage. Only successful calls refill it.
 
     Args:
-        size: How many retries may fail in a row, over all calls together.
+        size: The number of retries, over all calls, that may fail in a row.
     """
 
     def __init__(self, size: int = 100) -> None:
@@ -114,7 +117,7 @@ class Quota:
         self._lock = threading.Lock()
 
     def take(self) -> bool:
-        """Take one retry from the budget. Return false if the budget is used up."""
+        """Take one retry from the budget; return false if the budget is used up."""
         with self._lock:
             if self._left < 1:
                 return False
@@ -122,7 +125,10 @@ class Quota:
             return True
 
     def refill(self, paid: int) -> None:
-        """After a success, return the cost of the call's retries to the budget, or a little if it needed none."""
+        """
+        After a successful call, refill the budget by the cost of the call's retries, or by a small amount if it needed
+        none.
+        """
         with self._lock:
             self._left = min(self._left + max(paid, 0.2), self._size)
 
@@ -132,7 +138,7 @@ class Retry:
     The handler.
 
     Args:
-        handle: The other handlers.
+        handle: The handlers that follow in the chain.
         clock: The clock.
         chance: Returns a random number from 0 to 1.
         on_repeat: Called before a request that changes something is sent again; an exception from it ends the call.

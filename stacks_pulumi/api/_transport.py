@@ -1,12 +1,12 @@
 """
-How is one request sent, and how are the bytes of its response received? Sessions, key, timeouts, size, and no
-redirects.
+Sends one request and receives the bytes of its response: sessions, key, timeouts and maximum size. Redirects are not
+followed.
 
 This handler does not retry and does not interpret the response. If the request fails, the error shows whether it was
 sent.
 
-Each request has a total time limit, headers and body together. The timeout of a socket restarts with each byte, so a
-very slow response would never time out. Here, every read waits at most for the remaining time of the request.
+Each request has a total time limit for headers and body together. A socket's timeout restarts with each byte, so a very
+slow response would never time out. Here, every read waits no longer than the remaining time of the request.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ LARGEST_BODY: Final = 16 * 1024 * 1024
 _CONNECT_SECONDS: Final = 5.0
 _WHOLE_SECONDS: Final = 120.0
 _POLL_SECONDS: Final = 10.0
-"""Timeout of a poll in seconds, from its start to the last byte. After that time, the next poll is due."""
+"""Timeout of a poll in seconds, from its start to the last byte. After this time, the next poll is due."""
 _CHUNK: Final = 64 * 1024
 
 _NOISE: Final = re.compile(r"[\w.]{1,40}\(host=[^()]{0,300}\): |Failed to establish a new connection: ")
@@ -155,7 +155,7 @@ class Bearer(requests.auth.AuthBase):
 
 def session_to(base_url: str, auth: Bearer | None) -> requests.Session:
     """
-    Return a session with a server, which sends the key and the certificate of this client.
+    Return a session with a server. It sends the key and the certificate of this client.
 
     Plain HTTP is accepted only for this machine, so proxies from the environment are ignored for it: a proxy would
     receive the key in plain text over the network.
@@ -179,7 +179,7 @@ class Transport:
         base_url: The address of the API.
         api_key: The key.
         clock: The clock.
-        seconds: Timeout of a request that is not a poll, from its start to the last byte; by default 120.
+        seconds: Timeout of a request that is not a poll, from its start to the last byte (default 120).
     """
 
     def __init__(self, base_url: str, api_key: str, clock: Clock, seconds: float | None = None) -> None:
@@ -270,7 +270,7 @@ class Transport:
 
 
 def _piece(raw: urllib3.HTTPResponse) -> bytes:
-    """Return the next bytes of the body as soon as some arrive; no bytes at its end."""
+    """Return the next bytes of the body as soon as they arrive; empty at the end of the body."""
     try:
         return raw.read1(_CHUNK, decode_content=True)
     except urllib3.exceptions.ReadTimeoutError as error:
@@ -334,7 +334,7 @@ def _never_sent(error: requests.RequestException) -> bool:
 
 
 def _innermost(error: BaseException) -> str:
-    """Return the short reason inside the nested errors, without object descriptions and repeated text."""
+    """Return the reason from the innermost of the nested errors, without object descriptions and repeated text."""
     inner: Any = getattr(error.args[0], "reason", error.args[0]) if error.args else error
     # Shorten the text first, because it may contain a line of the answer with 65,536 characters.
     text = str(inner.args[-1] if isinstance(inner, BaseException) and inner.args else inner)[:_LONGEST_REASON]

@@ -1,9 +1,8 @@
 """
-How are responses read if the guide does not describe their shape: logins, logs, keys, VPN clients, templates and
-metrics?
+Parses the responses whose shape the guide does not describe: logins, logs, keys, VPN clients, templates and metrics.
 
-Their content may be at the top level, under `data`, or below that under the name of its kind. A list may contain only
-names.
+Their content may be at the top level, under `data`, or one level deeper under the name of its kind. A list may contain
+only names.
 """
 
 from __future__ import annotations
@@ -35,14 +34,14 @@ _ENVELOPE: Final = frozenset({"success", "message", "data"})
 
 
 def _under(noun: str, value: Any, path: str) -> tuple[Any, str]:
-    """Return the value under this name and its path, or the given value if the name is missing."""
+    """Return the value under this name, and the value's path. If the name is missing, return the given value."""
     if isinstance(value, dict) and value.get(noun) is not None:
         return value[noun], f"{path}.{noun}"
     return value, path
 
 
 def credentials(body: Any) -> models.Credentials:
-    """Return the main login and its address, with the complete response in `raw`."""
+    """Return the main login and its address; `raw` contains the complete response."""
     data, path = unwrap(body)
     beside = body if isinstance(body, Mapping) else {}
     raw = {
@@ -95,7 +94,7 @@ def private_key_if_any(body: Any) -> str | None:
 
 def configuration(body: Any) -> str:
     """
-    Return the WireGuard configuration in a response. A different text may mean that it is not ready yet.
+    Return the WireGuard configuration in a response. Any other text may mean that the configuration is not ready yet.
 
     Raises:
         ShapeError: The response contains no configuration.
@@ -128,7 +127,7 @@ def templates(body: Any) -> Listing[models.Template]:
 
 
 def _beside(body: Any, rows: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Return the path and the value of each field of a response that is not in its rows."""
+    """Return the path and the value of each field of a response that is outside of its rows."""
     if body is rows or not isinstance(body, Mapping):
         return
     for name, value in body.items():
@@ -144,9 +143,9 @@ def _with_raw(entry: Any, beside: Mapping[str, Any]) -> Any:
 
 def metrics(body: Any) -> models.Metrics:
     """
-    Return the metrics of a body: a list of points for each series (guide: "arrays with timestamps").
+    Return the metrics in a body, which contains a list of points for each series (guide: "arrays with timestamps").
 
-    A point is an object with `timestamp` and `value`, or a pair of both.
+    A point is an object with the fields `timestamp` and `value`, or a pair of the two values.
 
     Raises:
         ShapeError: The body has no series, or a series contains other values.

@@ -1,7 +1,7 @@
 """
-The words of the guide: which statuses, plans, templates, types and services exist, and what does each word mean?
+The words of the guide for statuses, plans, templates, types and services, and their meanings.
 
-Case is ignored. Any other word is kept unchanged, so that an error can show it; nothing is concluded from it.
+Case is ignored. An unknown word is kept unchanged, so that an error can show it, and has no effect.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SETTLED_STATUSES: Final = frozenset({"running", "stopped", "error"})
 """The statuses that a container keeps until a request changes them. The guide does not list the temporary statuses."""
 
 DELETED_STATUS: Final = "deleted"
-"""The status of a deleted container that is still listed."""
+"""The status of a deleted container that a list still contains."""
 
 ENDING_STATUSES: Final = frozenset({"deleting", DELETED_STATUS})
 """The statuses of a container that is being deleted or is deleted."""
@@ -45,7 +45,7 @@ _KNOWN: Final[Mapping[str, frozenset[str]]] = {"container": STATUSES, "backup": 
 
 
 def guides_word(word: str, known: Collection[str]) -> str:
-    """Return a word in the guide's spelling; unchanged if it is not one of these words."""
+    """Return the word in the guide's spelling, or unchanged if it is not one of these words."""
     lower = word.strip().lower()
     return lower if lower in known else word
 

@@ -21,9 +21,9 @@ from stacks_pulumi.errors import StacksError
 from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
 
 AUTO_ADDED: Final = "your ip (auto-added)"
-"""The description of the caller's own address in the guide, in lower case."""
+"""The description that the guide shows for the caller's own address, in lower case."""
 _BY_DEFAULT: Final = "custom ip"
-"""The description of an address that was added without a description."""
+"""The description that the platform gives to an address that was added without one."""
 
 
 class _NewAddress(Once[AllowedIp]):
@@ -60,7 +60,7 @@ class _NewAddress(Once[AllowedIp]):
 
 
 def is_equal(row: AllowedIp, asked: Mapping[str, Any]) -> bool:
-    """Return whether an entry has the address and all other values in a request."""
+    """Return whether an entry matches the address and all other values in a request."""
     same = all(getattr(row, name) == asked[name] for name in ("description", "service_type") if name in asked)
     return same and canonical(row.ip_address) == canonical(str(asked["ip_address"]))
 
@@ -119,7 +119,7 @@ class AllowedIpsApi:
             pulse: Called during waits; an exception from it ends the wait.
 
         Raises:
-            ExistsError: An entry with the same address, description and service type existed before.
+            ExistsError: An entry with the same address, description and service type already exists.
             BadRequestError: The API refuses it.
         """
         asked = {"ip_address": ip_address, "description": description, "service_type": service_type}
@@ -137,7 +137,8 @@ class AllowedIpsApi:
 
         def is_held() -> bool:
             """
-            Return whether a deleted entry for the address is still listed; then the refusal may be about that entry.
+            Return whether a deleted entry for the address is still listed. If so, that entry may be the reason for the
+            refusal.
             """
             return any(
                 canonical(entry.ip_address) == canonical(ip_address)
@@ -174,12 +175,12 @@ class AllowedIpsApi:
 
 def is_auto_added(access: ExternalAccess, entry: AllowedIp) -> bool | None:
     """
-    Return whether the platform added an entry for a caller; `None` if that is not known.
+    Return whether the platform added an entry for a caller's own address; `None` if that is not known.
 
     The platform added an entry if it contains the caller's address. The same applies to an entry with the platform's
     description, because another machine may have turned external access on. If the list contains no such entry, the
-    platform may have added any other entry. The exception is an entry with the default description, because a client
-    added it without a description.
+    platform may have added any entry, except one with the default description, which a client added without a
+    description.
     """
     own = canonical(access.your_ip)
     callers = [row for row in access.allowed_ips if own and canonical(row.ip_address) == own]
@@ -196,11 +197,11 @@ def _words(entry: AllowedIp) -> str:
 
 def canonical(address: str | None) -> str:
     """
-    Return the canonical spelling of an address. Text that is not an address is returned unchanged.
+    Return the canonical spelling of an address. A text that is not an address is returned unchanged.
 
     `10.0.0.7` and `10.0.0.7/32` are the same address, and so are all spellings of one IPv6 address. Host bits are
-    ignored. The resources reject them in a program's input, but an entry from another client may have them. A filter
-    treats such an entry as the same network. A server may see an IPv4 caller as `::ffff:203.0.113.4`.
+    ignored. The resources reject them in a program's input, but an entry that another client added may contain them. A
+    filter treats such an entry as the same network. A server may see an IPv4 caller as `::ffff:203.0.113.4`.
     """
     network = canonical_network(address) or address or ""
     with contextlib.suppress(ValueError):

@@ -1,6 +1,4 @@
-"""
-Backups: list, start, wait for, restore, pin, delete (guide, "Backups").
-"""
+"""Backups: the methods to list, start, wait for, restore, pin and delete them (guide, "Backups")."""
 
 from __future__ import annotations
 
@@ -37,9 +35,9 @@ from stacks_pulumi.errors import (
 from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
 
 MOST: Final = 100
-"""The maximum length of a list (guide, "List Backups"); older backups cannot be looked up."""
+"""The maximum length of a list (guide, "List Backups"). Older backups cannot be looked up."""
 _POLLS: Final = 5.0
-"""Additional seconds for the last list request, which shows the state at the end of the wait."""
+"""Additional seconds for the last list request, which must show the state at the end of the wait."""
 
 
 class NotListedError(WaitTimeoutError):
@@ -54,14 +52,14 @@ class _Appears(Watch[Backup]):
 
     Attributes:
         before: The ids of the earlier backups.
-        since: When it was requested, by the API's clock; `None` if that is not known.
+        since: The time of the request by the API's clock; `None` if it is not known.
     """
 
     before: Sequence[BackupId] = ()
     since: float | None = None
 
     def limit(self, deadline: float) -> None:
-        """Set when the wait times out."""
+        """Set the time at which the wait times out."""
         self._deadline = deadline
 
     def is_it(self, backup: Backup) -> bool:
@@ -137,7 +135,7 @@ class _Completes(Watch[Backup]):
 
 
 def unknown_status(status: str | None) -> str | None:
-    """Return what to do about a backup's status that is not in the guide; `None` for a known status."""
+    """Return the remedy for a backup's status that is not in the guide; `None` for a known status."""
     if is_known_status(status, "backup"):
         return None
     return (
@@ -211,7 +209,7 @@ class BackupsApi:
 
     def trigger(self, container_id: str) -> None:
         """
-        Request a backup (guide, "Trigger Manual Backup"). `start` also finds the new backup.
+        Request a backup (guide, "Trigger Manual Backup"). Use `start` to find the new backup as well.
 
         Raises:
             BadRequestError: The container does not run.
@@ -232,8 +230,8 @@ class BackupsApi:
         Start one backup, and return it.
 
         The API does not return the id. The new backup is the container's first unscheduled backup that is newer than
-        all earlier ones. Only one start per container is in progress at a time, so two callers never get the same
-        backup.
+        all existing backups. Only one start per container is in progress at a time, so two callers never receive the
+        same backup.
 
         Args:
             container_id: The container, which must be running.
@@ -295,11 +293,11 @@ class BackupsApi:
             raise error.but(message=msg) from None
 
     def newest(self, container_id: str, pulse: Pulse | None) -> Listing[Backup]:
-        """Return the backups of a container that are listed now."""
+        """Return the backups that a new list of the container contains."""
         return _newest(self._list_all(container_id, pulse))
 
     def _follow(self, container_id: str, watch: _Appears, deadline: float) -> Backup:
-        """Return the backup as soon as a list shows it; wait at most the time that the platform needs."""
+        """Return the backup as soon as a list shows it, but wait no longer than the platform needs."""
         watch.limit(min(deadline, self.clock.now() + self._platform.backup_listed + _POLLS))
         try:
             backup = self._feed(container_id).follow(watch)
@@ -452,8 +450,7 @@ class BackupsApi:
 
 def age(backup: Backup) -> tuple[float, int]:
     """
-    Return a key that is lower for an older backup: its creation time, and its number if the times are equal or
-    missing.
+    Return a sort key for backups, oldest first: the creation time, and then the number if times are equal or missing.
     """
     return seconds_of(backup.created_at) or 0.0, backup.id if isinstance(backup.id, int) else 0
 
@@ -471,13 +468,13 @@ def list_call(container_id: str, limit: int) -> Call[Listing[Backup]]:
 
 def is_partial(listed: Listing[Backup]) -> bool:
     """
-    Return whether a backup may exist that a list does not contain: the list is incomplete, or has the maximum length.
+    Return whether backups may exist that a list does not contain, because it is incomplete or has the maximum length.
     """
     return listed.gap is not None or len(listed) >= MOST
 
 
 def _newest(listed: Listing[Backup]) -> Listing[Backup]:
-    """Return a list of the maximum length as a complete list, because it contains the newest backups."""
+    """Return the list. A list of the maximum length is marked as complete, because it contains the newest backups."""
     return listed if len(listed) < MOST else Listing(tuple(listed), damaged=listed.damaged)
 
 

@@ -47,9 +47,9 @@ class StacksClient:
         on_limit: Called in a thread that waits for the rate limit or a free connection: when the wait begins, then at
             least once a second. Its arguments are the seconds until the limit allows requests (0 if it does now) and
             how many requests wait. If it raises, the request is not sent.
-        platform: The facts about the platform that the guide does not state; by default none.
-        on_wait: Called in a thread that waits for something that the platform does not show yet, at least twice a
-            second, with a text. If it raises, the wait ends.
+        platform: The facts about the platform that the guide does not state (default: none).
+        on_wait: Called at least twice a second, with a text, in a thread that waits until the platform shows a change.
+            If it raises, the wait ends.
         on_repeat: Called before a request that changes something is sent again. If it raises, the request is not
             sent.
 
@@ -158,7 +158,7 @@ def assemble(
     on_repeat: Pulse = lambda: None,
 ) -> Handler:
     """
-    Return the chain of handlers, which takes a call and returns the requested value.
+    Return the chain of handlers, which receives a call and returns the requested value.
 
         retry       sends each attempt through all handlers below, so each attempt counts for the rate limit
         decode      turns the response into a value or a typed error, which decides whether to retry; requests the

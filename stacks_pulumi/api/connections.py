@@ -1,8 +1,8 @@
 """
 Connections between containers (guide, "Container Connections").
 
-According to the guide, both ends list a connection, so the list of one end proves that it exists. A list contains the
-name of the other end, but not its id.
+According to the guide, source and target both list a connection, so one of the two lists proves that it exists. A list
+contains the name of the other container, but not its id.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class ConnectionsApi:
         ask: Callable[[str], models.Connections] | None = None,
     ) -> models.Connection | None:
         """
-        Return a connection as one of its ends lists it; `None` if neither does.
+        Return a connection as its source or its target lists it; `None` if neither lists it.
 
         The target's list is requested only if the source does not list the connection.
 
@@ -113,7 +113,7 @@ class ConnectionsApi:
             connection_id: Its id.
             source_id: Its source.
             target_id: Its target, if it is known.
-            ask: Lists the connections of a container, instead of `list`.
+            ask: A function that lists the connections of a container; used instead of `list`.
 
         Raises:
             NotFoundError: The API does not know the source, and the target does not list the connection.
@@ -140,7 +140,9 @@ class ConnectionsApi:
         return None
 
     def find_equal(self, source_id: str, target_id: str, name: str) -> models.Connection | None:
-        """Return the source's connection of that name to the target; `None` does not prove that it does not exist."""
+        """
+        Return the source's connection of that name to the target. `None` does not prove that no such connection exists.
+        """
         listed = self.list(source_id).outgoing
         return next((row for row in listed if self.is_equal(row, target_id, name)), None)
 
@@ -161,10 +163,10 @@ class ConnectionsApi:
         """
         Connect a container to another exactly once (guide, "Create Connection").
 
-        The source gets the target's environment variables at its next restart.
+        The source receives the target's environment variables at its next restart.
 
         Args:
-            source_id: The container that gets the variables.
+            source_id: The container that receives the variables.
             target_id: The container that the variables describe.
             name: Name of the connection; the API chooses one if it is not given.
             before: The source's connections before the request, for `once`; requested if they are not given.
@@ -172,8 +174,8 @@ class ConnectionsApi:
             warn: Called with a text that tells the user what to check in the dashboard.
 
         Raises:
-            ExistsError: The source already had a connection of that name to the target (or of any name, if none is
-                given).
+            ExistsError: The source already has a connection of that name (if no name is given, of any name) to the
+                target.
             BadRequestError: The API refuses it.
         """
         call = call_to(
@@ -209,7 +211,7 @@ class ConnectionsApi:
             connection_id: Its id.
             source_id: Its source. If given, a refusal after a lost response is treated as success when the
                 connection is gone.
-            target_id: Its target, if it is known; a platform may list a connection only at the target.
+            target_id: Its target, if it is known; a platform may show a connection only in the target's list.
 
         Raises:
             NotFoundError: The API does not know the connection. It may still exist.
@@ -231,7 +233,7 @@ class ConnectionsApi:
 
 
 def is_equal(connection: models.Connection, target_id: str, name: str | None, find: Find) -> bool:
-    """Return whether a connection that its source lists has this target and this name."""
+    """Return whether a connection in its source's list has this target and this name."""
     return (name is None or same_name(connection.name, name)) and _leads_to(connection, target_id, find)
 
 
@@ -253,7 +255,7 @@ def _is_named(container_id: str, name: str, find: Find) -> bool:
 
 def is_spelling(name: str, shown: str | None) -> bool:
     """
-    Return whether a name may be the platform's form of the requested name. It may differ in case, and contain additions
-    that make it unique.
+    Return whether a name may be the platform's form of the requested name, which may differ in case and contain
+    additions that make it unique.
     """
     return shown is not None and name.casefold() in shown.casefold()

@@ -1,4 +1,4 @@
-"""Containers: list, read, create, start, stop, open to the public, delete (guide, "Endpoints")."""
+"""Containers: the methods to list, read, create, start, stop, open and delete them (guide, "Endpoints")."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ from stacks_pulumi.errors import (
 from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
 
 _RECENT: Final = 10.0
-"""Seconds for which one list of the existing containers is used for all create requests."""
+"""Seconds for which all create requests use the same list of the existing containers."""
 _UNAVAILABLE: Final = 503
 _ACCEPTED: Final = 202
 _SUCCESS: Final = range(200, 300)
@@ -58,12 +58,12 @@ _NOT_LISTED: Final = (
 _VERBS: Final = {"running": "start", "stopped": "stop", "restart": "restart"}
 
 CLOCKS_APART: Final = 5.0
-"""Seconds by which two clocks of the API may differ: a new container may seem older than the request for it."""
+"""Seconds by which two clocks of the API may differ: a new container may seem older than its create request."""
 _HELD_PAUSE: Final = 5.0
 
 
 def _existing(rows: Listing[Container]) -> Listing[Container]:
-    """Return the containers of a list. A deleted container that is still listed is left out."""
+    """Return the containers in a list, without deleted containers that are still listed."""
     return rows.where(lambda row: row.status != DELETED_STATUS)
 
 
@@ -102,7 +102,7 @@ class _NewContainer(Once[Container]):
 
     def send(self) -> Container:
         """
-        Send the request; repeat it while the platform reserves the name of a container that this client has deleted.
+        Send the request. Repeat it while the platform reserves the name of a container that this client has deleted.
         """
         while True:
             try:
@@ -120,11 +120,11 @@ class _NewContainer(Once[Container]):
         """
         Return the container in the response, if it is new.
 
-        A container that boots is new, whatever its creation time is: that time and the dates of responses may be from
-        different clocks.
+        A container that is booting is new, whatever its creation time is, because this time and the dates of responses
+        may be from different clocks.
 
         Raises:
-            ExistsError: The container was listed before the request, or was created before it.
+            ExistsError: The container was already listed, or already created, before the request.
             UnreadableAnswerError: The container's id does not belong to the account of the containers that were listed
                 before.
         """
@@ -141,7 +141,7 @@ class _NewContainer(Once[Container]):
         return made
 
     def alone(self) -> Container | None:
-        """Return the container at the path that follows from its name in this account (guide: `usr-abc12345-web`)."""
+        """Request the container by the id that follows from its name and this account (guide: `usr-abc12345-web`)."""
         return None if self._account is None else self._api.find(f"{self._account}-{self._name}")
 
     @property
@@ -207,7 +207,7 @@ class ContainersApi:
         self._name_held = platform.name_held
         self._account: str | None = None
         self._released: dict[str, float] = {}
-        """The time at which this client deleted a container, by name."""
+        """Container name -> the time at which this client deleted the container."""
         self.feed: Feed[Container] = Feed(
             send,
             LIST,
@@ -234,8 +234,8 @@ class ContainersApi:
 
     def account_in(self, rows: Listing[Container]) -> str | None:
         """
-        Return the account, from the id of a container in these rows or in an earlier list; `None` if there is no
-        container.
+        Return the account, which is part of the id of any container in these rows or in an earlier list; `None` without
+        such a container.
         """
         found = next((account_of(row.id) for row in rows if row.id.startswith("usr-")), None)
         self._account = found or self._account
@@ -252,7 +252,8 @@ class ContainersApi:
 
     def find(self, container_id: str) -> Container | None:
         """
-        Request the container, and return it; `None` for a 404, which alone does not prove that it does not exist.
+        Request the container and return it. `None` means a 404, which alone does not prove that the container does not
+        exist.
         """
         try:
             found = self.status(container_id)
@@ -261,7 +262,7 @@ class ContainersApi:
         return None if found.status == DELETED_STATUS else found
 
     def _explain(self, status: str, wanted: str) -> str | None:
-        """Return what to do about an unknown status in a wait for a state; `None` for a known status."""
+        """Return the remedy for an unknown status during a wait for a state; `None` for a known status."""
         if is_known_status(status):
             return None
         return (
@@ -309,16 +310,16 @@ class ContainersApi:
             plan: Plan name; the API uses `basic` if it is not given.
             additional_storage_tier: 1 (32 GB), 3 (64 GB) or 5 (128 GB).
             discount_code: A promotional code.
-            pulse: Called during waits. If it raises, the wait ends; an unknown outcome is resolved before that.
-            on_held: Called while the platform still reserves the name of a container that this client has deleted. The
-                argument is the seconds for which the request will be repeated.
-            deadline: The time, by the clock, until which to look for the container if its name is taken after a lost
+            pulse: Called during waits. If it raises, the wait ends, but only after an unknown outcome was resolved.
+            on_held: Called while the platform still reserves the name of a container that this client has deleted. Its
+                argument is the number of seconds for which the request will be repeated.
+            deadline: The time, by the clock, until which to search for the container if its name is taken after a lost
                 response.
             warn: Called with a text that tells the user what to check in the dashboard.
 
         Raises:
-            ExistsError: The account already had a container of that name, or the API answered with a container that
-                existed before the request. Names are not case-sensitive.
+            ExistsError: The account already contains a container of that name, or the API returned a container that
+                already existed before the request. Names are not case-sensitive.
             BadRequestError: The API refuses a field.
             PaymentRequiredError: The account or the key's spending cap does not allow it.
             NoCapacityError: There is no capacity: the account is now on the waitlist, and no container was created.
@@ -345,7 +346,9 @@ class ContainersApi:
         return made.merge(Container(id=made.id, name=name, template=template, plan=plan))
 
     def _before_create(self, request: _NewContainer, pulse: Pulse | None) -> Listing[Container]:
-        """Return the containers before a create request, without a deleted container of its name."""
+        """
+        Return the containers that exist before a create request, without a deleted container of the requested name.
+        """
         before = self.feed.snapshot(_RECENT, pulse)
         if any(map(request.is_taken, before)):
             # The container in the cached list may be gone, because a replacement deletes the old container first.
@@ -364,8 +367,8 @@ class ContainersApi:
         """
         Start, stop or restart a container (guide, "Start / Stop / Restart Container").
 
-        A refusal is treated as success if the container is already in that state, or if an earlier attempt with a lost
-        response is changing it to that state.
+        A refusal is treated as success if the container already has that state, or if an earlier attempt with a lost
+        response is changing its state.
         """
         call = call_to(
             "containers.set_status",
@@ -395,11 +398,11 @@ class ContainersApi:
             name: Its name. A later create request for this name is repeated while the platform reserves the name.
 
         Returns:
-            Whether the API acknowledged the request. If false, one request did not find the container, which does not
-            prove that it is gone.
+            True if the API acknowledged the request. False if one request did not find the container, which does not
+            prove that it is deleted.
 
         Raises:
-            NotFoundError: The API does not find the container, which does not prove that it is gone.
+            NotFoundError: The API does not find the container, which does not prove that it is deleted.
         """
 
         def is_going(_error: StacksError) -> Literal["going", "absent"] | None:
@@ -416,7 +419,8 @@ class ContainersApi:
 
     def waitlisted(self, what: str, error: StacksError) -> NoCapacityError | None:
         """
-        Return the error for a 503 after which no container appears (guide, "Error Codes"); `None` for other errors.
+        Return the error to raise for a 503 after which no container appears (guide, "Error Codes"); `None` for other
+        errors.
 
         A 503 may also come from a proxy. If the later list requests receive a 503 too, the outcome stays unknown.
         """
@@ -482,7 +486,7 @@ def is_asked(container: Container, name: str, template: str, plan: str | None) -
 
 
 def _fits(container: Container, template: str, plan: str | None) -> bool:
-    """Return whether a container may have that template and plan; the platform may use different words for them."""
+    """Return whether a container may have that template and plan. The platform may use different words for them."""
     others = PLANS.keys() - {plan}
     return container.is_from(template) is not False and (
         plan is None or container.plan is None or container.plan.casefold() not in others
@@ -490,7 +494,7 @@ def _fits(container: Container, template: str, plan: str | None) -> bool:
 
 
 def is_older(created_at: str | None, since: float | None) -> bool:
-    """Return whether an object with this creation time is certainly older than a moment of the API's clock."""
+    """Return whether a creation time is certainly earlier than a time by the API's clock."""
     created = seconds_of(created_at)
     if since is None or created is None:
         return False
@@ -499,5 +503,5 @@ def is_older(created_at: str | None, since: float | None) -> bool:
 
 
 def _is_taken(error: BadRequestError | ConflictError) -> bool:
-    """Return whether a refusal is about the name, which may be in use."""
+    """Return whether a refusal may mean that the name is taken."""
     return isinstance(error, ConflictError) or error.field == "name"

@@ -1,9 +1,9 @@
 """
-How do threads wait for a state? All of them share one list call (`Feed`), and each one evaluates the list itself
+Lets threads wait for a state. All of them share one list call (`Feed`), and each thread evaluates the list itself
 (`Watch`).
 
-A thread that needs a newer list, and finds no call in progress, makes the call (it is the leader). The others sleep
-until its result is published. The feed has no background thread. Three rules keep it correct:
+If a thread needs a newer list and no call is in progress, it makes the call and is the leader. The others sleep until
+its result is published. The feed has no background thread. Three rules keep it correct:
 
 1. A waiter trusts only a list whose call began after the waiter arrived: an older list may show the state before the
    waiter's own request. Calls are numbered when they begin; a waiter's ticket is the first number that it trusts.
@@ -47,12 +47,12 @@ _SHORTEST: Final = 2.0
 _LONGEST: Final = 10.0
 _HELD_BACK: Final = 3.0
 """
-If the time between list calls is at least this many seconds, the rate limit causes the delay, and the user is informed.
+If the time between list calls is at least this many seconds, the rate limit is the cause, and the user is informed.
 """
 
 
 class HasStatus(Protocol):
-    """A resource whose state can be waited for: a container or a backup."""
+    """A resource for whose state a caller can wait: a container or a backup."""
 
     @property
     def id(self) -> Any:
@@ -72,7 +72,7 @@ T = TypeVar("T", bound=HasStatus)
 
 class Watch(ABC, Generic[T]):
     """
-    One waiter: the state that it waits for, the last list that it read, and the end of its wait.
+    One waiter, with the state that it waits for, the last list that it read, and the end of its wait.
 
     Args:
         subject: The awaited resource, for instance `container usr-abc12345-web`.
@@ -86,10 +86,10 @@ class Watch(ABC, Generic[T]):
         delay: Seconds before the first list.
         earliest: Seconds before the first list if few requests are left in the window.
         quick: The first seconds of the wait, during which a list is requested each second.
-        resource: The resource as it was last listed; `None` if that list did not contain it.
+        resource: The resource as in the last list; `None` if that list did not contain it.
         last_state: Its last known state.
-        trouble: Why the last list or confirmation failed; `None` if it did not.
-        started: When the wait began, by the clock.
+        trouble: The reason why the last list or confirmation failed; `None` if it succeeded.
+        started: The time, by the clock, when the wait began.
     """
 
     delay: float = 1.0
@@ -97,7 +97,7 @@ class Watch(ABC, Generic[T]):
     quick: float = 2.0
     missing: bool = False
     """
-    Whether an earlier list contained the resource, but the last one did not. Then the interval between lists stays
+    Whether an earlier list contained the resource, but the last one did not. If so, the interval between lists stays
     short.
     """
 
@@ -125,7 +125,10 @@ class Watch(ABC, Generic[T]):
 
     @abstractmethod
     def judge(self, rows: Listing[T]) -> bool:
-        """Return whether a new list shows that the wait has reached its target. Raise if the list shows a failure."""
+        """
+        Return whether a new list shows that the wait has reached its target. Raise an error if the list shows a
+        failure.
+        """
 
     @property
     def elapsed(self) -> float:
@@ -174,8 +177,8 @@ class StateWatch(Watch[T]):
     Waits until one resource is in a state.
 
     A resource is absent if neither a list nor a request for it shows it. After an acknowledged deletion, one absence is
-    enough. Otherwise a resource counts as deleted if it was absent twice, `pause` seconds apart, and was not seen in
-    between. A new resource that was never seen may not be visible yet, so only the deadline ends the wait for it.
+    enough. Otherwise, a resource is treated as deleted if it was absent twice, `pause` seconds apart, and was not seen
+    in between. A new resource that was never seen may not be visible yet, so only the deadline ends the wait for it.
 
     Args:
         wait: What to wait for.
@@ -185,7 +188,7 @@ class StateWatch(Watch[T]):
         pause: The seconds between two absences that together show that the resource is gone.
         is_new: Whether the resource was created a moment ago, and may not be visible yet.
         confirm: Requests the resource itself; `None` if it does not exist. Called if a list does not contain it.
-        is_it: Whether the resource with that id is the right one. If not, it is treated as absent.
+        is_it: Returns whether the resource with that id is the right one. If not, it is treated as absent.
         explain: Returns what to do about an unknown status in a wait for a state; `None` for a known status.
         warn: Called with that text, once for each such status.
         others: See `Watch`.
@@ -320,9 +323,9 @@ def interval(age: float, quick: float) -> float:
     """
     Return the seconds between list calls for a waiter that has waited for `age` seconds.
 
-    A new waiter checks each second while the operation may be a quick one. Then it checks every two seconds for as long
-    as containers usually take to boot (10 to 30 s). After that the interval is a twelfth of the time waited: a long
-    operation costs few calls, and the delay stays small in proportion.
+    A new waiter checks every second while the operation may be a quick one. Then it checks every two seconds for as
+    long as containers usually take to boot (10 to 30 s). After that, the interval is a twelfth of the time waited. So a
+    long operation costs few calls, and the delay stays proportionally small.
     """
     return 1.0 if age < quick else min(max(age / 12, _SHORTEST), _LONGEST)
 
@@ -380,7 +383,7 @@ class Feed(Generic[T]):
 
     def snapshot(self, max_age: float = 0.0, pulse: Pulse | None = None) -> Listing[T]:
         """
-        Return the list from a call that began at most `max_age` seconds before this call.
+        Return the result of a list call that began at most `max_age` seconds before this call.
 
         Args:
             max_age: With 0, the list call must begin after this call.
@@ -408,7 +411,8 @@ class Feed(Generic[T]):
 
     def find(self, id: Any, max_age: float = 0.0) -> T | None:
         """
-        Return the resource with that id from a list that is at most `max_age` seconds old; `None` if it is not in it.
+        Return the resource with that id from a list that is at most `max_age` seconds old; `None` if the list does not
+        contain it.
 
         Raises:
             StacksError: The list call failed, or the list is incomplete and does not contain the resource.
@@ -416,7 +420,10 @@ class Feed(Generic[T]):
         return self.snapshot(max_age).find(lambda row: bool(row.id == id))
 
     def seen(self, id: Any) -> T | None:
-        """Return the resource with that id from the last readable list, without a call; `None` if it is not in it."""
+        """
+        Return the resource with that id from the last list that could be parsed, without a call; `None` if the list
+        does not contain it.
+        """
         with self._changed:
             rows = self._readable
         return next((row for row in rows if row.id == id), None)
@@ -440,16 +447,16 @@ class Feed(Generic[T]):
             wait: What to wait for.
             id: The id of the resource.
             deadline: When the wait times out, in seconds of the clock's `now()`.
-            on_tick: Called at least once a second, also between list calls, with the last known resource (or `None`)
-                and the seconds waited.
+            on_tick: Called at least once a second, including between list calls, with the last known resource (or
+                `None`) and the seconds waited.
             cancelled: Called at least twice a second; true ends the wait. While this thread makes a list call, neither
                 function is called, for at most 10 s per attempt.
-            is_it: Whether the resource with that id is the right one. If not, it is treated as absent.
+            is_it: Returns whether the resource with that id is the right one. If not, it is treated as absent.
             is_new: Whether the resource was created a moment ago, and may not be visible yet.
-            warn: Called with what to do about an unknown status, as soon as a list shows it.
+            warn: Called with the remedy for an unknown status, as soon as a list shows the status.
 
         Returns:
-            The resource as it was last listed; `None` if the target was its deletion.
+            The resource as in the last list; `None` if the target was its deletion.
 
         Raises:
             UnexpectedStateError: The resource is in a state that does not lead to the wanted one.
@@ -513,14 +520,18 @@ class Feed(Generic[T]):
             return pace if self._busy else max(self._began_at + min(pace, _LONGEST) - self._clock.now(), 0.0)
 
     def _is_blocked(self, watch: Watch[T], ticket: int) -> float:
-        """Return the seconds for which this waiter has nothing to do: 0 if its list was received, or a call is due."""
+        """
+        Return the seconds for which this waiter has nothing to do; 0 if a list for it was received or a call is due.
+        """
         if self._latest.number >= ticket:
             return 0.0
         due = self._due(watch) - self._clock.now()
         return due if due > 0 else math.inf if self._busy else 0.0
 
     def _due(self, watch: Watch[T]) -> float:
-        """Return the time, by the clock, at which this waiter makes the next call, unless another waiter makes it."""
+        """
+        Return the time, by the clock, at which this waiter makes the next call if no other waiter makes it earlier.
+        """
         every, pace = (
             _SHORTEST if watch.missing else interval(watch.elapsed, watch.quick),
             min(self._pace(), _LONGEST),

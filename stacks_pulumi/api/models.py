@@ -45,9 +45,8 @@ __all__ = [
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"^(?!\.{1,2}$)[^\x00-\x1f\x7f]*$")]
 """
-A name that is part of a path. It is never empty and never consists of dots, because then the path would belong to a
-different resource or to the entire collection. It has no control characters, because it is shown to people as part of
-a line.
+A name that is part of a path. It is not empty, `.` or `..`, because the path would then belong to a different resource
+or to the entire collection. It contains no control characters, because it is shown to people as part of a line.
 """
 
 Id = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"^(?!\.{1,2}$)[^\x00-\x1f\x7f/]*$")]
@@ -55,8 +54,8 @@ Id = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"^(?!\.
 
 BackupId: TypeAlias = int | Id
 """
-The id of a backup: a number in the guide, or a text (a UUID) if the platform uses texts. The text never looks like a
-number.
+The id of a backup: a number as in the guide, or a text (a UUID) on a platform that uses texts. The text never looks
+like a number.
 """
 
 Amount = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
@@ -70,10 +69,10 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     """Other names of a field in the guide, in snake_case; the preferred one is first."""
 
     WORDS: ClassVar[Mapping[str, Collection[str]]] = {}
-    """The fields that contain a word of the guide, each with its possible words (`_words`)."""
+    """The fields that contain words of the guide, each with its possible words (`_words`)."""
 
     def merge(self, other: Self) -> Self:
-        """Return this model with its `None` fields filled from the other one."""
+        """Return this model with each field that is `None` filled from the other model."""
         gaps = {
             name: getattr(other, name)
             for name in self.__struct_fields__
@@ -89,15 +88,15 @@ class Listing(tuple[T, ...]):  # noqa: SLOT001  (a tuple can have attributes onl
     """
     The rows of a list.
 
-    A row whose id cannot be read is left out. The list is then incomplete: a resource that it does not contain may
-    exist. In a row that has an id, any other field that cannot be read is `None`.
+    A row whose id cannot be parsed is omitted. The list is then incomplete: a resource that it does not contain may
+    exist. In a row with an id, any other field that cannot be parsed is `None`.
 
     Args:
         gap: Why the list is incomplete.
 
     Attributes:
         gap: Why the list is incomplete; `None` if it is complete.
-        damaged: The ids of rows in which a field could not be read.
+        damaged: The ids of rows in which a field could not be parsed.
     """
 
     damaged: frozenset[Any]
@@ -123,7 +122,7 @@ class Listing(tuple[T, ...]):  # noqa: SLOT001  (a tuple can have attributes onl
         Return the first row for which `wanted` is true, or `None` if a complete list has no such row.
 
         Raises:
-            UnreadableAnswerError: `wanted` is true for no row, and the list is incomplete.
+            UnreadableAnswerError: The list is incomplete, and `wanted` is true for no row in it.
         """
         row = next(filter(wanted, self), None)
         if row is None:
@@ -223,15 +222,15 @@ class Container(Model, frozen=True, kw_only=True):
 
     @property
     def settled(self) -> bool:
-        """Whether its status stays the same until a request changes it."""
+        """Whether its status is permanent until a request changes it."""
         return self.status in SETTLED_STATUSES
 
     def is_from(self, template: str) -> bool | None:
         """
-        Return whether the container was created from that template; `None` if the word in `template` does not show it.
+        Return whether the container was created from that template; `None` if `template` does not show this.
 
-        The list contains only a `type`, and the guide does not state whether that includes the size: `nginx-micro` may
-        be listed as `nginx`, and `stacks-vpn` as `vpn`. A word that is not a template of the guide shows nothing.
+        The list contains only a `type`, and the guide does not state whether a type includes the size: `nginx-micro`
+        may be listed as `nginx`, and `stacks-vpn` as `vpn`. A word that is not a template in the guide shows nothing.
         """
         word = (self.template or "").casefold()
         if word in {template.casefold(), template.removesuffix("-micro"), template.removeprefix("stacks-")}:
@@ -273,7 +272,7 @@ class AllowedIp(Model, frozen=True, kw_only=True):
     An address that is allowed to connect (guide, "List Allowed IPs").
 
     Attributes:
-        id: The id with which it is removed.
+        id: The id to remove it with.
         ip_address: An IPv4 or IPv6 address or network, as the API spells it.
         description: A description for people.
         service_type: `http`, `tcp` or `both`.
@@ -296,9 +295,9 @@ class ExternalAccess(Model, frozen=True, kw_only=True):
     Attributes:
         enabled: Whether external access is on.
         url: Host name, without a scheme.
-        subdomain: The random part of `url`. Disabling access removes it.
+        subdomain: The random part of `url`. It is removed when access is disabled.
         your_ip: The caller's address as the API sees it. Enabling access adds it to the allowed addresses.
-        allowed_ips: The addresses that may connect. Only `allowed_ips.list` returns them; empty elsewhere.
+        allowed_ips: The addresses that may connect. Only `allowed_ips.list` returns them; otherwise empty.
     """
 
     enabled: bool | None = None
@@ -318,7 +317,7 @@ class Backup(Model, frozen=True, kw_only=True):
     A backup of a container (guide, "List Backups").
 
     Attributes:
-        id: A number that grows with every backup of the platform, or a text that does not show the order.
+        id: A number that increases with every backup on the platform, or a text that does not show the order.
         container_id: The container that was backed up.
         container_name: The name of that container.
         backup_type: `scheduled` or `manual`.
@@ -326,8 +325,8 @@ class Backup(Model, frozen=True, kw_only=True):
         snapshot_id: The platform's name for the backup.
         size_bytes: Size in bytes.
         backup_server: The server that created it.
-        created_at: When it began: ISO 8601, UTC.
-        completed_at: When it ended: ISO 8601, UTC.
+        created_at: When the backup began: ISO 8601, UTC.
+        completed_at: When the backup ended: ISO 8601, UTC.
         error_message: Why it failed.
         pinned: Whether the retention clean-up skips it.
     """
@@ -356,7 +355,7 @@ class BackupStats(Model, frozen=True, kw_only=True):
         total_backups: The number of backups.
         completed_backups: The number of complete backups.
         failed_backups: The number of failed backups.
-        total_size_bytes: Size of all of them in bytes.
+        total_size_bytes: The total size of all backups in bytes.
         last_backup_at: When the last one was created: ISO 8601, UTC.
     """
 
@@ -375,18 +374,18 @@ class Connection(Model, frozen=True, kw_only=True):
     A connection (guide, "Create Connection" and "List Connections"). `repr` omits fields that may contain a password.
 
     Attributes:
-        id: The id with which it is deleted.
+        id: The id to delete it with.
         name: Its name.
         connection_type: The kind of the target, for instance `postgresql`.
-        source_id: Id of the container that gets the variables. Only in the response to a create request.
+        source_id: Id of the container that receives the variables. Only in the response to a create request.
         target_id: Id of the target container. Only in the response to a create request.
         source_name: Name of the source.
         target_name: Name of the target. Only in the list.
         target_type: Template of the target. Only in the list.
         target_status: Status of the target. Only in the list.
-        environment_variables: The variables that the source gets, with masked passwords. Only in the response to a
+        environment_variables: The variables that the source receives, with masked passwords. Only in the response to a
             create request.
-        connection_string: Address with user and password. The API masks the password as `****`.
+        connection_string: Address with user name and password. The API masks the password as `****`.
         created_at: ISO 8601, UTC.
     """
 
@@ -509,7 +508,7 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     One measurement.
 
     Attributes:
-        timestamp: The time as the API writes it: ISO 8601, or seconds or milliseconds since the Unix epoch, as text.
+        timestamp: The time as a text in the API's own form: ISO 8601, or seconds or milliseconds since the Unix epoch.
             `None` if the response does not contain it.
         value: The measured value.
     """
@@ -520,7 +519,8 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
 
 class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     """
-    Measurements over time (guide, "Get Container Metrics"). The guide does not give units; values are not converted.
+    Measurements over time (guide, "Get Container Metrics"). The guide does not state the units; values are not
+    converted.
 
     Attributes:
         cpu: CPU.
@@ -555,5 +555,5 @@ class VpnClient(Model, frozen=True, kw_only=True):
 
     @property
     def id(self) -> str:
-        """Its name: clients have no other id."""
+        """Its name, because clients have no other id."""
         return self.name

@@ -1,16 +1,16 @@
 """
-How does a request take effect exactly once, over a network that loses responses?
+Makes a request take effect exactly once, over a network that loses responses.
 
-`Once` creates an object. If the outcome is unknown, it checks whether the object exists, and then sends the request
-again. The platform's own uniqueness rules prevent a second object. So one lost response costs a few seconds, and an
+`Once` creates an object. If the outcome is unknown, it checks whether the object exists, and sends the request again if
+it does not. The platform's own uniqueness rules prevent a second object. One lost response costs a few seconds, and an
 outage costs about 15 seconds.
 
 `settle` changes or deletes an object. If a response is lost, the retry may be refused because the first attempt was
-carried out, or is in progress. The same happens after a crash, if an earlier process has sent the request. So a
-refusal is an error only if the state differs from the requested one.
+carried out or is in progress. The same happens after a crash, if an earlier process sent the request. So a refusal is
+an error only if the state differs from the requested state.
 
-`look_twice` decides whether an object is gone. `Deleted` records what this client has deleted, while lists may still
-show it.
+`look_twice` decides whether an object is deleted. `Deleted` records the objects that this client has deleted, for as
+long as lists may still contain them.
 """
 
 from __future__ import annotations
@@ -52,12 +52,12 @@ BETWEEN: Final = 2.0
 _SEARCH: Final = (0.0, 2.0, 3.0, 5.0)
 """Seconds before each check for the effect of a request that must not be repeated."""
 _EVERY: Final = 10.0
-"""Seconds between later checks, while the requested name is taken by an object that no list shows."""
+"""Seconds between later checks while the requested name is taken, but no list contains the object that has the name."""
 _EARLIER: Final = 2.0
-"""Seconds by which a creation time may be earlier than our request, because dates are whole seconds."""
+"""Seconds by which a creation time may precede our request, because dates are whole seconds."""
 _LATER: Final = 5.0
 """
-Seconds after the end of our request during which it may still be carried out, because a server continues after our
+Seconds after the end of our request during which the server may still carry it out, because it continues after our
 timeout.
 """
 _PAUSE: Final = 2.0
@@ -76,8 +76,8 @@ class _UnprovenError(StacksError):
 
 class Once(ABC, Generic[T]):
     """
-    A request that creates exactly one object, even if its responses are lost. Each kind of object implements the list
-    of existing objects, and the test that finds our own object among them.
+    A request that creates exactly one object, even if its responses are lost. For each kind of object, a subclass lists
+    the existing objects and recognises our own object among them.
 
     Args:
         send: The chain.
@@ -88,11 +88,11 @@ class Once(ABC, Generic[T]):
         warn: Called with a text about a second object that the repeats may have created.
 
     Attributes:
-        is_repeatable: Whether the request may be sent again. If not, only a search for its effect follows.
+        is_repeatable: Whether the request may be sent again. If not, only its effect is searched for.
         may_exist_twice: Whether the platform allows two equal objects. Then the list is checked twice before a repeat.
-        needs_time: Whether only a creation time shows that an object is ours.
+        needs_time: Whether an object can be recognised as ours only by its creation time.
         until: The time, by the clock, until which to check while the name is taken; `None` for the usual time.
-        begun: When the first request was sent, by the API's clock; `None` if it is not known.
+        begun: The time of the first request by the API's clock; `None` if it is not known.
     """
 
     is_repeatable: ClassVar[bool] = True
@@ -134,7 +134,7 @@ class Once(ABC, Generic[T]):
         """Return whether a row that no list showed before the request has the requested values."""
 
     def is_taken(self, row: T) -> bool:
-        """Return whether an object prevents the creation."""
+        """Return whether an existing object prevents the creation."""
         return False
 
     def made_at(self, row: T) -> str | None:
@@ -147,7 +147,7 @@ class Once(ABC, Generic[T]):
         return made
 
     def alone(self) -> T | None:
-        """Return the object at its own path, if the path is known without a response."""
+        """Request the object at its own path, if the path is known without a response."""
         return None
 
     def says_taken(self, error: StacksError) -> bool:
@@ -173,8 +173,8 @@ class Once(ABC, Generic[T]):
             before: The objects before the request; `None` requests them now.
 
         Raises:
-            ExistsError: The object existed before, or another client created it first.
-            StacksError: The API's error; `outcome-unknown` if nothing shows the effect of the request.
+            ExistsError: The object already existed, or another client created it first.
+            StacksError: The API's error, or `outcome-unknown` if the effect of the request cannot be determined.
         """
         self.former = self.existing() if before is None else Listing(before)
         self._check_absence(self.former)
@@ -249,7 +249,7 @@ class Once(ABC, Generic[T]):
         self._requests.append((begun if begun is not None else ended or 0.0, ended or begun or 0.0))
 
     def _look_before_repeat(self, pause: float) -> tuple[T | None, bool]:
-        """Return our object if it exists, and whether the lists could be read."""
+        """Return our object if it exists, and whether the lists could be requested."""
         looks = (0.0, BETWEEN) if self.may_exist_twice else (pause,)
         made: T | None = None
         was_read = True
@@ -269,7 +269,8 @@ class Once(ABC, Generic[T]):
         Return our object as soon as a check finds it; `None` if no check finds it.
 
         Raises:
-            StacksError: No check could be completed. With `all_read`: one check failed, or its list is incomplete.
+            StacksError: No check could be completed. With `all_read`, a single failed check or incomplete list is
+                enough.
         """
         read = 0
         # A new object may exist without being in a state, so neither a cancellation nor a deadline ends the search.
@@ -290,7 +291,7 @@ class Once(ABC, Generic[T]):
         return None
 
     def _appeared(self) -> T | None:
-        """Return our object if a list shows it, or `None` if a list shows that it does not exist."""
+        """Return our object if the list or a request for it shows it, otherwise `None`."""
         self._listed = listed = self.existing()
         alone = self.alone() if self._asks_alone else None
         rows = [
@@ -323,7 +324,7 @@ class Once(ABC, Generic[T]):
         return None
 
     def _settled(self, made: T) -> T:
-        """Return the object, after a check for a second object that the repeats may have created."""
+        """Check for a second object that the repeats may have created, and return the object."""
         if self._sent > 1:
             with contextlib.suppress(*CALL_ERRORS):
                 for row in self.existing():
@@ -343,7 +344,7 @@ class Once(ABC, Generic[T]):
         )
 
     def _after_refusal(self, error: StacksError) -> T:
-        """Return the object after a repeat was refused, possibly because the first request succeeded."""
+        """Return our object after a repeat was refused. The reason may be that the first request succeeded."""
         if not isinstance(error, CALL_ERRORS):
             return self._ended(error)
         is_taken = self._asks_alone = self.says_taken(error)
@@ -376,8 +377,8 @@ class Once(ABC, Generic[T]):
 
     def _ended(self, ended: StacksError) -> T:
         """
-        Return the object that was created before the caller ended the attempts; otherwise raise the reason for the
-        end.
+        Return the object if it was created before the caller ended the attempts; otherwise raise the caller's
+        exception.
         """
         # The caller no longer waits, so nothing is sent.
         made = self._search((*_SEARCH, _EVERY))
@@ -386,7 +387,10 @@ class Once(ABC, Generic[T]):
         return made
 
     def _explain(self, error: StacksError) -> None:
-        """Raise `ExistsError` if a list explains the refusal, because another client was first."""
+        """
+        Raise `ExistsError` if a list shows that the request was refused because another client created the object
+        first.
+        """
         if isinstance(error, _REFUSALS):
             with contextlib.suppress(*CALL_ERRORS):
                 self._check_absence(self.existing())
@@ -413,7 +417,7 @@ def is_within(
 
     Args:
         created: The creation time.
-        spans: The beginning and the end of each attempt, in seconds since the Unix epoch by the API's clock.
+        spans: The start and end of each attempt, in seconds since the Unix epoch by the API's clock.
         before: The seconds by which the creation time may be earlier.
         after: The seconds by which the creation time may be later.
     """
@@ -429,7 +433,7 @@ def look_twice(
     """
     Return the object that `look` finds; `None` only if two calls of `look`, `pause` seconds apart, did not find it.
 
-    One absence proves nothing, because a list and the response for one id may both lag behind.
+    A single absence proves nothing, because a list and the response for one id may both lag behind.
 
     Args:
         look: Looks for one object. It raises if the response is incomplete, and returns `None` if the object is absent.
@@ -446,11 +450,11 @@ def look_twice(
 
 class Deleted:
     """
-    The deletions of this client, for as long as the platform may still show the object or reserve its name.
+    Records the deletions of this client, for as long as the platform may still show the objects or reserve their names.
 
     Args:
         clock: The clock.
-        seconds: The maximum duration of that time.
+        seconds: The number of seconds for which a deletion is recorded.
     """
 
     def __init__(self, clock: Clock, seconds: float) -> None:
@@ -486,18 +490,18 @@ class Deleted:
         is_held: Callable[[], bool] = lambda: True,
     ) -> R:
         """
-        Return the result of an attempt. If a deletion that has not yet taken effect may cause a refusal, the attempt
-        is repeated.
+        Return the result of an attempt. The attempt is repeated if a deletion that has not yet taken effect may be the
+        reason for a refusal.
 
         Args:
             scope: The scope of the deleted objects.
             attempt: Creates an object.
             pulse: Called during waits; an exception from it ends the wait.
-            is_held: Returns whether a deletion may be the reason for a refusal; called only if an object in the scope
-                was deleted a short time ago.
+            is_held: Returns whether a deletion may be the reason for a refusal. It is called only if an object in the
+                scope was deleted recently.
 
         Raises:
-            StacksError: The error of the attempt, if no object in the scope was deleted a short time ago.
+            StacksError: The error of the attempt, if no object in the scope was deleted recently.
         """
         was_held = False
         while True:
@@ -514,7 +518,7 @@ class Deleted:
 
 
 def may_be_done(error: StacksError) -> bool:
-    """Return whether one of the attempts of a call that ended with this error may have been carried out."""
+    """Return whether an attempt of a call that ended with this error may have been carried out."""
     return in_doubt(error) or error.after_doubt
 
 
@@ -525,11 +529,11 @@ def settle(send: Handler, call: Call[R], look: Callable[[StacksError], R | None]
     Args:
         send: The chain.
         call: The call.
-        look: Called with the error. Returns the call's result if the state is the requested one, otherwise `None` or
+        look: Called with the error. Returns the call's result if the state is the requested state, otherwise `None` or
             false.
 
     Raises:
-        StacksError: The error of the call, if the state is not the requested one or cannot be read.
+        StacksError: The error of the call, if the state is not the requested state or cannot be read.
     """
     try:
         return send(call)
@@ -550,7 +554,7 @@ def settle(send: Handler, call: Call[R], look: Callable[[StacksError], R | None]
 
 
 def _unseen(error: StacksError) -> StacksError:
-    """Return the error of a request whose result could not be seen."""
+    """Return the error for a request whose effect could not be checked."""
     msg = (
         f"{error.reason}; the search for its result failed too, so the outcome of the request is unknown: check the "
         "STACKS dashboard"

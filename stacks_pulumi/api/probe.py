@@ -1,8 +1,8 @@
 """
-Single requests for diagnosis: what does a response show about the key, the rate limit and the clock?
+Single requests for diagnosis, whose responses reveal facts about the key, the rate limit and the clock.
 
-A client retries, waits for the rate limit and keeps only the response's body. Here each request is sent once, and the
-headers are kept.
+A client retries requests, waits for the rate limit and keeps only the response's body. Here each request is sent once,
+and the headers are kept.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _GRANT: Final = Endpoint(
     "broker.me", "GET", "/_broker/me", Scope.READ, "json", "", "read the grant from the broker"
 )
 """The path at which a broker, but not the platform, shows what a token may do."""
-"""The maximum number of fields of an object that are shown."""
+"""The maximum number of an object's fields to show."""
 _JUDGED: Final = frozenset({400, 402, 404, 409})
 """
-The statuses that the API returns only to a key with the scope: the API accepted the key, but refused the request's
-content.
+The statuses that the API returns only if the key has the scope: it accepted the key, but refused the content of the
+request.
 """
 
 
@@ -47,10 +47,11 @@ class Look:
     The result of one list of the containers.
 
     Attributes:
-        error: Why there is no list, or `None`.
+        error: The reason why there is no list, or `None`.
         containers: The containers, if they were listed.
         rates: The rate limit as the response's headers state it.
-        clock_ahead: Seconds by which this machine's clock is ahead of the API's; `None` if no response had a date.
+        clock_ahead: Seconds by which this machine's clock is ahead of the API's clock; `None` if no response contained
+            a date.
         fields: The names of the fields of a successful response in JSON, with the fields inside `a` as `a.b`; `None` if
             there is no such response.
     """
@@ -79,7 +80,7 @@ class Scopes:
 
     @classmethod
     def told_by(cls, error: MissingScopeError) -> Scopes:
-        """Return the scopes in a 403: the missing scope, and usually all scopes of the key."""
+        """Return the scopes that a 403 contains: the missing scope, and usually all scopes of the key."""
         held = frozenset(error.key_scopes)
         others = frozenset(SCOPES) - held if held else frozenset()
         return cls(held, others | {error.required_scope})
@@ -105,7 +106,7 @@ def look(settings: AccountSettings, clock: Clock = SYSTEM_CLOCK) -> Look:
 
 def grant(settings: AccountSettings, clock: Clock = SYSTEM_CLOCK) -> Mapping[str, Any]:
     """
-    Return a broker's response about the grant of a token: what it allows, its end, and its remaining uses.
+    Return a broker's description of a token's grant: the permissions, the end, and the remaining uses.
 
     Raises:
         StacksError: No broker answers, or it does not know the token.
@@ -128,8 +129,9 @@ def probe_scopes(settings: AccountSettings, clock: Clock = SYSTEM_CLOCK) -> Scop
     """
     Find out which scopes a key has, with requests that cannot change anything.
 
-    The requests are: create a container without the required fields, delete a connection and a container with ids that
-    cannot exist. If the key has the scope, the API answers 400 or 404. If not, it answers 403 with the key's scopes.
+    The requests try to create a container without the required fields, and to delete a connection and a container with
+    ids that cannot exist. If the key has the scope, the API answers 400 or 404. If not, it answers 403 with the key's
+    scopes.
 
     Raises:
         ConfigError: No key is configured.
@@ -184,7 +186,9 @@ class _Wire:
         self.handle = Decode(self._send, settings.base_url)
 
     def seen(self) -> tuple[Rates, float | None]:
-        """Return the rate limit in the last response's headers, and how far this machine's clock is ahead."""
+        """
+        Return the rate limit in the last response's headers, and the seconds by which this machine's clock is ahead.
+        """
         if self._answer is None:
             return Rates(), None
         date = server_time(self._answer)

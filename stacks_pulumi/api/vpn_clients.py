@@ -25,8 +25,8 @@ _HARMLESS: Final = {
     "[peer]": frozenset({"publickey", "presharedkey", "allowedips", "endpoint", "persistentkeepalive"}),
 }
 """
-The settings that are harmless in every WireGuard program. Other settings are not: `PostUp` runs a command,
-`SaveConfig` writes a file, `Table` and `FwMark` change the routes of the machine.
+The settings that are harmless in every WireGuard program. Other settings may do harm: `PostUp` runs a command,
+`SaveConfig` writes a file, and `Table` and `FwMark` change the machine's routes.
 """
 _VALUE: Final = re.compile(r"[A-Za-z0-9+/=.,:_%\[\] \t-]*")
 _SHOWN_RISKS: Final = 3
@@ -34,11 +34,10 @@ _SHOWN_RISKS: Final = 3
 
 def risks_of(config: str) -> str:
     """
-    Return a description of the lines of a WireGuard configuration that a program may execute; empty if there are
-    none.
+    Return a description of the lines in a WireGuard configuration that a program may execute; empty if there are none.
 
-    `wg-quick` runs the commands in a configuration as root. It ignores case, and runs a command even without a
-    section or `=`. So every line must be known to be harmless.
+    `wg-quick` runs the commands in a configuration as root. It ignores case, and runs a command even without a section
+    or `=`. So each line must be one of the harmless settings.
     """
     found = [f"line {number} {risk}" for number, risk in _risks(config)]
     if not found:
@@ -129,7 +128,7 @@ class VpnClientsApi:
             pulse: Called during waits; an exception from it ends the wait.
 
         Raises:
-            ExistsError: The container already had a client of that name. Names are not case-sensitive.
+            ExistsError: The container already has a client of that name. Names are not case-sensitive.
             BadRequestError: The API refuses the name.
         """
         call = call_to(

@@ -11,7 +11,7 @@ from stacks_pulumi.api._words import ENDING_STATUSES, SETTLED_STATUSES
 
 
 class WaitVerdict(enum.Enum):
-    """The meaning of one list for a wait."""
+    """What one list means for a wait."""
 
     GO_ON = "go on"
     REACHED = "reached"
@@ -26,18 +26,18 @@ class Wait(msgspec.Struct, frozen=True):
     In a state that is in neither set, the wait continues, because the API guide has no complete list of states.
 
     Attributes:
-        name: The wanted state, as the end of the message "wanted ...".
+        name: The wanted state, as in the message "wanted ...".
         target: States that end the wait with success.
         failed: States from which the resource can no longer reach a target state.
-        gone: Whether the absence of the resource is the target or an error.
-        acknowledged: Whether the API has acknowledged our request to delete it; then one absence is enough.
-        failures: The number of lists in a row that must show a failed state before the wait fails. It is more than
-            one if the resource may be in such a state when the wait begins.
+        gone: Whether the resource's absence is the `target` of the wait or an `error`.
+        acknowledged: Whether the API has acknowledged our delete request. If so, one absence is enough.
+        failures: The number of consecutive lists that must show a failed state before the wait fails. It is greater
+            than one if the resource may already be in such a state when the wait begins.
         delay: Seconds before the first list.
         earliest: The minimum duration of the operation in seconds (guide). If few requests are left in the window of
             the rate limit, no list is requested before that time.
-        quick: Seconds at the beginning, in which a list is requested each second. A quick operation usually ends in
-            this time.
+        quick: The first seconds of the wait, during which a list is requested each second. A quick operation usually
+            ends within this time.
     """
 
     name: str
@@ -62,7 +62,7 @@ CREATED: Final = Wait(
     earliest=10.0,
     quick=2.0,
 )
-"""A new container is running (guide, "Create Container": 10 to 30 seconds)."""
+"""A new container is running (guide, "Create Container": after 10 to 30 seconds)."""
 
 STARTED: Final = Wait("running", frozenset({"running"}), _FAILED, failures=3)
 """A container is running after a start or restart. It may have failed before."""
@@ -74,10 +74,10 @@ SETTLED: Final = Wait("settled", SETTLED_STATUSES, ENDING_STATUSES)
 """A container is no longer changing from one status to another."""
 
 GONE: Final = Wait("gone", gone="target", acknowledged=True)
-"""A container is gone after an acknowledged delete request, and its name is free."""
+"""A container is deleted after an acknowledged delete request, and its name is free."""
 
 ABSENT: Final = Wait("gone", gone="target")
-"""A container is gone although no delete request was acknowledged."""
+"""A container is deleted although no delete request was acknowledged."""
 
 BACKED_UP: Final = Wait("completed", frozenset({"completed"}), frozenset({"failed"}))
 """A backup is complete."""
@@ -90,7 +90,7 @@ def verdict(wait: Wait, state: str, looks: int, *, may_be_old: bool = False) -> 
     Args:
         wait: The target of the wait.
         state: The state of the resource.
-        looks: The number of lists in a row that have shown that state, including this one.
+        looks: The number of consecutive lists that have shown that state, including this one.
         may_be_old: Whether the state may be from before the request, because the lists may lag behind.
     """
     if state in wait.target:

@@ -1,14 +1,14 @@
 """
-Data functions: they return data of the account that the program does not manage.
+Data functions, which return data of the account that the program does not manage.
 
 Each function has two forms. `get_container(id)` needs a plain id and returns a plain result. The `_output` form,
-`get_container_output(id)`, also takes an output, such as the id of a container that does not exist yet, and returns
-an output. In the preview of a new stack it sends no request. An answer is cached for five seconds. If the result is
-secret, the `_output` form returns a secret output; the plain form returns plain text, which the caller must protect.
-An incomplete list is an error, because a program would use it as a complete list. The errors are those in
-`stacks_pulumi.errors`. If a program does not catch an error, it ends with one line and no traceback.
+`get_container_output(id)`, also takes an output, such as the id of a container that does not exist yet, and returns an
+output. In the preview of a new stack, it sends no request. A response is cached for five seconds. If the result is
+secret, the `_output` form returns a secret output; the plain form returns plain text, which the caller must protect. An
+incomplete list is an error, because a program would use it as a complete list. The functions raise the errors in
+`stacks_pulumi.errors`. A program that does not catch an error ends with one line and no traceback.
 
-A program calls them by name, and the native plugin through `Invoke`; both use the table `QUESTIONS`.
+A program calls the functions by name; the native plugin calls them for `Invoke`. Both use the table `QUESTIONS`.
 
 - `results`: What does a function return?
 """
@@ -75,21 +75,21 @@ __all__ = [
 
 _MAX_AGE: Final = 5.0
 """
-Seconds for which an answer is cached, for programs that call the same function in many places.
+Seconds for which a response is cached, for programs that call the same function in many places.
 
-The time is short, because the account may change while the program runs: with the Automation API, one process performs
-many runs, which change the account.
+The time is short because the account may change while the program is running: with the Automation API, one process
+performs many runs, which change the account.
 """
 
 
 def _existing(api: StacksClient) -> Listing[models.Container]:
-    """Return the containers without deleted ones that are still listed."""
+    """Return the containers, without deleted containers that are still listed."""
     rows = api.containers.list()
     return Listing((row for row in rows if row.status != "deleted"), gap=rows.gap, damaged=rows.damaged)
 
 
 def _priced(api: StacksClient) -> Listing[models.Template]:
-    """Return the templates; a price that is not clearly in US dollars a month is `None`."""
+    """Return the templates. A price that is not clearly in US dollars a month becomes `None`."""
     rows = api.containers.templates()
     beside = next((row.beside for row in rows), None)
     known = price_list(((row.id, row.plan, row.raw) for row in rows), api.platform.facts.prices, beside)
@@ -111,7 +111,7 @@ class Question:
 
     Attributes:
         returns: The type of the answer, or of one row of it.
-        ask: Calls the client. Its arguments are the client and the function's arguments by name.
+        ask: Calls the client. It receives the client and the function's arguments by name.
         is_list: Whether the answer is a list of rows.
         secret: Whether the answer is a secret.
     """
@@ -167,7 +167,7 @@ QUESTIONS: Final[Mapping[str, Question]] = {
 
 def answer(session: Session, name: str, arguments: Mapping[str, Any]) -> Any:
     """
-    Return the client's answer, which is cached for a few seconds.
+    Return the client's result, which is cached for a few seconds.
 
     Raises:
         StacksError: The API refused the request, could not be reached, or returned only a part of a list.
@@ -235,7 +235,7 @@ def ask(provider: Provider | None, name: str, **arguments: Any) -> Any:
 
 
 def _from_mocks(monitor: MockMonitor, name: str, arguments: Mapping[str, Any]) -> Any:
-    """Return the answer of `Mocks.call`. A unit test has no account, so the API is never called."""
+    """Return the result of `Mocks.call`. A unit test has no account, so the API is never called."""
     token = f"{NAMESPACE}:index:{name}"
     given: Any = monitor.mocks.call(MockCallArgs(token, dict(arguments), ""))
     if isinstance(given, tuple):
@@ -266,10 +266,10 @@ def _check_plain_arguments(name: str, *arguments: Any) -> None:
 
 def later(function: Callable[..., Any], *arguments: Any, provider: Provider | None = None) -> Any:
     """
-    Return the answer as an output, which is unknown while an argument is unknown.
+    Return the result as an output, which is unknown while an argument is unknown.
 
-    The caller declares the type of the output. At run time `pulumi.Output` has the attributes of its value, but only
-    the types in `results` declare them.
+    The caller declares the type of the output. At run time, `pulumi.Output` has the attributes of its value, but only
+    the types in `results` declare these attributes.
 
     Args:
         function: The plain form of the data function.
@@ -345,7 +345,7 @@ def list_templates(*, provider: Provider | None = None) -> list[results.Template
     """
     Return all templates with the API's prices (guide, "List Available Templates").
 
-    A price that is not clearly in US dollars a month is `None`; `raw` contains the API's answer.
+    A price that is not clearly in US dollars a month is `None`; `raw` contains the API's response.
 
     Args:
         provider: The provider of the account; by default the stack's.

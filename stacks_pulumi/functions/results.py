@@ -1,8 +1,8 @@
 """
-What do the data functions return?
+The results of the data functions.
 
-A complete result can be exported or be the input of a resource. `stacks.get_container_output(id).status` is an output
-of one value.
+A complete result can be exported, or used as the input of a resource. `stacks.get_container_output(id).status` is an
+output of one value.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _T = TypeVar("_T")
 
 
 class Value(Generic[_T]):
-    """One value of a result. On a plain result, it is a plain value; on an output of a result, it is an output."""
+    """One value in a result. It is a plain value in a plain result, and an output in an output of a result."""
 
     @overload
     def __get__(self, instance: None, owner: type) -> Value[_T]: ...
@@ -196,7 +196,10 @@ class _Targets:
 
 
 class Targets(_Targets, Result):
-    """The targets that a container can be connected to. An output has a method `all`, so use `targets["all"]` there."""
+    """
+    The targets that a container can be connected to. For an output, use `targets["all"]`, because `all` is a method of
+    outputs.
+    """
 
     model = models.Targets
     all = Value[list[Target]]()
@@ -304,7 +307,7 @@ _RESULTS: Final = {kind.model: kind for kind in Result.__subclasses__()}
 
 
 def result(answer: Any) -> Any:
-    """Return the client's answer as a new result, so that the caller may change it."""
+    """Return the client's result as a new object, so that the caller may change it."""
     if isinstance(answer, tuple):
         return [result(item) for item in answer]
     kind = _RESULTS.get(type(answer))

@@ -1,7 +1,7 @@
 """
-A gRPC call from the engine, for both hosts: how does it fail and end, and how are lines shown next to a resource?
+A gRPC call from the engine, for both hosts: how it ends or fails, and how it shows lines next to a resource.
 
-Every text for the user passes through `EngineService.show` or `GrpcCall.reported`, which clean it and remove API
+Every text for the user passes through `EngineService.show` or `GrpcCall.reported`, which clean the text and remove API
 keys.
 """
 
@@ -24,8 +24,8 @@ _KNOWS_WAITING: Final = ">=3.272.0"
 """The versions of the engine that support `ErrorResourceAwaitFailed`."""
 _Waiting: Any = getattr(provider_pb2, "ErrorResourceAwaitFailed", None)
 """
-The error class; `None` if the SDK does not have it. A program that uses an output of such a resource then ends with a
-traceback.
+The error class; `None` if the SDK does not contain it. In that case, a program that uses an output of such a resource
+ends with a traceback.
 """
 
 
@@ -57,10 +57,10 @@ class EngineService:
 
     def satisfies(self, versions: str) -> bool | None:
         """
-        Return whether the engine is one of these versions, for instance `>=3.272.0`.
+        Return whether the engine's version is in this range, for instance `>=3.272.0`.
 
         Returns:
-            The engine's answer, which is cached; `None` if there is no answer.
+            The engine's answer, which is cached; `None` if the engine does not answer.
         """
         if versions not in self._versions:
             self._versions[versions] = self._ask(versions)
@@ -90,7 +90,7 @@ class EngineService:
             self.show("WARNING", "", text)
 
     def is_gone(self) -> bool:
-        """Return whether the engine has ended: its address refuses connections."""
+        """Return whether the engine has ended, because its address refuses connections."""
         if not self.address:
             return False
         host, _, port = self.address.rpartition(":")
@@ -107,13 +107,13 @@ _STATUS_KEY: Final = "grpc-status-details-bin"
 
 
 class Context(Protocol):
-    """The part of `grpc.ServicerContext` that we use."""
+    """The part of `grpc.ServicerContext` that this package uses."""
 
     def is_active(self) -> bool:
         """Return whether the client still waits for the response."""
 
     def set_trailing_metadata(self, trailing_metadata: tuple[tuple[str, bytes], ...]) -> None:
-        """Send these metadata with the status."""
+        """Send this metadata with the status."""
 
     def abort(self, code: grpc.StatusCode, details: str) -> NoReturn:
         """End the call with an error."""
@@ -159,11 +159,13 @@ class GrpcCall(EngineCall):
         return None if self._inputs is None else self._inputs()
 
     def is_active(self) -> bool:
-        """Return whether the engine still waits for the answer; true if that is not known."""
+        """Return whether the engine still waits for the response; true if that is not known."""
         return self._context is None or self._context.is_active()
 
     def worded(self, message: str) -> str:
-        """Return the cleaned message for the engine. A host may convert names to the program's language."""
+        """
+        Return the cleaned message for the engine. A host may convert names to the spelling of the program's language.
+        """
         return clean(message)
 
     def reported(self, message: str) -> str:
@@ -172,8 +174,8 @@ class GrpcCall(EngineCall):
 
     def failures(self, checked: Checked, news: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         """
-        Return the failures of a check as pairs of property and reason. If there is a property, the engine prints its
-        value.
+        Return the failures of a check as pairs of property and reason. If a pair contains a property, the engine prints
+        the property's value.
         """
         for name, reason in checked.failures.items():
             if contains_key(news.get(name)):
@@ -199,8 +201,8 @@ class GrpcCall(EngineCall):
         """
         End a create that must wait longer than an operation can last; nothing was created.
 
-        A new engine shows only the warning, continues with the other resources, and ends with a special exit code.
-        With an older engine or SDK, it is an error.
+        A recent engine shows only the warning, continues with the other resources, and ends with a special exit code.
+        With an older engine or SDK, the call ends with an error.
         """
         if _Waiting is None or not self._service.satisfies(_KNOWS_WAITING):
             self.fail(message)

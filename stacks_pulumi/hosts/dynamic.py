@@ -4,8 +4,8 @@ The host in the SDK's process for dynamic providers (`python -m pulumi.dynamic`)
 The public interface of a dynamic provider passes only properties. The caller's stack frames contain more: the
 resource's URN, its timeout, and whether the engine still waits. They also contain the objects with which we show
 progress, report an error without a traceback, and keep the id of a failed create. All of this is private to the SDK, so
-all access to it is here, and in `_grpc_call` for both hosts. If a new SDK version breaks a piece, a warning is shown,
-and the operation still works without that piece's feature. `tests/host/test_canary.py` then fails and shows the SDK
+all access to it is here, and in `_grpc_call` for both hosts. If a new SDK version breaks one of these pieces, a warning
+is shown, and the operation still works without the feature. `tests/host/test_canary.py` then fails and shows the SDK
 version.
 
 | piece | where it is | without it |
@@ -70,7 +70,7 @@ class DynamicProvider(ResourceProvider):
     The dynamic provider of one kind of resource, which the SDK's process calls.
 
     Its only state is the settings of its handler, which `configure` sets. It is pickled as a reference to
-    `stacks_pulumi.provider_for`. So a stack's state contains no key and no byte code, and the class can be moved.
+    `stacks_pulumi.provider_for`. So a stack's state contains neither a key nor byte code, and the class can be moved.
 
     Args:
         handler: The handler that answers the calls.
@@ -157,7 +157,7 @@ provider_for.__module__ = "stacks_pulumi"
 
 
 def current_call() -> GrpcCall:
-    """Return the engine's call in progress; an empty call if it cannot be found in the caller's frames."""
+    """Return the engine's call that is in progress; an empty call if the caller's stack frames do not contain it."""
     for frame in _frames():
         if frame.f_code.co_name not in _METHODS:
             continue
@@ -181,10 +181,10 @@ def widen_worker_pool(workers: int) -> bool:
     """
     Allow the host to run this many operations concurrently instead of four.
 
-    A create that waits occupies a worker thread during the whole wait. Below its limit, the pool starts a new thread
-    for each later operation, so for these a higher limit is enough. Queued operations need additional threads, which
-    this function starts. They matter because a `destroy` sends all of its deletes together, and the first delete
-    calls this function.
+    A create that waits occupies a worker thread during the entire wait. The pool starts a new thread for each later
+    operation until its limit is reached, so a higher limit is enough for later operations. Queued operations need
+    additional threads, which this function starts. They matter because a `destroy` sends all of its deletes together,
+    and the first delete calls this function.
 
     Returns:
         Whether the pool was found.
@@ -219,7 +219,7 @@ def engine_service() -> EngineService:
 @contextlib.contextmanager
 def _serving(call: GrpcCall) -> Iterator[None]:
     """
-    Count the enclosed call as in progress. After the last call, end the process if its engine has ended.
+    Record that the enclosed call is in progress. After the last call, end the process if its engine has ended.
 
     The SDK's host never ends by itself, so a killed engine would leave a process with an API key in its memory.
     """
@@ -236,7 +236,7 @@ def _serving(call: GrpcCall) -> Iterator[None]:
 
 
 def _miss(piece: str) -> None:
-    """Warn once about a feature that this SDK version does not allow."""
+    """Warn once about a feature that does not work with this SDK version."""
     if piece in _missing:
         return
     _missing.add(piece)
@@ -259,13 +259,14 @@ def _inputs(struct: struct_pb2.Struct) -> dict[str, Any]:
 
 
 def _own(props: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the properties in the protocol's form with Python's names, without the SDK's own properties."""
+    """Return the properties in the protocol's form, with Python's names, and without the SDK's own properties."""
     return {snake_case(name): _written(value) for name, value in props.items() if name != PROVIDER_KEY}
 
 
 def _written(value: Any) -> Any:
     """
-    Return the value with each unknown value in the protocol's form. In some calls, the SDK passes an object for it.
+    Return the value with each unknown value in the protocol's form. In some calls, the SDK passes an object for an
+    unknown value.
     """
     if isinstance(value, Unknown):
         return UNKNOWN

@@ -1,8 +1,8 @@
 """
-The report of a command: its parts as one `Document`, independent of accounts, prices and policies.
+The report of a command as one `Document`, whose parts do not depend on accounts, prices and policies.
 
-`cost` and `account` each build one document, and each format has one writer for it. Names and messages come from
-programs, states and accounts and are untrusted input: the document contains them unchanged, and the writers escape
+`cost` and `account` each build one document, and one writer for each output format shows it. Names and messages come
+from programs, states and accounts and are untrusted input: the document contains them unchanged, and the writers escape
 them.
 
 - `writers`: How does a report look in a terminal, on a page, as JSON and as JUnit XML?
@@ -31,7 +31,7 @@ __all__ = [
 Weight: TypeAlias = Literal["error", "warning", "note"]
 Action: TypeAlias = Literal["create", "adopt", "update", "replace", "delete", "keep", "same"]
 """
-The action on an object; `adopt` is for an existing object, `keep` for an object that leaves the stack but is not
+The action on an object. `adopt` applies to an existing object, `keep` to an object that leaves the stack but is not
 deleted.
 """
 
@@ -43,10 +43,10 @@ class Column:
 
     Attributes:
         title: Its title.
-        form: `figure` is aligned to the right; `action` is the name of an action, which each writer shows in its own
-            way.
+        form: `figure` means aligned to the right; `action` means the name of an action, which each writer shows in its
+            own way.
         strong: Whether a page shows it in bold.
-        widest: The maximum number of characters that a terminal shows of a cell; `None` for all.
+        widest: The maximum number of a cell's characters that a terminal shows; `None` means all.
     """
 
     title: str
@@ -61,9 +61,9 @@ class Row:
     A row of a table.
 
     Attributes:
-        cells: One text for each column.
+        cells: The texts, one for each column.
         action: The action on the object of the row.
-        size: The weight of the row, if only some rows can be shown.
+        size: The row's weight. If only some rows can be shown, those with the largest weight are shown.
     """
 
     cells: tuple[str, ...]
@@ -77,7 +77,7 @@ class Folded:
     Content that a page shows only when a reader opens it.
 
     Attributes:
-        title: A description in a few words.
+        title: A short description.
         table: Its table, if it has one.
         items: Its list, if it has no table.
     """
@@ -96,7 +96,7 @@ class Table:
         columns: Its columns.
         rows: Its rows.
         title: Its title; empty if it needs none.
-        total: The last row, in a terminal. A page has the total in the headline.
+        total: The last row, which only a terminal shows. On a page, the headline contains the total.
         unchanged: The rows without a change, which a page collapses.
     """
 
@@ -135,11 +135,11 @@ class PolicyViolation:
 @dataclass(frozen=True)
 class Advice:
     """
-    Advice about some findings. The program does not carry it out.
+    Advice about some findings. The program does not run the commands.
 
     Attributes:
-        text: The effect of the commands, and what to check before them.
-        commands: Each command for a POSIX shell, with its findings.
+        text: The effect of the commands, and what to check before running them.
+        commands: The commands for a POSIX shell, each with its findings.
     """
 
     text: str
@@ -153,8 +153,8 @@ class Check:
 
     Attributes:
         group: The kind of the condition.
-        name: The condition.
-        text: The result, which may have several lines, or be empty.
+        name: The name of the condition.
+        text: The result, which may be empty or have several lines.
         failed: Whether it makes the exit code nonzero.
     """
 
@@ -171,16 +171,16 @@ class Document:
 
     Attributes:
         headline: The result in one line.
-        incomplete: Why the report is incomplete, which is shown first; empty if it is complete.
-        remarks: Texts for the reader, each with its weight; the reasons for a failure come first.
+        incomplete: Why the report is incomplete; empty if it is complete. It is shown first.
+        remarks: Texts for the reader, each with its weight. The reasons for a failure come first.
         tables: The tables.
         violations: The policy violations, mandatory ones first.
         others: The objects that are not in the tables, each with the reason.
         advice: What to do.
-        footer: A small line below a page, for instance an explanation of the figures.
+        footer: A line in small print below a page, for instance an explanation of the figures.
         ending: The last line, for instance the reason for the exit code.
-        checks: The conditions of the exit code.
-        data: The report for programs; the page of the command in `docs` describes its fields.
+        checks: The conditions that decide the exit code.
+        data: The report for programs. The command's page in `docs` describes its fields.
     """
 
     headline: str
@@ -197,5 +197,5 @@ class Document:
 
     @property
     def title(self) -> str:
-        """The headline, which begins with a word if the report is incomplete."""
+        """The headline. If the report is incomplete, the headline begins with a word that says so."""
         return f"Incomplete: {self.headline}" if self.incomplete else self.headline

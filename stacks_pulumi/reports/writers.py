@@ -1,9 +1,9 @@
 """
-How does a report look in a terminal, on a page, as JSON and as JUnit XML?
+Writes a report for a terminal, for a page, as JSON and as JUnit XML.
 
-A terminal gets rich's tables if rich is installed, otherwise plain columns. A comment on a pull request has a maximum
-size. It begins with a hidden marker, so that the next run can find and replace it. Names and messages come from the
-reviewed program and are untrusted input, so all markup in them is escaped.
+A terminal shows rich's tables if rich is installed, otherwise plain columns. A comment on a pull request has a maximum
+size. It begins with a hidden marker, so that the next run can find and replace the comment. Names and messages come
+from the reviewed program and are untrusted input, so all markup in them is escaped.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MARKS: Final = {
     "keep": "=",
     "same": " ",
 }
-"""One character for each action."""
+"""Action -> the character that shows it."""
 
 _STYLES: Final = {
     "create": "green",
@@ -51,13 +51,13 @@ _SPACES: Final = re.compile("(?<= ) +")
 
 def _text(text: str) -> str:
     """
-    Return a text from outside on one line. Repeated spaces, which could imitate a line or a column, become visible.
+    Return an external text on one line. Repeated spaces, which could imitate a line or a column, are made visible.
     """
     return _SPACES.sub(lambda found: r"\x20" * len(found[0]), clean(text))
 
 
 def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[str]:
-    """Return the rows as lines with aligned cells, without spaces at the end."""
+    """Return the rows as lines with aligned cells, without trailing spaces."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(
@@ -90,7 +90,10 @@ def plain(document: Document) -> str:
 
 
 def wrapped(text: str, width: int) -> str:
-    """Return a text for a terminal. A long line continues indented, so that no part looks like a line of its own."""
+    """
+    Return a text for a terminal. The continuation of a long line is indented, so that it does not look like a separate
+    line.
+    """
     lines = []
     for line in text.splitlines():
         part, used = "", 0
@@ -113,7 +116,7 @@ def _plain_table(table: Table) -> list[str]:
 
 
 def _rows(table: Table) -> list[list[str]]:
-    """Return the cells in the form that is shown, including the total."""
+    """Return the texts of all cells as they are shown, including the total."""
     rows = [
         [
             MARKS[cell] if column.form == "action" else _short(cell, column.widest)
@@ -125,7 +128,7 @@ def _rows(table: Table) -> list[list[str]]:
 
 
 def _narrowest(table: Table) -> int:
-    """Return the minimum width of a table that shows each figure on one line and its text columns readably."""
+    """Return the minimum width of a table at which each figure fits on one line and the text columns are readable."""
     titles = [column.title for column in table.columns]
     widths = [max(map(len, cells)) for cells in zip_longest(titles, *_rows(table), fillvalue="")]
     # A narrower frame has no space for a name, and would shorten $1,234.00 to $1.
@@ -136,7 +139,7 @@ def _narrowest(table: Table) -> int:
 
 
 def _short(text: str, widest: int | None) -> str:
-    """Shorten a long text, so that it does not widen every row. The JSON output contains the full text."""
+    """Shorten a long text, so that it does not make every row wider. The JSON output contains the full text."""
     return _text(text if widest is None or len(text) <= widest else f"{text[: widest - 3]}...")
 
 
@@ -150,8 +153,8 @@ def _indented(message: str) -> list[str]:
 
 def rich_text(document: Document, *, width: int, color: bool) -> str | None:
     """
-    Return the report with lines and colours; `None` if rich is missing, there are very many rows, or the terminal is
-    too narrow.
+    Return the report with lines and colours. Return `None` if rich is not installed, the report has too many rows, or
+    the terminal is too narrow.
     """
     tables = [table for table in document.tables if table.rows]
     if sum(len(table.rows) for table in tables) > _MANY or any(_narrowest(table) > width for table in tables):
@@ -253,8 +256,8 @@ def marker(name: str) -> str:
 
 def comment(document: Document, name: str = "default") -> str:
     """
-    Return the report as a comment of at most `LIMIT` bytes, with the largest rows of each part and the number of
-    other rows.
+    Return the report as a comment of at most `LIMIT` bytes. It contains the largest rows of each part, and the number
+    of omitted rows.
     """
     text = ""
     for rows in _ROWS:
@@ -359,7 +362,7 @@ def _fenced(command: str) -> list[str]:
 
 
 def _beginning(text: str) -> str:
-    """Return the text escaped for the beginning of a line."""
+    """Return the text, escaped for the beginning of a line."""
     return _BEGINS.sub(lambda match: f"{match[0]}{_BREAK}", escape(text))
 
 
@@ -374,7 +377,7 @@ def escape(text: str) -> str:
 
 
 def as_json(data: Mapping[str, Any], *, indent: int | None = 2) -> str:
-    """Return data as JSON for people and programs: only ASCII, and without commands to a CI system."""
+    """Return data as JSON for people and programs, in ASCII and without commands to a CI system."""
     text = json.dumps(msgspec.to_builtins(data, str_keys=True), indent=indent)
     return text.replace("##", "#\\u0023") + "\n"
 
@@ -383,7 +386,7 @@ def as_junit(document: Document, suite_name: str) -> str:
     """
     Return the report as JUnit XML, which CI systems show: one test for each check.
 
-    If a check did not fail, for instance a limit that only warns, its text is the output of a passed test.
+    A check that did not fail, for instance a limit that only warns, is a passed test whose output is the check's text.
     """
     suite = ET.Element("testsuite", name=suite_name)
     for check in document.checks:

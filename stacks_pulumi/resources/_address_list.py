@@ -1,9 +1,9 @@
 """
-A container's list of addresses that may connect: how one address is found, added, changed and removed.
+Finds, adds, changes and removes one address in a container's list of allowed addresses.
 
 Two rules of the API complicate changes. First, the list is never empty while external access is on: the API does not
-remove the last entry. Between two steps, a client must not lose its access. Second, when external access is turned
-on, the API adds the caller's own address, which the program did not request; this may take some seconds.
+remove the last entry. A client must not lose its access between two steps. Second, when external access is turned on,
+the API adds the caller's own address, which the program did not request; this may take several seconds.
 
 An entry is identified by its address. A change of its description or service type also changes its id, because the
 API can only add a new entry. If the list contains an address twice, both entries are treated as one.
@@ -49,16 +49,16 @@ PLACEHOLDER: Final = {
 }
 _REFUSED: Final = (BadRequestError, ConflictError)
 AWAITED: Final = "awaited_address"
-"""The output with the caller's own address if the API has not added it yet: a later update removes it."""
+"""
+The output that contains the caller's own address if the API has not added it yet; a later update removes the address.
+"""
 OTHERS_LEFT: Final = "others_left"
 """
-The output that marks an address for which the list may contain a second entry of ours. Its deletion reads the list
+The output that marks an address for which this provider may have added a second entry. A deletion then reads the list
 first.
 """
 _SLACK: Final = 60.0
-"""
-The maximum difference in seconds between an entry's time in the response to the request that adds it, and in the list.
-"""
+"""An entry's time in the create response and its time in the list differ by at most this many seconds."""
 _PAUSE: Final = 2.0
 
 
@@ -123,10 +123,7 @@ class AllowedIpList:
         }
 
     def look(self, inputs: Mapping[str, Any], olds: Mapping[str, Any]) -> dict[str, Any]:
-        """
-        Return the outputs of an update that changes nothing. Changes by other clients are read by a refresh, not by
-        this update.
-        """
+        """Return the outputs of an update that changes nothing. Only a refresh reads the changes of other clients."""
         address = inputs["ip_address"]
         rows = entries_of(self.access().allowed_ips, address)
         entry = next((row for row in rows if row.id == olds.get("entry_id")), None)
@@ -140,7 +137,9 @@ class AllowedIpList:
         return {**inputs, **entry_outputs(entry, creation_time(self.session, self.container))}
 
     def change(self, inputs: Mapping[str, Any], olds: Mapping[str, Any]) -> dict[str, Any]:
-        """Change the entry's description or service type. The API can do that only by adding a new entry."""
+        """
+        Change the entry's description or service type by adding a new entry, because the API cannot change an entry.
+        """
         address = inputs["ip_address"]
         with self.session.turn(self.container):
             created_at = creation_time(self.session, self.container)
@@ -172,9 +171,9 @@ class AllowedIpList:
         """
         Remove the address.
 
-        If the state contains the entry's id, and this id is unique, the list need not be read first. The API does not
-        remove the last entry. Only its refusal, or a list without other entries, shows that an entry is the last one.
-        In a replacement, a placeholder is then added, so that external access and its host name stay. Otherwise
+        If the state contains the entry's unique id, the list need not be read first. The API does not remove the last
+        entry. Only its refusal, or a list without other entries, shows that an entry is the last one. During a
+        replacement, a placeholder is then added, which keeps external access on and its host name unchanged. Otherwise,
         external access is turned off.
         """
         refused: ApiError | None = None
@@ -242,7 +241,7 @@ class AllowedIpList:
         return not looks and is_unique(olds.get("entry_id") or "")
 
     def access(self) -> models.ExternalAccess:
-        """Return the container's external access with its list."""
+        """Return the container's external access and its list of allowed addresses."""
         return self.session.client.allowed_ips.list(self.container)
 
     def _find(self, id_: str, *, shared: bool = True) -> models.ExternalAccess | None:
@@ -263,7 +262,10 @@ class AllowedIpList:
     def _wait_until(
         self, wanted: Callable[[models.ExternalAccess], object], what: str
     ) -> models.ExternalAccess:
-        """Return the container's access as soon as it matches, or the last access that was read before the timeout."""
+        """
+        Return the container's external access as soon as it matches, or else the last one that was read before the
+        timeout.
+        """
         seconds = self.session.client.platform.settle
         return self.op.look_until(wanted, self.access, seconds=seconds, waiting=f"waiting for {what}")
 
@@ -273,7 +275,7 @@ class AllowedIpList:
         return self.session.fresh.opened_for(self.container) is not None
 
     def open_access(self, address: str) -> models.ExternalAccess:
-        """Return the container's access, which must be on to add an address."""
+        """Return the container's external access; raise an error if it is off, because then no address can be added."""
         access = self.access()
         if access.enabled is False and self.was_opened:
             access = self._wait_until(lambda seen: seen.enabled is not False, "external access")
@@ -321,7 +323,7 @@ class AllowedIpList:
 
     @property
     def _words(self) -> set[str]:
-        """The descriptions of the caller's own address, in lower case."""
+        """The descriptions that the platform gives to the caller's own address, in lower case."""
         known = self.session.client.platform.facts.access.own_address_description
         return {AUTO_ADDED, (known or AUTO_ADDED).strip().lower()}
 
@@ -345,7 +347,8 @@ class AllowedIpList:
         Remove the caller's own address, which may appear in the list some time after external access was turned on.
 
         Returns:
-            The output with the address that was not seen, which a later update removes; empty if it was seen.
+            The output that contains the address if it did not appear in the list; a later update removes it. Empty if
+            it appeared.
         """
         created = self.session.fresh
         opened_for = created.opened_for(self.container)
@@ -378,7 +381,7 @@ class AllowedIpList:
     def _put(
         self, entry: Mapping[str, Any], before: Sequence[models.AllowedIp], *, patient: bool = False
     ) -> models.AllowedIp:
-        """Add an entry. If `patient`, try again after a refusal, because external access may not be on yet."""
+        """Add an entry. If `patient` is true, retry after a refusal, because external access may not be on yet."""
         clock, platform = self.session.clock, self.session.client.platform
         began = clock.now()
         while True:
@@ -483,7 +486,9 @@ class AllowedIpList:
         *,
         replacing: bool,
     ) -> None:
-        """Remove the last entries."""
+        """
+        Remove these entries although they are the last ones: add a placeholder first, or turn external access off.
+        """
         if not replacing:
             self._close(access, address)
             return
@@ -524,12 +529,12 @@ def _is_label(entry: models.AllowedIp, inputs: Mapping[str, Any]) -> bool:
 
 
 def _only(entries: Iterable[models.AllowedIp], access: models.ExternalAccess) -> bool:
-    """Return whether the list contains only these entries."""
+    """Return whether the list contains no entries except these."""
     return {entry.id for entry in access.allowed_ips} <= {entry.id for entry in entries}
 
 
 def _is_proven(entries: Iterable[models.AllowedIp], olds: Mapping[str, Any]) -> bool:
-    """Return whether an entry's unique id, or its time, is the one in the state."""
+    """Return whether an entry has the same unique id, or the same creation time, as the state."""
     return any(
         (entry.id == olds.get("entry_id") and is_unique(entry.id))
         or same_time(olds.get("added_at"), entry.added_at)
@@ -541,9 +546,9 @@ def _is_ours(
     entries: Iterable[models.AllowedIp], olds: Mapping[str, Any], container_created_at: str | None
 ) -> bool:
     """
-    Return whether the entries for an address are the ones in the state.
+    Return whether the listed entries for an address are the entries in the state.
 
-    They may differ: a later container with the same id has a different list, and another client may have added the
+    They may be different entries: a later container with the same id has a new list, or another client added the
     address again. If the entry's id is unique, the id decides; otherwise its time. Without a time, the container's
     identity and the entry's content decide.
     """

@@ -1,8 +1,8 @@
 """
-A resource that belongs to a container: does it exist, is it ours, how is it removed, and how is it created fast?
+The search, comparison, removal and fast creation of a resource that belongs to a container.
 
-The API has no path for a single child. A child is gone if its container is gone, or if two searches with a pause
-between them do not find it.
+The API has no path for a single child. A child is treated as deleted if its container is deleted, or if two searches
+with a pause between them do not find it.
 """
 
 from __future__ import annotations
@@ -30,11 +30,14 @@ _T = TypeVar("_T")
 
 
 class ContainerGoneError(Exception):
-    """The container is certainly gone, including its children."""
+    """The container and its children are certainly deleted."""
 
 
 class Ask(Protocol):
-    """A function that returns the response to a request during the search for a child. A key identifies the request."""
+    """
+    A function that sends a request during the search for a child and returns the response. A key identifies the
+    request.
+    """
 
     def __call__(self, *key: str, ask: Callable[[], _T]) -> _T:
         """Return the response; send the request only if there is no recent response that the search may use."""
@@ -64,7 +67,7 @@ class ChildHandler(ResourceHandler, Generic[T]):
 
     @property
     def time(self) -> str:
-        """The output with the object's creation time."""
+        """The name of the output that contains the object's creation time."""
         return "created_at"
 
     def own_id(self, id_: str, olds: Mapping[str, Any]) -> str | int:
@@ -132,9 +135,9 @@ def fast_or_once_running(
     """
     Call `create` as soon as the containers run, and return its result.
 
-    `create` gets the existing objects, or `None` if it must list them itself. A container that this operation has
-    created is still empty, so `create` gets an empty list. If the API refuses that request, `create` is called again
-    with `None`.
+    `create` receives the existing objects, or `None` if it must list them itself. A container that this operation has
+    created is still empty, so `create` receives an empty list. If the API refuses that request, `create` is called
+    again with `None`.
     """
     if session.fresh.are_running(*containers):
         with contextlib.suppress(*REFUSALS):
@@ -148,12 +151,13 @@ def find_child(
     """
     Return a child; `None` only if it is certainly gone.
 
-    It is gone if its container is gone, or if two searches with a pause between them do not find it. Children share the
-    responses that their searches need, and so they share the pause.
+    It is gone if its container is gone, or if two searches with a pause between them do not find it. Searches for
+    several children share their responses, and therefore also the pause.
 
     Raises:
         StacksError: A list is incomplete.
-        UnseenError: The list of containers lacks its container, although the container runs. Then lists prove nothing.
+        UnseenError: The child's container is running, but the list of containers does not contain it. Then lists are
+            not reliable.
     """
     clock, reads, looked = session.clock, session.reads, list[float]()
 
@@ -186,9 +190,7 @@ def find_child(
 
 
 def _check_lists(session: Session, id_: str) -> None:
-    """
-    Check the lists after they did not show a child: if its container runs, the list of containers must contain it.
-    """
+    """Check that the lists are reliable when they do not show a child: its running container must be listed."""
     container, client = parent_id(id_), session.client
 
     def shown() -> bool:
@@ -212,14 +214,14 @@ def same_time(stored: str | None, listed: str | None, *, slack: float = 1.0) -> 
     """
     Return whether two times of an object are the same; `None` if one is missing or unreadable.
 
-    They may differ by the slack: the time in the response to a create request is provisional.
+    They may differ by `slack` seconds, because the time in a create response is provisional.
     """
     seconds = seconds_between(stored, listed)
     return None if seconds is None else abs(seconds) <= slack
 
 
 def same_content(stored: Mapping[str, Any], listed: Mapping[str, Any]) -> bool:
-    """Return whether all values that both contain are equal."""
+    """Return whether the state and the list have equal values for each field that both contain."""
     return all(stored.get(name) in {None, "", value} for name, value in listed.items() if value is not None)
 
 

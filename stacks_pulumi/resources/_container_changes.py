@@ -1,4 +1,4 @@
-"""How does a container differ from the program, and which changes would need a new container?"""
+"""The differences between a container and the program, and the changes that would need a new container."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stacks_pulumi.api import models
 
 
 def of_unknown(name: str, old: Any, inputs: Mapping[str, Any]) -> str:
-    """Return the warning for a new value that is unknown at preview; only `pulumi up` can check it."""
+    """Return the warning for an input whose new value is unknown at preview; only `pulumi up` can check it."""
     then = (
         "the container is replaced and its data destroyed"
         if inputs.get("replace_on_change") is True
@@ -42,7 +42,7 @@ def replacement_needed(name: str, old: Any, new: Any) -> str:
 
 
 def resized_outside(name: str, old: Any, new: Any) -> str:
-    """Return the message for a change outside of the program that only a replacement could undo."""
+    """Return the message for a change that was made outside of the program, and that only a replacement could undo."""
     return (
         f"{name} was changed to {_shown(old)} outside of this program, which still has {_shown(new)}. To undo this "
         "would destroy the container, its volumes and its backups; replace_on_change applies only to changes of the "

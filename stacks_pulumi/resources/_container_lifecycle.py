@@ -1,4 +1,4 @@
-"""Which steps does an operation on a container take? There is one object for each operation."""
+"""The steps of an operation on a container. There is one object for each operation."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _LIVE: Final = (
     "image_tag",
     "created_at",
 )
-"""Outputs that a start may change. Every update may start the container."""
+"""Outputs that a start may change; every update may start the container."""
 _LASTING: Final = (
     "internal_host",
     "cpu",
@@ -70,7 +70,7 @@ _LASTING: Final = (
 )
 ANSWERED: Final = (*_LIVE, *_LASTING)
 """
-Outputs with the same name as the model's attribute. The uptime is not an output, because it would change in every
+Outputs whose names are also attributes of the model. The uptime is not an output, because it would change in every
 read.
 """
 OUTPUTS: Final = (
@@ -108,7 +108,9 @@ def outputs(
 def observed(
     container: models.Container, olds: Mapping[str, Any], access: models.ExternalAccess | None
 ) -> dict[str, Any]:
-    """Return the inputs with the API's values, if the API returns them; a difference from the program is drift."""
+    """
+    Return the inputs, with the API's value for each input that the API returns. A difference from the program is drift.
+    """
     notes = {IDENTITY_CONFLICT, REQUESTED_AT, OPEN_UNMANAGED, UNFINISHED}
     not_inputs = {*ANSWERED, "url", "subdomain", *notes}
     inputs = {name: value for name, value in olds.items() if name not in not_inputs}
@@ -143,9 +145,7 @@ _STAYS: Final = "and this update leaves it {0}. Run `pulumi refresh`: after that
 
 @contextlib.contextmanager
 def _shown_by_a_list(id_: str) -> Iterator[None]:
-    """
-    If a list has shown a container, turn a 404 for the container itself into an error that explains the contradiction.
-    """
+    """Turn a 404 for a container that a list has shown into an error that explains the contradiction."""
     try:
         yield
     except NotFoundError as error:
@@ -210,7 +210,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
         return outputs(container, olds, inputs, access)
 
     def update(self, id_: str, olds: dict[str, Any], inputs: dict[str, Any]) -> dict[str, Any]:
-        """Update the container to match the inputs, including a container whose creation was not completed."""
+        """Update the container to match the inputs. This also completes an unfinished creation."""
         container = find_container(self.session, id_, stored=olds)
         identity = Identity.OTHER if container is None else self._identify(id_, olds, container)
         if container is None or identity is Identity.OTHER:
@@ -281,7 +281,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
     # --- identity ---
 
     def _identify(self, id_: str, olds: Mapping[str, Any], container: models.Container) -> Identity:
-        """Compare the container with the one in the state; if there are no creation times, warn once per run."""
+        """Compare the container with the one in the state. If no creation times are available, warn once per run."""
         identity = identify(self.session, olds, container)
         has_times = olds.get("created_at") is not None or container.created_at is not None
         if identity is Identity.SAME and not has_times and "name" in olds and self.session.first("no times"):
@@ -295,7 +295,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
     def _bind(
         self, id_: str, olds: Mapping[str, Any], inputs: Mapping[str, Any], container: models.Container
     ) -> None:
-        """Adopt the container that now has the id, if the program asks for it and the container matches."""
+        """Adopt the container that has the id now, if the program allows adoption and the container matches."""
         differences = differences_to(inputs, self.with_template(container))
         if inputs.get("adopt") != "if_matching" or differences:
             hint = f" It differs from the program: {'; '.join(differences)}." if differences else ""
@@ -326,9 +326,9 @@ class Lifecycle(msgspec.Struct, frozen=True):
         bound: bool = False,
     ) -> dict[str, Any]:
         """
-        Start, set external access, restart, stop: in the order in which each step is possible.
+        Start the container, set external access, restart it and stop it, as needed. The order makes each step possible.
 
-        An update takes a step if its input has changed, or if the state shows that the creation was not completed.
+        An update performs a step if the input for that step has changed, or if the state shows an unfinished creation.
         `new` means that this operation has created the container; `bound` means that it replaces the container in the
         state.
 
@@ -387,7 +387,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
     def _access_in_effect(
         self, id_: str, access: models.ExternalAccess, *, wanted: bool
     ) -> models.ExternalAccess:
-        """Wait until external access is on and has its `url`; it may take effect after the answer."""
+        """Wait until external access is on and has its `url`, because the change may take effect after the response."""
         if not wanted or access.url:
             return access
         client = self.session.client
@@ -425,7 +425,9 @@ class Lifecycle(msgspec.Struct, frozen=True):
     # --- looking and waiting ---
 
     def with_template(self, container: models.Container) -> models.Container:
-        """Return the container with its template: the list may have only the category, but the status has both."""
+        """
+        Return the container with its template: the list may contain only the category, but the status contains both.
+        """
         if container.template in catalog.TEMPLATES:
             return container
         alone = self.session.client.containers.find(container.id)
@@ -439,13 +441,13 @@ class Lifecycle(msgspec.Struct, frozen=True):
 
     def wait_until_created(self, container: models.Container, since: float | None) -> models.Container:
         """
-        Wait until a container runs. `since` is the time of its request by the API's clock; `None` without a request by
-        this operation.
+        Wait until a container is running. `since` is the time of its create request by the API's clock, or `None` if
+        this operation sent no create request.
 
-        Values that only the create response contains are kept.
+        The result keeps values that only the create response contains.
 
         Raises:
-            ExistsError: The container existed before the request.
+            ExistsError: The container already existed before the request.
         """
 
         def is_it(row: models.Container) -> bool:
@@ -514,12 +516,12 @@ class Lifecycle(msgspec.Struct, frozen=True):
 
 
 def _is_as_wanted(olds: Mapping[str, Any], wanted: bool) -> bool:
-    """Return whether the state shows that external access is as wanted; then an update does not change it."""
+    """Return whether external access in the state already matches the program; an update then does not change it."""
     if wanted:
         return is_open(olds)
     return olds.get("external_access") is False and UNFINISHED not in olds
 
 
 def _without_case(stored: str | None, listed: str | None) -> str | None:
-    """Return the API's word, or the stored word if the two differ only in case."""
+    """Return the word from the API, or the stored word if the two are equal except for case."""
     return stored if listed is None or (stored is not None and same_name(stored, listed)) else listed

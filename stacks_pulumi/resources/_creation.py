@@ -1,13 +1,12 @@
 """
 The creation of a resource: the same steps for every kind.
 
-    look     check whether the object exists already; if so, adopt it or fail
-    send     send the request once; if its outcome is unknown, look again first (`api/once.py`)
-    record   store the id and the token of this creation
-    finish   wait, pin, restart, download ...; if that fails, the state keeps the id
-    or roll back, if the engine has ended: then no state would have the id, so the object is deleted again
+    look     check whether the object exists already; if so, adopt it or fail send     send the request once; if its
+    outcome is unknown, look again first (`api/once.py`) record   store the id and the token of this creation finish
+    wait, pin, restart, download ...; if that fails, the state keeps the id or roll back, if the engine has ended: then
+    no state would contain the id, so the object is deleted again
 
-Each kind of resource implements the steps. This module implements their order, the cancellation and the messages.
+Each kind of resource implements the steps. This module runs them in order, and implements cancellation and messages.
 """
 
 from __future__ import annotations
@@ -74,7 +73,7 @@ class Creation(ABC, Generic[T]):
         self.op = op
         self.inputs = inputs
         self.adopted = False
-        """Whether the object existed before this operation. An adopted object is never rolled back."""
+        """Whether the object already existed before this operation. An adopted object is never rolled back."""
 
     # --- implemented by each kind ---
 
@@ -122,7 +121,9 @@ class Creation(ABC, Generic[T]):
         return ()
 
     def is_leftover(self, thing: T) -> bool:
-        """Return whether an existing object, which is in no state, may be from an earlier run of this stack."""
+        """
+        Return whether an existing object that is in no state may have been created by an earlier run of this stack.
+        """
         return False
 
     def under_way(self) -> contextlib.AbstractContextManager[None]:
@@ -137,7 +138,7 @@ class Creation(ABC, Generic[T]):
         )
 
     def adopting(self) -> str:
-        """Return the line of the program that adopts an existing object."""
+        """Return the line to add to the program to adopt an existing object."""
         label = self.op.label or self.inputs.get("name") or "..."
         return f'stacks.{self.kind}("{label}", ..., adopt="if_matching")'
 
@@ -261,7 +262,7 @@ class Creation(ABC, Generic[T]):
         return thing
 
     def _is_left_by(self, owner: Owner, thing: T) -> bool:
-        """Return whether the resource that owns the object hands it over to this resource."""
+        """Return whether the current owner of the object gives it up in favour of this resource."""
         if owner.urn != self.op.call.urn:
             return self.can_be_taken_over and owner.replacing and self.is_leftover(thing)
         # In a replacement, the engine marks two kinds of objects as deleted: those that `retain_on_delete` keeps, and
@@ -360,7 +361,7 @@ def to_adopt(session: Session | None, call: EngineCall, inputs: Mapping[str, Any
 
 
 def _listed(session: Session) -> Listing[Container] | str:
-    """Return the containers of the account, or the reason why they are not known."""
+    """Return the account's containers, or the reason why they could not be listed."""
     try:
         return session.reads.get("containers", ask=session.client.feed.snapshot)
     except StacksError as error:

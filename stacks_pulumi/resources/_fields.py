@@ -19,13 +19,13 @@ from stacks_pulumi.resources._values import UNKNOWN, plain, secret
 
 CHANGED_OUTSIDE: Final = "changed_outside"
 """
-The property that lists inputs whose values do not show their drift, such as `["plan"]` after a resize.
+The property that lists inputs whose drift is not visible in their values, for instance `["plan"]` after a resize.
 
-The engine finds most drift by itself, because a read returns the inputs with the API's values. Two cases need this
-list. First, the API may have undone the effect of an input (`revoke_auto_added`: the address is in the list again).
-Second, the value does not show who changed it (`plan`: the guard against a replacement needs to know). A read then
-adds the list to its outputs and to its inputs. `diff` reports an update as long as the state has the list; an update
-removes it.
+The engine detects most drift itself, because a read returns the inputs with the API's values. Two cases need this list.
+First, the API may have undone the effect of an input (`revoke_auto_added`: the address is in the list again). Second,
+the value does not show who changed it (`plan`: the guard against a replacement needs to know). A read then adds the
+list to its outputs and to its inputs. `diff` reports an update as long as the state contains the list; an update
+removes the list.
 """
 
 _FOUND: Final = ("additional_storage_tier", "name", "plan", "revoke_auto_added")
@@ -39,7 +39,7 @@ def found_changed(names: Iterable[str]) -> dict[str, list[str]]:
 
 
 def changed_outside(state: Mapping[str, Any]) -> list[str]:
-    """Return the inputs that the last read found changed; ignore everything else that a state may contain there."""
+    """Return the inputs that the last read found changed; ignore any other content of this property in the state."""
     listed = plain(state.get(CHANGED_OUTSIDE))
     return [name for name in _FOUND if isinstance(listed, list) and name in listed]
 
@@ -72,7 +72,8 @@ class Field(msgspec.Struct, frozen=True):
         required: Whether the program must set it.
         default: The value if the program sets none; `None` for no default.
         computed: Whether the API chooses the value if the program sets none; then a missing input is not a change.
-        noted: Whether `check` adds it as a note for the next `check`; then it is not an argument of the resource.
+        noted: Whether `check` itself adds the input, for use by the next `check`; it is then not an argument of the
+            resource.
     """
 
     name: str
@@ -85,19 +86,21 @@ class Field(msgspec.Struct, frozen=True):
 
 
 ANY_UPDATE: Final = "any update"
-"""The reason for a change of an output that every update reads from the API again."""
+"""The value of `changes_with` for an output that every update reads from the API again."""
 
 REPAIR: Final = "a repair"
-"""The reason for a change of an output by an update that completes a creation or adopts a different object."""
+"""
+The value of `changes_with` for an output that changes if an update completes a creation or adopts a different object.
+"""
 
 
 class Output(msgspec.Struct, frozen=True):
     """
-    One output that is not an input, or an input whose value the API may choose.
+    An output that is not an input, or an input whose value the API may choose.
 
-    At preview, an update shows it as unknown if the update has one of the reasons to change it. Otherwise the update
-    shows the value in the state and keeps this value, even if the API shows a different one; only a refresh changes
-    it. So a preview announces every change of an output.
+    At preview, an update shows the output as unknown if one of the reasons in `changes_with` applies. Otherwise, the
+    update keeps the value in the state, even if the API returns a different value; only a refresh changes it. So a
+    preview announces every change of an output.
 
     Attributes:
         name: The property.
@@ -110,17 +113,17 @@ class Output(msgspec.Struct, frozen=True):
     secret: bool = False
 
     def marked(self, value: Any) -> Any:
-        """Return a value of this output as the engine receives it."""
+        """Return the value in the form that the engine receives: marked as a secret if the output is secret."""
         return secret(value) if self.secret else value
 
 
 def checked(fields: Iterable[Field], news: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     """
-    Return the inputs in their normal form, and every failure by property.
+    Return the inputs in their normal form, and the failures by property.
 
     A value that is unknown at preview stays unknown, and makes a list that contains it unknown. Otherwise, an `up` with
-    an update plan would fail if the value proves to be a secret, because the engine compares complete lists. An invalid
-    value is left out of the inputs, so that rules over several inputs see only valid values.
+    an update plan would fail if the value proves to be a secret, because the engine compares complete lists. Invalid
+    values are omitted, so that rules about several inputs see only valid values.
     """
     inputs: dict[str, Any] = {}
     failures: dict[str, str] = {}

@@ -1,5 +1,5 @@
 """
-What happens to every call of the engine, for all hosts and kinds of resources?
+The steps that every call of the engine takes, for all hosts and kinds of resources.
 
 `check` and `diff` use the field table, each operation gets a deadline, and an error becomes one line. `ResourceKind`
 declares the methods that each kind implements.
@@ -91,11 +91,11 @@ class ResourceKind:
     Attributes:
         kind: The resource's name, as in `stacks_pulumi.provider_for(kind)`.
         fields: The inputs.
-        outputs: The other outputs, with the inputs whose update may change them.
+        outputs: The outputs that are not inputs, each with the inputs whose update may change it.
         create_timeout: Default time for a create or an update, in seconds; `CustomTimeouts` takes precedence.
         delete_timeout: Default time for a delete, in seconds.
-        owns: Whether a delete removes an object at the API.
-        id_form: The form of an id, for messages; empty if the API lists no such objects.
+        owns: Whether a delete removes an object from the platform.
+        id_form: The form of an id, for messages; empty if the API does not list objects of this kind.
     """
 
     kind: ClassVar[str]
@@ -107,17 +107,23 @@ class ResourceKind:
     id_form: ClassVar[str]
 
     def rules(self, inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-        """Return violations of rules over several inputs: pairs of property and problem. Skip unknown inputs."""
+        """
+        Return the violations of rules about several inputs, as pairs of property and problem. Unknown inputs are
+        skipped.
+        """
         return ()
 
     def guards(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-        """Return the problems of refused changes, compared with the previous inputs (empty for a new resource)."""
+        """
+        Return the problems with changes that must be refused. `olds` contains the previous inputs; it is empty for a
+        new resource.
+        """
         return ()
 
     def foreseen(
         self, settings: AccountSettings, call: EngineCall, inputs: Mapping[str, Any]
     ) -> Mapping[str, Any]:
-        """Return the inputs that `check` adds for a new resource whose object already exists in the account."""
+        """Return the inputs that `check` adds for a new resource whose object the account already contains."""
         return {}
 
     def derived(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -141,13 +147,18 @@ class ResourceKind:
         return False
 
     def unique_names(self, inputs: Mapping[str, Any]) -> Mapping[str, str]:
-        """Return the names that must be unique in an account, by the input that sets them; all inputs are known."""
+        """
+        Return the names that must be unique in an account, by the input that sets them. All inputs are known here.
+        """
         return {}
 
     def parent_rules(
         self, parent: ParentInProgram, olds: Mapping[str, Any], inputs: Mapping[str, Any]
     ) -> Iterable[tuple[str, str]]:
-        """Return the violations of rules that concern the arguments of the Container object that the program passed."""
+        """
+        Return the violations of rules about the parent container, based on the Container object that the program
+        passed.
+        """
         return ()
 
     def needs_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
@@ -155,7 +166,7 @@ class ResourceKind:
         return False
 
     def is_provisional(self, olds: Mapping[str, Any]) -> bool:
-        """Return whether the state is that of a creation that is not completed, so that any output may change."""
+        """Return whether the state is from an unfinished creation, so that any output may still change."""
         return False
 
     def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> Creation[Any]:
@@ -180,7 +191,7 @@ class ResourceKind:
         return id_
 
     def imported(self, session: Session, id_: str) -> dict[str, Any]:
-        """Return the inputs of an imported object that a read does not return."""
+        """Return the inputs of an imported object that are missing in the result of a read."""
         return {field.name: field.default for field in self.fields if field.default is not None}
 
     def on_update(
@@ -195,11 +206,11 @@ class ResourceKind:
 
 
 LOOKED_UP: Final = ""
-"""The value of a required input in a look-up, which has only an id. No managed resource has this value."""
+"""The placeholder for required inputs in a look-up, which has only an id. No managed resource contains this value."""
 
 
 def lookup_options(id_: pulumi.Input[str], opts: pulumi.ResourceOptions | None) -> pulumi.ResourceOptions:
-    """Return the caller's options with the id to read."""
+    """Return the caller's options, with the id to read added."""
     return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(id=id_))
 
 
@@ -240,13 +251,13 @@ class ResourceHandler(ResourceKind):
     """
 
     _settings: AccountSettings | ConfigError = AccountSettings()
-    """The settings, or the error if they are malformed."""
+    """The settings, or the error that explains why they are malformed."""
 
     # --- called by the engine ---
 
     def configure(self, setting: Callable[[str], Any]) -> int | None:
         """
-        Store the settings; return how many operations to run concurrently, or `None` if a setting is malformed.
+        Store the settings. Return the number of operations to run concurrently, or `None` if a setting is malformed.
 
         The first operation that needs the API reports the malformed setting.
         """
@@ -293,7 +304,7 @@ class ResourceHandler(ResourceKind):
         return self._guarded(work, call)
 
     def diff(self, call: EngineCall, id_: str, olds: dict[str, Any], news: dict[str, Any]) -> Difference:
-        """Compare the inputs with the state field by field; the result always states whether anything changes."""
+        """Compare the inputs with the state field by field. The result always states whether anything changes."""
 
         def work() -> Difference:
             differing = changed(self.fields, olds, news)
@@ -389,7 +400,7 @@ class ResourceHandler(ResourceKind):
         self, call: EngineCall, stored: Mapping[str, Any], inputs: Mapping[str, Any]
     ) -> dict[str, Any]:
         """
-        Return the inputs of a read without values that only an output of the state contains.
+        Return the inputs for the result of a read, without values that the state contains only in an output.
 
         The engine marks a returned input as secret only if the input was secret before. A value that only an output
         contains may be secret too.
@@ -405,7 +416,7 @@ class ResourceHandler(ResourceKind):
         }
 
     def _outputs_of(self, stored: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the values of a state that are not inputs, without marks of secrets."""
+        """Return the values of a state that are not inputs, without their secret markers."""
         inputs = {field.name for field in self.fields}
         return {name: plain(value) for name, value in stored.items() if name not in inputs}
 
@@ -427,12 +438,18 @@ class ResourceHandler(ResourceKind):
         )
 
     def at_create(self, props: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the outputs of a creation at preview. An input that is not set is left out: it is not unknown."""
+        """
+        Return the outputs that a preview shows for a creation. Inputs that are not set are omitted; they are not
+        unknown.
+        """
         later = {output.name: output.marked(UNKNOWN) for output in (*self.outputs, Output(ORIGIN))}
         return {**later, **self._inputs(props)}
 
     def at_update(self, olds: Mapping[str, Any], news: Mapping[str, Any], id_: str = "") -> dict[str, Any]:
-        """Return the outputs of an update at preview: outputs that it may change are unknown, all others are known."""
+        """
+        Return the outputs that a preview shows for an update: those that the update may change are unknown, all others
+        are known.
+        """
         stored, inputs = from_state(plain(olds), known_of(id_)), self._inputs(news)
         origin, settings = stored.get(ORIGIN), self._settings
         same_key = isinstance(settings, AccountSettings) and is_of_key(origin, settings.fingerprint)
@@ -441,7 +458,7 @@ class ResourceHandler(ResourceKind):
         return {**self.at_create(inputs), **returned(kept, inputs)}
 
     def _kept(self, stored: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the outputs that an update leaves as they are in the state."""
+        """Return the outputs that an update does not change."""
         reasons = {ANY_UPDATE, *(field.name for field in changed(self.fields, stored, inputs))}
         if (
             self.needs_update(stored, inputs)
@@ -586,19 +603,17 @@ class ResourceHandler(ResourceKind):
         return end()
 
     def _shown(self, message: str, code: ErrorCode) -> str:
-        """Return a message with the name of an explicit provider's account and its code."""
+        """Return an error's message, with the account's name (of an explicit provider) and the error's code."""
         # The error about malformed settings already contains the account.
         account = self._settings.account if isinstance(self._settings, AccountSettings) else None
         return with_code(with_account(message, account), code)
 
     def _inputs(self, props: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the inputs among the properties, in their normal form."""
+        """Return the properties that are inputs, in their normal form."""
         names = {field.name for field in self.fields}
         inputs, _ = checked(self.fields, {name: value for name, value in props.items() if name in names})
         return {**inputs, **self._added(inputs)}
 
     def _added(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """
-        Return the derived values, and the marker with the kind, by which policies and prices recognise the resource.
-        """
+        """Return the derived values, and the kind marker by which policies and price reports recognise the resource."""
         return {**self.derived(inputs), MARKER: self.kind}

@@ -1,5 +1,5 @@
 """
-Is an object ours: does it exist, is it the same object, and is it in the same account?
+Checks whether an object exists, whether it is the same object as in the state, and whether it is in the same account.
 
 A container's id contains its name. So a container that was deleted and created again with the same name has the same
 id. A container is therefore identified by its id and its creation time. `_owners` decides which resource owns it.
@@ -28,24 +28,24 @@ CONTAINER_CREATED_AT: Final = "container_created_at"
 
 REQUESTED_AT: Final = "requested_at"
 """
-The output with the time of the create request, by the API's clock. Only a container that was not seen since then has
-it.
+The output that contains the time of the create request, by the API's clock. It is set only until the container is first
+seen.
 """
 
 IDENTITY_CONFLICT: Final = "identity_conflict"
-"""The output of a refresh that cannot tell whether the object with the id still belongs to the stack."""
+"""The output that a refresh sets if it is unclear whether the object with the id still belongs to the stack."""
 
 RECENT: Final = 2.0
-"""Seconds for which one list serves the identity checks of the operations that the engine starts together."""
+"""Seconds for which operations that the engine starts together share one list for their identity checks."""
 
 
 class Identity(enum.Enum):
-    """How a container at the API relates to the one in the state."""
+    """The relation between a container that the API returns and the container in the state."""
 
     SAME = "same"
     """It is the same container."""
     OTHER = "other"
-    """It is a different container: created at a different time and from a different template."""
+    """It is a different container, created at a different time and from a different template."""
     UNCERTAIN = "uncertain"
     """
     Nothing shows that it is the same: for instance, it was created at a different time from the same template. The
@@ -76,7 +76,7 @@ def identify(session: Session, stored: Mapping[str, Any], container: models.Cont
 
 
 def may_be_another(session: Session, stored: str | None, now: str | None) -> bool:
-    """Return whether a container may differ from the container whose creation time is in a child's state."""
+    """Return whether a container may not be the one whose creation time is in a child's state."""
     return stored is not None and not _start_changes_times(session) and not compare_instants(stored, now)
 
 
@@ -105,13 +105,14 @@ def find_container(
     There are two sources: the list, and the request for the container itself. The container is gone if neither shows
     it, or if the list is incomplete and two requests for the container get a 404. If the two sources disagree, both are
     requested again until the platform's lag has passed. A container that was not seen since its creation may not be
-    visible yet. If a row of the list differs from the state (`is_changed`), the request for the container decides.
+    visible yet. If a row of the list differs from the state (`is_changed`), the response to the request for the
+    container decides.
 
     A read uses the responses that all reads share (`shared`). A caller that acts on the status needs a new list.
 
     Raises:
-        UnseenError: The list shows it for longer than the platform's lag, but a request for it gets a 404. Or it was
-            never seen, and its create request is so recent that it may not be visible yet.
+        UnseenError: The list shows it for longer than the platform's lag, but a request for it gets a 404. Or the
+            container was never seen, and may not be visible yet because its create request is recent.
     """
     feed, client, state = session.client.feed, session.client, stored or {}
     clock, reads, known = session.clock, session.reads, state.get("created_at")
@@ -150,41 +151,37 @@ def find_container(
 
 
 def _has_time(container: models.Container, known: str | None) -> bool:
-    """Return whether a row has a creation time that can be compared."""
+    """Return whether a row contains a creation time that can be compared."""
     return (
         seconds_of(container.created_at) is not None or compare_instants(container.created_at, known) is True
     )
 
 
 _LATEST: Final = 600.0
-"""
-Seconds after a create request in which it may still take effect. A create waits for the container for the same time.
-"""
+"""Seconds during which a create request may still take effect. A create also waits this long for its container."""
 
 
 def _may_be_of_request(container: models.Container, stored: Mapping[str, Any]) -> bool:
-    """Return whether our create request may have created a container, according to the request's time in the state."""
+    """Return whether the container may have been created by our create request, whose time is in the state."""
     requested, created = seconds_of(stored.get(REQUESTED_AT)), seconds_of(container.created_at)
     is_later = requested is not None and created is not None and created > requested + _LATEST
     return not is_later and not is_older(container.created_at, requested)
 
 
 def _is_not_visible_yet(session: Session, stored: Mapping[str, Any]) -> bool:
-    """Return whether a container that was never seen may have been created a moment ago."""
+    """Return whether a container that was never seen may be so new that it is not visible yet."""
     requested = seconds_of(stored.get(REQUESTED_AT))
     now = session.client.containers.server_now() or session.clock.wall()
     return requested is not None and -CLOCKS_APART < now - requested < _LATEST
 
 
 def other_container(id_: str, container: models.Container) -> str:
-    """Return the description of a different container that has the id of ours."""
+    """Return the description of a different container that has the same id as ours."""
     return f"the id {id_} now belongs to a different container ({container.template}, created {container.created_at})"
 
 
 def uncertain(id_: str, stored: Mapping[str, Any], now: str | None) -> str:
-    """
-    Return the description of a container that has the id of ours, but was created at a different or an unknown time.
-    """
+    """Return the description of a container that has the same id as ours, but a different or unknown creation time."""
     known = stored.get("created_at") or stored.get(REQUESTED_AT)
     if now is None:
         return (
@@ -224,7 +221,8 @@ def token_of(origin: str | None) -> str | None:
 
 def is_of_key(origin: str | None, fingerprint: str) -> bool:
     """
-    Return whether the key with this fingerprint made the last change of a resource; then it is in the key's account.
+    Return whether the last change of a resource was made with the key that has this fingerprint. If so, the resource is
+    in that key's account.
     """
     return origin is not None and origin.partition("-")[0] == fingerprint
 
@@ -233,13 +231,14 @@ def check_account(session: Session, id_: str, origin: str | None) -> None:
     """
     Check that a resource is in the account of the API key.
 
-    With the key of another account, or another base URL, every resource seems to be deleted. A refresh would then
-    remove it from the state, while it is still billed and reachable. An id begins with the account's part
-    (`usr-abc12345-web`), which is the same for all containers of an account. An id of another form has no such part:
-    only the container itself shows its account. If the key is the one of the last change, no request is sent.
+    With the key of a different account, or a different base URL, every resource seems to be deleted. A refresh would
+    then remove it from the state, while it is still billed and reachable. An id begins with the account's part:
+    `usr-abc12345` in `usr-abc12345-web`. It is the same for all containers of an account. An id of a different form has
+    no such part; then only a request for the container shows its account. If the key is the same as for the last
+    change, no request is sent.
 
     Raises:
-        ConfigError: The resource is in another account, or that cannot be ruled out.
+        ConfigError: The resource is, or may be, in a different account.
         StacksError: The request to the API failed.
     """
     if is_of_key(origin, session.fingerprint):

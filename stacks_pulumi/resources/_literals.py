@@ -1,8 +1,8 @@
 """
-Which words does a type checker accept for an input?
+The words that a type checker accepts for an input.
 
 The types `Template` and `Plan` accept any text, because the platform may add names. The other types are closed: the
-type checker reports a wrong literal. Pass text that is known only at run time as an output
+type checker reports a wrong literal. If a text is known only at run time, pass it as an output
 (`pulumi.Output.from_input(text)`). `tests/typing` compares the types with the catalogue and with `check`.
 """
 

@@ -1,7 +1,7 @@
 """
 The default name of a container: the resource's name, formatted by a pattern.
 
-The functions do not use Pulumi's SDK, so that every host can call them.
+These functions do not use Pulumi's SDK, so every host can call them.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from stacks_pulumi.resources import _validators
 
 DEFAULT_NAME: Final = "default_name"
 """
-The extra input of a container whose program sets no name: a mapping with the `organization`, if it is known. `check`
-does not return it, so it is not stored in the state.
+The extra input of a container for which the program sets no name: a mapping that contains the `organization`, if it is
+known. `check` does not return this input, so it is not stored in the state.
 """
 
 NAME_PATTERN: Final = "name_pattern"
-"""The input in which `check` stores the pattern of the name; a container with this input keeps its name."""
+"""The input in which `check` stores the name pattern; a container with this input keeps its name."""
 
 _DIGEST_LENGTH: Final = 6
 _SHORTEST_PART: Final = 6
-"""The minimum number of characters of `${name}` to keep, so that a reader recognises the name."""
+"""The minimum number of characters of `${name}` to keep, so that the name remains recognisable."""
 
 
 def named(
     pattern: str | None, urn: str, olds: Mapping[str, Any], news: Mapping[str, Any]
 ) -> dict[str, str | None]:
     """
-    Return the inputs for a container's name that differ from the program's inputs.
+    Return the inputs that set a container's name, if they differ from the program's inputs.
 
     A name that the program sets is kept. An existing container keeps its name when the pattern is added, changed or
     removed, because a container cannot be renamed.

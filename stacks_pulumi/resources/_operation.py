@@ -1,7 +1,7 @@
 """
-One call from the engine, and the operation that it starts: deadline, cancellation and progress.
+A call from the engine, and the operation that it starts, with deadline, cancellation and progress.
 
-A host implements `EngineCall`; `Checked`, `Difference` and `Found` are what a call returns to it.
+A host implements `EngineCall`; A call returns `Checked`, `Difference` or `Found` to the host.
 """
 
 from __future__ import annotations
@@ -53,7 +53,10 @@ class EngineCall(ABC):
 
     @property
     def asks_existence(self) -> bool:
-        """Whether a read only asks whether the object exists (`resourceExists`): the engine then makes up the name."""
+        """
+        Whether a read only checks that the object exists (`resourceExists`). The engine then invents the resource's
+        name.
+        """
         return self.name.startswith("__exists__")
 
     def stored_inputs(self) -> Mapping[str, Any] | None:
@@ -62,7 +65,7 @@ class EngineCall(ABC):
 
     @abstractmethod
     def is_active(self) -> bool:
-        """Return whether the engine still waits for the answer; true if that is not known."""
+        """Return whether the engine still waits for the response; true if that is not known."""
 
     @abstractmethod
     def fail(self, message: str) -> NoReturn:
@@ -107,7 +110,7 @@ class Checked(msgspec.Struct, frozen=True):
     The result of `check`.
 
     Attributes:
-        inputs: The valid inputs in their normal form.
+        inputs: The valid inputs, in their normal form.
         failures: The problems, by property.
     """
 
@@ -121,8 +124,8 @@ class Difference(msgspec.Struct, frozen=True):
 
     Attributes:
         changes: Whether an update or a replacement is needed.
-        fields: The inputs that differ.
-        replaces: The inputs among them whose change replaces the object.
+        fields: The inputs that have changed.
+        replaces: The changed inputs that require a replacement.
         delete_before_replace: Whether a replacement deletes the old object first.
     """
 
@@ -146,10 +149,13 @@ class Found(msgspec.Struct, frozen=True):
 
 
 _PROGRESS_INTERVAL: Final = 1.0
-"""Seconds between two lines of progress: the engine does not redraw faster, and each line is one call to the engine."""
+"""Seconds between two progress lines: the engine does not redraw more often, and each line is a call to the engine."""
 
 _LIMIT_STEP: Final = 10
-"""The step in seconds for the shown rate limit: without a terminal, each new text is a new line for each resource."""
+"""
+The shown wait for the rate limit is rounded to this many seconds: without a terminal, each new text adds a line for
+each resource.
+"""
 
 _PAUSE: Final = 2.0
 
@@ -158,7 +164,7 @@ _local: Final = threading.local()
 
 
 def limit_text(seconds: float) -> str:
-    """Return the line that shows the longest possible wait for the rate limit."""
+    """Return the progress line for the longest possible wait for the rate limit."""
     return f"rate limit: {_LIMIT_STEP * math.ceil(seconds / _LIMIT_STEP)} s"
 
 
@@ -227,7 +233,7 @@ class Operation(msgspec.Struct):
         self, wanted: Callable[[_T], object], look: Callable[[], _T], *, seconds: float, waiting: str
     ) -> _T:
         """
-        Call `look` repeatedly; return its result as soon as `wanted` accepts it, or the last result after `seconds`.
+        Call `look` repeatedly. Return its result as soon as `wanted` accepts it, or the last result after `seconds`.
         """
         until = min(self.clock.now() + seconds, self.deadline)
         while True:
@@ -265,8 +271,8 @@ class Operation(msgspec.Struct):
         """
         Show a line next to the resource until the operation ends; at most one line a second.
 
-        In a terminal of 100 columns, about 25 are left for the line. The engine itself shows the duration of the
-        operation. In a pipe, as in CI, each line stays, so a repeated text is shown only once.
+        In a terminal of 100 columns, the line has about 25 columns. The engine itself shows the duration of the
+        operation. Without a terminal, for instance in CI, each line stays, so a repeated text is shown only once.
         """
         now = self.clock.now()
         is_due = self._last_progress is None or now - self._last_progress >= _PROGRESS_INTERVAL
@@ -279,8 +285,8 @@ class Operation(msgspec.Struct):
 
     def report(self, message: str, code: ErrorCode = "rollback-failed") -> None:
         """
-        Show an error that stays, including on stderr, because the engine may be gone. It reports an object that is
-        left in the account.
+        Show an error that stays in the output, to report an object that is left in the account. It is also written to
+        stderr, because the engine may have ended.
         """
         text = with_code(message, code)
         print(clean(f"stacks-pulumi: {self.label}: {text}"), file=sys.stderr, flush=True)  # noqa: T201  (works without the engine)
@@ -291,7 +297,7 @@ class Operation(msgspec.Struct):
 
     @contextlib.contextmanager
     def running(self) -> Iterator[Operation]:
-        """Make this the thread's current operation, so that the client can show its waits and end them."""
+        """Make this the thread's current operation, so that the client can show its waits and cancel them."""
         _local.operation = self
         try:
             yield self
@@ -315,11 +321,12 @@ _KEPT: Final = 3 * 3600.0
 
 def record_adoption(engine: str, kind: str, id_: str, token: str | None) -> None:
     """
-    Record that the object was adopted, for all provider processes of one engine, which its address identifies.
+    Record that the object was adopted, for all provider processes of the same engine. The engine's address identifies
+    them.
 
-    Each explicit provider has a separate process with a separate register of owners. A program may move a container to
-    a different provider and resource in one `up`, without an alias. Then one process adopts the container, and the
-    other would delete it. No-op without an engine, because then no other process exists.
+    Each explicit provider has a separate process, with its own register of owners. A program may move a container to a
+    different provider and resource in one `up`, without an alias. Then one process adopts the container, and the other
+    would delete it. No-op without an engine, because then no other process exists.
     """
     file = _file(engine)
     if file is None:
@@ -335,7 +342,7 @@ def record_adoption(engine: str, kind: str, id_: str, token: str | None) -> None
 
 
 def adopted_elsewhere(engine: str, kind: str, id_: str, token: str | None) -> bool:
-    """Return whether a resource with another token has adopted the object in this operation."""
+    """Return whether a resource with a different token has adopted the object in this operation."""
     file = _file(engine)
     if file is None:
         return False
@@ -362,7 +369,7 @@ def _file(engine: str) -> Path | None:
 
 def reason_of(error: StacksError, timeout: Literal["create", "update"]) -> str:
     """
-    Return why a wait for a container ended, for a message; `timeout` is the name of the timeout that the user can
+    Return, for a message, why a wait for a container ended. `timeout` is the name of the timeout that the user can
     raise.
     """
     if isinstance(error, WaitTimeoutError) and error.last_state is not None:

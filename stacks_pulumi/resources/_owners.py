@@ -1,7 +1,8 @@
 """
-Which resource owns an object, which names does the program declare, and when was a child's container created?
+Registers of object owners, of the names that the program declares, and of the creation times of the children's
+containers.
 
-Four registers for one run of the engine.
+There are four registers, for one run of the engine.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Owner(msgspec.Struct, frozen=True):
         return name_of(self.urn)
 
     def why_it_keeps(self, urn: str) -> str:
-        """Return why the object is kept when the resource with this URN, its former owner, is deleted."""
+        """Return why the object is kept when its former owner, the resource with this URN, is deleted."""
         if self.urn == urn:
             return (
                 "the new resource of this replacement has adopted it. To recreate it, set "
@@ -56,11 +57,11 @@ class Owners:
     """
     The owner of each object.
 
-    A token identifies the owner, not a URN. Each creation or adoption generates a random token, which is stored in the
-    resource's output `origin`. `diff` registers the token of every resource that the program still has; `create`
-    registers its new token. A delete is carried out unless a different token has been registered for the object. So
-    the old half of a replacement is always deleted, whatever its URN is. An object that another resource has adopted
-    is not deleted.
+    The owner is identified by a token, not by its URN. Each creation or adoption generates a random token, which is
+    stored in the resource's output `origin`. `diff` registers the token of every resource that the program still has;
+    `create` registers its new token. A delete is carried out unless a different token has been registered for the
+    object. So the old object of a replacement is always deleted, whatever its URN is. An object that another resource
+    has adopted is not deleted.
     """
 
     def __init__(self) -> None:
@@ -100,25 +101,25 @@ class Owners:
             self._owners[kind, id_] = owner
 
     def owner(self, kind: str, id_: str) -> Owner | None:
-        """Return the owner of an object, if this operation has seen one."""
+        """Return the owner of an object; `None` if none is registered in this operation."""
         with self._lock:
             return self._owners.get((kind, id_))
 
     def has_created(self, kind: str, id_: object) -> bool:
         """
-        Return whether this operation has created the object; then the children of an earlier object with this id are
-        deleted.
+        Return whether this operation has created the object. If so, the children of an earlier object with this id no
+        longer exist.
         """
         owner = self.owner(kind, id_) if isinstance(id_, str) else None
         return owner is not None and owner.created
 
     def taken_from(self, kind: str, id_: str, token: str | None) -> Owner | None:
-        """Return the owner of an object if it is not the resource with this token."""
+        """Return the owner of an object; `None` if the owner is the resource with this token."""
         owner = self.owner(kind, id_)
         return None if owner is None or owner.token == token else owner
 
     def is_replacing(self, kind: str, id_: str, urn: str) -> bool:
-        """Return whether a delete of this object is the first half of a replacement."""
+        """Return whether a delete of this object is the first step of a replacement."""
         # Usually `diff` has recorded the replacement, whatever the URN of the delete is. For `pulumi up --replace`
         # the engine does not call `diff`: it checks the inputs, and then deletes the resource that it has just
         # checked.
@@ -148,10 +149,10 @@ class DeclaredNames:
 
     def declare(self, urn: str, kind: str, names: Iterable[str]) -> str | None:
         """
-        Record that a resource has these names; return another resource that has one of them, or `None`.
+        Record that a resource has these names. Return a different resource that already has one of them, or `None`.
 
-        Within an account, names of one kind must be unique. They are compared without case, because the API may
-        ignore case.
+        Within an account, the names of each kind must be unique. The comparison ignores case, because the API may
+        ignore it too.
         """
         keys = [(kind, name.lower()) for name in names]
         with self._lock:
@@ -185,8 +186,7 @@ class ParentTimes:
 
     def of(self, id_: str) -> str | None:
         """
-        Return when our container with this id was created, according to its own state or else to the state of a
-        child.
+        Return the creation time of our container with this id, from its own state or else from the state of a child.
         """
         owner = OWNERS.owner("Container", id_)
         with self._lock:
@@ -197,9 +197,7 @@ OWNERS: Final = Owners()
 NAMES: Final = DeclaredNames()
 PARENT_TIMES: Final = ParentTimes()
 BACKUPS: Final[dict[str, str]] = {}
-"""
-The registers of this process. The last register contains the container of each backup that was compared with the state.
-"""
+"""The registers of this process. The last one maps each backup that was compared with the state to its container."""
 
 
 def forget() -> None:

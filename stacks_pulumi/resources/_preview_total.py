@@ -1,9 +1,9 @@
 """
-Which price does the last line of a preview show, and which difference from the state?
+The last line of a preview: the total price, and its difference from the state.
 
 A program cannot read its state through the engine. The engine's built-in functions could read it, but they register a
-provider, which an update plan (`preview --save-plan`) then requires in the update. So this module runs the `pulumi`
-command during the preview.
+provider. An update plan (`preview --save-plan`) then requires this provider in the update. So this module runs the
+`pulumi` command during the preview.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ _State: TypeAlias = "Future[list[StoredResource] | None]"
 
 class Declared(NamedTuple):
     """
-    A container of the program, with the values that a preview knows.
+    A container that the program declares, with the values that are known at preview.
 
     Attributes:
         urn: Its URN.
         id: Its id; unknown if it does not exist yet.
-        price: Its monthly price; unknown or `None` if it has none.
+        price: Its monthly price; it may be unknown, or `None` if there is no price.
         adopts: The id of the existing container that it adopts; unknown, or `None` if it adopts none.
-        is_lookup: Whether the program only looks it up.
+        is_lookup: Whether the program only looks up the container.
     """
 
     urn: Any
@@ -55,7 +55,7 @@ class Declared(NamedTuple):
 
 
 def request_export() -> _State:
-    """Start to read the state; return a future with its resources, or `None` if they cannot be read."""
+    """Start to read the state. Return a future with the resources in it, or with `None` if they cannot be read."""
     stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
     state: _State = Future()
     # The program does not wait for this thread at its end.
@@ -112,14 +112,14 @@ class _Priced(Protocol):
 
     @property
     def id(self) -> pulumi.Output[str]:
-        """Its id; a preview knows the id if the state contains it."""
+        """Its id, which is known at preview if the state contains it."""
 
 
 class _Run:
     """
-    The containers of one run of the program.
+    The containers that one run of the program declares.
 
-    Each value has one callback. `Output.all` would create three outputs for each value, and a task for each output.
+    Each value needs one callback. `Output.all` would create three outputs for each value, and a task for each output.
     """
 
     def __init__(self) -> None:
@@ -128,7 +128,7 @@ class _Run:
         self._state: _State | None = None
 
     def add(self, container: _Priced, adopts: pulumi.Output[Any] | None, *, is_lookup: bool) -> None:
-        """Count a container; start to read the state at the first container."""
+        """Add a container to the total. The first call also starts to read the state."""
         if not self._rows:
             self._state = None if isinstance(get_monitor(), MockMonitor) else request_export()
         row: dict[str, Any] = {"adopts": None, "is_lookup": is_lookup}
@@ -162,7 +162,7 @@ _runs: Final[weakref.WeakKeyDictionary[pulumi.Resource, _Run]] = weakref.WeakKey
 
 def show_in_preview(container: _Priced, adopts: pulumi.Output[Any] | None, *, is_lookup: bool) -> None:
     """
-    Count a container in the line, which is shown when the engine has answered for all declared containers.
+    Add a container to the total. The line is shown after the engine has responded for all declared containers.
 
     The program shows the line, not the provider: the engine removes the lines next to a resource when a preview ends,
     and a provider does not know which container is the last.
@@ -209,8 +209,8 @@ class CheckedPrices:
     The prices of the containers that one operation of the engine has checked, for a host that has no access to the
     program.
 
-    The engine does not check resources that `--target` excludes, and does not name containers that a preview would
-    delete. So the line counts only the checked containers, and shows no difference.
+    The engine does not check resources that `--target` excludes, and does not report the containers that it would
+    delete. So the line includes only the checked containers, and shows no difference.
     """
 
     def __init__(self) -> None:
@@ -231,7 +231,7 @@ class CheckedPrices:
         self._is_preview = True
 
     def take(self) -> str | None:
-        """Return the line of a preview that has ended, and forget the operation; `None` if there is no line."""
+        """Return the line for a preview that has ended, or `None` if there is no line. Then forget the operation."""
         with self._lock:
             prices, shown = list(self._prices.values()), self._is_preview and not self._has_failed
             self._prices, self._is_preview, self._has_failed = {}, False, False

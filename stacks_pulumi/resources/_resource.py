@@ -1,6 +1,6 @@
 """
-What a program declares: the base classes of all resources, a child's reference to its container, and the check that
-each object is declared only once.
+The base classes of all resources, a child's reference to its container, and the check that a program declares each
+object only once.
 
 A program passes a Container or an id. With a Container, the child gets the container's account (`provider`) unless the
 program sets a different one. A child's id is `<container id>/<its own name>`, so that a look-up needs only the id.
@@ -32,7 +32,7 @@ from stacks_pulumi.resources.provider import check_stored_key, shown_alone
 
 
 def input_id(container: pulumi.CustomResource | pulumi.Input[str] | None) -> pulumi.Input[str] | None:
-    """Return the id of the Container or the id that a program passed."""
+    """Return the id of a Container, or the id that the program passed instead."""
     if isinstance(container, pulumi.CustomResource):
         return container.id
     return _GivenId(container) if isinstance(container, pulumi.Output) else container
@@ -87,8 +87,9 @@ def deletes_children_with_container(provider: pulumi.ProviderResource | None) ->
     """
     Return whether children are deleted with their container and not one by one.
 
-    This saves requests, but has a risk: the engine removes such children from the state when it plans the container's
-    deletion. If the container is then kept, or its deletion fails, the children stay at STACKS but are in no state.
+    This saves requests, but has a risk: the engine removes such children from the state as soon as it plans the
+    container's deletion. If the container is then kept, or its deletion fails, the children still exist at STACKS but
+    are in no state.
 
     Raises:
         ConfigError: The setting is malformed.
@@ -129,7 +130,7 @@ def own_name(id_: str) -> str:
 
 
 PARENT_IN_PROGRAM: Final = "container_in_program"
-"""The extra input with the program's knowledge of a child's container."""
+"""The extra input that contains what the program knows about a child's container."""
 
 
 class ParentInProgram(msgspec.Struct, frozen=True):
@@ -151,7 +152,7 @@ class ParentInProgram(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, news: Mapping[str, Any], adopt: str = "never") -> ParentInProgram | None:
         """
-        Read the extra input; return `None` if it is missing, or part of it is unknown. `adopt` is the stack's
+        Return the content of the extra input; `None` if it is missing or partly unknown. `adopt` is the stack's
         setting.
         """
         facts = plain(news.get(PARENT_IN_PROGRAM))
@@ -175,7 +176,7 @@ class ParentInProgram(msgspec.Struct, frozen=True):
 
     @property
     def is_closed(self) -> bool:
-        """Whether external access is certainly off: the program turns it off, or the container is new."""
+        """Whether external access is certainly off, because the program turns it off or the container is new."""
         wanted = self.facts.get("external_access")
         adopted = self.facts.get("adopt") == "if_matching"
         return wanted is False or (wanted is None and self.is_new and not adopted)
@@ -195,15 +196,17 @@ class StacksResource(dynamic.Resource):
     """
     The base class of all resource classes.
 
-    The SDK derives the type of a class from the class arguments `module` and `name`. Here a subclass always has its
-    parent's type, so that policies, prices and later versions recognise it. Up to version 0.2, a subclass with
-    different arguments (`class Database(Container, module="acme", name="Database")`) had a different type. That type
-    becomes an alias, so that the engine finds the resource in the state. The type of the native plugin is an alias
+    The SDK derives the type of a class from the class arguments `module` and `name`. In this class, a subclass always
+    has the type of its parent, so that policies, prices and later versions recognise it. Up to version 0.2, a subclass
+    with different arguments (`class Database(Container, module="acme", name="Database")`) had a different type. That
+    type becomes an alias, so that the engine finds the resource in the state. The type of the native plugin is an alias
     too, so that a program can continue with the plugin's state.
     """
 
     origin: pulumi.Output[str | None]
-    """Part of a digest of the API key that changed the resource last, and a random number for each creation."""
+    """
+    A partial digest of the API key that last changed the resource, and a random number that each creation generates.
+    """
 
     _module_and_name: ClassVar[tuple[str, str]]
     _former_type: ClassVar[str | None] = None
@@ -274,12 +277,12 @@ class Child(StacksResource):
 
     _unique: ClassVar[tuple[str, str] | None] = None
     """
-    The inputs that identify its object: the container, and the object's own identity in that container; empty if
-    objects are never shared.
+    The inputs that identify its object: the container, and the input that identifies the object in that container.
+    `None` if duplicates are not checked.
     """
 
     container_created_at: pulumi.Output[str | None]
-    """Creation time of its container, ISO 8601; none if the resource's own id is unique."""
+    """Creation time of its container, ISO 8601; unset if the resource's own id is unique."""
 
     def __init__(
         self,
@@ -333,14 +336,17 @@ def _outputs_of(resource: type) -> frozenset[str]:
 
 
 def _alias(type_: str, resource_name: str, opts: pulumi.ResourceOptions | None) -> str | pulumi.Alias:
-    """Return an alias of a different type. A known URN saves the SDK twelve outputs, each with a task."""
+    """
+    Return an alias with a different type. It contains the known URN, because otherwise the SDK would create twelve
+    outputs, each with a task.
+    """
     if opts is not None and opts.parent is not None:
         return pulumi.Alias(type_=type_)
     return f"urn:pulumi:{pulumi.get_stack()}::{pulumi.get_project()}::{type_}::{resource_name}"
 
 
 def _mark_awaited(opts: pulumi.ResourceOptions | None) -> None:
-    """Mark the resources that these options contain in `depends_on` or as the parent."""
+    """Mark the resources that are in `depends_on` of these options, and their parent."""
     named: Any = None if opts is None else opts.depends_on
     for other in (*_listed(named), opts and opts.parent):
         if isinstance(other, StacksResource):
@@ -351,8 +357,8 @@ def _replaced_delete_first(
     opts: pulumi.ResourceOptions | None, adopt: pulumi.Input[str] | None, type_: str
 ) -> pulumi.ResourceOptions | None:
     """
-    Return the options. If the resource may adopt, a replacement deletes the old object first, unless the program sets
-    the order.
+    Return the options. If adoption is allowed, a replacement deletes the old object first, unless the program sets the
+    order.
 
     For `pulumi up --replace`, the engine does not call `diff`, and creates the new resource first, which would then
     adopt the old object.
@@ -365,7 +371,7 @@ def _replaced_delete_first(
 
 
 def adopt_mode(adopt: pulumi.Input[str] | None, provider: pulumi.ProviderResource | None) -> object:
-    """Return the `adopt` of a resource, or of its account; `None` if neither sets it."""
+    """Return the `adopt` setting of a resource, or else of its account; `None` if neither sets it."""
     if adopt is not None:
         return adopt
     return pulumi.Config(NAMESPACE).get("adopt") if provider is None else getattr(provider, "adopt", None)
@@ -382,7 +388,7 @@ _runs: Final[
 
 
 def provider_in_options(opts: pulumi.ResourceOptions | None, type_: str) -> pulumi.ProviderResource | None:
-    """Return the explicit provider of a resource with these options: from the options or from the parent."""
+    """Return the explicit provider that these options or the parent set; `None` if neither sets one."""
     if opts is None:
         return None
     if isinstance(opts.provider, pulumi.ProviderResource):
@@ -425,7 +431,7 @@ def declare_child(
     provider: pulumi.ProviderResource | None,
 ) -> pulumi.Input[str]:
     """
-    Return the id of a child's container, and refuse a second resource for the same address, name or number in that
+    Return the id of a child's container. Refuse a second resource for the same address, name or number in that
     container.
     """
     declare = _declaration(kind, resource_name, provider)
@@ -459,7 +465,7 @@ def _canonical(own: Any) -> str:
 def _declaration(
     kind: str, resource_name: str, provider: pulumi.ProviderResource | None
 ) -> Callable[[str, str], str]:
-    """Return a function that records the object of a resource, and returns its second argument."""
+    """Return a function that records a resource's object, and then returns its second argument."""
     root, declared = get_root_resource(), None
     # Tests with mocks declare the same names repeatedly under one root.
     if root is not None and not isinstance(get_monitor(), MockMonitor):

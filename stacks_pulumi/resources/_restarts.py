@@ -1,9 +1,9 @@
 """
-When is a source restarted? Once for all of its connections that are created at the same time.
+Restarts a source once for all of its connections that are created at the same time.
 
-A source must be restarted to see the variables of a new connection. Ten connections would cause ten restarts. So a
-restart waits until no other connection of the same source is in progress or expected. During a restart, a container
-cannot be connected or backed up. So these operations delay the restart until they have ended.
+A source must be restarted before it can read the variables of a new connection, so ten connections would cause ten
+restarts. Therefore, a restart waits until no other connection of the same source is in progress or expected. During a
+restart, a container cannot be connected or backed up. So a restart also waits until these operations have ended.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import msgspec
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock, wait_while
 
 GRACE: Final = 1.0
-"""Seconds to wait for a further connection: the engine sends its calls in quick succession."""
+"""Seconds to wait for another connection: the engine sends its calls in quick succession."""
 
 _POLL: Final = 0.5
 
@@ -30,8 +30,8 @@ class ExpectedConnections:
 
     The engine creates a connection when its target is ready, and two targets may become ready at different times. The
     program knows all connections of a source and passes their names with each connection. So a restart can wait for a
-    connection whose target is being created now. It waits for no other connection, because no other is certain to
-    follow. Connections and containers are identified by their names in the program.
+    connection whose target is being created now. It does not wait for any other connection, because no other connection
+    is certain to follow. Connections and containers are identified by their names in the program.
     """
 
     def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -54,8 +54,8 @@ class ExpectedConnections:
         """
         Record that the engine has sent a connection to `check`; its creation follows if it is new.
 
-        The siblings are all connections of its source that restart it: name -> name of the target, empty if the program
-        has only its id.
+        The siblings are all connections of the same source that request its restart: name -> name of the target. The
+        target's name is empty if the program passed only an id.
         """
         with self._lock:
             self._declared[connection] = dict(siblings)
@@ -69,7 +69,7 @@ class ExpectedConnections:
     @contextlib.contextmanager
     def creating(self, container: str) -> Iterator[None]:
         """
-        Mark a container as being created inside the block; the connections to it follow after its creation has
+        Mark a container as being created during the block. Connections to it can follow only after its creation has
         succeeded.
         """
         with self._lock:
@@ -108,15 +108,15 @@ PATIENCE: Final = 300.0
 """
 Seconds after which a delayed restart begins in any case.
 
-It is several windows of the rate limit, because many concurrent connections and backups all wait for the rate limit.
+This is several windows of the rate limit, because many concurrent connections and backups may all wait for the limit.
 """
 
 
 class _Container(msgspec.Struct):
     asked: int = 0
-    """Number of the newest request for a restart."""
+    """The number of the latest restart request."""
     done: int = 0
-    """Number of the newest request that a restart has served."""
+    """The number of the latest restart request that has been fulfilled."""
     restarting: bool = False
 
 
@@ -126,7 +126,7 @@ class NewConnection(msgspec.Struct):
 
     Attributes:
         name: Its name in the program.
-        number: The number of its request for a restart.
+        number: The number of its restart request.
     """
 
     name: str = ""
@@ -134,7 +134,7 @@ class NewConnection(msgspec.Struct):
 
 
 class Restarts:
-    """Merges the restarts of each source. One instance serves all operations of a process on one account."""
+    """Combines the restarts of each source. One instance is used for all operations of a process on one account."""
 
     def __init__(self, clock: Clock, expected: ExpectedConnections | None = None) -> None:
         self._clock = clock
@@ -147,8 +147,8 @@ class Restarts:
     @contextlib.contextmanager
     def held_off(self, containers: Collection[str] | None, on_wait: Callable[[], None]) -> Iterator[None]:
         """
-        Wait until no restart of these containers (`None`: of any) is in progress, and prevent new restarts inside the
-        block.
+        Wait until no restart of these containers is in progress (with `None`: of any container). Prevent new restarts
+        during the block.
 
         A caller waits only for restarts that have begun. These restarts do not wait for callers, so there is no
         deadlock.
@@ -169,7 +169,8 @@ class Restarts:
         self, source: str, target: str, on_wait: Callable[[], None], name: str = ""
     ) -> Iterator[NewConnection]:
         """
-        Prevent restarts of source and target while a connection is created inside the block; return the connection.
+        Prevent restarts of source and target during the block, which creates a connection; yield the connection's
+        record.
         """
         made = NewConnection(name)
         with self.held_off((source, target), on_wait):
@@ -191,8 +192,8 @@ class Restarts:
         """
         Restart the source, or wait until another thread has restarted it; return whether this thread did it.
 
-        Any restart that begins after the connection was created (`None`: after this call) is enough. An exception
-        from `restart` is raised in the thread that called it; the other threads then try themselves.
+        Any restart that begins after the connection was created (`None`: after this call) is enough. An exception from
+        `restart` is raised only in the thread that called it; another waiting thread then tries.
         """
         made = NewConnection(number=self._ask(source)) if made is None else made
         mine, since = made.number, self._clock.now()

@@ -1,4 +1,4 @@
-"""Checks of a child resource's container: does it run, and does it belong to this stack?"""
+"""Checks whether a child resource's container is running, and whether it belongs to this stack."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def runs(
     """
     Return the violation if a new child resource needs a running container but the program keeps it stopped.
 
-    A child that the program expects to exist does not need a running container.
+    With `adopt="if_matching"`, the child may already exist, and then it does not need a running container.
     """
     if not olds and parent.is_stopped and inputs.get("adopt") != "if_matching":
         yield (
@@ -53,9 +53,7 @@ def runs(
 
 
 def lost_with_its_container(olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-    """
-    Return the violation if this change destroys the backup `backup_id` with its container, and then needs the backup.
-    """
+    """Return the violation if this change would destroy the backup `backup_id` with its container, and then need it."""
     named, now = inputs.get("backup_id"), inputs.get("container")
     # When a container is replaced, the engine passes only the new inputs of its children.
     container = olds.get("container") or BACKUPS.get(str(named))
@@ -71,9 +69,9 @@ def lost_with_its_container(olds: Mapping[str, Any], inputs: Mapping[str, Any]) 
 
 def is_own_container(session: Session, id_: str) -> bool:
     """
-    Return whether this stack may have created a child in the container that is missing in its state.
+    Return whether this stack may have created a child in the container without recording it in the state.
 
-    This is possible if this stack owns the container. It is not possible if this operation has created the container.
+    This is possible if this stack owns the container, unless this operation has created the container.
     """
     if session.fresh.created_at(id_) is not None:
         return False
@@ -88,8 +86,8 @@ def creation_time(session: Session, id_: str) -> str | None:
     """
     Return a container's creation time from a recent list, or from its status; `None` if neither shows it.
 
-    For a container that this operation has created, the list need not be recent. If the list cannot be read, no error
-    is raised, because the outputs of an existing object must not be lost.
+    For a container that this operation has created, the list need not be recent. An unreadable list causes no error,
+    because the outputs of an existing object must not be lost.
     """
     created_at = session.fresh.created_at(id_)
     if created_at is not None:
@@ -112,7 +110,7 @@ def check_not_recreated(session: Session, id_: str, created_at: str | None) -> N
     Refuse to create a child in a different container that has the same id as this program's container.
 
     Raises:
-        StacksError: The state has a container of that id with a different creation time.
+        StacksError: In the state, the container with that id has a different creation time.
     """
     owner = OWNERS.owner("Container", id_)
     known = PARENT_TIMES.of(id_)
@@ -149,13 +147,13 @@ def rebinds(call: EngineCall, id_: str, olds: Mapping[str, Any], news: Mapping[s
 
 def wait_until_running(session: Session, op: Operation, purpose: str, *containers: str) -> None:
     """
-    Wait until the containers run; if they run already, one list request is enough.
+    Wait until the containers are running. If they already are, one list request is enough.
 
     Raises:
         StacksError: A container has been recreated outside of this program.
-        UnexpectedStateError: A container is stopped or failed, and will not run by itself.
+        UnexpectedStateError: A container is stopped or has failed, and will not start by itself.
         VanishedError: A container does not exist.
-        WaitTimeoutError: A container did not run in time.
+        WaitTimeoutError: A container was not running in time.
     """
     # During the wait for one container, another may have been restarted, so only a check of all together is valid.
     while (waiting := _not_running(session, purpose, containers)) is not None:
@@ -183,10 +181,10 @@ def once_running(
     session: Session, op: Operation, purpose: str, containers: tuple[str, ...], act: Callable[[], R]
 ) -> R:
     """
-    Wait until the containers run, and return what `act` returns.
+    Wait until the containers are running, and return the result of `act`.
 
-    The API may refuse `act` although a list shows the containers running: lists lag behind, and a container may have
-    been restarted. So `act` is repeated for as long as a list may lag behind.
+    The API may refuse `act` although a list shows the containers as running, because lists lag behind, and a container
+    may have been restarted. So `act` is repeated for as long as a list may lag behind.
     """
     clock, until = session.clock, None
     while True:
@@ -204,8 +202,8 @@ def once_running(
 
 def are_running(session: Session, *containers: str) -> bool:
     """
-    Return whether a new list shows all of these containers running; a container that the list lacks is treated as
-    running.
+    Return whether a new list shows all of these containers as running. A container that is missing in the list is
+    treated as running.
     """
     listed = session.client.feed.snapshot()
     return all(one.status == STATUS_RUNNING for one in listed if one.id in containers)
@@ -224,10 +222,7 @@ def _not_running(session: Session, purpose: str, containers: tuple[str, ...]) ->
 
 
 def _alone(session: Session, purpose: str, id_: str) -> models.Container:
-    """
-    Return a container that the list does not contain, with a request for the container itself: the list may be wrong,
-    or may lag behind.
-    """
+    """Request a container that the list does not contain, and return it: the list may be wrong or lag behind."""
     found = find_container(session, id_)
     if found is None:
         msg = (
@@ -258,7 +253,10 @@ def wait_for(session: Session, op: Operation, wait: Wait, container: str) -> mod
 def patiently(
     session: Session, op: Operation, what: str, ask: Callable[[], R], not_yet: tuple[type[StacksError], ...]
 ) -> R:
-    """Return a response as soon as the API provides it; the given errors mean that it is not ready yet."""
+    """
+    Return the response to a request. While it fails with one of the given errors, the response is not ready yet, and
+    the request is repeated.
+    """
 
     def look() -> R | StacksError:
         try:

@@ -1,10 +1,9 @@
 """
-What do the operations on one account share? The client, the responses that many resources read, the spending cap and
-the new containers.
+The objects that all operations on one account share: the client, the responses that many resources read, the spending
+cap and the new containers.
 
-The rate limiter, the connections and the shared polling are in the client, so one poll serves every wait. Each provider
-has its own settings. A host process serves one run of the engine, and each explicit provider has a separate
-process.
+The client contains the rate limiter, the connections and the shared polling, so all waits share one poll. Each provider
+has its own settings. A host process serves one run of the engine, and each explicit provider has a separate process.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ _Key = tuple[str, ...]
 
 MAX_AGE: Final = 600.0
 """
-Seconds for which a response is reused. The responses of a refresh are from different moments in any case.
+Seconds for which a response is reused. The responses during a refresh are never from the same moment anyway.
 
 This time is longer than a large refresh takes under the rate limit: a response that expires during the refresh would
 be requested again.
@@ -72,7 +71,7 @@ class Reads:
 
     @contextlib.contextmanager
     def changing(self) -> Iterator[None]:
-        """Enclose a change: a response that was requested before the end of the change is not used afterwards."""
+        """Enclose a change. Responses that were requested before the end of the change are not reused after it."""
         try:
             yield
         finally:
@@ -83,15 +82,15 @@ class Reads:
         """
         Return the response for a key; request it again if it is too old, or was requested before `since`.
 
-        Callers that arrive during a request share its response, however long it takes. An exception from `ask` is
-        raised in the caller that has sent the request, and the next caller sends it again.
+        Callers that arrive while a request is in progress share its response, however long it takes. An exception from
+        `ask` is raised only in the caller that sent the request. The next caller sends it again.
         """
         return self.dated(*key, ask=ask, max_age=max_age, since=since)[0]
 
     def dated(
         self, *key: str, ask: Callable[[], _T], max_age: float = MAX_AGE, since: float = -math.inf
     ) -> tuple[_T, float]:
-        """Return the response for a key, and when it was requested."""
+        """Return the response for a key, and the time of its request."""
         came = self._clock.now()
         with self._changed:
             wait_while(lambda: key in self._requested, self._changed, self._clock, self._pulse)
@@ -126,10 +125,10 @@ class Reads:
 
 class SpendGuard:
     """
-    The cap and the spending that a 402 has reported in this operation.
+    The spending cap and the amount spent, as a 402 response reported them in this operation.
 
-    Before the first 402, it refuses nothing. A process lives for one run of the engine, so the values do not
-    become stale.
+    Before the first 402, it refuses nothing. The values do not become stale, because a process exists for only one run
+    of the engine.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -140,7 +139,7 @@ class SpendGuard:
 
     def admit(self, name: str, price: Decimal | None) -> None:
         """
-        Allow a create, or refuse it without a request to the API.
+        Check that the cap allows a create, without a request to the API.
 
         Raises:
             SpendingCapError: A 402 has reported the cap, and the price would exceed it.
@@ -155,7 +154,7 @@ class SpendGuard:
         raise SpendingCapError(message, status=402, spending_cap=float(cap), amount_spent=float(spent))
 
     def learn(self, name: str, price: Decimal | None, error: SpendingCapError) -> SpendingCapError:
-        """Store the values of a 402, and return an error that explains them for this container."""
+        """Store the values from a 402, and return an error that explains them for this container."""
         if error.spending_cap is None or error.amount_spent is None:
             return error
         cap, spent = Decimal(str(error.spending_cap)), Decimal(str(error.amount_spent))
@@ -167,7 +166,9 @@ class SpendGuard:
         )
 
     def explain(self, name: str, price: Decimal | None, cap: Decimal, spent: Decimal) -> str:
-        """Return the message: cap, spending, price, the missing amount, the date of the reset, and what to do."""
+        """
+        Return the message with the cap, the amount spent, the price, the missing amount, the reset date and the remedy.
+        """
         left = cap - spent
         if price is None:
             cost = "its price is unknown"
@@ -188,7 +189,7 @@ class SpendGuard:
 
 REFUSALS: Final = (BadRequestError, ConflictError, ExistsError)
 """
-Errors for a request that the API did not carry out. After such an error, list the children and send the request
+Errors that show that the API did not carry out a request. After such an error, list the children and send the request
 again.
 """
 
@@ -197,8 +198,8 @@ class Waitlist:
     """
     The containers of this run of the engine that wait for capacity.
 
-    A hook in a program can make the engine repeat a create up to a hundred times, and every request joins the
-    waitlist.
+    A hook in a program can make the engine repeat a create up to a hundred times, and each request would add the
+    account to the waitlist.
     """
 
     def __init__(self) -> None:
@@ -216,7 +217,7 @@ class Waitlist:
             raise error.but()
 
     def join(self, name: str, error: NoCapacityError) -> NoCapacityError:
-        """Record that the container waits, and return an error that states how it continues."""
+        """Record that the container is waiting, and return an error that states what happens next."""
         msg = (
             f"{error.message}. If STACKS creates it later from the waitlist, the next `pulumi up` reports that "
             'the name is taken: then adopt it (adopt="if_matching")'
@@ -231,12 +232,12 @@ class _Created(msgspec.Struct, frozen=True):
 
 class FreshContainers:
     """
-    The containers that this run of the engine has created, and what is known about their children.
+    The containers that this run of the engine has created, and the known facts about their children.
 
     Before it creates a child, the provider lists the container's children, to find a child that exists already. A
     container that was created a moment ago has only the children that the API itself adds, so this list request is
-    skipped. A container is identified by its id and creation time. If the newest list does not contain it, or if the
-    child and the container have different providers, the request is sent as usual.
+    skipped. A container is identified by its id and creation time. The request is sent as usual if the newest list does
+    not contain the container, or if the child and the container have different providers.
     """
 
     def __init__(self, seen: Callable[[str], models.Container | None]) -> None:
@@ -248,7 +249,10 @@ class FreshContainers:
         self._revoked: set[str] = set()
 
     def add(self, id_: str) -> None:
-        """Record that this operation has created the container. Without a listed creation time it is not recorded."""
+        """
+        Record that this operation has created the container. A container without a listed creation time is not
+        recorded.
+        """
         container = self._seen(id_)
         self.remove(id_)
         with self._lock:
@@ -256,7 +260,7 @@ class FreshContainers:
                 self._containers[id_] = _Created(container.created_at)
 
     def start(self, id_: str) -> None:
-        """Record that this operation starts the container, which may pass through other statuses until it runs."""
+        """Record that this operation starts the container, which may have other statuses until it is running."""
         with self._lock:
             self._started.add(id_)
 
@@ -266,7 +270,7 @@ class FreshContainers:
 
     def add_access(self, id_: str, access: models.ExternalAccess) -> None:
         """
-        Record the response to the request that turned external access on: the API adds the caller's address to the
+        Record the response to the request that turned external access on. The API then adds the caller's address to the
         list.
         """
         if access.enabled:
@@ -275,12 +279,12 @@ class FreshContainers:
                 self._revoked.discard(id_)
 
     def revoke(self, id_: str) -> None:
-        """Record that the API's own entry was removed from the list, or did not appear in time."""
+        """Record that the entry that the API added was removed from the list, or did not appear in time."""
         with self._lock:
             self._revoked.add(id_)
 
     def remove(self, id_: str) -> None:
-        """Forget a container that is deleted."""
+        """Forget a deleted container."""
         with self._lock:
             self._containers.pop(id_, None)
             self._opened.pop(id_, None)
@@ -289,7 +293,7 @@ class FreshContainers:
         """
         Return the caller's address, if this operation has turned the container's external access on.
 
-        It is empty if the API did not return the address. It is `None` if the access was on before, or is off.
+        It is empty if the API did not return the address. It is `None` if external access was already on, or is off.
         """
         with self._lock:
             access = self._opened.get(id_)
@@ -297,7 +301,7 @@ class FreshContainers:
 
     def was_revoked(self, id_: str) -> bool:
         """
-        Return whether, since external access was turned on, the caller's address was removed or did not appear in time.
+        Return whether the caller's address was removed, or did not appear in time, after external access was turned on.
         """
         with self._lock:
             return id_ in self._revoked
@@ -308,7 +312,9 @@ class FreshContainers:
         return None if created is None else created.created_at
 
     def are_running(self, *ids: str) -> bool:
-        """Return whether this operation has created all of these containers, and the newest list shows them running."""
+        """
+        Return whether this operation has created all of these containers, and the newest list shows them as running.
+        """
         containers = [self._find(id_)[1] for id_ in ids]
         return all(container is not None and container.status in CREATED.target for container in containers)
 
@@ -321,7 +327,7 @@ class FreshContainers:
         return id_ in self._revoked or (not revoke and canonical(access.your_ip) != canonical(address))
 
     def take_first_backup(self, id_: str) -> bool:
-        """Return whether the container has no manual backup yet; true only for the first call."""
+        """Return whether the container has no manual backup yet. Only the first call can return true."""
         created, _ = self._find(id_)
         with self._lock:
             if created is None or created.backed_up or self._containers.get(id_) is not created:
@@ -354,8 +360,8 @@ class Session(msgspec.Struct, frozen=True):
         reads: Responses that many resources share.
         restarts: Restarts that many connections share.
         fresh: The containers that this run of the engine has created or started.
-        fingerprint: Part of a digest of base URL and key, from which the key cannot be recovered.
-        begun: When this run of the engine first used the account, by the clock.
+        fingerprint: A partial digest of base URL and key, from which the key cannot be recovered.
+        begun: The time, by the clock, when this run of the engine first used the account.
     """
 
     settings: AccountSettings
@@ -374,7 +380,9 @@ class Session(msgspec.Struct, frozen=True):
 
     @contextlib.contextmanager
     def turn(self, subject: str) -> Iterator[None]:
-        """Allow one operation at a time on a subject, for operations that read the subject before they change it."""
+        """
+        Allow only one operation at a time on a subject. Used by operations that read the subject before they change it.
+        """
         with self._changed:
             wait_while(lambda: subject in self._busy, self._changed, self.clock, check_operation)
             self._busy.add(subject)
@@ -386,7 +394,7 @@ class Session(msgspec.Struct, frozen=True):
                 self._changed.notify_all()
 
     def first(self, text: str) -> bool:
-        """Return whether this is the first call with this text, so that a shared warning is shown once."""
+        """Return whether this is the first call with this text, so that a shared warning is shown only once."""
         with self._changed:
             is_first = text not in self._warned
             self._warned.add(text)
@@ -428,7 +436,7 @@ def session_for(settings: AccountSettings) -> Session:
 
 
 def close_sessions() -> None:
-    """Close the clients of all accounts, and forget what the ended run of the engine has seen."""
+    """Close the clients of all accounts, and forget the data of the run of the engine that has ended."""
     with _lock:
         sessions = list(_sessions.values())
         _sessions.clear()
@@ -437,7 +445,7 @@ def close_sessions() -> None:
 
 
 def check_operation() -> None:
-    """End a wait for another operation if this thread's operation was cancelled or has timed out."""
+    """End a wait for a different operation if this thread's own operation was cancelled or has timed out."""
     _checked("another operation on the same account")
 
 
@@ -451,7 +459,7 @@ def _checked(waiting_for: str) -> Operation | None:
 
 
 class _Sometimes:
-    """An action that all callers together take at most once in a number of seconds."""
+    """Limits how often an action runs: at most once in a number of seconds, for all callers together."""
 
     def __init__(self, seconds: float, clock: Clock) -> None:
         self._seconds = seconds
@@ -478,7 +486,10 @@ def _report_wait(text: str) -> None:
 
 
 def _check_awaited() -> None:
-    """End a call if no engine waits for its operation: the call could change or delete an object of the next run."""
+    """
+    End a call if no engine waits for its operation any more. Otherwise it could change or delete an object of the next
+    run.
+    """
     operation = current_operation()
     if operation is not None:
         operation.check_active()

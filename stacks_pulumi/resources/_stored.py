@@ -1,12 +1,12 @@
 """
-Which values of a state may an operation return in plain text?
+Decides which values of a state an operation may return in plain text.
 
-The engine decrypts the state for a provider, but does not mark which values are secrets. It marks the values that the
-provider returns by their names in the program's inputs or in the state. So a secret that someone has copied to a plain
-output would appear in plain text after the next update or refresh. Therefore each text and number of a state has a type
-that shows its source. An operation returns it as a secret, under any name, unless the engine marks it or it is
-certainly public. No message quotes it. In addition, some plain outputs have a fixed form. If the state has a value of a
-different form, an update is refused before anything is sent.
+The engine decrypts the state for a provider, but does not mark which values are secrets. It marks a returned value as a
+secret if the value with that name is a secret in the program's inputs or in the state. So a secret that was copied to a
+plain output would appear in plain text after the next update or refresh. Therefore, each text and number from a state
+has a type that records its source. An operation returns it as a secret, under any name, unless the engine marks it or
+it is certainly public. No message contains it. In addition, some plain outputs have a fixed form. If the state contains
+a value of a different form, an update is refused before any request is sent.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _NUMBERS: Final = frozenset(
         *(float(number) for it in PLANS.values() for number in (it.cpu, it.memory_mb, it.storage_mb, it.usd)),
     }
 )
-"""Words and numbers of the catalogue, which are public under every name."""
+"""Words and numbers of the catalogue, which are public in every output."""
 
 
 def _is_time(value: Any) -> bool:
@@ -97,12 +97,13 @@ _FORMS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "ip_address": _is_address,
     "origin": lambda value: isinstance(value, str) and _ORIGIN.fullmatch(value) is not None,
 }
-"""Name of a plain output, of any kind -> whether a value has its form."""
+"""Name of a plain output, of any kind of resource -> a function that returns whether a value has the required form."""
 
 
 def shown_time(stored: object) -> str:
     """
-    Return a time of the state for a message; a value that is not a time is hidden, because it may be a copied secret.
+    Return a time from the state, for a message. A value that is not a time is hidden, because it may be a copied
+    secret.
     """
     return str(stored) if stored is None or _is_written_time(stored) else "an invalid time (hidden)"
 
@@ -111,8 +112,8 @@ def check_state(what: str, stored: Mapping[str, Any]) -> None:
     """
     Check, before an update, that no plain output in a state has a value of the wrong form.
 
-    A read does not need this check, because the engine marks its results like the state, and a deletion returns
-    nothing.
+    A read does not need this check, because the engine marks its results in the same way as the state. A deletion
+    returns nothing.
 
     Raises:
         StacksError: An output has such a value. The message contains the output's name, but not its value.
@@ -132,7 +133,7 @@ _NOT_SHOWN: Final = "<as in the state>"
 
 
 class _Text(str):
-    """A text of a state. It keeps this type when an operation returns it, under any name and in any list."""
+    """A text from a state. It keeps this type when an operation returns it, under any name and in any list."""
 
     __slots__ = ()
 
@@ -141,7 +142,7 @@ class _Text(str):
 
 
 class _Integer(int):
-    """An integer in a state."""
+    """An integer from a state."""
 
     __slots__ = ()
 
@@ -150,7 +151,7 @@ class _Integer(int):
 
 
 class _Float(float):
-    """A floating-point number in a state."""
+    """A floating-point number from a state."""
 
     __slots__ = ()
 
@@ -170,7 +171,10 @@ def known_of(id_: str) -> Collection[str]:
 
 
 def from_state(value: Any, known: Collection[str] = ()) -> Any:
-    """Return a value of a state with its texts and numbers typed as stored, unless they are certainly public."""
+    """
+    Return a value from a state. Its texts and numbers get the types for stored values, unless they are certainly
+    public.
+    """
     if isinstance(value, dict):
         return {
             name: item if type(item) is str and item in _WORDS else from_state(item, known)
@@ -192,7 +196,7 @@ def is_from_state(value: Any) -> bool:
 
 
 def ordinary(value: Any) -> Any:
-    """Return a value with ordinary texts and numbers."""
+    """Return a value in which all texts and numbers have ordinary types."""
     if isinstance(value, Mapping):
         return {name: ordinary(item) for name, item in value.items()}
     if isinstance(value, list):
@@ -222,8 +226,8 @@ def returned(outs: Mapping[str, Any], marked: Mapping[str, Any]) -> dict[str, An
     """
     Return the outputs of an operation. Values from the state that are not certainly public become secrets.
 
-    The engine knows the marks of the values in `marked`: it marks an output with the same name and value in the same
-    way.
+    `marked` contains values whose secret markers the engine knows: it marks an output with the same name and value in
+    the same way.
     """
     return {
         name: ordinary(value)

@@ -1,8 +1,8 @@
 """
-Which values may an input have?
+The values that an input may have.
 
-A validator returns the value in its normal form, or raises ValueError with the problem and the fix. The engine passes
-every number as a float (`5` is `5.0`); the normal form of a whole number is `int`.
+A validator returns the value in its normal form, or raises a ValueError that states the problem and the fix. The engine
+passes every number as a float (`5` as `5.0`); the normal form of a whole number is `int`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ def boolean(value: Any) -> bool:
 
 
 def strings(value: Any) -> list[str]:
-    """Return a list with each value as text. Values of any type are accepted: triggers are only compared."""
+    """
+    Return a list in which each value is a text. Values of any type are accepted, because triggers are only compared.
+    """
     if not isinstance(value, list):
         msg = f"it is {_kind(value)}, but must be a list"
         raise ValueError(msg)  # noqa: TRY004  (ValueError is what a validator raises)
@@ -111,7 +113,8 @@ def storage_tier(value: Any) -> int:
 
 def ip_network(value: Any) -> str:
     """
-    Return an IPv4 or IPv6 address or network in canonical form: without /32 or /128, IPv6 compressed and in lower case.
+    Return an IPv4 or IPv6 address or network in canonical form: without /32 or /128, and with IPv6 compressed and in
+    lower case.
 
     A network with host bits set is refused: `10.0.0.7/24` may mean one address or the entire network, and a guess
     could give access to too many clients.
@@ -129,7 +132,10 @@ def ip_network(value: Any) -> str:
 
 
 def backup_number(value: Any) -> int | str:
-    """Return a backup's number, or its id if the platform has text ids. The value may be the id of a PinnedBackup."""
+    """
+    Return a backup's number, or its id if the platform uses texts as ids. The value may also be the id of a
+    PinnedBackup.
+    """
     number = value.rpartition("/")[2] if isinstance(value, str) else value
     if isinstance(number, str) and re.search(r"\d", number) and not re.fullmatch(r"-?[\d.]+", number):
         return number
@@ -167,7 +173,7 @@ def _kind(value: Any) -> str:
 
 
 def _ordered(value: Any) -> Any:
-    """Return the value with sorted mappings: their order differs from call to call, which is not a change."""
+    """Return the value with sorted mappings, because their order differs between calls, which is not a change."""
     if isinstance(value, dict):
         return {name: _ordered(value[name]) for name in sorted(value)}
     return [_ordered(item) for item in value] if isinstance(value, list) else value

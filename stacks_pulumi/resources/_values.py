@@ -1,4 +1,4 @@
-"""How are unknown and secret values marked for the engine?"""
+"""The markers for unknown and secret values in the engine's protocol."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NESTED: Final = (dict, list)
 
 
 def plain(value: Any) -> Any:
-    """Return the value without the marks of secrets, at any depth."""
+    """Return the value without its secret markers, at any depth."""
     if isinstance(value, dict):
         if value.get(SIGNATURE) == _SECRET:
             return plain(value.get("value"))

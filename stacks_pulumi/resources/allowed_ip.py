@@ -52,7 +52,7 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
     """
     The creation of an entry: POST, then the removal of the entries that it replaces.
 
-    For each container, only one creation runs at a time, because each reads the list before it changes it.
+    For each container, only one creation runs at a time, because each one reads the list before it changes the list.
     """
 
     kind: ClassVar = "AllowedIp"
@@ -140,7 +140,7 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
         return matches(thing, self.inputs) and is_own_container(self.session, self.inputs["container"])
 
     def roll_back(self, thing: models.AllowedIp) -> None:
-        """Remove the entry, unless it was in the list before."""
+        """Remove the entry, unless it was already in the list."""
         before = () if self._before is None else self._before.allowed_ips
         if not self._replaced and thing.id not in {entry.id for entry in before}:
             self._list.take_out([thing])
@@ -160,7 +160,7 @@ class AllowedIp(Child, module="stacks", name="AllowedIp"):
     ip_address: pulumi.Output[str]
     """The address or network, in canonical form."""
     description: pulumi.Output[str]
-    """A description for people."""
+    """The entry's description, for people."""
     service_type: pulumi.Output[str]
     """`http`, `tcp` or `both`."""
     revoke_auto_added: pulumi.Output[bool]
@@ -250,12 +250,12 @@ class AllowedIpHandler(ResourceHandler):
     def parent_rules(
         self, parent: ParentInProgram, olds: Mapping[str, Any], inputs: Mapping[str, Any]
     ) -> Iterable[tuple[str, str]]:
-        """Refuse an address for a container whose external access is off, because then it has no list."""
+        """Refuse an address for a container whose external access is off, because the container then has no list."""
         if parent.is_closed:
             yield "container", "its external access is off: set external_access=True on the Container"
 
     def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> AllowedIpCreation:
-        """Add the address, and remove the caller's if the program requests that."""
+        """Return the steps that add the address, and that remove the caller's address if the program requests this."""
         return AllowedIpCreation(session, op, inputs)
 
     def on_read(

@@ -1,4 +1,4 @@
-"""BackupRestore: restore the data of a backup once."""
+"""BackupRestore: the data of a backup, restored once."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class BackupRestore(StacksResource, module="stacks", name="BackupRestore"):
     """
     A restore (guide, "Restore Backup"): the data of the container is replaced by the data of the backup.
 
-    The restore runs when the resource is created and when `backup_id` or `triggers` change, and at no other time.
-    Removing the resource from the program does not undo it.
+    The restore runs only when the resource is created, and when `backup_id` or `triggers` change. Removing the resource
+    from the program does not undo it.
     """
 
     backup_id: pulumi.Output[int | str]
@@ -52,8 +52,8 @@ class BackupRestore(StacksResource, module="stacks", name="BackupRestore"):
         Args:
             resource_name: Name in the program.
             opts: Pulumi's options.
-            backup_id: The number of a completed backup (or the `backup_id` or id of a PinnedBackup); its container must
-                run.
+            backup_id: The number of a completed backup, or the `backup_id` or id of a PinnedBackup. The backup's
+                container must be running.
             triggers: When any value in this list changes, the backup is restored again.
         """
         super().__init__(resource_name, {"backup_id": backup_id, "triggers": triggers}, opts)
@@ -71,7 +71,7 @@ class BackupRestoreHandler(ResourceHandler):
     )
 
     def warnings(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterable[str]:
-        """Warn of the lost data, because a preview shows only `create`."""
+        """Warn that data will be lost, because a preview shows only `create`."""
         if changed(self.fields, olds, inputs):
             number = inputs.get("backup_id")
             backup = "a backup" if is_unknown(number) else f"backup {number}"
@@ -85,13 +85,13 @@ class BackupRestoreHandler(ResourceHandler):
     def on_read(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
     ) -> dict[str, Any] | None:
-        """Return the state: the API does not list past restores."""
+        """Return the state unchanged, because the API does not list past restores."""
         return olds
 
     def on_update(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
     ) -> dict[str, Any]:
-        """Restore again if the program requests it, but not after a restore whose outcome is unknown."""
+        """Restore again if the program requests it, except after a restore whose outcome is unknown."""
         if changed(self.fields, olds, inputs):
             _restore(session, op, inputs)
         return dict(inputs)

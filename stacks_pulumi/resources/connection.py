@@ -1,4 +1,4 @@
-"""Connection: environment variables with which one container reaches another."""
+"""Connection: the environment variables that one container needs to reach another."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ class Connection(Child, module="stacks", name="Connection"):
     _unique: ClassVar = ("source", "name")
 
     source: pulumi.Output[str]
-    """Id of the container that gets the variables."""
+    """Id of the container that receives the variables."""
     target: pulumi.Output[str]
-    """Id of the container that the variables point to."""
+    """Id of the container that the variables describe."""
     name: pulumi.Output[str]
     """The connection's name at STACKS."""
     restart_source: pulumi.Output[bool]
@@ -69,8 +69,8 @@ class Connection(Child, module="stacks", name="Connection"):
     """The target's type, for instance `postgresql`."""
     environment_variables: pulumi.Output[Mapping[str, str] | None]
     """
-    The variables, a secret. The API masks the password as `****`; `get_credentials` returns the real password. Only
-    the create response contains the variables, so they are unset for an adopted or looked-up connection.
+    The variables, a secret. The API masks the password as `****`; `get_credentials` returns the real password. They are
+    unset for an adopted or looked-up connection, because only the create response contains them.
     """
     connection_string: pulumi.Output[str | None]
     """The target's connection string with user and (masked) password, a secret."""
@@ -94,8 +94,8 @@ class Connection(Child, module="stacks", name="Connection"):
         Args:
             resource_name: Name in the program; also the connection's name unless `name` is given.
             opts: Pulumi's options.
-            source: The container that gets the variables.
-            target: The container that the variables point to.
+            source: The container that receives the variables.
+            target: The container that the variables describe.
             name: The connection's name at STACKS.
             restart_source: Restart the source, once for all of its connections that are created at the same time
                 (default true).
@@ -126,8 +126,8 @@ class Connection(Child, module="stacks", name="Connection"):
         """
         Return all connections that restart the source: name -> name of the target.
 
-        The source's URN is known after the engine has registered the source; by then the program has declared all of
-        its resources. The result is `None` if other resources wait for this connection, which then must not wait
+        The source's URN is known after the engine has registered the source. By then, the program has declared all of
+        its resources. The result is `None` if other resources wait for this connection, because it then must not wait
         itself.
         """
         if not isinstance(source, pulumi.Resource):
@@ -153,7 +153,7 @@ class Connection(Child, module="stacks", name="Connection"):
 
 
 _RESTART_PENDING: Final = "restart_pending"
-"""The output that is set from the creation of the connection until the restart of the source."""
+"""The output that is set after the connection was created, until the source has been restarted."""
 
 
 class ConnectionHandler(ChildHandler[models.Connection]):
@@ -176,7 +176,10 @@ class ConnectionHandler(ChildHandler[models.Connection]):
     )
 
     def delete_first(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-        """Delete first if the source stays the same, because names and targets of its connections are unique."""
+        """
+        Delete the old connection first if the source stays the same, because the names and targets of its connections
+        are unique.
+        """
         return bool(olds.get("source") == news.get("source"))
 
     def unique_names(self, inputs: Mapping[str, Any]) -> Mapping[str, str]:
@@ -210,7 +213,7 @@ class ConnectionHandler(ChildHandler[models.Connection]):
         return bool(olds.get(_RESTART_PENDING)) and news.get("restart_source") is True
 
     def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> _ConnectionCreation:
-        """Wait until both containers run, connect them, and restart the source."""
+        """Wait until both containers are running, connect them, and restart the source."""
         return _ConnectionCreation(session, op, inputs)
 
     def on_read(
@@ -240,7 +243,10 @@ class ConnectionHandler(ChildHandler[models.Connection]):
         return _outputs(None, olds, inputs)
 
     def look(self, session: Session, id_: str, olds: Mapping[str, Any], get: Ask) -> models.Connection | None:
-        """Return the connection as one of its ends lists it. If its target is gone, the connection is gone too."""
+        """
+        Return the connection as its source or its target lists it. If the target is deleted, the connection is deleted
+        too.
+        """
         api, target = session.client.connections, olds.get("target") or None
 
         def ask(container: str) -> models.Connections:
@@ -279,7 +285,10 @@ def _leads_there(connection: models.Connection, olds: Mapping[str, Any]) -> bool
 
 
 class _ConnectionCreation(Creation[models.Connection]):
-    """POST, then one restart of the source for all of its connections that are created at the same time."""
+    """
+    The creation of a connection: POST, then one restart of the source for all of its connections that are created at
+    the same time.
+    """
 
     kind: ClassVar = "Connection"
 
@@ -383,7 +392,7 @@ def _target_id(session: Session, connection: models.Connection) -> str | None:
 def _outputs(
     connection: models.Connection | None, olds: Mapping[str, Any], inputs: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the outputs. Values that only the create response contains are kept."""
+    """Return the outputs. They keep the values that only the create response contains."""
     listed: dict[str, Any] = {}
     if connection is not None:
         listed = {

@@ -1,4 +1,4 @@
-"""Container: one container from its creation to its deletion, and the refusal of changes that would destroy it."""
+"""Container: one container, from its creation to its deletion. Changes that would destroy it are refused."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Container(StacksResource, module="stacks", name="Container"):
     additional_storage_tier: pulumi.Output[int | None]
     """Additional storage tier."""
     monthly_price_usd: pulumi.Output[float | None]
-    """List price of a full month in US dollars, known at preview; unset if it is not in the catalogue."""
+    """List price for a full month in US dollars, known at preview; unset if the catalogue does not contain it."""
     desired_status: pulumi.Output[str | None]
     """`running` or `stopped`; unset if this program does not manage the status."""
     external_access: pulumi.Output[bool | None]
@@ -102,7 +102,7 @@ class Container(StacksResource, module="stacks", name="Container"):
     storage_mb: pulumi.Output[int | None]
     """Storage in MB."""
     port: pulumi.Output[int | None]
-    """Port of the public host that is forwarded to the container."""
+    """Port on the public host that is forwarded to the container."""
     ssh_user: pulumi.Output[str | None]
     """User name for SSH."""
     ssh_host: pulumi.Output[str | None]
@@ -154,17 +154,18 @@ class Container(StacksResource, module="stacks", name="Container"):
                 wait until the container runs (default 10 minutes).
             template: Template id, for instance `postgresql` (guide, "Available Templates").
             name: 3 to 32 letters, digits and hyphens.
-            plan: `micro`, `basic`, `standard` or `premium`. Default: `micro` for a `-micro` template, else `basic`;
-                `stacks-vpn` takes none.
-            additional_storage_tier: 1 (32 GB), 3 (64 GB) or 5 (128 GB); not for micro and not for databases.
+            plan: `micro`, `basic`, `standard` or `premium`. Default: `micro` for a `-micro` template, otherwise
+                `basic`. The template `stacks-vpn` has no plan.
+            additional_storage_tier: 1 (32 GB), 3 (64 GB) or 5 (128 GB); not available for micro containers and
+                databases.
             discount_code: A promotional code; only used when the container is created.
             desired_status: `running` or `stopped`. Unset: not managed.
             external_access: True or false. Unset: not managed.
-            restart_triggers: When any value in this list changes, the container is restarted.
+            restart_triggers: The container is restarted when any value in this list changes.
             replace_on_change: Allow a change of name, template, plan or storage to destroy the container and create a
                 new, empty one.
-            adopt: `never` (default) or `if_matching`: adopt an existing container of the same name, if template, plan
-                (or its default) and storage (if given) match.
+            adopt: `never` (default) or `if_matching`: adopt an existing container of the same name if its template,
+                plan (given or default) and storage (if given) match.
         """
         is_lookup = opts is not None and opts.id is not None
         provider = provider_in_options(opts, CONTAINER)
@@ -231,7 +232,9 @@ class Container(StacksResource, module="stacks", name="Container"):
 
 
 _PATIENCE: Final = 120.0
-"""Seconds for which a rollback is tried: longer than a boot takes, and longer than a new container stays invisible."""
+"""
+Seconds for which a rollback is retried: longer than a boot takes, and longer than a new container may be invisible.
+"""
 _PAUSE: Final = 2.0
 
 
@@ -241,7 +244,7 @@ class ContainerCreation(Creation[models.Container]):
     kind: ClassVar = "Container"
     leaves_nothing: ClassVar = (VanishedError, ExistsError)
     _since: float | None = None
-    """When the container was requested, by the API's clock."""
+    """The time of the create request, by the API's clock."""
 
     def under_way(self) -> contextlib.AbstractContextManager[None]:
         """Record that connections to the container may follow."""
@@ -253,7 +256,7 @@ class ContainerCreation(Creation[models.Container]):
 
     def create(self) -> models.Container:
         """
-        Create the container, unless its price would exceed the key's spending cap.
+        Create the container. A known spending cap of the key is checked first.
 
         Raises:
             ExistsError: The account has a container of that name.
@@ -294,7 +297,7 @@ class ContainerCreation(Creation[models.Container]):
         return thing.id
 
     def finish(self, thing: models.Container) -> dict[str, Any]:
-        """Wait until it runs, then set the status and the external access that the program wants."""
+        """Wait until the container is running, then set its status and external access as in the program."""
         if not self.adopted or not thing.settled:
             since = None if self.adopted else self._since or 0.0
             thing = self._lifecycle.wait_until_created(thing, since)
@@ -306,7 +309,7 @@ class ContainerCreation(Creation[models.Container]):
         return self._lifecycle.settle(thing, TAKEN if self.adopted else {}, self.inputs, new=not self.adopted)
 
     def known(self, thing: models.Container, error: Exception | None) -> dict[str, Any]:
-        """Return the outputs from the create response, with the status and creation time from a list."""
+        """Return the outputs: those in the create response, and the status and creation time in a list."""
         outs = outputs(thing, TAKEN if self.adopted else {}, self.inputs, None)
         if not self.adopted:
             # The time in the response is provisional, so it is left out. The first refresh or update stores the final
@@ -343,7 +346,7 @@ class ContainerCreation(Creation[models.Container]):
         )
 
     def describe(self, thing: models.Container) -> str:
-        """Return name, id, template and creation time, which help the user to find the owner."""
+        """Return the name, id, template and creation time, which help the user to find the owner."""
         made = f", created at {thing.created_at}" if thing.created_at else ""
         return f'the container "{thing.name or self.inputs["name"]}" ({thing.id}, {thing.template}{made})'
 
@@ -371,7 +374,10 @@ class ContainerCreation(Creation[models.Container]):
         )
 
     def roll_back(self, thing: models.Container) -> None:
-        """Delete the container again; the API may refuse that while it boots, or not find the container yet."""
+        """
+        Delete the container again. While the container boots, the API may refuse this, or may not find the container
+        yet.
+        """
         clock, containers = self.session.clock, self.session.client.containers
         until = clock.now() + _PATIENCE
         while True:
@@ -393,8 +399,8 @@ class ContainerCreation(Creation[models.Container]):
 
     def _name_late_twin(self, thing: models.Container) -> None:
         """
-        Report a container of this name that a late repeat of the request has created, or whose id was not in the
-        response.
+        Report a second container of this name: a repeated request has created it late, or the response did not contain
+        its id.
         """
         with contextlib.suppress(StacksError):
             for row in self.session.client.feed.snapshot():
@@ -458,7 +464,7 @@ class ContainerHandler(ResourceHandler):
                 yield "additional_storage_tier", msg
 
     def warnings(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterable[str]:
-        """Warn of names that are not in the catalogue, and of changes that only `up` can check."""
+        """Warn about names that are not in the catalogue, and about changes that only `up` can check."""
         template, plan = _known(inputs, "template"), _known(inputs, "plan")
         if template is not None and template not in catalog.TEMPLATES:
             yield _validators.unknown_word(template, catalog.TEMPLATES, "template")
@@ -477,7 +483,8 @@ class ContainerHandler(ResourceHandler):
         self, settings: AccountSettings, call: EngineCall, inputs: Mapping[str, Any]
     ) -> Mapping[str, Any]:
         """
-        Return the id of the container that the creation will adopt; it is already billed, so the price does not rise.
+        Return the id of the container that the creation will adopt. This container is already billed, so the price does
+        not rise.
         """
         # These are all values that are compared with an existing container.
         certain = None not in (_known(inputs, "name"), _known(inputs, "template")) and not any(
@@ -491,7 +498,7 @@ class ContainerHandler(ResourceHandler):
         return {} if id_ is None else {ADOPTS: id_}
 
     def is_provisional(self, olds: Mapping[str, Any]) -> bool:
-        """Return whether the container never ran."""
+        """Return whether the container has never been running."""
         return is_unfinished(olds)
 
     def guards(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
@@ -518,15 +525,13 @@ class ContainerHandler(ResourceHandler):
         return {"name": inputs["name"]}
 
     def needs_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-        """
-        Return whether the creation was not completed, or the container failed and has not been started since then.
-        """
+        """Return whether the creation is unfinished, or the container has failed and was not started after that."""
         return UNFINISHED in olds or (
             olds.get("status") == STATUS_ERROR and news.get("desired_status") != STATUS_STOPPED
         )
 
     def announcement(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> str | None:
-        """Return a line with the price if it is new or has changed; it is shown at preview as well."""
+        """Return a line with the price if the price is new or has changed; a preview shows the line too."""
         old, new = olds.get("monthly_price_usd"), inputs.get("monthly_price_usd")
         if new is None or new == old or is_unknown(new):
             return None
@@ -546,8 +551,8 @@ class ContainerHandler(ResourceHandler):
 
     def derived(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
         """
-        Return the price, and the plan that is sent if the program sets none; unknown if an input on which they depend
-        is unknown.
+        Return the price, and the plan that is sent if the program sets none. Both are unknown if an input that they
+        depend on is unknown.
         """
         template, tier = _known(inputs, "template"), inputs.get("additional_storage_tier")
         plan = inputs.get("plan") or (template and catalog.default_plan(template))
@@ -567,11 +572,11 @@ class ContainerHandler(ResourceHandler):
         return isinstance(old, str) and isinstance(new, str) and old.lower() == new.lower()
 
     def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> ContainerCreation:
-        """Create the container, or adopt a matching one, and wait until it runs."""
+        """Create the container, or adopt a matching one, and wait until it is running."""
         return ContainerCreation(session, op, inputs)
 
     def imported(self, session: Session, id_: str) -> dict[str, Any]:
-        """Return external access if it is on, so that the program that an import generates contains it."""
+        """Return external access if it is on, so that the program code that an import generates contains it."""
         inputs = super().imported(session, id_)
         with contextlib.suppress(NotFoundError):
             ask = functools.partial(session.client.allowed_ips.list, id_)
@@ -582,7 +587,7 @@ class ContainerHandler(ResourceHandler):
     def on_read(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
     ) -> dict[str, Any] | None:
-        """Find the container in the list that all reads of this operation share."""
+        """Find the container in the list, which all reads of this operation share."""
         return Lifecycle(session, op).read(id_, olds)
 
     def on_update(
@@ -595,14 +600,14 @@ class ContainerHandler(ResourceHandler):
         return Lifecycle(session, op).update(id_, olds, inputs)
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
-        """Delete the container and wait until it is gone, so that its name is free."""
+        """Delete the container and wait until the deletion is complete, so that its name is free."""
         Lifecycle(session, op).delete(id_, olds)
 
 
 def _of_other_tier(inputs: Mapping[str, Any]) -> str | None:
     """
-    Return the problem if a new container with a micro template has a larger plan, which the API may refuse only after
-    other creates.
+    Return the problem if a new container with a micro template has a larger plan. Without this check, the API might
+    refuse it only after other resources have been created.
     """
     template, plan = _known(inputs, "template"), _known(inputs, "plan")
     if template is None or plan is None or inputs.get("adopt") == "if_matching":

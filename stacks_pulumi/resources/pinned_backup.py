@@ -74,7 +74,7 @@ class PinnedBackup(Child, module="stacks", name="PinnedBackup"):
     backup_id: pulumi.Output[int | str]
     """The backup's number, or a text if the platform has text ids. BackupRestore accepts it."""
     on_delete: pulumi.Output[str]
-    """The action for the backup when this resource is deleted."""
+    """What happens to the backup when this resource is deleted."""
     pinned: pulumi.Output[bool]
     """Whether it is protected."""
     status: pulumi.Output[str | None]
@@ -102,11 +102,11 @@ class PinnedBackup(Child, module="stacks", name="PinnedBackup"):
         Args:
             resource_name: Name in the program.
             opts: Pulumi's options.
-            container: The container, which must run.
-            triggers: When any value in this list changes, a new backup is created, and then `on_delete` applies to the
-                old one.
-            backup_id: Pin this existing backup instead of making a new one.
-            on_delete: The action for the backup when this resource is deleted: `unpin` (default), `delete` or `keep`.
+            container: The container, which must be running.
+            triggers: When any value in this list changes, a new backup is created, and `on_delete` is then applied to
+                the old one.
+            backup_id: Pin this existing backup instead of creating a new one.
+            on_delete: What happens to the backup when this resource is deleted: `unpin` (default), `delete` or `keep`.
         """
         super().__init__(
             resource_name,
@@ -136,11 +136,11 @@ class PinnedBackup(Child, module="stacks", name="PinnedBackup"):
 
 
 class _TooOldError(UnseenError):
-    """The list, which has only the newest backups, does not contain the backup, but it may exist."""
+    """The backup is not in the list, but may exist, because the list contains only the newest backups."""
 
 
 class _BackupFailedError(UnexpectedStateError):
-    """The platform could not make the backup."""
+    """The platform could not create the backup."""
 
 
 class PinnedBackupHandler(ChildHandler[models.Backup]):
@@ -164,7 +164,9 @@ class PinnedBackupHandler(ChildHandler[models.Backup]):
     )
 
     def rules(self, inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-        """Refuse `triggers` with `backup_id`: the first requests a new backup, the second an existing one."""
+        """
+        Refuse `triggers` together with `backup_id`: the first requests new backups, the second an existing backup.
+        """
         if inputs.get("triggers") is not None and inputs.get("backup_id") is not None:
             yield (
                 "triggers",
@@ -172,7 +174,7 @@ class PinnedBackupHandler(ChildHandler[models.Backup]):
             )
 
     def guards(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-        """Refuse a change that would destroy the backup with its container and then fail."""
+        """Refuse a change that would first destroy the backup with its container, and then fail."""
         return lost_with_its_container(olds, inputs)
 
     def diff(self, call: EngineCall, id_: str, olds: dict[str, Any], news: dict[str, Any]) -> Difference:
@@ -181,7 +183,7 @@ class PinnedBackupHandler(ChildHandler[models.Backup]):
         return super().diff(call, id_, olds, news)
 
     def unique_names(self, inputs: Mapping[str, Any]) -> Mapping[str, str]:
-        """Only one resource may manage a backup: if two did, one could unpin it for the other."""
+        """Only one resource may manage a backup. Otherwise, one resource could unpin the backup of the other."""
         number = inputs.get("backup_id")
         return {} if number is None else {"backup_id": child_id(inputs["container"], str(number))}
 
@@ -194,7 +196,7 @@ class PinnedBackupHandler(ChildHandler[models.Backup]):
         )
 
     def replaces(self, field: Field, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-        """Replace, unless the program only exchanges `triggers` for the number of its existing backup."""
+        """Replace, unless the program only replaces `triggers` with the number of the existing backup."""
         named = news.get("backup_id")
         if field.name == "triggers" and named is not None and not is_unknown(named):
             return False
@@ -205,7 +207,7 @@ class PinnedBackupHandler(ChildHandler[models.Backup]):
         return olds.get("pinned") is False
 
     def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> _PinnedBackupCreation:
-        """Make a backup (or use the backup with the given number), wait until it is complete, and pin it."""
+        """Create a backup, or use the one with the given number. Wait until it is complete, and pin it."""
         return _PinnedBackupCreation(session, op, inputs)
 
     def on_read(
@@ -269,7 +271,7 @@ class PinnedBackupHandler(ChildHandler[models.Backup]):
         return same_content(olds, {"completed_at": found.completed_at, "size_bytes": found.size_bytes})
 
     def describe(self, id_: str, found: models.Backup) -> str:
-        """Return its id."""
+        """Return the backup's id."""
         return f"backup {id_}"
 
     def remove(self, session: Session, id_: str, olds: Mapping[str, Any]) -> None:
@@ -280,7 +282,7 @@ class PinnedBackupHandler(ChildHandler[models.Backup]):
 
 
 class _PinnedBackupCreation(Creation[models.Backup]):
-    """POST, then wait for the backup and pin it."""
+    """The creation of a pinned backup: POST, then wait for the backup and pin it."""
 
     kind: ClassVar = "PinnedBackup"
     # A failed backup is not kept in the state.
@@ -348,7 +350,10 @@ class _PinnedBackupCreation(Creation[models.Backup]):
 def _pin(
     session: Session, op: Operation, container: str, backup: models.Backup, *, is_new: bool
 ) -> models.Backup:
-    """Wait until the backup is complete, and pin it if necessary. A backup that is too old for the list is complete."""
+    """
+    Wait until the backup is complete, and pin it if it is not pinned. A backup that is too old for the list is treated
+    as complete.
+    """
     number, seen = backup.id, backup
     if backup.status is None and not is_new:
         try:
@@ -441,7 +446,7 @@ def _existing(session: Session, op: Operation, container: str, number: models.Ba
 
     Raises:
         _TooOldError: The backup may be too old for the list.
-        VanishedError: The container does not have it.
+        VanishedError: The container has no such backup.
     """
     look = functools.partial(_look, session, container, number)
     found = find_child(session, op, child_id(container, str(number)), look, max_age=0.0)

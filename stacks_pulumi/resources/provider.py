@@ -1,6 +1,6 @@
 """
-Provider: a separate account for some of a program's resources. It also contains the errors that end a program with only
-a message.
+Provider: a separate account for some of a program's resources. The module also contains the errors that end a program
+with only a message.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from stacks_pulumi.resources._literals import AdoptMode
 
 
 def shown_alone(error: StacksError) -> StacksError:
-    """Return an equal error that is a `pulumi.RunError` as well."""
+    """Return an equal error that is also a `pulumi.RunError`."""
     kind = _shown_alone(type(error))  # type: ignore[arg-type]  # mypy treats a class as not hashable
     return kind(**error.values())
 
@@ -29,7 +29,8 @@ def shown_alone(error: StacksError) -> StacksError:
 @functools.cache
 def _shown_alone(kind: type[StacksError]) -> type[StacksError]:
     """
-    Return one class for each kind of error. No module contains the class, so an error is pickled as its original class.
+    Return the class for a kind of error. Since no module contains this class, its errors are pickled as the original
+    class.
     """
 
     def reduce(error: StacksError) -> tuple[Any, ...]:
@@ -50,10 +51,10 @@ def check_stored_key() -> None:
     """
     Warn once in each run if the key in the stack's configuration is not a secret.
 
-    Only the program can check this: the SDK's host gets the configuration without the marks of secrets.
+    Only the program can check this, because the SDK's host receives the configuration without secret markers.
 
     Raises:
-        ConfigError: The key is not a secret, and `stacks:requireSecretKey` is set; or that setting is malformed.
+        ConfigError: The key is not a secret, although `stacks:requireSecretKey` is set. Or that setting is malformed.
     """
     name, root, config = f"{NAMESPACE}:apiKey", get_root_resource(), pulumi.Config(NAMESPACE)
     # In a thread of the program, only the configuration in the environment may be available.
@@ -100,20 +101,20 @@ class Provider(pulumi.ProviderResource):
             resource_name: Name in the program; error messages use it as the name of the account.
             opts: Pulumi's options.
             api_key: `sk_stacks_` and 64 hexadecimal digits.
-            base_url: The API's base URL. Default: as for the stack (`stacks:baseUrl`).
-            allow_http: Whether `base_url` may be `http://` on another machine. Default: as for the stack.
+            base_url: The API's base URL. Default: the stack's setting (`stacks:baseUrl`).
+            allow_http: Whether `base_url` may be `http://` on another machine. Default: the stack's setting.
             adopt: `never` (default) or `if_matching`, for all resources of the account.
             requests_per_minute: The rate limit until the API's headers report a different one (default 60).
             max_concurrency: How many operations to run in parallel (default 64).
-            delete_children_with_container: Delete child resources with their container and not one by one, which saves
-                requests. If the container is then kept, or its deletion fails, the children stay at STACKS but are in
-                no state. Default: as for the stack (`stacks:deleteChildrenWithContainer`, false).
+            delete_children_with_container: Delete child resources together with their container instead of one by one,
+                which saves requests. If the container is then kept, or its deletion fails, the children still exist at
+                STACKS but are in no state. Default: the stack's setting (`stacks:deleteChildrenWithContainer`, false).
             name_pattern: The pattern of the default names of the account's containers, for instance `${name}-${stack}`.
-                Default: as for the stack (`stacks:namePattern`); `${name}` leaves them unchanged.
-            platform: The file with facts about the platform that its guide does not state. Default: as for the stack
+                Default: the stack's setting (`stacks:namePattern`). With `${name}`, names are left unchanged.
+            platform: The file with facts about the platform that its guide does not state. Default: the stack's setting
                 (`stacks:platform`).
             hide_logs: If a container does not start, do not show its last log lines in the error, because they may
-                contain a password. Default: as for the stack (`stacks:hideLogs`, false).
+                contain a password. Default: the stack's setting (`stacks:hideLogs`, false).
 
         Raises:
             ConfigError: `api_key` is `None`, for instance because the configuration value is not set. Or a value that
@@ -155,7 +156,7 @@ class Provider(pulumi.ProviderResource):
         value.
         """
         self.delete_children_with_container = delete_children_with_container
-        """Whether child resources are deleted with their container; `None`: as for the stack."""
+        """Whether child resources are deleted with their container; `None` means the stack's setting."""
         self.name_pattern = name_pattern
         """The pattern of the default names of its containers; `None` without one."""
         self.settings: dict[str, str | None] | None = None

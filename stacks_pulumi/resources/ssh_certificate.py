@@ -50,8 +50,8 @@ class SshCertificate(Child, module="stacks", name="SshCertificate"):
     """
     A container's SSH key (guide, "Download SSH Certificate" and "Regenerate SSH Certificate").
 
-    Every compute container has an SSH key, but no managed service has one. The id is `<container id>/ssh`, or the
-    container's id for a dynamic resource; both forms are accepted.
+    Every compute container has an SSH key; managed services have none. The id is `<container id>/ssh`, or the
+    container's id for a dynamic resource. Both forms are accepted.
     """
 
     container: pulumi.Output[str]
@@ -127,7 +127,7 @@ class SshCertificateHandler(ResourceHandler):
 
     def distinct_id(self, id_: str) -> str:
         """
-        Return an id that differs from the container's id. Otherwise an import would refer to the key, not to the
+        Return an id that differs from the container's id. Otherwise, an import would refer to the key instead of the
         container.
         """
         return id_ if "/" in id_ else child_id(id_, _OWN_NAME)
@@ -139,7 +139,7 @@ class SshCertificateHandler(ResourceHandler):
     def parent_rules(
         self, parent: ParentInProgram, olds: Mapping[str, Any], inputs: Mapping[str, Any]
     ) -> Iterable[tuple[str, str]]:
-        """A managed service has no SSH key, and the container must run for a download."""
+        """A managed service has no SSH key, and a download needs a running container."""
         if catalog.is_database(parent.template):
             yield (
                 "container",
@@ -148,13 +148,13 @@ class SshCertificateHandler(ResourceHandler):
         yield from runs(parent, olds, inputs, "container", "an SSH key")
 
     def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> _Download:
-        """Download the container's key."""
+        """Return the steps that download the container's key."""
         return _Download(session, op, inputs)
 
     def on_read(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
     ) -> dict[str, Any] | None:
-        """Download the key again, because it may have been renewed; `None` if the container was recreated."""
+        """Download the key again, because it may have been renewed; return `None` if the container was recreated."""
         if own_name(self.distinct_id(id_)) != _OWN_NAME:
             return None
         id_ = parent_id(id_)
@@ -186,7 +186,10 @@ class SshCertificateHandler(ResourceHandler):
     def on_update(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
     ) -> dict[str, Any]:
-        """Create a new key if a trigger changed. Otherwise (the state is from the other host) download the key."""
+        """
+        Create a new key if a trigger changed. Otherwise, the state was written by the other host, and the key is
+        downloaded.
+        """
         id_ = parent_id(id_)
         stored = olds.get(CONTAINER_CREATED_AT)
         container = find_container(session, id_, stored={"created_at": stored})
@@ -227,7 +230,7 @@ class SshCertificateHandler(ResourceHandler):
 
 
 class _Download(Creation[str]):
-    """The download of a key. Nothing is created at the API."""
+    """The download of a key, which creates nothing at the API."""
 
     kind: ClassVar = "SshCertificate"
 

@@ -70,7 +70,7 @@ class VpnClient(Child, module="stacks", name="VpnClient"):
     store_config: pulumi.Output[bool]
     """Whether the configuration is stored in the state."""
     config: pulumi.Output[str | None]
-    """The WireGuard configuration with its private key, a secret; none if `store_config` is false."""
+    """The WireGuard configuration with its private key, a secret; unset if `store_config` is false."""
 
     def __init__(
         self,
@@ -93,8 +93,8 @@ class VpnClient(Child, module="stacks", name="VpnClient"):
             name: The client's name.
             rotate_triggers: When any value in this list changes, the client is removed and added again, with a new key.
             store_config: Store the configuration, encrypted, in the state (default true). If false, the private key is
-                never in the state; `get_vpn_config` downloads it.
-            adopt: `never` (default) or `if_matching`: adopt a client of that name that exists already.
+                never stored in the state; `get_vpn_config` downloads it.
+            adopt: `never` (default) or `if_matching`: adopt an existing client of that name.
         """
         super().__init__(
             resource_name,
@@ -125,10 +125,10 @@ class VpnClient(Child, module="stacks", name="VpnClient"):
 
 
 _CREATED_AT: Final = "client_created_at"
-"""The output with the client's creation time: a name can be used again."""
+"""The output that contains the client's creation time, because a name can be used again."""
 
 _SLACK: Final = 60.0
-"""The maximum number of seconds between a client's creation time in the create response and in the list."""
+"""A client's creation time in the create response and in the list differ by at most this many seconds."""
 
 _DEFAULT: Final = "default"
 """The client that the platform creates with every VPN container."""
@@ -167,7 +167,7 @@ class VpnClientHandler(ChildHandler[models.VpnClient]):
     def parent_rules(
         self, parent: ParentInProgram, olds: Mapping[str, Any], inputs: Mapping[str, Any]
     ) -> Iterable[tuple[str, str]]:
-        """Only a VPN container has clients, and it must run to add one."""
+        """Only a VPN container has clients, and it must be running when a client is added."""
         if parent.template in catalog.TEMPLATES and parent.template != catalog.VPN_TEMPLATE:
             yield (
                 "container",
@@ -180,7 +180,7 @@ class VpnClientHandler(ChildHandler[models.VpnClient]):
         return news.get("store_config") is True and olds.get("config") is None
 
     def at_create(self, props: Mapping[str, Any]) -> dict[str, Any]:
-        """Leave out the configuration if it is not stored."""
+        """Omit the configuration if it is not stored."""
         outs = super().at_create(props)
         return {name: value for name, value in outs.items() if name != "config" or outs["store_config"]}
 
@@ -189,7 +189,7 @@ class VpnClientHandler(ChildHandler[models.VpnClient]):
         return _VpnClientCreation(session, op, inputs)
 
     def imported(self, session: Session, id_: str) -> dict[str, Any]:
-        """Return the defaults, and the configuration, which an import stores in the state."""
+        """Return the default inputs, and the configuration, which an import stores in the state."""
         inputs = super().imported(session, id_)
         with contextlib.suppress(NotFoundError):
             inputs["config"] = session.client.vpn_clients.config(parent_id(id_), own_name(id_))
@@ -198,7 +198,7 @@ class VpnClientHandler(ChildHandler[models.VpnClient]):
     def on_read(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
     ) -> dict[str, Any] | None:
-        """Find it in the list of the container's clients; the stored configuration is kept."""
+        """Find the client in the list of the container's clients. The stored configuration is kept."""
         client = self.find(session, op, id_, olds, reads=True)
         if client is None:
             return None
@@ -216,7 +216,9 @@ class VpnClientHandler(ChildHandler[models.VpnClient]):
     def on_update(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
     ) -> dict[str, Any]:
-        """Add the configuration to the state or remove it, including for a client whose creation was not completed."""
+        """
+        Add the configuration to the state or remove it from the state. This also completes an unfinished creation.
+        """
         adopts = inputs.get("adopt") == "if_matching"
         # A platform may give a configuration only once, so a configuration in the state is kept.
         config = None if adopts and olds.get(IDENTITY_CONFLICT) is not None else olds.get("config")
@@ -234,11 +236,11 @@ class VpnClientHandler(ChildHandler[models.VpnClient]):
     time = _CREATED_AT
 
     def own_id(self, id_: str, olds: Mapping[str, Any]) -> str:
-        """Return an empty id: a client has only its name, which may be used again."""
+        """Return an empty id, because a client has only its name, which may be used again."""
         return ""
 
     def look(self, session: Session, id_: str, olds: Mapping[str, Any], get: Ask) -> models.VpnClient | None:
-        """Return the client as its container lists it."""
+        """Return the client from the container's list."""
         container, name = parent_id(id_), own_name(id_)
         clients = get("vpn_clients", container, ask=lambda: session.client.vpn_clients.list(container))
         return clients.find(lambda client: same_name(client.name, name))
@@ -248,7 +250,7 @@ class VpnClientHandler(ChildHandler[models.VpnClient]):
         return same_time(olds.get(_CREATED_AT), found.created_at, slack=_SLACK) is not False
 
     def describe(self, id_: str, found: models.VpnClient) -> str:
-        """Return its id."""
+        """Return the client's id."""
         return f"the VPN client {id_}"
 
     def check_container(
@@ -270,7 +272,10 @@ class VpnClientHandler(ChildHandler[models.VpnClient]):
     def _identity(
         self, session: Session, op: Operation, id_: str, olds: Mapping[str, Any], client: models.VpnClient
     ) -> dict[str, str | None]:
-        """Return the container's creation time. If it differs, the owner is uncertain: a client has no unique id."""
+        """
+        Return the container's creation time. If it differs from the state, the owner is uncertain, because a client has
+        no unique id.
+        """
         container = find_container(session, parent_id(id_), shared=True)
         now, stored = None if container is None else container.created_at, olds.get(CONTAINER_CREATED_AT)
         if not may_be_another(session, stored, now):
@@ -280,7 +285,7 @@ class VpnClientHandler(ChildHandler[models.VpnClient]):
 
 
 class _VpnClientCreation(Creation[str]):
-    """POST, then the download of the configuration. A client's id is its name."""
+    """The creation of a client: POST, then the download of its configuration. The client's id is its name."""
 
     kind: ClassVar = "VpnClient"
 
@@ -365,7 +370,7 @@ def _outputs(
 
 
 def _times(session: Session, container: str, created_at: str | None) -> dict[str, Any]:
-    """Return the outputs with the times of the container and of the client, as far as they are known."""
+    """Return the outputs that contain the known creation times of the container and of the client."""
     times = {CONTAINER_CREATED_AT: creation_time(session, container), _CREATED_AT: created_at}
     return {name: time for name, time in times.items() if time is not None}
 

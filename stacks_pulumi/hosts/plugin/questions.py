@@ -1,9 +1,9 @@
 """
-The plugin's answers from the account: to the protocol's `Invoke` (a data function), and to `List`, which `pulumi do`
-calls.
+The plugin's responses with data of the account: to the protocol's `Invoke`, which calls a data function, and to `List`,
+which `pulumi do` calls.
 
-The ids in a list are in the form for `pulumi import`. A list that may lack an id is an error. `pulumi up` uses neither
-of them. Loading this module at every start would double the time that this package adds to the start.
+The ids in a list are in the form for `pulumi import`. A list that may be incomplete is an error. `pulumi up` uses
+neither call. Loading this module at every start would double the time that this package adds to the start.
 """
 
 from __future__ import annotations
@@ -32,12 +32,15 @@ from stacks_pulumi.resources._values import secret
 
 _OF_A_FUNCTION: Final = 300.0
 _OF_A_LIST: Final = 1800.0
-"""The timeout in seconds, because an account with many containers needs many calls, and the API limits the rate."""
+"""
+The timeout in seconds. It is long because an account with many containers needs many calls, and the API limits the
+rate.
+"""
 
 _TYPES: Final[Mapping[type, str]] = {str: "text", int: "a whole number"}
 
 _Row: TypeAlias = tuple[str, str]
-"""The object's own name (the part of the id after the container), and a name for people."""
+"""The object's own name, which follows the container's id in the resource's id, and a name for people."""
 
 CHILDREN: Final[Mapping[str, Callable[[Belongings], Iterator[_Row]]]] = {
     "AllowedIp": lambda has: (
@@ -50,8 +53,8 @@ CHILDREN: Final[Mapping[str, Callable[[Belongings], Iterator[_Row]]]] = {
     "VpnClient": lambda has: ((it.name, it.name) for it in has.vpn_clients),
 }
 """
-Kinds of objects that a container can have. Certificates are not among them, because each container has one under its
-own id. Past restores are not listed.
+Kinds of objects that a container can contain. Certificates are not among them, because each container has one
+certificate with the container's id. Past restores are not listed.
 """
 
 
@@ -59,7 +62,7 @@ def pages(
     call: EngineCall, settings: Mapping[str, str | None], request: Any
 ) -> Iterator[provider_pb2.ListResponse]:
     """
-    Yield the answer to a request: the objects, and then the token of the next page if there is one.
+    Yield the objects of the requested kind, and then the token of the next page if there is one.
 
     Raises:
         StacksError: The kind cannot be listed, the container does not exist, or the API does not show all of its
@@ -122,7 +125,7 @@ def answered(
     call: EngineCall, settings: Mapping[str, str | None], token: str, given: Mapping[str, Any]
 ) -> dict[str, Any]:
     """
-    Call a data function, and return the values of its result by name.
+    Call a data function, and return its result as values by name.
 
     Args:
         call: The engine's call.
@@ -155,7 +158,7 @@ def _spelt(value: Any) -> Any:
 
 
 def _arguments(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments, completed with the defaults of the Python function."""
+    """Return the arguments, with the defaults of the Python function for those that are missing."""
     function = getattr(functions, name)
     parameters = dict(inspect.signature(function).parameters)
     del parameters["provider"]

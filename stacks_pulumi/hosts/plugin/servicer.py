@@ -1,12 +1,12 @@
 """
-What does the plugin answer to each call of Pulumi's provider protocol (`pulumirpc.ResourceProvider`), and how does it
-start?
+The plugin's gRPC service, which answers the calls of Pulumi's provider protocol (`pulumirpc.ResourceProvider`), and its
+start.
 
 Each call is passed to the same classes that the dynamic host uses; the data functions answer `Invoke`. The docstring of
-a method here states only what differs from Pulumi's own description of that method.
+a method states only the differences from Pulumi's own description of that method.
 
-The program `pulumi-resource-stacks` gets the engine's address as its argument, and the engine reads the port from its
-standard output. The engine holds the other end of standard input. When that end is closed, the engine has ended or
+The program `pulumi-resource-stacks` receives the engine's address as its argument, and the engine reads the port from
+its standard output. The engine holds the other end of standard input. When that end is closed, the engine has ended or
 was killed.
 """
 
@@ -80,11 +80,11 @@ _Property = provider_pb2.PropertyDiff
 
 
 class _PluginCall(GrpcCall):
-    """A call that also ends when the engine closes the plugin's standard input."""
+    """A call that ends, among other reasons, when the engine closes the plugin's standard input."""
 
     ended = False
     hidden: frozenset[str] = frozenset()
-    """The texts that the engine has marked as secrets in this call. No message contains them."""
+    """The texts that the engine has marked as secrets in this call, and that no message may contain."""
 
     def is_active(self) -> bool:
         """Return whether the engine still waits for the answer."""
@@ -102,7 +102,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     The provider's gRPC service.
 
     Args:
-        engine: The engine's address; empty if `Attach` passes it later.
+        engine: The engine's address; empty if the engine passes it later with `Attach`.
     """
 
     def __init__(self, engine: str = "") -> None:
@@ -118,7 +118,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         self._prices = CheckedPrices()
 
     def end(self) -> None:
-        """Roll back the operations in progress, because the engine has ended; return when all calls have ended."""
+        """Roll back the operations in progress, because the engine has ended. Return when all calls have ended."""
         with self._changed:
             self._ended = True
             for call in self._calls:
@@ -136,7 +136,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         )
 
     def Attach(self, request: Any, context: Any) -> empty_pb2.Empty:
-        """Serve another engine, for `PULUMI_DEBUG_PROVIDERS`."""
+        """Serve the engine with this address, for `PULUMI_DEBUG_PROVIDERS`."""
         self.engine = EngineService(request.address)
         return empty_pb2.Empty()
 
@@ -148,11 +148,11 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     def Cancel(self, request: Any, context: Any) -> empty_pb2.Empty:
         """
-        Discard the data of the operation that ends.
+        Discard the data of the operation that is ending.
 
         The engine also calls this after each operation. After Ctrl-C, the engine waits for the calls in progress, and
-        they run to their end, as in the dynamic host. Otherwise the next `up` would have to repair a half-created
-        container. At the end of a preview, this method shows the price.
+        they run to their end, as in the dynamic host. Otherwise, the next `up` would have to repair a container whose
+        creation was interrupted. At the end of a preview, this method shows the price.
         """
         with self._changed:
             if self._calls:
@@ -170,7 +170,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     def CheckConfig(self, request: Any, context: Any) -> provider_pb2.CheckResponse:
         """
-        Report each unknown or malformed setting without its property, because the engine would print the property's
+        Report each unknown or malformed setting. The report contains no property, because the engine would print its
         value.
         """
         given = settings_of(request.news)
@@ -228,7 +228,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     # --- resources ---
 
     def Check(self, request: Any, context: Any) -> provider_pb2.CheckResponse:
-        """Validate the inputs; a resource without the name that it needs gets the default name."""
+        """Validate the inputs. A resource that needs a name but has none receives the default name."""
 
         def work(handler: ResourceHandler, call: GrpcCall) -> provider_pb2.CheckResponse:
             olds, given = from_struct(request.olds), from_struct(request.news)
@@ -282,7 +282,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return self._serve(request, context, work)
 
     def Create(self, request: Any, context: Any) -> provider_pb2.CreateResponse:
-        """Create the object; at preview, report the outputs that will be known later."""
+        """Create the object. At preview, report the outputs that will be known later."""
 
         def work(handler: ResourceHandler, call: GrpcCall) -> provider_pb2.CreateResponse:
             given = from_struct(request.properties)
@@ -319,7 +319,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return self._serve(request, context, work)
 
     def Update(self, request: Any, context: Any) -> provider_pb2.UpdateResponse:
-        """Update the object to match the inputs; at preview, report the outputs that the update may change."""
+        """Update the object to match the inputs. At preview, report the outputs that the update may change."""
 
         def work(handler: ResourceHandler, call: GrpcCall) -> provider_pb2.UpdateResponse:
             olds, given = from_struct(request.olds), from_struct(request.news)
@@ -442,10 +442,10 @@ def _name(
     is_container: bool,
 ) -> None:
     """
-    Set the name of a resource whose program sets none.
+    Set the name of a resource for which the program sets no name.
 
-    It is the name in the state; without one, the name from `pulumi:autonaming`; without that, the resource's name in
-    the program. In this last case, `check` of a container applies `stacks:namePattern`.
+    It is the first of these that exists: the name in the state, the name from `pulumi:autonaming`, and the resource's
+    name in the program. In the last case, `check` of a container applies `stacks:namePattern`.
     """
     if news.get("name") is not None:
         return
@@ -467,8 +467,8 @@ def _name(
 
 def _unknown_inputs(handler: ResourceHandler, request: Any) -> Iterator[tuple[str, str]]:
     """
-    Return an error for each input that has no effect. It does not contain the property, whose value may be a secret
-    under a misspelt name.
+    Return an error for each input that has no effect. The error contains no property, because the value of a misspelt
+    property may be a secret.
     """
     # These extra inputs are allowed: two are for the checks, one is from Read for an import, and `check` overrides
     # the marker. With `ignoreChanges: ["*"]`, the engine passes the result of an earlier check.
@@ -490,8 +490,8 @@ def _how(name: str, olds: Mapping[str, Any], news: Mapping[str, Any], *, replace
 
 _WORKERS: Final = 512
 """
-More threads than the engine's calls in progress, because a queued call shows no progress. `maxConcurrency` limits the
-operations.
+The number of threads. It exceeds the number of the engine's concurrent calls, because a queued call shows no progress.
+`maxConcurrency` limits the operations.
 """
 
 _OPTIONS: Final = (
@@ -499,7 +499,7 @@ _OPTIONS: Final = (
     ("grpc.max_send_message_length", 400 << 20),
 )
 _LOOK_AGAIN: Final = 2.0
-"""Seconds between two checks whether the engine still runs, if standard input is not connected to it."""
+"""Seconds between two checks whether the engine is still running, if standard input is not connected to the engine."""
 
 
 def main() -> None:
@@ -524,7 +524,8 @@ def main() -> None:
 
 def _without_detectors() -> None:
     """
-    Prevent `requests` from loading a character set detector, which takes 3 MB, because every response is read as UTF-8.
+    Prevent `requests` from loading a character set detector, which takes 3 MB and is not needed, because every response
+    is read as UTF-8.
     """
     for name in ("chardet", "charset_normalizer"):
         sys.modules.setdefault(name, None)  # type: ignore[arg-type] # Python's own mark of a module that cannot be imported
@@ -533,10 +534,10 @@ def _without_detectors() -> None:
 
 def engine_address(arguments: Sequence[str]) -> str:
     """
-    Return the engine's address from the command line; empty if it comes with `Attach`.
+    Return the engine's address from the command line; empty if the engine passes it with `Attach`.
 
-    With `--logflow` or `--tracing` the engine puts its own options before the address. They are accepted, and have
-    no effect. An option that a newer engine adds is skipped.
+    With `--logflow` or `--tracing`, the engine puts its own options before the address. These options are accepted and
+    have no effect. Options that a newer engine adds are skipped.
     """
     parser = argparse.ArgumentParser(
         prog="pulumi-resource-stacks",

@@ -1,8 +1,8 @@
 """
-Which settings does a provider have, and which of those from a program or a stack are wrong?
+The settings of a provider, and the check of the settings from a program or a stack.
 
-An error contains neither a value nor a property: the engine prints the value of a property in an error. A value may
-be a key under a misspelt name.
+An error contains neither a value nor a property, because the engine prints the value of each property in an error. The
+value of a misspelt setting may be a key.
 """
 
 from __future__ import annotations
@@ -27,27 +27,30 @@ _ENGINES_OWN: Final = frozenset({"version", "pluginDownloadURL", "pluginChecksum
 _NOT_OF_THE_PLUGIN: Final = frozenset({"deleteChildrenWithContainer", "requireSecretKey"})
 
 SETTINGS: Final = tuple(key for key in config.OF_A_STACK if key not in _NOT_OF_THE_PLUGIN)
-"""The provider's inputs. A stack's other settings are not inputs in the schema."""
+"""The provider's inputs in the schema. A stack's other settings are not inputs."""
 
 
 def as_text(value: Any) -> str:
-    """Return a setting as text, which `config` parses."""
+    """Return a setting as a text that `config` can parse."""
     if isinstance(value, bool):
         return str(value).lower()
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 _OF_THE_ENGINE: Final = re.compile(r"default(_\d+_\d+_\d+(_.*)?|_[^/]+/.*)?")
-"""The name of a default provider, with the version that an SDK requests, and the address of the plugin, if any."""
+"""
+The name of a default provider. It contains the version that an SDK requests, and the address of the plugin if there is
+one.
+"""
 
 
 def account_of_provider(name: str) -> str | None:
-    """Return the account's name, which is the explicit provider's name; `None` for the stack's default account."""
+    """Return the account's name, which is the name of the explicit provider; `None` for the stack's default account."""
     return None if not name or _OF_THE_ENGINE.fullmatch(name) else name
 
 
 def wrong_settings(urn: str, given: Mapping[str, Any]) -> Iterator[str]:
-    """Return the problem with each unknown or malformed setting; no problem contains a value."""
+    """Return a message for each unknown or malformed setting. No message contains a value."""
     account = account_of_provider(name_of(urn))
     unknown: dict[str, str] = {}
     if account is not None:
@@ -89,7 +92,7 @@ def settings_of(struct: struct_pb2.Struct) -> dict[str, Any]:
     """
     Return the settings of a provider with their original spelling, so that a misspelt setting can be reported.
 
-    The engine's own additions are left out: the plugin's version and source, and names with two underscores.
+    The engine's own additions are omitted: the plugin's version and source, and names with two underscores.
     """
     given = {name: plain(from_value(value)) for name, value in struct.fields.items() if name[:2] != "__"}
     return {name: value for name, value in given.items() if value is not None and name not in _ENGINES_OWN}
@@ -99,7 +102,7 @@ def is_key_secret(stack: str | None) -> bool | None:
     """
     Return whether the key in a stack's files is a secret; `None` if no file contains it.
 
-    The engine does not pass this information: `CheckConfig` receives no marks of secrets. The plugin marks the key
+    The engine does not pass this information: `CheckConfig` receives no secret markers. The plugin marks the key
     itself, so that the key is encrypted in the state.
     """
     file = find_project(Path())

@@ -1,6 +1,6 @@
 """
-How are values, names and messages converted for other languages: property bags (protobuf's Structs), the schema, the
-spelling?
+Converts values, names and messages for other languages: property bags (protobuf's Structs), the schema and the spelling
+of names.
 
 Only the names of a resource's own properties change their spelling. Names inside a value (environment variables, for
 instance) are the user's and stay unchanged. The checks use Python's spelling of inputs and options; this module
@@ -30,7 +30,7 @@ def schema() -> str:
 
 @functools.cache
 def parsed() -> dict[str, Any]:
-    """Return the schema as a mapping, which callers must not change."""
+    """Return the schema as a mapping. Callers must not change it."""
     found: dict[str, Any] = json.loads(schema())
     return found
 
@@ -61,7 +61,7 @@ def _unknown(name: str, known: Collection[str], what: str, prefix: str) -> str:
 
 
 def hint(name: str, known: Iterable[str], prefix: str = "") -> str:
-    """Return what to do about an unknown name."""
+    """Return the remedy for an unknown name."""
     near = nearest(name, known)
     return f"did you mean {prefix}{near}?" if near else "check the name, or install a newer plugin"
 
@@ -112,11 +112,13 @@ def _names() -> re.Pattern[str]:
 
 
 _OUTPUT: Final = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
-"""The protocol's signature of an output: its value if known, whether it is secret, and its dependencies."""
+"""
+The signature that marks an output in the protocol: its value if known, whether it is secret, and its dependencies.
+"""
 
 
 def from_struct(struct: struct_pb2.Struct) -> dict[str, Any]:
-    """Return the properties, except those that are null and those of the engine."""
+    """Return the properties, without null values and without the engine's own properties."""
     values = {
         snake_case(name): from_value(value) for name, value in struct.fields.items() if name[:2] != "__"
     }
@@ -125,8 +127,8 @@ def from_struct(struct: struct_pb2.Struct) -> dict[str, Any]:
 
 def marked_as(values: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """
-    Return the values, each marked as a secret if the given property with its name is. For a provider without marks, the
-    engine does this itself.
+    Return the values. Each one is marked as a secret if the given property with its name is a secret. For a provider
+    that uses no secret markers, the engine does this itself.
     """
     return {
         name: secret(plain(value))
@@ -149,7 +151,9 @@ def to_struct(values: Mapping[str, Any]) -> struct_pb2.Struct:
 
 
 def from_value(value: struct_pb2.Value) -> Any:
-    """Return a value of the protocol; secrets keep their marks, and an output is replaced by its value."""
+    """
+    Return a value of the protocol as plain data. Secrets keep their markers, and an output is replaced by its value.
+    """
     kind = value.WhichOneof("kind")
     if kind is None or kind == "null_value":
         return None
