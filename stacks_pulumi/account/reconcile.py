@@ -203,7 +203,7 @@ class Reconciliation:
 
     @property
     def lacking(self) -> set[str]:
-        """The ids of the listed containers that lack a child object which is in a state."""
+        """The ids of the listed containers that lack a child object that a state contains."""
         ids = {missing.resource.id.partition("/") for missing in self.missing if not missing.recreated}
         listed = {one.container.id for one in self.containers}
         return {container for container, slash, _ in ids if slash and container in listed}

@@ -141,7 +141,8 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
         grant_id: The grant; `-` if an administrator has assigned a container to a stack.
         stack: The stack of the grant. The stack owns the created object.
         policy: The policy of the grant.
-        permit: The number of its permit; `None` if it used a budget's own limits, or removed an own object.
+        permit: The number of its permit; `None` if it used a budget's own limits, or removed an object that the grant
+            had created.
         endpoint: The endpoint.
         ids: The variables of its path.
         body: Its body.

@@ -330,7 +330,7 @@ class Controls:
         self.clock.freeze()
 
     def resume(self) -> None:
-        """Make a frozen clock run again from its present time."""
+        """Make a frozen clock run again from its current time."""
         self.clock.resume()
 
     def _first_key(self, wanted: str | None, spending_cap: Decimal | float | None) -> str:

@@ -43,7 +43,7 @@ Every kind with its options and their defaults. `done` sets whether the request 
 `hang_up`: the response is sent, and the connection is closed without notice, so that the client cannot reuse it.
 `rate_limited`: 429, with `Retry-After` if `retry_after` is given.
 `status`: the status `code`, with `body` or a suitable body. The short form is only the number: `add(op, 503)`.
-`slow`: the response takes `seconds`, after the request was carried out or, without `done`, before that.
+`slow`: the response is delayed by `seconds`: after the request was carried out or, if `done` is false, before that.
 `truncated`: the first half of the JSON as a complete response.
 `cut`: the first half of the response, then the connection is closed.
 `html`: a web page instead of JSON, with the status `code`.

@@ -292,7 +292,7 @@ class DrivenClock:
             self._running = False
 
     def resume(self) -> None:
-        """Make the clock run again from its present time. No-op if it is running."""
+        """Make the clock run again from its current time. No-op if it is running."""
         with self._lock:
             self._start = self._moment() - self._driven
             self._origin = time.monotonic()

@@ -100,7 +100,7 @@ class Transition:
     Attributes:
         to: The next status; `gone` removes the container.
         due: The time on the driven clock; `None` if reads are counted instead.
-        reads: The number of further reads that still show the present status.
+        reads: The number of further reads that still show the current status.
     """
 
     to: str

@@ -44,7 +44,7 @@ _BY_CHECK: Final = frozenset(
 _OURS: Final = ("pulumi-python:dynamic", PACKAGE)
 """The prefixes of our resources' types: a dynamic type can have any name after its prefix."""
 OPTIONS: Final = ("preview", "--json", "--show-sames", "--show-replacement-steps")
-"""The arguments of `pulumi` for such a preview."""
+"""The arguments with which `pulumi` prints a preview that this module reads."""
 
 
 class PlannedResource(StoredResource, rename="camel"):

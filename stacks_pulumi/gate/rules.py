@@ -77,7 +77,7 @@ def reported(file: GateFile, changes: Sequence[Change]) -> tuple[Finding, ...]:
 
 
 def written(changes: Sequence[Change]) -> str:
-    """Return changes as JSON for own rules: without outputs and without resources of the engine."""
+    """Return changes as JSON for a gate's own rules: without outputs and without resources of the engine."""
     return msgspec.json.encode([_plain(one) for one in changes]).decode()
 
 

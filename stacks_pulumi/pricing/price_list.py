@@ -272,7 +272,8 @@ def _terms(entry: Mapping[str, Any], path: str = "") -> Iterator[str]:
 
 def _says_otherwise(words: frozenset[str], value: Any) -> bool:
     """
-    Return whether a field with these words in its name shows that a price is only a part, or not in dollars a month.
+    Return whether a field with these words in its name shows that a price is only partial, or is not in dollars a
+    month.
     """
     if value is None or isinstance(value, bool):
         return value is False and "included" in words

@@ -32,7 +32,7 @@ _RESERVE: Final = 240.0
 
 
 def _is_pinned(look: Callable[[], Backup | None], known: Backup, *, wanted: bool) -> bool:
-    """Return whether a backup is pinned or not pinned as wanted; an unlisted backup is treated as unchanged."""
+    """Return whether a backup is pinned, or not pinned, as requested; an unlisted backup is treated as unchanged."""
     return bool((look() or known).pinned) is wanted
 
 
