@@ -41,7 +41,7 @@ _PROVIDERS = """
   an AllowedIp and a Connection.
 - **Ours** is the dynamic host of this package. **Native** is the [native plugin](native.md), with the same
   resources.
-- **Peer** is written like the best providers for other hosts, such as terraform-provider-hcloud
+- **Peer** is written like the best providers for other clouds, such as terraform-provider-hcloud
   ([`peer_stacks.py`](../tests/bench/plain/peer_stacks.py)). It runs ten operations in parallel, and sends one
   GET for each resource. It polls after half a second, and doubles each pause.
 - **Plain** is written like the examples of Pulumi's documentation
@@ -92,7 +92,7 @@ _TABLE = """
   divided by the bound.
 - `CPU s` is the processor time of the provider's process; `all CPU s` adds the engine and the program.
 - `memory MB` is the peak of the provider's process.
-- *Deleted with them* is `stacks:deleteChildrenWithContainer`. *Shaped* is *idle* with as
+- *Deleted with them* means that `stacks:deleteChildrenWithContainer` is set. *Shaped* is *idle* with as
   many properties for each resource as this package has.
 """
 
@@ -121,7 +121,7 @@ _ACCOUNTS = """
 ## Many stacks
 
 The table shows the seconds of [`stacks-pulumi account`](account.md), with {containers} containers in each stack, and
-the extra `backends`. The S3 server and PostgreSQL run on the same machine; a server that the machine does not have is
+the extra `backends`. The S3 server and PostgreSQL run on the same machine; a server that is not installed is
 left out. The slow network delays each direction by {delay} ms, so a request takes {request:.1f} s.
 
 | backend | network | stacks | seconds |
@@ -129,7 +129,7 @@ left out. The slow network delays each direction by {delay} ms, so a request tak
 """
 
 _COST = """
-`stacks-pulumi cost` of a preview of 5,000 resources takes {cost:.1f} s of processor time.
+For a preview of 5,000 resources, `stacks-pulumi cost` takes {cost:.1f} s of processor time.
 """
 
 _TAIL = """
