@@ -1,12 +1,12 @@
 """
-Clocks that are passed as arguments, and waits that can be cancelled.
+Clocks that functions receive as arguments, and waits that can be cancelled.
 
 Every function that waits takes a clock, so that tests need no real time.
 
 A *pulse* is a function that is called repeatedly during a wait. If the operation was cancelled or has timed out, the
-pulse raises an exception, which ends the wait. After a request whose outcome is unknown, the provider lists the
-resources to find the outcome. If this list request were interrupted, a resource could be lost. So the request runs
-inside `shielded()`, where no pulse is called.
+pulse raises an exception that ends the wait. After a request whose outcome is unknown, the provider lists the resources
+to find the outcome. An interruption of this list request could lose track of a resource. So the request runs inside
+`shielded()`, where no pulse is called.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ __all__ = [
 
 Pulse = Callable[[], None]
 """
-A function that is called at least twice a second during a wait, without any lock held; its exception ends the wait.
+A function that is called at least twice a second during a wait, without any lock held. An exception from it ends the
+wait.
 """
 
 _STEP: Final = 0.5
@@ -43,16 +44,18 @@ class Clock(Protocol):
     """The clock that the client and the waits use."""
 
     def now(self) -> float:
-        """Return monotonic seconds, for intervals and deadlines."""
+        """Return a monotonic time in seconds, for intervals and deadlines."""
 
     def wall(self) -> float:
-        """Return seconds since the Unix epoch, for comparison with times from the API."""
+        """Return the seconds since the Unix epoch, for comparison with times from the API."""
 
     def sleep(self, seconds: float) -> None:
-        """Wait for `seconds`. No-op if they are zero or negative."""
+        """Wait for `seconds`. This is a no-op if they are zero or negative."""
 
     def wait(self, condition: threading.Condition, seconds: float) -> None:
-        """Wait until the condition is notified, but at most `seconds`. The caller holds the condition's lock."""
+        """
+        Wait until the condition is notified, but not longer than `seconds`. The caller holds the condition's lock.
+        """
 
 
 class SystemClock:
@@ -97,7 +100,7 @@ def is_shielded() -> bool:
 
 
 def beat(pulse: Pulse | None) -> None:
-    """Call the pulse, unless it is `None` or this thread is shielded. No other code calls a pulse directly."""
+    """Call the pulse, unless it is `None` or this thread is shielded. Only this function calls a pulse directly."""
     if pulse is not None and not is_shielded():
         pulse()
 

@@ -1,7 +1,7 @@
 """
-Which environment variables does a command get if it needs no secret?
+The environment variables for a command that needs no secret.
 
-It receives only the variables in fixed lists. So it receives no keys, including new kinds of keys and the keys of other
+It receives only the variables in fixed lists. So it receives no keys, not even new kinds of keys or the keys of other
 tools. The engine and its child processes need more variables, and do not use these lists.
 """
 
@@ -29,7 +29,7 @@ OF_PYTHON: Final = ("PYTHON*", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "DYLD_*")
 """Variables that choose a Python and its modules."""
 
 OF_SSH: Final = ("SSH_AUTH_SOCK", "SSH_SK_PROVIDER", "SSH_SK_HELPER")
-"""The variables of the SSH agent and of hardware keys."""
+"""Variables that the SSH agent and hardware keys need."""
 
 
 def pulumi_home() -> Path:
@@ -46,8 +46,8 @@ def own_command() -> tuple[str, ...]:
     """
     Return the first words of a command line that runs this package.
 
-    With `-m`, Python would first look for modules in the working directory, which may contain files from the author of
-    a change.
+    With `-m`, Python would first search for modules in the working directory, which may contain files from the author
+    of a change.
     """
     return sys.executable, "-c", _ITSELF
 

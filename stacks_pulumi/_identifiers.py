@@ -1,9 +1,9 @@
 """
-How ids, names, creation times and URNs are read and compared, and how the names of properties are spelt.
+Parses and compares ids, names, creation times and URNs, and converts the spelling of property names.
 
 Creation times are compared as instants, to the second, because the API writes them in more than one format. A URN is
-`urn:pulumi:<stack>::<project>::<types>::<name>`. A property is `ip_address` in Python and in states of dynamic
-resources, `ipAddress` elsewhere.
+`urn:pulumi:<stack>::<project>::<types>::<name>`. A property is `ip_address` in Python and in the states of dynamic
+resources, and `ipAddress` elsewhere.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Final
 _PREFIX: Final = "urn:pulumi:"
 _PARTS: Final = 4
 _PROPERTIES: Final = 1024
-"""The size of the cache of converted property names; every call from the engine uses the same names."""
+"""The size of the cache of converted property names. Every call from the engine uses the same names."""
 
 
 def name_of(urn: str) -> str:
@@ -30,7 +30,7 @@ def name_of(urn: str) -> str:
 
 
 def type_of(urn: str) -> str:
-    """Return the resource's type. In a URN, the types of its parent components precede it."""
+    """Return the resource's type. In a URN, the types of the parent components precede it."""
     return urn.split("::", _PARTS - 1)[2].rpartition("$")[2]
 
 
@@ -71,8 +71,8 @@ def _letters(name: str) -> str:
 
 PLACEHOLDER: Final = "placeholder while an entry is changed"
 """
-The description of an allowed address that the provider adds temporarily. The provider removes it if a later operation
-finds it.
+The description of an allowed address that the provider adds temporarily. If a later operation finds the address, it
+removes it.
 """
 
 
@@ -95,8 +95,8 @@ def canonical_network(address: str | None) -> str | None:
 
 SLASH: Final = "\u29f8"
 """
-The replacement for a slash in an object's own id, because a slash in a resource's id separates it from the container's
-id.
+The replacement for a slash in an object's own id, because in a resource's id a slash separates the object's id from the
+container's id.
 """
 
 _ROUNDED: Final = datetime.timedelta(seconds=1)
@@ -112,7 +112,7 @@ def account_of(id_: str) -> str:
 
 def may_be_of(id_: str, name: str) -> bool:
     """
-    Return whether a container with this id may have this name: the id ends with the name, or its form contains no name.
+    Return whether a container with this id may have this name, because the id ends with the name or contains no name.
     """
     return id_.casefold().endswith(name.casefold()) or not id_.startswith("usr-")
 
@@ -138,7 +138,7 @@ def compare_instants(first: str | None, second: str | None) -> bool | None:
     """
     Return whether two times are the same to the second; `None` if one of them is missing or unreadable.
 
-    Two equal texts in an unknown format count as the same time.
+    Two equal texts in an unknown format are treated as the same time.
     """
     one, other = _instant(first), _instant(second)
     if one is None and other is None and first and first == second:
@@ -159,7 +159,7 @@ def seconds_between(first: str | None, second: str | None) -> float | None:
 
 
 def is_unique(id_: str | int) -> bool:
-    """Return whether an id is certainly not reused: it is a random or a time-based UUID."""
+    """Return whether an id is certainly never reused, because it is a random or time-based UUID."""
     try:
         return uuid.UUID(str(id_)).version in {1, 4, 6, 7}
     except ValueError:
@@ -173,7 +173,7 @@ _DIGITS_OF_A_TIME: Final = 8
 
 
 def _instant(text: str | None) -> datetime.datetime | None:
-    """Return a time in ISO 8601, as an HTTP date, or as a number since the Unix epoch (s, ms, us or ns)."""
+    """Parse a time in ISO 8601, an HTTP date, or a number since the Unix epoch (s, ms, us or ns)."""
     if not isinstance(text, str):
         return None
     text = text.strip()

@@ -1,4 +1,4 @@
-"""How is a page for people built, so that it loads nothing from other servers and never executes text from names?"""
+"""Builds the pages for people. A page loads nothing from other servers, and never executes text from names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from importlib import resources
 
 @functools.cache
 def page(package: str) -> tuple[bytes, Mapping[str, str]]:
-    """Return the page of a package, with the style and the script that all pages share, and the response headers."""
+    """
+    Return a package's page, which contains the style and the script that all pages share, and the response headers.
+    """
     text = (resources.files(package) / "page.html").read_text(encoding="utf-8")
     for name in ("page.css", "page.js"):
         shared = (resources.files("stacks_pulumi") / name).read_text(encoding="utf-8")

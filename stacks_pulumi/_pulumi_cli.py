@@ -1,9 +1,9 @@
 """
-How is the `pulumi` command run, and which resources, steps and violations does its output contain?
+Runs the `pulumi` command, and parses the resources, steps and violations in its output.
 
-A preview, its events and the export of a stack are read into the same types (`ResourceState`, `Step`). Only the fields
-that the commands, the doctor and the price in a preview need are decoded, so that thousands of resources are read
-quickly.
+A preview, its events and the export of a stack are parsed into the same types (`ResourceState`, `Step`). Only the
+fields that the commands, the doctor and the price in a preview need are decoded, so that thousands of resources are
+read quickly.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from stacks_pulumi.pricing.recognition import NOT_KNOWN, kind_of
 
 
 class InputError(StacksError):
-    """Raised if an input cannot be used; the text states which input is needed."""
+    """Raised if an input cannot be used. The text states which input is needed."""
 
     code: ErrorCode = "invalid-file"
 
@@ -60,7 +60,7 @@ class ResourceState(msgspec.Struct, rename="camel"):
 
 class StoredResource(ResourceState, rename="camel"):
     """
-    A resource in an exported stack. A preview contains these fields as well, but no command needs them there.
+    A resource in an exported stack. A preview also contains these fields, but no command needs them from a preview.
     """
 
     protect: bool = False
@@ -85,7 +85,7 @@ class PlannedState(ResourceState, rename="camel"):
 
 
 class Step(msgspec.Struct):
-    """One step of the engine: its operation, and the state of the resource before and after it."""
+    """One step of the engine, with its operation and the states of the resource before and after it."""
 
     op: str
     urn: str
@@ -133,7 +133,7 @@ class SummaryEvent(msgspec.Struct, rename="camel"):
 
 
 class Event(msgspec.Struct, rename="camel"):
-    """One line of the events. One field is set; for events that are not needed here, no field is set."""
+    """One line of the events. At most one field is set: none for an event that is not needed here."""
 
     sequence: int
     resource_pre_event: ResourceEvent | None = None
@@ -144,7 +144,10 @@ class Event(msgspec.Struct, rename="camel"):
 
 
 class Preview(msgspec.Struct, rename="camel"):
-    """`pulumi preview --json`. It has no steps if it failed before the first step, or if the stack has no resources."""
+    """
+    The output of `pulumi preview --json`. It contains no steps if the preview failed before the first step, or if the
+    stack has no resources.
+    """
 
     steps: list[_PreviewStep] = []
     change_summary: dict[str, int] = {}
@@ -180,13 +183,13 @@ class Stack(msgspec.Struct):
 
     @property
     def creating(self) -> list[StoredResource]:
-        """The resources whose create was interrupted: it is unknown whether they exist."""
+        """The resources whose creation was interrupted, so that it is unknown whether they exist."""
         pending = None if self.deployment is None else self.deployment.pending_operations
         return [operation.resource for operation in pending or () if operation.type == "creating"]
 
     @property
     def pending(self) -> int:
-        """The number of operations that had begun but not ended when the state was saved."""
+        """The number of operations that were in progress when the state was saved."""
         return 0 if self.deployment is None else len(self.deployment.pending_operations or ())
 
     @property
@@ -207,7 +210,7 @@ class _Any(msgspec.Struct, rename="camel"):
 
 
 class _Nothing(msgspec.Struct, forbid_unknown_fields=True):
-    """`pulumi destroy --preview-only --json` of an empty stack."""
+    """The output of `pulumi destroy --preview-only --json` for an empty stack."""
 
     duration: int
     config: dict[str, Any] = {}
@@ -224,7 +227,7 @@ def read(data: bytes) -> Preview | list[Event] | Stack:
     Return the decoded content of a file or of standard input.
 
     Raises:
-        InputError: The content is not an output that has steps or resources.
+        InputError: The content is not an output that contains steps or resources.
     """
     data = readable(data)
     if not data.strip():
@@ -240,7 +243,7 @@ def read_stack(data: bytes) -> Stack:
     Return the decoded output of `pulumi stack export`.
 
     Raises:
-        InputError: The data is a different document.
+        InputError: The data is not an exported stack.
     """
     try:
         return decode(readable(data), Stack)
@@ -291,7 +294,7 @@ def read_file(path: Path) -> bytes:
 
 def readable(data: bytes) -> bytes:
     """
-    Decode what Pulumi wrote. The text is UTF-8, and its values are nested at most `DEEPEST` levels deep.
+    Return a text that Pulumi wrote, decoded from UTF-8. Its values are nested at most `DEEPEST` levels deep.
 
     Raises:
         InputError: The text cannot be decoded, or is nested too deeply.
@@ -310,7 +313,8 @@ def shallow(data: bytes) -> bytes:
     """
     Return JSON in which each value that is nested too deeply is replaced by an unknown value.
 
-    Use it for data from other users, such as the state of another stack, so that this data cannot make a command fail.
+    Use this for data from other users, such as the state of another stack, so that such data cannot make a command
+    fail.
     """
     data = utf8(data)
     return b"".join(_cut(data)) if _is_deep(data) else data
@@ -318,8 +322,8 @@ def shallow(data: bytes) -> bytes:
 
 DEEPEST: Final = 100
 """
-The deepest nesting of lists and mappings that is read. Python's own limit is 1,000 calls, and the engine's limit is
-10,000 levels. Real programs need less than a tenth of this.
+The maximum depth of nested lists and mappings. Python's own limit is 1,000 calls, and the engine's limit is 10,000
+levels. Real programs need less than a tenth of this depth.
 """
 _STRING: Final = rb'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)'
 """
@@ -383,10 +387,12 @@ def utf8(data: bytes) -> bytes:
 
 
 _SECONDS: Final = 120.0
-"""The timeout of a command: a backend with a large state on a slow network takes a minute."""
+"""The timeout of a command in seconds. A backend with a large state on a slow network needs a minute."""
 
 _SECONDS_TO_END: Final = 20.0
-"""The seconds that the command has to end its program and plugins after a signal; it needs 5 s on an idle machine."""
+"""
+The seconds that the command may take to end its program and plugins after a signal. It needs 5 s on an idle machine.
+"""
 
 _PAUSE: Final = 0.05
 """Seconds between two checks whether a silent command has ended."""
@@ -401,7 +407,7 @@ _HALF_WRITTEN: Final = " (with a local state: delete the empty file that ends wi
 
 
 class PulumiError(StacksError):
-    """The command failed; the message is the command's own error, in one line."""
+    """The command failed. The message is the command's own error, in one line."""
 
     code: ErrorCode = "pulumi-failed"
 
@@ -412,7 +418,7 @@ class PulumiTimeoutError(PulumiError):
 
 def run(arguments: Sequence[str], *, folder: Path | None = None, seconds: float = _SECONDS) -> bytes:
     """
-    Run `pulumi` without keys and options of this process's environment; return its standard output.
+    Run `pulumi` without the keys and options in this process's environment, and return its standard output.
 
     Args:
         arguments: The words after `pulumi`.
@@ -430,8 +436,7 @@ def run(arguments: Sequence[str], *, folder: Path | None = None, seconds: float 
 
 def failure(done: subprocess.CompletedProcess[bytes]) -> str:
     """
-    Return the error of a command that failed, in one line. The error contains no standard output, which may be a
-    secret.
+    Return the error of a failed command, in one line. It contains no standard output, because that may be a secret.
     """
     return _reason(done.stderr.decode(errors="replace"))
 
@@ -444,7 +449,9 @@ def execute(
     seconds_to_end: float = 0.0,
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run `pulumi` and return the result, including a failure; by default the command gets no variables `STACKS_*`."""
+    """
+    Run `pulumi` and return the result, even after a failure. By default, the command receives no `STACKS_*` variables.
+    """
     given = {**_unless_set(folder), **(environment or _environ())}
     try:
         process = subprocess.Popen(  # noqa: S603  (the user's own command, without a shell)
@@ -474,8 +481,8 @@ def execute(
 
 def _outputs(process: subprocess.Popen[bytes], seconds: float) -> tuple[bytes, bytes]:
     """
-    Return the output of a command until it ends. Do not wait for the pipes to close: a child process may keep them
-    open.
+    Return the output of a command until it ends. Do not wait until the pipes are closed, because a child process may
+    keep them open.
 
     Raises:
         subprocess.TimeoutExpired: The command does not end in time.
@@ -509,7 +516,7 @@ def _unless_set(folder: Path | None) -> dict[str, str]:
 
 
 def backend_url(folder: Path | None = None) -> str:
-    """Return the address of a folder's backend, determined as the engine does; empty if there was no login."""
+    """Return the address of a folder's backend, determined in the same way as by the engine; empty without a login."""
     if named := os.environ.get("PULUMI_BACKEND_URL"):
         return named
     file = find_project(folder or Path.cwd())
@@ -536,8 +543,8 @@ def _environ() -> dict[str, str]:
 
 def end(process: subprocess.Popen[bytes], seconds_to_end: float) -> None:
     """
-    End the command with a signal, and wait some seconds while it ends its program and plugins. After a kill they would
-    continue.
+    End the command with a signal, and wait some seconds while it ends its program and plugins. After a kill, these
+    would continue.
     """
     process.terminate()
     try:
@@ -577,7 +584,7 @@ class StackConfiguration:
     A stack's configuration, as the engine passes it to a provider.
 
     Attributes:
-        values: Every key with its namespace; `None` for a secret that could not be decrypted.
+        values: The values by key with namespace; `None` for a secret that could not be decrypted.
         secrets: The keys that are stored encrypted.
         error: Why the secrets could not be decrypted; empty if they were.
     """
@@ -631,8 +638,8 @@ class Pulumi:
 
     def preview(self, packs: Sequence[Path], seconds: float, changed: Mapping[str, str]) -> None:
         """
-        Preview the stack, which runs its program. The program gets no variables `STACKS_*` of this process, except
-        those in `changed`.
+        Preview the stack, which runs its program. The program receives no `STACKS_*` variables from this process,
+        except those in `changed`.
 
         Raises:
             PulumiTimeoutError: The preview did not end in time.
@@ -658,7 +665,9 @@ class Pulumi:
 
 
 def find_project(folder: Path) -> Path | None:
-    """Return the project file in this folder or in the nearest parent that contains one, as the engine does."""
+    """
+    Return the project file in this folder, or else in the nearest parent folder that contains one, as the engine does.
+    """
     here = folder.resolve()
     candidates = (above / name for above in (here, *here.parents) for name in _PROJECT_FILES)
     return next((file for file in candidates if file.is_file()), None)
@@ -699,7 +708,7 @@ def _document(text: bytes) -> dict[str, Any]:
 
 
 def preview_failure(done: subprocess.CompletedProcess[bytes]) -> str:
-    """Return the reason that the engine printed: violations and errors, or the end of the output if there are none."""
+    """Return the reason that the engine printed: the violations and errors, or else the end of the output."""
     try:
         document = read(done.stdout)
     except InputError:
@@ -746,7 +755,7 @@ _ADDRESS: Final = re.compile(
 
 
 def without_logins(text: str) -> str:
-    """Hide each address in a text that may contain a login or options, such as a backend's address."""
+    """Hide each address that may contain a login or options, such as a backend's address."""
 
     def shown(found: re.Match[str]) -> str:
         scheme, _, rest = found[0].partition("://")

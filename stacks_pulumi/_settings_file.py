@@ -1,8 +1,8 @@
 """
-How is a settings file read, so that an error message contains the line number?
+Parses a settings file, with the line number in each error message.
 
-Every scalar is read as literal text, so `on` and `1:30` do not have their special meaning in YAML. A setting that is
-misspelt, empty or of the wrong type is an error.
+Every scalar is read as literal text, so `on` and `1:30` do not have the special meaning that YAML gives them. A setting
+that is misspelt, empty or of the wrong type causes an error.
 """
 
 from __future__ import annotations
@@ -39,24 +39,25 @@ if TYPE_CHECKING:
 
 _LONGEST_FILE: Final = 4_000_000
 """
-The maximum size in bytes. A YAML program with a thousand resources is a tenth of this size, and a longer file would
+The maximum size in bytes. A YAML program with a thousand resources has a tenth of this size, and a larger file would
 take minutes to parse.
 """
 _LONGEST: Final = 40
 _MOST_VALUES: Final = 10_000
 """
-The maximum number of values. A normal file contains hundreds; nested aliases in a few lines could expand to billions.
+The maximum number of values. A normal file contains hundreds, but nested aliases in a few lines could expand to
+billions.
 """
 Scalars: TypeAlias = Mapping[Any, tuple[Callable[[str], Any], str]]
 """
-Types that only one kind of file contains; for each, the function that converts a text, and the description of a valid
-text.
+Types that only one kind of file contains. Each has a function that converts a text, and a description of a valid text.
 """
 
 
 def text_of(file: Path, *, longest: int = _LONGEST_FILE) -> str:
     """
-    Return the text of an untrusted file from a project. It must be a regular file: a pipe or a device may never end.
+    Return the text of an untrusted file from a project. It must be a regular file, because a pipe or a device may never
+    end.
 
     Raises:
         OSError: The file cannot be read, is not a regular file, or is too long.
@@ -75,7 +76,8 @@ def text_of(file: Path, *, longest: int = _LONGEST_FILE) -> str:
 
 def why_unreadable(error: OSError | ValueError) -> str:
     """
-    Return why a file cannot be read as text, for a message. A path with a null byte raises a `ValueError` as well.
+    Return, for a message, why a file cannot be read as text. A path that contains a null byte also raises a
+    `ValueError`.
     """
     if isinstance(error, OSError):
         return error.strerror or str(error)
@@ -92,7 +94,7 @@ def positioned(
 
     Args:
         text: The text.
-        wrong: Returns the error to raise if the text is not YAML, contains a name twice, or is too large.
+        wrong: Returns the error to raise if the text is not YAML, contains the same name twice, or is too large.
         scalar: Returns the value of a scalar; by default its text.
     """
     import yaml  # noqa: PLC0415  (only a file in YAML needs it)
@@ -150,7 +152,7 @@ class Reader:
         file: The description of the file, for messages.
         lines: The line of each value, by its path (`.a.b`).
         scalars: Types that only this kind of file contains.
-        unknown: An additional sentence for messages about unknown settings, which follows the hint about the spelling.
+        unknown: An additional sentence for messages about unknown settings. It follows the hint about the spelling.
     """
 
     file: str
@@ -163,7 +165,7 @@ class Reader:
         cls, text: str, file: str, scalars: Scalars | None = None, unknown: str = ""
     ) -> tuple[Any, Reader]:
         """
-        Return the content of a text in YAML, with every scalar as text, and its reader.
+        Return the content of a YAML text, in which every scalar is a text, and the reader for it.
 
         Raises:
             ConfigError: The text is not YAML.
@@ -176,7 +178,7 @@ class Reader:
         return _wrong(self.file, self.lines.get(where, 1), problem)
 
     def read(self, value: Any, kind: Any, where: str) -> Any:
-        """Return a value as the type, or raise the error with its line."""
+        """Convert a value to the type, or raise an error that contains the value's line."""
         name = where.rpartition(".")[2] or "the file"
         if value in ("", [], {}) and where:
             # An empty value in YAML could mean all or none.

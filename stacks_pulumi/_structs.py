@@ -1,4 +1,4 @@
-"""How is JSON converted into structs, so that several threads may do it at the same time?"""
+"""Converts JSON into structs; several threads may do this at the same time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def decode(data: bytes | str, kind: type[T]) -> T:
     Return the value in a JSON text.
 
     Raises:
-        msgspec.DecodeError: The text is not JSON, or has a different form.
+        msgspec.DecodeError: The text is not JSON, or does not have the form of the type.
     """
     _prepare(kind)
     return msgspec.json.decode(data, type=kind)
@@ -30,7 +30,7 @@ def decode_lines(data: bytes, kind: type[T]) -> list[T]:
     Return the values in JSON lines.
 
     Raises:
-        msgspec.DecodeError: A line is not JSON, or has a different form.
+        msgspec.DecodeError: A line is not JSON, or does not have the form of the type.
     """
     _prepare(kind)
     return msgspec.json.Decoder(kind).decode_lines(data)
@@ -43,7 +43,7 @@ def convert(
     Convert plain data to a value of this type.
 
     Raises:
-        msgspec.ValidationError: The value has a different form.
+        msgspec.ValidationError: The value does not have the form of the type.
     """
     _prepare(kind)
     return msgspec.convert(value, kind, strict=strict, dec_hook=dec_hook)

@@ -1,11 +1,11 @@
 """
 Plans, templates, storage tiers and prices, in one place.
 
-`check`, the policies, the cost report and the emulator read them all from this file, so a new price is a change of
-one line. The figures are those of the API guide ("Available Templates", "Container Plans", "Additional Storage").
+`check`, the policies, the cost report and the emulator all use this module, so a new price changes only one line. The
+figures are those of the API guide ("Available Templates", "Container Plans", "Additional Storage").
 
-The platform may add names between two releases of this package: a name that is not in the catalogue is *unknown*,
-not wrong. Its price is `None`, which does not mean free.
+The platform may add names between two releases of this package. So a name that is not in the catalogue is *unknown*,
+but not invalid. Its price is `None`, which does not mean free.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ __all__ = [
 
 
 class Category(enum.Enum):
-    """The purpose of a template: the guide's column "Type"."""
+    """The purpose of a template, as in the guide's column "Type"."""
 
     SYSTEM = "System"
     RUNTIME = "Runtime"
@@ -63,7 +63,7 @@ class Plan:
         cpu: Virtual CPUs.
         memory_mb: Memory in MB.
         storage_mb: Storage in MB, before an additional tier.
-        usd: Price of a full month in US dollars. Billing is by the minute, up to this sum.
+        usd: Price for a full month in US dollars. Billing is by the minute, up to this amount.
     """
 
     name: str
@@ -73,7 +73,7 @@ class Plan:
     usd: Decimal
 
     def __str__(self) -> str:
-        """Return name, resources and price together, so that a reader does not confuse two sizes."""
+        """Return the name, the resources and the price together, so that a reader does not confuse two plans."""
         memory = f"{self.memory_mb} MB" if self.memory_mb < _GB else f"{self.memory_mb // _GB} GB"
         return f"{self.name} ({self.cpu} vCPU, {memory} RAM, {self.storage_mb // _GB} GB, ${self.usd}/month)"
 
@@ -87,7 +87,7 @@ class Template:
         id: The value of the field `template` in a create request.
         title: The name that people read.
         category: What the template is for.
-        plan: The plan that the guide lists it under; `None` if the template has a separate price tier.
+        plan: The plan under which the guide lists it; `None` if the template has a separate price tier.
         description: One line.
         compute: Whether users can log in by SSH; `None` if the guide does not state it.
         port: The port of the service, if it is well known.
@@ -103,14 +103,16 @@ class Template:
 
     @property
     def data(self) -> str:
-        """The data that exists only in the container and is lost with the container; empty if there is none."""
+        """
+        A description of the data that exists only in the container and is lost with it; empty if there is no such data.
+        """
         return _DATA.get(self.id, "")
 
 
 @dataclass(frozen=True)
 class StorageTier:
     """
-    Storage in addition to the plan's; not available for micro containers and databases.
+    Storage in addition to that of the plan; not available for micro containers and databases.
 
     Attributes:
         tier: The value of the field `additional_storage_tier` in a create request.
@@ -144,7 +146,7 @@ STORAGE_TIERS: Final[dict[int, StorageTier]] = {
         StorageTier(5, 128 * _GB, Decimal(5)),
     )
 }
-"""Every additional storage tier; a tier's number is equal to its price."""
+"""Every additional storage tier. The number of a tier is equal to its price."""
 
 _DATA: Final = {
     **dict.fromkeys(("postgresql", "mysql", "rqlite-micro"), "its tables"),
@@ -157,13 +159,13 @@ _DATA: Final = {
     **dict.fromkeys(("wordpress", "ghost"), "its posts and uploads"),
     **dict.fromkeys(("picoclaw", "picoclaw-micro"), "what the agent remembers"),
 }
-"""Template -> the data that its containers store. Containers of other templates contain only deployed code."""
+"""Template -> the data that its containers store. Containers from other templates contain only deployed code."""
 
 VPN_TEMPLATE: Final = "stacks-vpn"
 """The template whose containers have VPN clients."""
 
 VPN_PLAN: Final = Plan("vpn", Decimal(1), 2 * _GB, 20 * _GB, Decimal(5))
-"""The VPN tier: size and price of a `stacks-vpn` container. It is not a valid plan in a create request."""
+"""The VPN tier, which is the size and price of a `stacks-vpn` container. It is not a valid plan in a create request."""
 
 
 def _templates() -> tuple[Template, ...]:
@@ -208,13 +210,13 @@ TEMPLATES: Final[dict[str, Template]] = {template.id: template for template in _
 
 NameFault: TypeAlias = Literal["too short", "too long", "characters", "ends", "hyphens"]
 LONGEST_NAME: Final = 32
-"""The greatest length of a container's name (guide, "Create Container")."""
+"""The maximum length of a container's name (guide, "Create Container")."""
 _SHORTEST_NAME: Final = 3
 
 
 def name_faults(name: str) -> tuple[NameFault, ...]:
     """
-    Return the problem of a container's name (guide, "Create Container"); empty if the name is valid.
+    Return the problem with a container's name (guide, "Create Container"); empty if the name is valid.
 
     A valid name has 3 to 32 letters, digits and hyphens, a letter or digit at both ends, and no two hyphens in a row.
     """
@@ -229,7 +231,9 @@ def name_faults(name: str) -> tuple[NameFault, ...]:
 
 
 def is_micro(template: str, plan: str | None) -> bool:
-    """Return whether a container of this template and plan is a micro container, which takes no additional storage."""
+    """
+    Return whether a container with this template and plan is a micro container, which cannot have additional storage.
+    """
     known = TEMPLATES.get(template)
     by_template = template.endswith("-micro") if known is None else known.plan is _MICRO
     return plan == _MICRO.name if plan is not None else by_template
@@ -237,7 +241,7 @@ def is_micro(template: str, plan: str | None) -> bool:
 
 def of_other_tier(template: str, plan: str) -> bool:
     """
-    Return whether a plan is for a different tier than the template's. The API's default plan is valid for every
+    Return whether a plan belongs to a different tier than the template. The API's default plan is valid for every
     template.
     """
     known = TEMPLATES.get(template)
@@ -260,7 +264,7 @@ def is_site(template: str) -> bool:
 
 def default_plan(template: str) -> str | None:
     """
-    Return the plan of a container whose program sets no plan.
+    Return the plan of a container for which the program sets no plan.
 
     The API's own default is `basic`, including for a `-micro` template, which would then cost four times its price
     in the guide. So the plan is always sent, except for `stacks-vpn`, which has a separate price tier.
@@ -278,7 +282,7 @@ def monthly_price(
 
     Args:
         template: Template id.
-        plan: Plan name; `None` stands for the template's default.
+        plan: Plan name; `None` means the template's default.
         additional_storage_tier: Tier number; `None` for none.
 
     Returns:
@@ -308,7 +312,7 @@ def added_tier(size: Plan | None, storage_mb: int | None) -> int | None:
         storage_mb: Its total storage in MB, as the API reports it.
 
     Returns:
-        The tier's number; 0 if the container has only the plan's storage; `None` if the tier cannot be derived.
+        The tier's number. 0 if the container has only the storage of its plan; `None` if the tier cannot be derived.
     """
     if size is None or storage_mb is None:
         return None

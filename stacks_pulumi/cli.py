@@ -52,8 +52,8 @@ _EXTRAS: Final = {
 
 def advice(missing: ModuleNotFoundError) -> str | None:
     """
-    Return a sentence that states the missing package and the command that installs it; `None` if no extra contains
-    it.
+    Return a sentence with the missing package and the command that installs it; `None` if no extra contains the
+    package.
     """
     module = (missing.name or "").partition(".")[0]
     extra = _EXTRAS.get(module)
@@ -65,10 +65,10 @@ def advice(missing: ModuleNotFoundError) -> str | None:
 
 
 _MODULES: Final = ("account", "broker", "container", "cost", "doctor", "emulator", "gate", "mcp", "scaffold")
-"""The modules of `stacks_pulumi.commands`; each has a table of its subcommands."""
+"""The modules of `stacks_pulumi.commands`. Each contains a table of its subcommands."""
 
 _ERROR: Final = 1
-"""The exit code of an error, including a wrong option. Commands use 2 and higher codes for verdicts."""
+"""The exit code after an error, including an invalid option. Commands use codes of 2 and higher for their results."""
 
 _NO_READER: Final = 128 + 13
 """The exit code that a shell reports for a program that was ended by SIGPIPE."""
@@ -78,7 +78,7 @@ _INTERRUPTED: Final = 128 + 2
 
 
 class WrongOptionError(SystemExit):
-    """Raised for a wrong option, after the message and the usage were printed."""
+    """Raised for an invalid option, after the message and the usage were printed."""
 
     def __init__(self, message: str) -> None:
         super().__init__(_ERROR)
@@ -86,7 +86,7 @@ class WrongOptionError(SystemExit):
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors end with a code, like all errors, and suggest the word that the user probably meant."""
+    """A parser whose errors end with a code, as all errors do, and suggest the word that the user probably meant."""
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
@@ -125,8 +125,8 @@ def _meant(word: str, known: Sequence[str] | dict[str, argparse.Action]) -> str:
 
 def build_parser(words: Sequence[str] = ()) -> tuple[argparse.ArgumentParser, dict[str, Command]]:
     """
-    Return the parser of a command line, and all commands. If the words begin with a command, only its arguments are
-    added.
+    Return the parser for a command line, and all commands. If the words begin with a command, only the arguments of
+    that command are added.
     """
     parser = _Parser(prog="stacks-pulumi", description="Tools for STACKS programs in Pulumi.")
     parser.add_argument("--version", action="version", version=f"stacks-pulumi {__version__}")
@@ -158,10 +158,10 @@ _ZSH: Final = f"""
 """
 _FUNCTIONS: Final = {"bash": _BASH, "zsh": _ZSH}
 _PATIENCE: Final = 8
-"""Seconds after which completion stops, because a person waits for the names."""
+"""Seconds after which completion stops, because a person is waiting for the names."""
 
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-"""A name without characters that are special to a shell."""
+"""A name that contains no characters with a special meaning in a shell."""
 
 
 def _add_completion(parser: argparse.ArgumentParser) -> None:
@@ -201,7 +201,7 @@ def actions_of(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
 
 
 def _print_names(words: Sequence[str]) -> int:
-    """Print the names of the account's containers for a shell; ignore everything else on the command line."""
+    """Print the names of the account's containers for a shell. Everything else on the command line is ignored."""
     finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     finder.set_defaults(command="completion")
     add_stack(finder, "")
@@ -233,12 +233,13 @@ _SIMPLE: Final[dict[int, str | int | None]] = {
     **str.maketrans("─━═│┃║±×·–…→", "---|||*x.-.>"),  # noqa: RUF001  (the signs that our outputs have)
 }
 """
-Sign -> its replacement on a terminal that has only ASCII, with the same width, so that table columns stay aligned.
+Sign -> its replacement on a terminal that supports only ASCII. Both have the same width, so that table columns stay
+aligned.
 """
 
 
 def _in_ascii(error: UnicodeError) -> tuple[str, int]:
-    """Replace each character that the output cannot show: by its ASCII sign, or by a question mark."""
+    """Replace each character that the output cannot show with its ASCII replacement, or else with a question mark."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     signs = error.object[error.start : error.end].translate(_SIMPLE)
@@ -256,10 +257,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments after the program's name; by default those of this process.
 
     Returns:
-        The exit code; 1 after an error, 130 after Ctrl-C, 141 if the reader of standard output has closed it.
+        The exit code: 1 after an error, 130 after Ctrl-C, 141 if the reader of standard output has closed the pipe.
 
     Raises:
-        SystemExit: The help was asked for (0), or an option is wrong (1).
+        SystemExit: The help was requested (0), or an option is invalid (1).
     """
     words = sys.argv[1:] if argv is None else argv
     # Python sets an output to `None` if it was closed before the start (`>&-`), for instance by a service manager.

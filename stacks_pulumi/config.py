@@ -1,9 +1,9 @@
 """
-Settings from the Pulumi configuration and the environment, in one frozen value.
+The settings from the Pulumi configuration and the environment, as one immutable value.
 
-Nothing here imports Pulumi. The provider passes the configuration from the engine; a program that uses only the
-client passes no configuration. The environment supplies settings that the configuration lacks. But a key is sent only
-to an address from the same source: otherwise a cloned project could direct the user's own key to its address.
+Nothing here imports Pulumi. The provider passes the configuration from the engine; a program that uses only the client
+passes no configuration. The environment supplies settings that are missing in the configuration. But a key is sent only
+to an address from the same source. Otherwise, a cloned project could direct the user's own key to its address.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ KEYS: Final = (
     "hideLogs",
     "account",
 )
-"""The settings that are read; only an explicit provider sets `account`."""
+"""The names of all settings. Only an explicit provider sets `account`."""
 
 OF_A_STACK: Final = tuple(key for key in KEYS if key != "account")
 """The settings in a stack's configuration."""
@@ -51,10 +51,12 @@ DEFAULT_BASE_URL: Final = "https://api.stackshosting.cloud/api/v1"
 """The API's default base URL (guide, "Overview")."""
 
 OLDEST_ENGINE: Final = "3.259.0"
-"""The oldest engine that is tested. An older engine causes a warning, and refuses a project that `scaffold` wrote."""
+"""
+The oldest tested version of the engine. An older engine causes a warning, and refuses a project that `scaffold` wrote.
+"""
 
 ADOPT_MODES: Final = ("never", "if_matching")
-"""The choices if the resource to create already exists: fail, or adopt it if it matches the program."""
+"""The possible actions if the resource to create already exists: fail, or adopt it if it matches the program."""
 
 NAME_EXPRESSION: Final = re.compile(r"\$\{([^{}]*)\}")
 """An expression in a name pattern, as in Pulumi's own patterns."""
@@ -65,14 +67,14 @@ VARIABLES: Final = {
     "allowHttp": "STACKS_ALLOW_HTTP",
     "platform": "STACKS_PLATFORM",
 }
-"""Setting -> the environment variable that supplies it if the configuration lacks it."""
+"""Setting -> the environment variable that supplies it if it is missing in the configuration."""
 
 _NAME_EXPRESSIONS: Final = ("name", "stack", "project", "organization")
 _RANDOM_EXPRESSIONS: Final = re.compile(r"(hex|alphanum|string|num)\(.*\)|uuid")
 _NETLOC: Final = re.compile(r"[^\[\]\\]+|\[[^\[\]\\]+\](:\d{0,5})?")
 _KEY: Final = re.compile(r"sk_stacks_[0-9a-fA-F]{64}")
 GRANT: Final = "sk_stacks_57ac6b0c"
-"""The beginning of the token of a broker's grant. The 16 digits after it are the number of the broker's account."""
+"""The prefix of the token for a broker's grant. The 16 digits after it are the number of the broker's account."""
 _WITH_PREFIX: Final = re.compile(r"sk_stacks_\w+", re.IGNORECASE)
 
 
@@ -82,11 +84,11 @@ class AccountSettings:
     The settings of one provider: the API's address, the key, and limits.
 
     Attributes:
-        api_key: `sk_stacks_` and 64 hexadecimal digits; never shown in `repr`. `None` if no key was given, which
-            is an error only when a request to the API is needed.
+        api_key: `sk_stacks_` and 64 hexadecimal digits; never shown in `repr`. `None` if no key was given; this is an
+            error only when a request to the API is needed.
         base_url: The API's base URL, without a trailing slash.
         allow_http: Whether `base_url` may be `http://` on another machine.
-        delete_children_with_container: Whether child resources are deleted together with their container, and not one
+        delete_children_with_container: Whether child resources are deleted together with their container instead of one
             by one.
         adopt: `never` or `if_matching`; a resource's own `adopt` takes precedence.
         requests_per_minute: The rate limit until the headers of a response report a different one.
@@ -116,8 +118,8 @@ class AccountSettings:
         """
         The identity of the account in a state: part of a digest of base URL and key, which cannot be recovered from it.
 
-        For the token of a grant, it is the number of the broker's account. The next run has a different token, and
-        perhaps a different address.
+        For the token of a grant, it is the number of the broker's account, because the next run has a different token,
+        and perhaps a different address.
         """
         if self.is_grant:
             return (self.api_key or "")[len(GRANT) : len(GRANT) + 16]
@@ -145,12 +147,12 @@ def load(
     config: Mapping[str, str | None] | None = None, environ: Mapping[str, str] | None = None
 ) -> AccountSettings:
     """
-    Return the settings from a stack's configuration; the environment supplies settings that it lacks.
+    Return the settings from a stack's configuration. The environment supplies missing settings.
 
     Args:
         config: Keys with their namespace (`stacks:apiKey`), as the engine passes them to a provider.
-        environ: The environment; by default `os.environ`. `STACKS_API_KEY`, `STACKS_BASE_URL`,
-            `STACKS_ALLOW_HTTP`, `STACKS_PLATFORM` and `STACKS_TRUST_PROJECT` are read.
+        environ: The environment (default: `os.environ`). `STACKS_API_KEY`, `STACKS_BASE_URL`, `STACKS_ALLOW_HTTP`,
+            `STACKS_PLATFORM` and `STACKS_TRUST_PROJECT` are read.
 
     Raises:
         ConfigError: A value is malformed, or key and address come from different sources. The message names the setting
@@ -193,7 +195,7 @@ def load(
 
 def given(key: str, config: Mapping[str, str | None], environ: Mapping[str, str]) -> tuple[str | None, str]:
     """
-    Return the value of a setting, and the name of the setting or the variable that contains it.
+    Return the value of a setting, and the name of the setting or variable that contains it.
 
     The configuration takes precedence over the environment, even if its value is empty.
     """
@@ -250,11 +252,11 @@ def check_pair(base_url: str, config: Mapping[str, str | None], environ: Mapping
     """
     Check that key and base URL come from one source: both from the configuration, or both from the environment.
 
-    The default address and this machine are allowed for every key. An address that both sources set is allowed for
-    both keys. `STACKS_TRUST_PROJECT=1` allows every pair.
+    The default address and this machine are allowed for every key. If both sources set the same address, it is allowed
+    for both keys. `STACKS_TRUST_PROJECT=1` allows every pair.
 
     Raises:
-        ConfigError: The key and the address come from different sources. The message has the remedies.
+        ConfigError: The key and the address come from different sources. The message contains the remedies.
     """
     key, source = _key(config, environ)
     is_public = base_url == DEFAULT_BASE_URL or is_loopback(urlsplit(base_url).hostname or "")
@@ -289,7 +291,7 @@ def _is_variable(source: str) -> bool:
 
 
 def _sources_of_address(config: Mapping[str, str | None], environ: Mapping[str, str]) -> set[bool]:
-    """Return `True` if the address comes from the environment, and `False` if it comes from the configuration."""
+    """Return the sources that set the address: `True` stands for the environment, and `False` for the configuration."""
     value, source = given("baseUrl", config, environ)
     other, _ = given("baseUrl", {}, environ)
     same = value is not None and other is not None and value.rstrip("/") == other.rstrip("/")
@@ -302,7 +304,7 @@ def _trusts_project(environ: Mapping[str, str]) -> bool:
 
 def plain_key(stack: str | None, required: str | None, *, seen: bool = True) -> str:
     """
-    Return the warning about a key in the configuration that is not a secret, with the command that encrypts it.
+    Return the warning about a plain-text key in the configuration, with the command that encrypts the key.
 
     Raises:
         ConfigError: `requireSecretKey` is set, or is malformed.
@@ -326,7 +328,7 @@ def check_spelling(get: Callable[[str], object]) -> None:
     """
     Refuse a setting that has no effect because its name is misspelt.
 
-    For example, with `stacks:baseURL` a program that is meant for the emulator would call the real API.
+    For example, with `stacks:baseURL`, a program that should use the emulator would call the real API.
 
     Raises:
         ConfigError: The name of a setting is misspelt.
@@ -381,8 +383,8 @@ def check_base_url(base_url: str, *, allow_http: bool = False, source: str = "st
         source: The name of the setting or variable that contains the URL.
 
     Raises:
-        ConfigError: The text is not a URL, contains an API key, credentials, a query or a fragment, or is `http://` to
-            another machine. The message does not contain the text.
+        ConfigError: The text is not a URL, or uses `http://` for another machine, or contains an API key, credentials,
+            a query or a fragment. The message does not contain the text.
     """
     if _WITH_PREFIX.search(base_url):
         raise ConfigError(f"{source} contains an API key: remove it there; {_how_to_set_key(None)}")
@@ -416,8 +418,8 @@ def check_name_pattern(pattern: str) -> str:
     Return the pattern unchanged if a container can have the names that it produces.
 
     Raises:
-        ConfigError: The pattern has another expression, no `${name}`, or characters that a container's name cannot
-            have.
+        ConfigError: The pattern contains an unknown expression, no `${name}`, or characters that a container's name
+            cannot contain.
     """
     expressions = NAME_EXPRESSION.findall(pattern)
     literal = NAME_EXPRESSION.sub("", pattern)
@@ -476,10 +478,10 @@ def is_loopback(host: str) -> bool:
 
 def flag(key: str, text: str | None) -> bool:
     """
-    Return a setting that is true or false; false if it is not set.
+    Return the value of a setting that is true or false; false if it is not set.
 
     Raises:
-        ConfigError: The value is neither.
+        ConfigError: The value is neither true nor false.
     """
     # A boolean from a Python program arrives as "True" or "False".
     words = {"true": True, "false": False}

@@ -32,12 +32,12 @@ class Endpoint(NamedTuple):
     Attributes:
         name: The client's method, for instance `containers.create`. Logs, errors and the emulator use the same name.
         method: The HTTP method.
-        path: Below the base URL, with `{name}` for a variable.
+        path: The path below the base URL, with `{name}` for a variable.
         scope: The permission that the key needs.
-        answer: The form of a successful response. "json" is a JSON document; "text" is a text, bare or wrapped in JSON.
-            "any" may be anything or empty, because only the request's success matters.
+        answer: The form of a successful response. "json" is a JSON document. "text" is a text, either plain or inside
+            JSON. "any" may be anything or empty, because only the success of the request matters.
         section: Its section in the guide.
-        what: The request in words; an error's message begins with it. It contains the variables of the path, and
+        what: A description of the request, with which error messages begin. It contains the variables of the path, and
             other variables that the client's method supplies.
     """
 
@@ -51,7 +51,7 @@ class Endpoint(NamedTuple):
 
     @property
     def is_fixed(self) -> bool:
-        """Whether its path exists in every account. Then a 404 can only mean a wrong base URL."""
+        """Whether its path exists in every account. If so, a 404 can only mean a wrong base URL."""
         return "{" not in self.path
 
 

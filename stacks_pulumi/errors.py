@@ -27,9 +27,9 @@ StacksError
     ├── VanishedError             the resource was deleted during the wait
     └── WaitCancelledError        the engine or the caller cancelled the wait
 
-`str(error)` is one line that can be understood alone: the operation, the API's response, what to do, and the error's
-code in brackets. `docs/errors.md` lists each code with its cause and remedy. The line never contains the API key.
-Errors can be pickled.
+`str(error)` is one line that can be understood without context: the operation, the API's response, the remedy, and the
+error's code in brackets. `docs/errors.md` lists each code with its cause and remedy. The line never contains the API
+key. Errors can be pickled.
 """
 
 from __future__ import annotations
@@ -154,21 +154,21 @@ _COMMANDS: Final = re.compile(
     re.IGNORECASE,
 )
 """
-The commands that a program that reads our output would execute. CI systems execute `::name` at the beginning of a line
-(GitHub; an IPv6 address is not a command), `##[name` and `##name[` (Azure, TeamCity). For the engine `<{%name%}>` is a
-colour, and an unknown colour crashes it.
+The commands that a program might execute when it reads our output. CI systems execute `::name` at the beginning of a
+line (GitHub; an IPv6 address is not a command), `##[name` and `##name[` (Azure, TeamCity). For the engine, `<{%name%}>`
+is a colour, and an unknown colour crashes the engine.
 """
 
 
 _BLANK: Final = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U0001d159\U000e0100-\U000e01ef]"
 )
-"""Characters that Python treats as printable, but that a screen shows as a blank or not at all."""
+"""Characters that Python treats as printable, but that a screen shows as a space or not at all."""
 
 
 def clean(text: str) -> str:
     r"""
-    Return untrusted text on one line, escaped so that no program that shows it executes a part of it.
+    Return untrusted text on one line, escaped so that a program that shows it executes no part of it.
 
     Every message to the engine and every output of a command passes through this function: names and messages come
     from the API, from project files and from states. A line break could forge a line, and an escape code could erase
@@ -186,7 +186,7 @@ def clean(text: str) -> str:
 
 
 def clean_lines(text: str) -> str:
-    """Return a text of several lines with each line cleaned."""
+    """Return a text of several lines, with each line cleaned."""
     return "\n".join(map(clean, text.split("\n")))
 
 
@@ -236,13 +236,13 @@ class StacksError(_WithValues):
     """
     The base class of all errors that this package raises.
 
-    An error is never changed after it was raised: `but` returns a changed copy.
+    An error is not changed after it was raised: `but` returns a changed copy.
 
     Attributes:
-        message: One line that can be understood alone, without the code.
-        code: Its code in `docs/errors.md`. Most classes have one.
-        after_doubt: Whether the outcome of an earlier attempt of the same request is unknown. That attempt may be the
-            reason for the error.
+        message: One line that can be understood without context. It does not contain the code.
+        code: Its code in `docs/errors.md`. Most classes have a default code.
+        after_doubt: Whether an earlier attempt of the same request had an unknown outcome, and so may have caused this
+            error.
     """
 
     message: str = _field(kw_only=False)
@@ -259,7 +259,7 @@ class StacksError(_WithValues):
 
     @property
     def reason(self) -> str:
-        """The part of the message before the semicolon: it states what failed and why, without what to do."""
+        """The part of the message before the semicolon, which states what failed and why, but not the remedy."""
         depth = 0
         for index, sign in enumerate(self.message):
             depth += (sign == "(") - (sign == ")")
@@ -277,7 +277,7 @@ class StacksError(_WithValues):
 
 
 def with_account(message: str, account: str | None) -> str:
-    """Return a message with the account's name, which an explicit provider sets; unchanged if there is no name."""
+    """Return a message with the account's name added, which an explicit provider sets; unchanged without a name."""
     return message if account is None else f"{message} (account {account})"
 
 
@@ -300,7 +300,7 @@ class ApiError(StacksError):
     Attributes:
         status: HTTP status code.
         operation: The operation's name, for instance `containers.create`.
-        text: The API's own message, or an empty string.
+        text: The message from the API, or an empty string.
         body: The decoded response, with secrets removed; an empty mapping if the response is not an object.
     """
 
@@ -383,11 +383,12 @@ class DashboardOnlyError(ForbiddenError):
 
 class GrantRefusedError(ForbiddenError):
     """
-    403 or 402 from a broker: the grant of this token does not allow the request, which did not reach the platform.
+    403 or 402 from a broker: the token's grant does not allow the request, which the broker did not send to the
+    platform.
 
     Attributes:
-        hint: What to do, in the broker's words; or an empty string.
-        request: The id of the access request that a person may approve; empty if there is none.
+        hint: The remedy that the broker's response states, or an empty string.
+        request: The id of the access request that a person can approve; empty if there is none.
     """
 
     code: ErrorCode = "grant-refused"
@@ -437,7 +438,8 @@ class ServerError(ApiError):
 
 class NoCapacityError(ServerError):
     """
-    503 to a create request, and two later lists do not contain the container: the account is on the waitlist.
+    503 in response to a create request, after which two lists do not contain the container: the account is on the
+    waitlist.
 
     The request is never sent again, because every request adds the account to the waitlist.
     """
@@ -457,7 +459,8 @@ class ConnectionFailedError(StacksError):
 
     Attributes:
         operation: The operation's name, for instance `containers.create`.
-        sent: False if the request certainly did not reach the API (no connection was made); True if it may have.
+        sent: False if the request certainly did not reach the API, because no connection was made. True if it may have
+            reached the API.
         untrusted: Whether the server's certificate is not trusted on this machine.
     """
 
@@ -484,7 +487,7 @@ class UnreadableAnswerError(StacksError):
 
 class ExistsError(StacksError):
     """
-    The resource existed before the request to create it.
+    The resource already existed before the request to create it.
 
     Attributes:
         existing: The resource's model (`models.Container`, `models.Connection` ...).
@@ -517,7 +520,7 @@ class UnexpectedStateError(WaitError):
 
 
 class WaitTimeoutError(WaitError):
-    """The wait timed out while the resource was still on its way to the wanted state."""
+    """The wait timed out before the resource reached the wanted state."""
 
     code: ErrorCode = "timed-out"
 
@@ -535,11 +538,11 @@ class WaitCancelledError(WaitError):
 
 
 _LIKE_A_KEY: Final = re.compile(r"sk_stacks_\w+|[0-9a-f]{48,}", re.IGNORECASE)
-"""A key, or most of a key's digits; the ids and digests in messages are shorter."""
+"""Matches a key, or most of a key's digits. The ids and digests in messages are shorter."""
 
 
 def without_keys(text: str) -> str:
-    """Return the text with everything that looks like an API key replaced, including keys of other accounts."""
+    """Return the text, in which everything that looks like an API key is replaced, including keys of other accounts."""
     return _LIKE_A_KEY.sub("sk_stacks_...", text)
 
 

@@ -1,9 +1,9 @@
 """
 The facts about a platform that the API guide does not state, and the file that contains them.
 
-The client reads the forms that the guide shows. It has a default where the guide is silent: how many seconds a list
-lags behind, how long a deleted container's name is reserved. A platform file (`stacks:platform`, `STACKS_PLATFORM`)
-replaces a default with an observed fact. The acceptance run writes such a file.
+The client accepts the forms that the guide shows. It uses defaults where the guide states nothing, for instance for the
+seconds by which a list lags behind, or for which a deleted container's name is reserved. A platform file
+(`stacks:platform`, `STACKS_PLATFORM`) replaces a default with an observed fact. The acceptance run writes such a file.
 
     version: 1
     lists:
@@ -11,7 +11,7 @@ replaces a default with an observed fact. The acceptance run writes such a file.
     prices:
       field: monthly_usd
 
-For each missing setting the client uses its default.
+For each missing setting, the client uses its default.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class Lists(_Section, frozen=True):
     Facts about lists.
 
     Attributes:
-        lag_seconds: The maximum lag of a list in seconds. By default, a list and a status may disagree for 10
-            seconds, and the client waits 2 seconds between two checks.
+        lag_seconds: The maximum lag of a list in seconds. By default, a list and a status may disagree for 10 seconds,
+            and the client waits for 2 seconds between two checks.
     """
 
     lag_seconds: Seconds | None = None
@@ -106,9 +106,9 @@ class Prices(_Section, frozen=True):
     Facts about prices in the list of templates.
 
     Attributes:
-        field: The path of the price in a template, for instance `pricing.monthly`. By default, the only field that
+        field: The path of the price in a template, for instance `pricing.monthly`. The default is the only field that
             contains a price.
-        unit: The unit of the number. The default is dollars, if the prices in dollars agree with the catalogue.
+        unit: The unit of the number. The default is dollars if the prices in dollars match the catalogue.
     """
 
     field: str | None = None
@@ -145,11 +145,11 @@ class PlatformFacts(_Section, frozen=True):
 
 class PlatformFile(msgspec.Struct, frozen=True):
     """
-    The facts about the platform that a client talks to, and their file.
+    The facts about the platform that a client uses, and the file that contains them.
 
     Attributes:
         facts: The facts.
-        path: The file's path, as the user gave it; `None` without a file.
+        path: The file's path as the user specified it; `None` without a file.
     """
 
     facts: PlatformFacts = msgspec.field(default_factory=PlatformFacts)
@@ -191,13 +191,11 @@ class PlatformFile(msgspec.Struct, frozen=True):
         return self._listed(self.facts.backups.pinned_seconds)
 
     def _listed(self, known: float | None) -> float:
-        """Return the seconds until lists show a change that takes this long: the lag of lists is added."""
+        """Return the seconds until lists show a change that takes this long, including the lag of lists."""
         return _or(known, 60.0) + _or(self.facts.lists.lag_seconds, 0.0)
 
     def advice(self, line: str) -> str:
-        """
-        Return the place in the file to which a user adds a setting, for instance `backups: {listed_seconds: 600}`.
-        """
+        """Return how to add a setting to the file. `line` is for instance `backups: {listed_seconds: 600}`."""
         if self.path is None:
             return f"write it into a platform file, and set stacks:platform to the file's path: version: 1, {line}"
         return f"write it into the platform file {self.path}: {line}"
@@ -211,7 +209,10 @@ UNKNOWN: Final = PlatformFile()
 """A platform without a file: the defaults apply."""
 
 _MOST_BYTES: Final = 200_000
-"""A file of this size is read in seconds, but a file of 10 MB would take minutes in each process."""
+"""
+The maximum size of the file. A file of this size is parsed in seconds, but a file of 10 MB would take minutes in each
+process.
+"""
 _GONE: Final = (
     ". If the setting is of an older version, remove the line: the client now reads only the forms that the guide "
     "shows"
@@ -225,8 +226,8 @@ def read(path: str | Path) -> PlatformFile:
     Return the content of a platform file.
 
     Raises:
-        ConfigError: The file cannot be read, or has content that is not in the format. The message contains the line
-            number.
+        ConfigError: The file cannot be read, or its content does not have the expected format. The message contains the
+            line number.
     """
     try:
         text = text_of(Path(path), longest=_MOST_BYTES)
@@ -244,7 +245,7 @@ def parse(text: str, path: str) -> PlatformFacts:
     Return the content of a platform file's text.
 
     Raises:
-        ConfigError: Its content is not in the format. The message contains the line number.
+        ConfigError: The content does not have the expected format. The message contains the line number.
     """
     document, reader = Reader.of(text, f"the platform file {path}", unknown=_GONE)
     if not isinstance(document, dict):

@@ -1,6 +1,6 @@
 """
-Pytest fixtures for programs that use STACKS. They run an emulated API on your machine, without an account and without
-costs.
+Pytest fixtures for programs that use STACKS. They run an emulated API on your machine, which needs no account and costs
+nothing.
 
     # conftest.py
     from stacks_pulumi.testing import stacks_emulator, stacks_environment
@@ -23,7 +23,7 @@ __all__ = ["stacks_emulator", "stacks_environment"]
 
 @pytest.fixture
 def stacks_emulator() -> Iterator[Emulator]:
-    """Yield a new emulator for each test. After the test, fail if a fault that the test requested did not occur."""
+    """Yield a new emulator for each test. Fail after the test if a fault that the test requested did not occur."""
     with Emulator() as emulator:
         yield emulator
         emulator.faults.assert_none_left()

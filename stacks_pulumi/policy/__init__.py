@@ -1,13 +1,13 @@
 """
 Policy packs for STACKS: which containers are allowed, how much they may cost, and who may connect.
 
-`stacks-pulumi policies` writes the three ready packs: `plans`, `spend` and `exposure`. `StacksGuard` builds your own
+`stacks-pulumi policies` writes the three ready packs `plans`, `spend` and `exposure`. `StacksGuard` builds your own
 pack in three lines. `stacks_pulumi.policy.testing` tests both on plain data. `docs/policies.md` lists all policies.
 
 Needs the extra `policy` (`docs/install.md`).
 
 - `guard`: Which rules does a pack have, and what do its arguments set?
-- `rule`: What is a rule, what can it report, and which resources are exempt?
+- `rule`: What does a rule contain, what can it report, and which resources are exempt?
 - `options`: How is a rule configured, what does a pack's configuration file contain, and what is wrong in it?
 - `plans`: Which containers are allowed?
 - `spend`: How much may they cost?

@@ -1,5 +1,5 @@
 """
-How does a pack run without an engine, and which private parts of Pulumi's policy SDK are used?
+Runs a pack without an engine. This module contains all uses of private parts of Pulumi's policy SDK.
 
 `Analyzer` runs the SDK's analyzer in this process, including the engine's steps before and after it. The SDK has no
 public way to do this.
@@ -55,19 +55,19 @@ __all__ = [
 ]
 
 ALL: Final = "all"
-"""The key in a configuration that sets the level of every policy."""
+"""The configuration's key that sets the level of every policy."""
 
 TAG: Final = "stacks"
-"""The tag that only the policies of this package have, not other policies in the same pack."""
+"""The tag that only this package's policies have; other policies in the same pack do not have it."""
 
 
 class CheckedServicer(AnalyzerServicer):
     """
-    The SDK's analyzer, which also refuses a configuration with a part that has no effect.
+    The SDK's analyzer. In addition, it refuses a configuration if a part of it has no effect.
 
-    The engine gives the level of `all` to every policy whose entry has no level. So `{"all": "disabled",
-    "monthly-budget": {"max_monthly_usd": 5}}` sets a limit that no policy enforces, and a disabled policy cannot
-    report it. The engine also passes on entries for unknown policies, and the options of `all`.
+    The engine applies the level of `all` to every policy whose entry has no level. So `{"all": "disabled",
+    "monthly-budget": {"max_monthly_usd": 5}}` sets a limit that no policy enforces, and a disabled policy cannot report
+    this. The engine also accepts entries for unknown policies, and options of `all`.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class CheckedServicer(AnalyzerServicer):
 
 
 def without_effect(policy: str, options: Sequence[str]) -> str:
-    """Return the text for options of a policy that is disabled."""
+    """Return the message about the options of a disabled policy."""
     return (
         f"{policy} is disabled, so its {' and its '.join(options)} would have no effect: without an enforcementLevel "
         f"in its entry, a policy has the level of 'all', or its default. Write the enforcementLevel of {policy}, or "
@@ -129,7 +129,7 @@ def without_effect(policy: str, options: Sequence[str]) -> str:
 
 
 def options_of_all(properties: Mapping[str, Any]) -> str:
-    """Return the problem with an entry for `all`: the engine ignores every key except for the level."""
+    """Return the problem with an entry for `all`, because the engine ignores every key in it except the level."""
     options = [option for option in properties if option != "enforcementLevel"]
     if options:
         return f"{options[0]!r} is set for 'all', which accepts only a level: set it for each policy"
@@ -145,7 +145,7 @@ def serve(**pack: Any) -> None:
 
 @contextlib.contextmanager
 def _replaced(module: ModuleType, name: str, ours: object) -> Iterator[None]:
-    """Make `PolicyPack` use our class under this name, because it has no parameter for it."""
+    """Make `PolicyPack` use our class under this name, because `PolicyPack` has no parameter for the class."""
     original = getattr(module, name)
     setattr(module, name, ours)
     try:
@@ -155,7 +155,7 @@ def _replaced(module: ModuleType, name: str, ours: object) -> Iterator[None]:
 
 
 class _ServedError(BaseException):
-    """Ends a program that serves a pack, at the moment when it would begin to listen."""
+    """Raised to end a program that serves a pack, just before it would begin to listen."""
 
 
 _serving = threading.Lock()
@@ -163,11 +163,11 @@ _serving = threading.Lock()
 
 def served_by(program: Callable[[], object], name: str | Path) -> AnalyzerServicer:
     """
-    Return the analyzer that a program serves to the engine: the SDK's, or ours.
+    Return the analyzer that a program serves to the engine; it is the SDK's or ours.
 
     Args:
         program: A function that runs the program in this process, until it would begin to listen.
-        name: Its name, for the error.
+        name: The program's name, for the error.
 
     Raises:
         ValueError: The program serves no pack.
@@ -199,8 +199,8 @@ def write_properties(properties: Mapping[str, Any], changes: Mapping[str, Any]) 
     """
     Change properties of a resource in place.
 
-    A copy would lose the marks of secrets, and the engine would store their values in plain text. The SDK declares the
-    mapping as read-only, but it is writable.
+    A copy would lose the marks of secrets, and the engine would store their values in plain text. The SDK's type of the
+    mapping is read-only, but the mapping is writable.
     """
     writable = cast("MutableMapping[str, Any]", properties)
     for name, value in changes.items():
@@ -237,8 +237,8 @@ class Resource:
         name: Its name in the program.
         properties: Its checked inputs; `UNKNOWN` and `Secret` are allowed at any depth.
         protect: Whether the engine refuses to delete it.
-        sources: By property, the names of the resources that its value depends on.
-        parent: The type of its parent component; empty for none.
+        sources: Property -> the names of the resources that its value depends on.
+        parent: The type of its parent component; empty if it has no parent.
         component: Whether it is a component, which has no provider.
     """
 
@@ -264,13 +264,13 @@ class Resource:
 
 
 _ROOT: Final = Resource(recognition.STACK, "test-dev", {})
-"""The resource of the stack itself, on which the engine reports violations of the entire stack."""
+"""The stack's root resource, on which the engine reports violations that concern the entire stack."""
 
 
 @dataclass(frozen=True)
 class Diagnostic:
     """
-    One report of a policy.
+    A violation that a policy has reported.
 
     Attributes:
         policy: The policy's name.
@@ -298,16 +298,16 @@ class Diagnostic:
 
 class Analyzer:
     """
-    A pack with the configuration that the engine would pass to it.
+    Runs a pack with the configuration that the engine would pass to it.
 
     Args:
         servicer: The analyzer that the pack's program serves to the engine.
         config: The user's configuration; it overrides the pack's own.
         tags: The stack's tags.
-        exceptions: The exceptions, whose violations the engine allows.
+        exceptions: The exceptions in the configuration: the engine allows these violations.
 
     Attributes:
-        not_applicable: By policy, the reason why it checked nothing.
+        not_applicable: Policy -> the reason why it checked nothing.
     """
 
     def __init__(
@@ -347,13 +347,13 @@ class Analyzer:
         return resource
 
     def analyze(self, resource: Resource) -> list[Diagnostic]:
-        """Return the reports of the policies for single resources."""
+        """Return the violations that the policies for single resources report."""
         request = _filled(proto.AnalyzeRequest(), resource)
         request.properties.update({name: _to_wire(value) for name, value in resource.properties.items()})
         return self._findings(self._servicer.Analyze(request, None), {}, resource)
 
     def analyze_stack(self, resources: Sequence[Resource]) -> list[Diagnostic]:
-        """Return the reports of the policies for the whole stack."""
+        """Return the violations that the policies for the entire stack report."""
         names = {resource.urn: resource.name for resource in resources}
         request = proto.AnalyzeStackRequest()
         for resource in resources:
@@ -388,7 +388,7 @@ class Analyzer:
 
 
 def _filled(message: Any, resource: Resource) -> Any:
-    """Return a message of the protocol with all data of a resource except its properties."""
+    """Return a message of the protocol that contains all data of a resource except its properties."""
     message.type, message.urn, message.name = resource.type, resource.urn, resource.name
     message.options.protect = resource.protect
     if not (resource.component or resource.type == recognition.STACK):
@@ -397,7 +397,7 @@ def _filled(message: Any, resource: Resource) -> Any:
 
 
 def not_a_policy(name: str, known: Iterable[str]) -> str:
-    """Return the text for a name in a configuration that is not a policy of the pack."""
+    """Return the message about a name in a configuration that is not a policy of the pack."""
     close = difflib.get_close_matches(name, list(known), 1)
     meant = f" (did you mean {close[0]!r}?)" if close else ""
     return (

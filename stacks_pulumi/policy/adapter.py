@@ -1,8 +1,9 @@
 """
-How does a rule become a policy of Pulumi's SDK, and what do the policies of one pack share?
+Makes policies of Pulumi's SDK from rules. It also contains the data that the policies of one pack share.
 
-By default, the SDK fails open: an unknown value turns a mandatory policy into a warning. Its report of a crash does not
-show the place in the code. So a rule gets only plain data and no SDK objects, and every error of a rule is caught here.
+By default, the SDK fails open: an unknown value turns a mandatory policy into a warning. If a policy crashes, the SDK's
+report does not show the place in the code. So a rule receives only plain data and no SDK objects, and every error that
+a rule raises is caught here.
 """
 
 from __future__ import annotations
@@ -81,8 +82,8 @@ class Pack:
         self, resource: pulumi_policy.ResourceValidationArgs | pulumi_policy.PolicyResource
     ) -> str | None:
         """
-        Return the kind of a resource as it was first recognised in this operation, from the checked inputs. A policy
-        for the stack gets the outputs of an unchanged resource, and outputs written by version 0.2 do not contain the
+        Return the kind of a resource as it was first recognised in this operation, from the checked inputs. For an
+        unchanged resource, a stack policy receives the outputs, and outputs that version 0.2 wrote do not contain the
         kind.
         """
         if resource.urn not in self._kinds:
@@ -111,9 +112,9 @@ class Pack:
 
     def limit_missing(self, rule: Rule, settings: Settings) -> str:
         """
-        Return the error if another policy has a shared limit that this policy lacks; otherwise an empty text.
+        Return the error if a shared limit is set for another policy but not for this one; otherwise an empty text.
 
-        The engine passes only its own configuration to each policy, so each call also records this policy's limits.
+        The engine passes each policy only its own configuration, so each call also records the limits of this policy.
         """
         for option in rule.options:
             if option.shared:
@@ -143,7 +144,7 @@ def plain(properties: Mapping[str, Any]) -> dict[str, Any]:
 def settings_of(
     rule: Rule, args: pulumi_policy.ResourceValidationArgs | pulumi_policy.StackValidationArgs, pack: Pack
 ) -> Settings:
-    """Return the input of a rule: its configuration and the stack's tags."""
+    """Return the settings that a rule receives: its configuration and the stack's tags."""
     settings = Settings(rule.all_options, args.get_config(), args.stack_tags)
     if not settings.problems:
         settings.problems += too_long(settings["exempt"] or (), pack.today(), pack.longest_exemption)
@@ -151,7 +152,7 @@ def settings_of(
 
 
 class PackConfiguration:
-    """Reports a wrong configuration of a rule: once per operation, before any resource is created."""
+    """Reports a rule's invalid configuration, once per operation and before any resource is created."""
 
     def __init__(self, rule: Rule, pack: Pack) -> None:
         self._rule, self._pack = rule, pack
@@ -161,7 +162,7 @@ class PackConfiguration:
     def reports_problem(
         self, args: pulumi_policy.ResourceValidationArgs | pulumi_policy.StackValidationArgs, report: Report
     ) -> bool:
-        """Return whether the configuration is wrong, and report it the first time."""
+        """Return whether the configuration is invalid. A new error is also reported."""
         settings = settings_of(self._rule, args, self._pack)
         text = (
             misconfigured(self._rule, settings)
@@ -175,11 +176,11 @@ class PackConfiguration:
 
     def concerns(self, args: pulumi_policy.ResourceValidationArgs) -> bool:
         """
-        Return whether to check the configuration when the engine sends this resource.
+        Return whether the configuration must be checked when the engine sends this resource.
 
         The engine sends the root resource first. The limit of another policy may become known only later. So a rule
-        with a shared limit checks at every resource. The last check before a container happens when the engine sends
-        the container's provider.
+        with a shared limit checks the configuration at every resource. Before a container is created, the last check
+        happens when the engine sends the container's provider.
         """
         return self._shares or args.resource_type == STACK
 
@@ -231,8 +232,8 @@ class _StackPolicy(pulumi_policy.StackValidationPolicy, pulumi_policy.ResourceVa
     """
     The policy of a rule for the entire stack.
 
-    In an update, the engine runs stack policies after all resources have been created. This class is also a policy
-    for resources, so it also runs before that, and then refuses a wrong configuration.
+    In an update, the engine runs stack policies after all resources have been created. This class is also a policy for
+    resources. As such, it runs earlier, and refuses an invalid configuration.
     """
 
     def __init__(self, rule: StackRule, pack: Pack, common: Mapping[str, Any]) -> None:
@@ -267,7 +268,9 @@ class _StackPolicy(pulumi_policy.StackValidationPolicy, pulumi_policy.ResourceVa
 
 
 def _cleaned(report: Report) -> Report:
-    """Return a report function that cleans messages, because they contain names and properties of the program."""
+    """
+    Return a report function that cleans each message, because messages contain names and properties from the program.
+    """
 
     def cleaned(message: str, urn: str | None = None) -> None:
         report(clean_lines(message), urn)
@@ -333,7 +336,7 @@ class _Elsewhere:
     """
     Checks resources that give access to a container that the stack does not contain.
 
-    The complete stack is known only at the end of an update, when the access is already open. So a resource is checked
+    The complete stack is known only at the end of an update, when access is already possible. So a resource is checked
     before it is created, if the container's id shows that the stack does not contain the container.
     """
 
@@ -404,7 +407,7 @@ def _stack_check(
 
 @dataclass(frozen=True)
 class _Ours:
-    """A resource of this package, with its kind and its plain properties."""
+    """A resource of this package's types, with its kind and its plain properties."""
 
     resource: pulumi_policy.PolicyResource
     kind: str
@@ -481,7 +484,7 @@ def _as_check(rule: Remediation[Any]) -> ResourceRule[Any]:
     """
     Return a rule that reports a remediation's changes as violations.
 
-    At the level `remediate`, it runs after the change and finds nothing. At the other levels, the SDK changes
+    At the level `remediate`, this rule runs after the change and finds nothing. At the other levels, the SDK changes
     nothing, so this rule must report the resource.
     """
 
@@ -519,7 +522,7 @@ def _remediation(rule: Remediation[Any], pack: Pack) -> pulumi_policy.ResourceRe
 
 
 def _new_price(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the new price, because the provider computed the price before the remediation changed the plan."""
+    """Return the price after a remediation, because the provider computed it before the plan was changed."""
     [name] = [name for name in _PRICE_INPUTS if isinstance(properties.get(name), int | float)][:1] or [""]
     view = ContainerView.of("", "", properties)
     new = price(view.template, view.plan, view.tier)

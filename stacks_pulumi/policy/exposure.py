@@ -36,7 +36,7 @@ _ANY = tuple(map(ipaddress.ip_address, ("0.0.0.0", "::", "::ffff:0.0.0.0")))  # 
 
 
 def open_allowed_ip(allowed: AllowedIpView, settings: Settings) -> Iterator[Finding]:
-    """An AllowedIp allows a network of limited size, not the whole internet."""
+    """An AllowedIp allows a network of limited size, and not the entire internet."""
     address, service = allowed.ip_address, allowed.service_type
     if isinstance(service, str) and service in settings.names("open_services"):
         return
@@ -66,10 +66,10 @@ def open_allowed_ip(allowed: AllowedIpView, settings: Settings) -> Iterator[Find
 
 def _size(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> tuple[int, int]:
     """
-    Return IP version and prefix length; an IPv4 network in IPv6 notation is treated as IPv4.
+    Return the IP version and the prefix length. An IPv4 network in IPv6 notation is treated as IPv4.
 
-    0.0.0.0 without a prefix length is treated as every address: no machine has it, and users often mean every
-    address.
+    0.0.0.0 without a prefix length is treated as all addresses: no machine has this address, and users often mean all
+    addresses.
     """
     if network.network_address in _ANY:
         return 4 if network.version == 4 or network.network_address in _MAPPED else 6, 0
@@ -98,7 +98,7 @@ def _elsewhere(settings: Settings) -> NotApplicable:
 
 
 def protect_paid(container: ContainerView, settings: Settings) -> Iterator[Finding]:
-    """An expensive container cannot be deleted by mistake."""
+    """An expensive container is protected, so that it cannot be deleted by mistake."""
     least, price = settings.money("min_usd"), container.price
     if not _in_scope(settings):
         yield _elsewhere(settings)
@@ -111,7 +111,7 @@ def protect_paid(container: ContainerView, settings: Settings) -> Iterator[Findi
 
 def _holds_data(container: ContainerView, settings: Settings) -> str:
     """
-    Return a description of a container's data, as the end of a sentence; empty if it has no data.
+    Return a description of a container's data, as the end of a sentence; empty if it contains no data.
 
     A template that is not in the catalogue may hold data, unless the configuration lists it only in `new_names`.
     """
@@ -127,7 +127,10 @@ def _holds_data(container: ContainerView, settings: Settings) -> str:
 
 
 def protect_data(container: ContainerView, settings: Settings) -> Iterator[Finding]:
-    """A container that holds data cannot be deleted by mistake. A deletion includes its volumes and backups."""
+    """
+    A container that holds data is protected, so that it cannot be deleted by mistake. A deletion includes its volumes
+    and backups.
+    """
     if not _in_scope(settings):
         yield _elsewhere(settings)
     elif container.protect:
@@ -170,11 +173,11 @@ def no_restore_over_data(restore: BackupRestoreView, settings: Settings) -> Iter
 
 def _access(container: ContainerView, stack: StackView) -> str:
     """
-    Return `has`, `may have` or nothing: whether a container has external access.
+    Return `has` or `may have` if a container has, or may have, external access; otherwise nothing.
 
-    If the program does not set external access, it stays unchanged. Then it is treated as on in three cases. The
-    provider has seen it on; the stack has an address for the container, which the API accepts only with external
-    access; or this operation may adopt the container.
+    If the program does not set external access, it stays unchanged. It is then treated as on in three cases. The
+    provider has seen that it is on. Or the stack contains an address for the container, which the API accepts only with
+    external access. Or this operation may adopt the container.
     """
     if container.external_access is None:
         listed = any(address.may_belong_to(container) for address in stack.allowed_ips)
@@ -233,7 +236,7 @@ def _most(settings: Settings) -> str:
 
 
 def _too_wide(address: AllowedIpView, settings: Settings) -> bool:
-    """Return whether the network is larger than the settings allow; true for an unknown or malformed one."""
+    """Return whether the network is larger than the settings allow; true if it is unknown or malformed."""
     try:
         network = ipaddress.ip_network(
             address.ip_address if isinstance(address.ip_address, str) else "", strict=False
@@ -264,7 +267,9 @@ def no_unmanaged_access(stack: StackView, settings: Settings) -> Iterator[Findin
 
 
 def unmanaged_target(stack: StackView, settings: Settings) -> Iterator[Finding]:
-    """Access is given only to containers of the stack, because its policies check only these."""
+    """
+    A resource gives access only to a container of the same stack, because the policies check only these containers.
+    """
     del stack
     if not _in_scope(settings):
         yield _elsewhere(settings)
@@ -393,4 +398,4 @@ RULES = (
         subjects=("AllowedIp", "VpnClient", "Connection", "SshCertificate"),
     ),
 )
-"""The rules of this file."""
+"""The rules in this module."""

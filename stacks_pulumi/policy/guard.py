@@ -1,4 +1,4 @@
-"""Which rules does a pack have, and what do its arguments set? `StacksGuard` is a policy pack in three lines."""
+"""The rules of a pack, and the arguments that configure them. `StacksGuard` is a policy pack in three lines."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PLANS: Final = (
     "clamp-plan",
     KNOWN_RESOURCES,
 )
-"""The policies for the plans, templates, storage, names and number of containers."""
+"""The policies about the plans, templates, storage, names and number of containers."""
 
 SPEND: Final = (
     "monthly-budget",
@@ -39,7 +39,7 @@ SPEND: Final = (
     "account-headroom",
     KNOWN_RESOURCES,
 )
-"""The policies for prices and budgets."""
+"""The policies about prices and budgets."""
 
 EXPOSURE: Final = (
     "open-allowed-ip",
@@ -52,11 +52,11 @@ EXPOSURE: Final = (
     "unmanaged-target",
     KNOWN_RESOURCES,
 )
-"""The policies for access to containers, and for the protection of containers and their data."""
+"""The policies about access to containers, and about the protection of containers and their data."""
 
 
 def rules(account_reader: Account | None = None) -> dict[str, Rule]:
-    """Return every rule by name. The rules are new objects, because `spend-gate` keeps a running total."""
+    """Return all rules by name. They are new objects, because `spend-gate` keeps a running total."""
     everything: tuple[Rule, ...] = (
         *plans.RULES,
         *spend.rules(account_reader),
@@ -96,8 +96,8 @@ class StacksGuard:
 
     Args:
         name: The pack's name.
-        only: Names of the policies in the pack; by default all of them (`PLANS`, `SPEND`, `EXPOSURE`).
-            `known-resources` is in every pack.
+        only: Names of the policies that the pack contains (default: all policies in `PLANS`, `SPEND` and `EXPOSURE`).
+            Every pack contains `known-resources`.
         all: The enforcement level of every policy for which `config` sets no level.
         max_monthly_usd: The maximum monthly price of the stack in US dollars, for `monthly-budget`, `budget-warning`
             and `spend-gate`.
@@ -105,17 +105,17 @@ class StacksGuard:
         allowed_plans: Plans that containers may have, for `allowed-plans` and `clamp-plan`.
         allowed_templates: Templates that containers may have, for `allowed-templates`.
         config: For each policy, a level or an object, as in a file for `--policy-pack-config` (version 2, or without a
-            version); for `all`, a level. It overrides the arguments above; the file overrides it. It cannot contain
-            exceptions, because the engine reads them only from the file.
+            version); for `all`, a level. It overrides the arguments above, and the file overrides it. It cannot contain
+            exceptions, because the engine reads exceptions only from the file.
         account: Lists the account's containers, for `account-headroom` (`stacks_pulumi.cost.live.containers`).
         longest_exemption_days: The maximum number of days from today for which an exemption may be valid. The file
             cannot raise it.
-        extra: Your own rules (`ResourceRule`, `StackRule`), or policies made with Pulumi's SDK.
+        extra: Your own rules (`ResourceRule`, `StackRule`), or policies that were created with Pulumi's SDK.
 
     Raises:
         ValueError: A policy or a level is unknown, two policies have the same name, or a text is given instead of a
-            list. Or a limit is set without its policy in the pack, `all` has more than a level, or `config` has
-            exceptions.
+            list. Or a limit is set but its policy is not in the pack, `all` contains more than a level, or `config`
+            contains exceptions.
     """
 
     def __init__(
@@ -195,7 +195,9 @@ class StacksGuard:
         return read.policies
 
     def _given_level(self, policy: str) -> str | None:
-        """Return the level that the arguments set for a policy: the level of its own entry, or the level of `all`."""
+        """
+        Return the level that the arguments set for a policy: the level in its own entry, or else the level of `all`.
+        """
         levels = (self._config.get(name, {}).get("enforcementLevel") for name in (policy, ALL))
         return next((level for level in levels if level is not None), None)
 
@@ -228,7 +230,7 @@ class StacksGuard:
         """
         Return the pack's own configuration in the form of Pulumi's SDK.
 
-        Each entry has a level. For an entry without one, the SDK sends the level 0, which is advisory.
+        Each entry contains a level, because the SDK sends the level 0, which is advisory, for an entry without one.
         """
         return {
             policy: {
@@ -256,13 +258,13 @@ class StacksGuard:
         """
         Serve the pack to the engine that started this program. Never returns.
 
-        The program must not write to standard output before: the engine reads a port number from it.
+        The program must not write to standard output before this call, because the engine reads a port number from it.
         """
         serve(**self.pack())
 
 
 _OF_PACK: Final = pulumi_policy.EnforcementLevel.MANDATORY
-"""The level of a policy that sets no level, which is only possible for a policy made with Pulumi's SDK."""
+"""The level of a policy that sets no level. Only policies that were created with Pulumi's SDK can omit the level."""
 
 
 def _default_level(part: Rule | pulumi_policy.Policy) -> str:
@@ -309,7 +311,7 @@ def _known(names: Iterable[str], known: Iterable[str], argument: str) -> None:
 
 
 def wrong_level(policy: str, level: Any) -> str:
-    """Return the text for a level that does not exist."""
+    """Return the message about a level that does not exist."""
     return f"the level of {policy!r} is {level!r}: it must be one of {', '.join(get_args(Level))}"
 
 

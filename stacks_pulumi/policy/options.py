@@ -1,9 +1,10 @@
 """
 The configuration of a rule: its options, their types and values, and the file that sets them.
 
-The engine checks a pack's configuration against the schemas, but it ignores misspelt names without a message. Other
-ways to run a pack may check nothing. So everything is checked here again, and an error in the configuration is a
-violation. Otherwise a limit with a misspelt name would have no effect, and every stack would seem to be within it.
+The engine checks a pack's configuration against the schemas, but it ignores misspelt names without a message. If a pack
+is run in a different way, nothing may be checked. So the entire configuration is checked here again, and an error in it
+is a violation. Otherwise, a limit with a misspelt name would have no effect, and every stack would seem to be within
+the limit.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ Schema: TypeAlias = dict[str, Any]
 
 
 class OptionError(Exception):
-    """A value is invalid for its option; the text continues a sentence that begins with the option's name."""
+    """Raised if a value is invalid for its option. The text continues a sentence that begins with the option's name."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,11 @@ class Option:
 
     Attributes:
         name: Its key in the configuration.
-        schema: JSON schema, for the engine and for the documentation; it contains the default, if there is one.
+        schema: The JSON schema, for the engine and for the documentation. It contains the default if there is one.
         parse: Converts the raw value to a typed value. Raises `OptionError`.
         help: Its effect, in one line.
-        shared: Whether several policies of a pack have this limit; then it must be set for all of them.
-        catalogue: The names that it accepts in addition to those in `new_names`; empty for any name.
+        shared: Whether several policies of a pack have this limit. If so, it must be set for all of them.
+        catalogue: The names that the option accepts in addition to those in `new_names`; empty if it accepts any name.
     """
 
     name: str
@@ -104,7 +105,7 @@ def choice(name: str, help: str, *words: str) -> Option:
 def names(
     name: str, help: str, default: tuple[str, ...] | None = None, *, catalogue: Iterable[str]
 ) -> Option:
-    """Return an option for a list of names of the catalogue."""
+    """Return an option for a list of names from the catalogue."""
     default_list = None if default is None else list(default)
     schema = _schema("array", help, default_list, items={"type": "string"})
     return Option(name, schema, _names, help, catalogue=tuple(catalogue))
@@ -120,7 +121,7 @@ def new_names() -> Option:
 
 
 def names_by_tag(name: str, help: str, *, catalogue: Iterable[str]) -> Option:
-    """Return an option for lists of names of the catalogue by stack tag: `{"env=prod": [...]}`."""
+    """Return an option that maps stack tags to lists of names from the catalogue: `{"env=prod": [...]}`."""
 
     def parse(raw: Any) -> dict[str, tuple[str, ...]]:
         if not isinstance(raw, Mapping):
@@ -171,10 +172,10 @@ _NO_TAGS: Final[Mapping[str, str]] = MappingProxyType({})
 
 class Settings:
     """
-    The input of a rule: its configuration, completed with the defaults, and the tags of the stack.
+    The settings that a rule receives: its configuration, completed with the defaults, and the tags of the stack.
 
     Attributes:
-        problems: The errors in the configuration, one text each. If there is an error, the rule is not run.
+        problems: The errors in the configuration, each as one text. If there is an error, the rule is not run.
         tags: The tags of the stack.
     """
 
@@ -204,7 +205,9 @@ class Settings:
             self.problems += self._not_in_catalogue(option)
 
     def _not_in_catalogue(self, option: Option) -> Iterator[str]:
-        """Yield an error for each unknown name: a misspelt name in a list of denied names would deny nothing."""
+        """
+        Yield an error for each unknown name, because a misspelt name in a list of denied names would deny nothing.
+        """
         value = self._values.get(option.name)
         if not option.catalogue or value is None:
             return
@@ -222,12 +225,12 @@ class Settings:
         return self._values[name]
 
     def money(self, name: str) -> Decimal | None:
-        """Return the value of an option created by `money`."""
+        """Return the value of an option that `money` created."""
         value = self._values[name]
         return value if isinstance(value, Decimal) else None
 
     def names(self, name: str) -> tuple[str, ...]:
-        """Return the value of an option created by `names`; empty if it is not set."""
+        """Return the value of an option that `names` created; empty if it is not set."""
         return self._values[name] or ()
 
     def tagged(self, tag: str) -> bool:
@@ -239,16 +242,17 @@ class Settings:
 @dataclass(frozen=True)
 class PolicyException:
     """
-    An exception in a file of version 2: violations that the engine (3.272 or newer) reports but allows.
+    An exception in a file of version 2. It contains violations that the engine (3.272 or newer) reports but allows.
 
-    The engine ignores `expires`, and a pack never sees an exception. So the end has an effect only where
+    The engine ignores `expires`, and never passes exceptions to a pack. So `expires` has an effect only where
     `read_configuration` reads the file.
 
     Attributes:
         id: Its key in the file.
         reason: The reason, which the engine requires too.
-        expires: The last day, in UTC.
-        matches: Pairs of policies and URNs: the violations of each of these policies on each of these resources.
+        expires: The last day on which it is valid, in UTC.
+        matches: Pairs of policies and URNs. A pair covers the violations of each of its policies on each of its
+            resources.
     """
 
     id: str
@@ -267,10 +271,10 @@ class Configuration:
     The content of a file for `--policy-pack-config`.
 
     Attributes:
-        policies: By policy (or `all`), a level or an object, unchanged from the file.
-        exceptions: The valid exceptions; empty for a file without a version.
-        problems: The problems in the file. Names of policies and options are not checked, because only the pack knows
-            them.
+        policies: Policy (or `all`) -> a level or an object, unchanged from the file.
+        exceptions: The valid exceptions; empty if the file has no version.
+        problems: The problems in the file. The names of policies and options are not checked, because only the pack
+            knows them.
     """
 
     policies: Mapping[str, Any]
@@ -289,8 +293,8 @@ def read_configuration(text: str, today: datetime.date, longest: int) -> Configu
     """
     Return the content of a file for `--policy-pack-config`, of version 2 or without a version.
 
-    The engine reads it less strictly: it uses the last of two equal keys, ignores unknown keys, accepts known keys in
-    any letter case, and applies an exception permanently. Each of these is a problem here.
+    The engine is less strict: it uses the last of several equal keys, ignores unknown keys, accepts known keys in any
+    letter case, and applies exceptions permanently. This function reports each of these cases as a problem.
 
     Args:
         text: The file's content.
@@ -327,7 +331,7 @@ def _no_configuration(why: str) -> Configuration:
 
 
 def configuration_of(document: Mapping[str, Any], today: datetime.date, longest: int) -> Configuration:
-    """Return the configuration from the decoded content of a file; the problems have no codes."""
+    """Return the configuration from a file's decoded content. The problems that it reports have no error codes."""
     version = document.get("version")
     # The engine treats any other value of `version` as the entry of a policy with this name.
     if not isinstance(version, int | float) or isinstance(version, bool):
@@ -394,7 +398,7 @@ def _match(raw: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _unknown_keys(raw: Mapping[str, Any], known: tuple[str, ...], what: str) -> Iterator[str]:
-    """Yield a text for each unknown key: the engine ignores it, or accepts it in different letter case."""
+    """Yield a text for each unknown key. The engine ignores such a key, or accepts it in a different letter case."""
     for key in raw:
         if key not in known:
             close = difflib.get_close_matches(str(key).lower(), known, 1)
@@ -404,10 +408,10 @@ def _unknown_keys(raw: Mapping[str, Any], known: tuple[str, ...], what: str) -> 
 
 def reason_and_end(raw: Mapping[str, Any]) -> tuple[str, datetime.date]:
     """
-    Return the reason of an exemption or exception, and its last day (UTC).
+    Return the reason for an exemption or exception, and the last day on which it is valid (UTC).
 
     Raises:
-        OptionError: The reason or the end is missing or wrong.
+        OptionError: The reason or the end is missing or invalid.
     """
     reason, expires = raw.get("reason", ""), raw.get("expires", "")
     if not isinstance(reason, str) or not reason.strip():
@@ -420,7 +424,8 @@ def reason_and_end(raw: Mapping[str, Any]) -> tuple[str, datetime.date]:
 
 def too_late(expires: datetime.date, today: datetime.date, longest: int) -> str:
     """
-    Return the error for an end that is too far in the future, because a review must happen earlier; empty otherwise.
+    Return the error for an end that is too far in the future, because a review must happen earlier; otherwise an empty
+    text.
     """
     latest = today + datetime.timedelta(longest)
     if expires <= latest:

@@ -1,4 +1,7 @@
-"""Rules about which containers are allowed: plan, template, storage and name, and no unknown kinds."""
+"""
+Rules about the containers that are allowed: their plans, templates, storage and names. Unknown kinds of resources are
+refused.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,9 @@ def _listed(words: tuple[str, ...]) -> str:
 
 
 def plans_for(settings: Settings) -> tuple[str, ...]:
-    """Return the plans that the stack's tags allow; if several tags match, the plans that all of them allow."""
+    """
+    Return the plans that the stack's tags allow. If several tags match, only plans that all of them allow are returned.
+    """
     matching = [plans for tag, plans in (settings["by_tag"] or {}).items() if settings.tagged(tag)]
     if not matching:
         return settings.names("allowed")
@@ -94,7 +99,7 @@ def _letters(name: str) -> str:
 
 
 def allowed_storage(container: ContainerView, settings: Settings) -> Iterator[Finding]:
-    """Additional storage does not cost more than a limit."""
+    """The price of additional storage does not exceed a limit."""
     limit, tier = settings.money("max_usd"), container.tier
     if limit is None:
         yield NotApplicable("max_usd is not set")
@@ -118,7 +123,7 @@ def allowed_storage(container: ContainerView, settings: Settings) -> Iterator[Fi
 
 
 def naming(container: ContainerView, settings: Settings) -> Iterator[Finding]:
-    """The name in the account follows a pattern."""
+    """The container's name in the account matches a pattern."""
     expression, name = settings["pattern"], container.container_name
     if expression is None:
         yield NotApplicable("pattern is not set")
@@ -133,7 +138,8 @@ def naming(container: ContainerView, settings: Settings) -> Iterator[Finding]:
 
 def clamp_plan(container: ContainerView, settings: Settings) -> dict[str, Any]:
     """
-    Replace a plan that is not allowed with `to`, or with the next lower allowed plan, if that is cheaper.
+    Replace a plan that is not allowed with `to`, or else with the next lower allowed plan, if this makes the container
+    cheaper.
 
     `allowed-plans` handles unknown plans.
     """
@@ -254,4 +260,4 @@ RULES = (
         check=known_resources,
     ),
 )
-"""The rules of this file."""
+"""The rules in this module."""

@@ -1,7 +1,7 @@
 """
-What is a rule, what can it report, and which resources are exempt?
+Rules, their findings, and the resources that are exempt from them.
 
-A rule is a plain function on a view of resources, with data about the rule for users and the engine. Its texts never
+A rule contains a plain function that checks resources, and a description for users and the engine. Its texts never
 contain a property's value.
 """
 
@@ -26,12 +26,12 @@ from stacks_pulumi.pricing.views import ChildView, ResourceView, StackView
 @dataclass(frozen=True)
 class Violation:
     """
-    A violation: something that is not allowed.
+    A violation of the rule.
 
     Attributes:
-        message: The problem, the price, the limit and the fix, in one line that can be understood alone. It contains
-            names, words of the catalogue, numbers and words of the configuration, but never a property's value.
-        urn: The resource with the violation, if the rule checks more than one.
+        message: The problem, the price, the limit and the fix, in one line that can be understood alone. It may contain
+            names, words from the catalogue, numbers, and words from the configuration, but never a property's value.
+        urn: The resource with the violation, if the rule checks several resources.
     """
 
     message: str
@@ -41,8 +41,8 @@ class Violation:
 @dataclass(frozen=True)
 class Deferred:
     """
-    A preview cannot decide, because a value is unknown. The same rule decides in the update, before the resource is
-    created.
+    The rule cannot decide at preview, because a value is unknown. The same rule decides in the update, before the
+    resource is created.
 
     The engine shows it as a separate warning. Only rules for single resources may use it: in an update, a rule for the
     whole stack runs after all resources have been created.
@@ -57,9 +57,10 @@ class Deferred:
 @dataclass(frozen=True)
 class Notice:
     """
-    A message that is not a violation, so it does not block at any level.
+    A message that is not a violation, and therefore does not block at any level.
 
-    At `mandatory` it is written to standard error, which the engine prints; otherwise it is shown like a violation.
+    At the level `mandatory`, it is written to standard error, which the engine prints. At other levels, it is shown
+    like a violation.
 
     Attributes:
         message: The text, which may have several lines. Its content follows the same rules as the message of a
@@ -75,7 +76,7 @@ class NotApplicable:
     The rule checked nothing, for instance because no limit is set.
 
     Attributes:
-        reason: The reason, for the policy pack's summary.
+        reason: The reason, which the summary of the policy pack shows.
     """
 
     reason: str
@@ -95,9 +96,9 @@ class Exemption:
     Attributes:
         name: The resource's name in the program, or `None` if `urn` is given.
         urn: The resource's URN, or `None` if `name` is given.
-        reason: The reason. It is required, because a later reader must be able to judge the exemption.
-        expires: The last day, in UTC. It is required, because an exemption without an end disables the rule
-            permanently.
+        reason: The reason. It is required so that a later reader can review the exemption.
+        expires: The last day on which it is valid, in UTC. It is required, because an exemption without an end disables
+            the rule permanently.
     """
 
     name: str | None
@@ -153,7 +154,7 @@ EXEMPT: Final = Option(
 def covering(
     exemptions: tuple[Exemption, ...], urn: str, name: str, today: datetime.date
 ) -> tuple[Exemption | None, Exemption | None]:
-    """Return a resource's valid exemption and its expired exemption; each is `None` if it does not exist."""
+    """Return a resource's valid exemption and its expired exemption; each is `None` if there is none."""
     ours = [exemption for exemption in exemptions if exemption.covers(urn, name)]
     live = [exemption for exemption in ours if exemption.expires >= today]
     ended = [exemption for exemption in ours if exemption.expires < today]
@@ -161,13 +162,14 @@ def covering(
 
 
 LONGEST_EXEMPTION: Final = 366
-"""
-The maximum number of days from today for which an exemption may be valid, unless the pack sets a different number.
-"""
+"""The default maximum number of days from today for which an exemption may be valid."""
 
 
 def too_long(exemptions: tuple[Exemption, ...], today: datetime.date, days: int) -> list[str]:
-    """Return an error for each exemption whose end is so late that the rule would be disabled without a review."""
+    """
+    Return an error for each exemption whose end is too far in the future, because it would disable the rule without a
+    review.
+    """
     return [
         f"'exempt' entry {number} {late}"
         for number, exemption in enumerate(exemptions, 1)
@@ -188,11 +190,11 @@ class Rule:
 
     Attributes:
         name: Its name in a pack's configuration.
-        description: One line; the engine prints it above every violation.
+        description: A line that the engine prints above every violation.
         level: The default enforcement level.
         severity: The severity of a violation.
         fix: How to fix a violation.
-        options: Its options, without `exempt`, which every rule has.
+        options: The rule's options, except `exempt`, which every rule has.
     """
 
     name: str
@@ -204,7 +206,7 @@ class Rule:
 
     @property
     def all_options(self) -> tuple[Option, ...]:
-        """All options, with `exempt`."""
+        """All options, including `exempt`."""
         listed = any(option.catalogue for option in self.options)
         return (*self.options, *((new_names(),) if listed else ()), EXEMPT)
 
@@ -212,7 +214,7 @@ class Rule:
 @dataclass(frozen=True)
 class ResourceRule(Rule, Generic[V]):
     """
-    A rule for one resource: it runs in previews, and in updates before the resource is created.
+    A rule for a single resource. It runs in previews, and in updates before the resource is created.
 
     Attributes:
         view: The type of the resources that it checks.
@@ -226,18 +228,18 @@ class ResourceRule(Rule, Generic[V]):
 @dataclass(frozen=True)
 class StackRule(Rule):
     """
-    A rule for all resources together.
+    A rule that checks all resources of a stack together.
 
-    It runs at the end of a preview and at the end of an update, when all resources have been created. So it must find
-    a violation in the preview, and assume the worst case for unknown values.
+    It runs at the end of a preview, and at the end of an update, when all resources have already been created. So it
+    must find violations at preview, and assume the worst case for unknown values.
 
     Attributes:
         check: Yields the findings for a stack.
-        elsewhere: Yields the findings for a resource that gives access to a container which is not known to be in the
-            stack; `None` if the rule has no such findings. If the container's id shows this, the function runs before
-            the resource is created.
-        subjects: The kinds of resources that can be exempt. If resources of several kinds have the name, the resource
-            of the first kind is exempt.
+        elsewhere: Yields the findings for a resource that gives access to a container that may not be in the stack;
+            `None` if the rule has no such findings. If the container's id shows that the container is not in the stack,
+            the function runs before the resource is created.
+        subjects: The kinds of resources that can be exempt. If resources of several kinds have the same name, the one
+            whose kind is listed first is exempt.
     """
 
     check: Callable[[StackView, Settings], Iterable[Finding]] = field(kw_only=True)
@@ -252,7 +254,7 @@ class Remediation(Rule, Generic[V]):
 
     Attributes:
         view: The type of the resources that it checks.
-        changes: Returns the input properties to set, by name; empty for a correct resource.
+        changes: Returns the input properties to set, by name; empty if the resource is correct.
     """
 
     view: type[V] = field(kw_only=True)
@@ -260,7 +262,7 @@ class Remediation(Rule, Generic[V]):
 
 
 class _DeferredError(UnknownValueError):
-    """Raised so that the SDK shows its warning for an unknown value, followed by our explanation."""
+    """Raised so that the SDK shows its warning about an unknown value, followed by our explanation."""
 
     def __init__(self, name: str, value: str) -> None:
         super().__init__(UNKNOWN_STRING_VALUE, [value])
@@ -270,14 +272,14 @@ class _DeferredError(UnknownValueError):
 
 
 def misconfigured(rule: Rule, settings: Settings) -> str:
-    """Return the text for a wrong configuration."""
+    """Return the message about an invalid configuration."""
     problems = "; ".join(settings.problems)
     text = f"{rule.name} is misconfigured, so it blocks every resource: {problems}. Correct its options."
     return with_code(text, "policy-settings")
 
 
 def crashed(rule: Rule, subject: str, error: Exception) -> str:
-    """Return the text for a rule that crashed, with the place."""
+    """Return the message about a rule that crashed, with the place in the code."""
     # The error's own text may contain a property's value.
     place = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{place.filename.rsplit('/', 1)[-1]}, line {place.lineno}"
@@ -290,7 +292,7 @@ def crashed(rule: Rule, subject: str, error: Exception) -> str:
 
 
 def not_enforced(rule: Rule, name: str, exemption: Exemption) -> None:
-    """Report an exemption that was used, on standard error."""
+    """Report on standard error that an exemption was used."""
     text = f"{rule.name}: {name!r} is exempt until {exemption.expires}: {exemption.reason}"
     sys.stderr.write(f"{clean(text)}\n")
 
@@ -303,7 +305,7 @@ def ended_note(exemption: Exemption | None) -> str:
 
 
 def ambiguous(rule: Rule, exemption: Exemption) -> str:
-    """Return the text for an exemption with a name that several resources have."""
+    """Return the message about an exemption whose name belongs to several resources."""
     text = (
         f"{rule.name} has an exemption by the name {exemption.name!r}, which more than one resource has. "
         "A name can exempt only one resource: write the urn of the resource instead."
@@ -312,7 +314,7 @@ def ambiguous(rule: Rule, exemption: Exemption) -> str:
 
 
 def limit_missing(rule: Rule, option: str, other: str) -> str:
-    """Return the text for a limit that is set for another policy of the pack, but not for this policy."""
+    """Return the message about a limit that is set for another policy of the pack, but not for this policy."""
     text = (
         f"{rule.name} has no {option}, but {other} has one. Set {option} for {rule.name} too, or set {rule.name} to "
         "disabled."
@@ -321,7 +323,7 @@ def limit_missing(rule: Rule, option: str, other: str) -> str:
 
 
 def show(rule: Rule, message: str) -> None:
-    """Print a notice on standard error, so that the engine shows it in the operation's output without blocking."""
+    """Print a notice on standard error. The engine then shows it in the operation's output without blocking."""
     sys.stderr.write(f"{rule.name}:\n{clean_lines(message)}\n")
 
 

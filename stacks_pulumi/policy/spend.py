@@ -1,5 +1,5 @@
 """
-Rules about prices: of one container, of the stack, of the containers declared so far, and of the whole account.
+Rules about the price of one container, of the stack, of the containers declared so far, and of the entire account.
 
 `account-headroom`, which compares the account with a key's spending cap, is the only rule that sends requests.
 """
@@ -38,7 +38,7 @@ _SHOWN = 5
 
 
 def breakdown(containers: tuple[ContainerView, ...]) -> str:
-    """Return the most expensive containers and their prices as text."""
+    """Return a text that lists the most expensive containers with their prices."""
     # Containers without an upper bound come first, because the user must fix these.
     by_price = sorted(containers, key=lambda container: _worst(container.price), reverse=True)
     lines = [f"{container.name!r} {container.price} ({container.kind})" for container in by_price[:_SHOWN]]
@@ -51,14 +51,14 @@ def _worst(price: Price) -> Decimal:
 
 
 def up_to(price: Price) -> str:
-    """Return the upper bound of a price as text."""
+    """Return the upper bound of a price as a text."""
     if price.high is None:
         return f"an unknown sum, at least {usd(price.low)}" if price.low else "an unknown sum"
     return usd(price.high) if price.exact else f"up to {usd(price.high)}"
 
 
 def resource_price_cap(container: ContainerView, settings: Settings) -> Iterator[Finding]:
-    """One container does not cost more than a limit. An unknown value has no upper bound."""
+    """The price of a single container does not exceed a limit. If a value is unknown, the price has no upper bound."""
     limit, price = settings.money("max_usd"), container.price
     if limit is None:
         yield NotApplicable("max_usd is not set")
@@ -71,8 +71,8 @@ def resource_price_cap(container: ContainerView, settings: Settings) -> Iterator
 
 def _fix(price: Price, otherwise: str) -> str:
     """
-    Return how to stay within a limit. A price without an upper bound exceeds every limit, so a higher limit does not
-    help.
+    Return how to stay within a limit. If the price has no upper bound, it exceeds every limit, so a higher limit does
+    not help.
     """
     later = [name for name in price.unknown if name not in {"price", "kind"}]
     fixes = [f"write the {' and the '.join(later)} as a plain value"] if later else []
@@ -85,7 +85,7 @@ def _fix(price: Price, otherwise: str) -> str:
 
 
 def monthly_budget(stack: StackView, settings: Settings) -> Iterator[Finding]:
-    """The stack does not cost more than a limit. An unknown value has no upper bound."""
+    """The stack's price does not exceed a limit. If a value is unknown, the price has no upper bound."""
     limit, mode = settings.money("max_monthly_usd"), settings["unknown"]
     if limit is None:
         yield NotApplicable("max_monthly_usd is not set")
@@ -137,9 +137,9 @@ class SpendGate:
     """
     The running total of one operation, compared with the limit before each container is created.
 
-    It supplements `monthly-budget` in an update without a preview, or with values that the preview did not know. It
-    knows only the containers that the program has declared so far. So it may report an existing container, if a new
-    container was declared before it. In each operation, the engine runs one process of a pack, and may call it from
+    It supplements `monthly-budget` in an update without a preview, or with values that were unknown at preview. It
+    counts only the containers that the program has declared so far. So it may report an existing container if a new
+    container was declared earlier. In each operation, the engine runs one process of a pack, and may call it from
     several threads.
     """
 
@@ -148,7 +148,10 @@ class SpendGate:
         self._lock = threading.Lock()
 
     def __call__(self, container: ContainerView, settings: Settings) -> Iterator[Finding]:
-        """Report this container if, together with those declared before it, it exceeds the limit."""
+        """
+        Report this container if its price, together with the prices of the containers declared before it, exceeds the
+        limit.
+        """
         limit = settings.money("max_monthly_usd")
         if limit is None:
             yield NotApplicable("max_monthly_usd is not set")
@@ -181,7 +184,7 @@ class SpendGate:
 
 
 def max_resources(stack: StackView, settings: Settings) -> Iterator[Finding]:
-    """The number of resources of a kind does not exceed its limit."""
+    """The number of resources of each kind does not exceed the limit for that kind."""
     kinds = (
         ("containers", "container", stack.containers),
         ("vpn_clients", "VPN client", stack.vpn_clients),
@@ -199,7 +202,7 @@ def max_resources(stack: StackView, settings: Settings) -> Iterator[Finding]:
 
 
 def cost_report(stack: StackView, settings: Settings) -> Iterator[Finding]:
-    """Report every container with its price, and the sum."""
+    """Report the price of every container, and the total."""
     if not stack.containers:
         yield NotApplicable("the stack has no container")
         return
@@ -223,11 +226,11 @@ def cost_report(stack: StackView, settings: Settings) -> Iterator[Finding]:
 
 
 class Priced(Protocol):
-    """A container of the account."""
+    """A container in the account."""
 
     @property
     def id(self) -> str | None:
-        """Its id; `None` if it is not known. Without an id, a container of the stack may be counted twice."""
+        """Its id; `None` if it is not known. A container of the stack may then be counted twice."""
 
     @property
     def name(self) -> str:
@@ -240,8 +243,8 @@ class Priced(Protocol):
 
 Account: TypeAlias = Callable[[float], Iterable[Priced]]
 """
-A function that lists the account's containers; the argument is the timeout in seconds. Any exception means that it
-failed.
+A function that lists the account's containers. Its argument is the timeout in seconds. Any exception means that the
+list is not available.
 
 It is a parameter and not an import, because policies check plain data. The author of the pack decides whether requests
 to the API are allowed. `stacks_pulumi.cost.live.containers` is such a function.
@@ -253,7 +256,7 @@ class _Headroom:
         self._account = account
 
     def __call__(self, stack: StackView, settings: Settings) -> Iterator[Finding]:
-        """The account's other containers and this stack together do not exceed the cap."""
+        """The total price of this stack and the account's other containers does not exceed the spending cap."""
         cap: Decimal | None = settings.money("cap_usd")
         if cap is None or self._account is None:
             yield NotApplicable(
@@ -295,11 +298,11 @@ def _beside(
     ours: Iterable[ContainerView], account: Iterable[Priced]
 ) -> tuple[list[Priced], dict[str | Unknown | None, Price]]:
     """
-    Return the account's containers that are not in this stack, and the listed prices of the stack's containers by id.
+    Return the account's containers that are not in this stack, and the listed prices of this stack's containers by id.
 
     A stack may have containers in several accounts, so a name alone does not identify a container. Containers are
-    matched by id if it is known, else by name and price, one to one. An uncertain match is counted twice, so that the
-    sum is never too low.
+    matched one to one: by id if it is known, otherwise by name and price. If a match is uncertain, both containers are
+    counted, so that the sum is never too low.
     """
     ours = list(ours)
     ids = {container.id for container in ours if isinstance(container.id, str)}
@@ -322,7 +325,7 @@ def _beside(
 
 
 def rules(account: Account | None) -> tuple[ResourceRule[ContainerView] | StackRule, ...]:
-    """Return the rules of this file, with a new running total."""
+    """Return the rules in this module, with a new running total."""
     return (
         ResourceRule(
             "resource-price-cap",

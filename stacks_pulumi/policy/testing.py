@@ -1,5 +1,5 @@
 """
-Test policies without an engine: run rules and whole packs on plain properties, including with unknown values.
+Tests policies without an engine: rules and entire packs run on plain properties, which may be unknown.
 
 ```python
 from stacks_pulumi.policy import UNKNOWN, StacksGuard
@@ -69,7 +69,7 @@ __all__ = [
 
 def resource(type: str, name: str, /, *, protect: bool = False, **properties: Any) -> Resource:
     """
-    Return a resource of any type, with exactly these properties.
+    Return a resource of any type that has exactly these properties.
 
     Args:
         type: Its type token, or the name of a class of this package: `Container`.
@@ -85,7 +85,7 @@ def container(
     name: str, /, template: Any = "nodejs", *, protect: bool = False, **properties: Any
 ) -> Resource:
     """
-    Return a Container with the values that the provider's `check` adds: name, default plan and price.
+    Return a Container that includes the values that the provider's `check` adds: name, default plan and price.
 
     Args:
         name: The resource's name in the program.
@@ -143,12 +143,12 @@ def pinned_backup(name: str, /, of: str | None = None, container: Any = None, **
 
 
 def _id_of(container: str | None) -> str:
-    """Return the id of the container of this resource, which has the resource's name."""
+    """Return the id of this Container resource's container, whose name is the resource's name."""
     return f"usr-00000000-{container or 'app'}"
 
 
 def vpn_client(name: str, /, **properties: Any) -> Resource:
-    """Return a VpnClient of a container that exists already."""
+    """Return a VpnClient of an existing container."""
     return Resource(recognition.VPN_CLIENT, name, {"container": _id_of(None), "name": name, **properties})
 
 
@@ -158,10 +158,10 @@ class Outcome:
     The result of an operation.
 
     Attributes:
-        findings: All reports, in order.
+        findings: All reported violations, in order.
         made: The names of the resources that an update created; empty for a preview.
-        properties: By resource name, its properties after remediation; secrets are `Secret`.
-        not_applicable: By policy, the reason why it checked nothing.
+        properties: Resource name -> its properties after remediation; secrets are `Secret`.
+        not_applicable: Policy -> the reason why it checked nothing.
     """
 
     findings: tuple[Diagnostic, ...]
@@ -175,7 +175,7 @@ class Outcome:
         return any(finding.blocks for finding in self.findings)
 
     def of(self, policy: str) -> tuple[Diagnostic, ...]:
-        """Return the reports of one policy."""
+        """Return the violations that one policy reported."""
         return tuple(finding for finding in self.findings if finding.policy == policy)
 
     def assert_passes(self) -> None:
@@ -203,7 +203,7 @@ class Outcome:
 
 def load_pack(directory: str | Path) -> AnalyzerServicer:
     """
-    Run a pack's `__main__.py` and return what it would serve to the engine.
+    Run a pack's `__main__.py`, and return the analyzer that it would serve to the engine.
 
     Raises:
         ValueError: The program does not serve a pack.
@@ -222,14 +222,14 @@ def configuration_problems(text: str, pack: str | Path | None = None) -> list[st
     """
     Return the problems of a file for `--policy-pack-config`, including those that the engine silently ignores.
 
-    The engine ignores unknown policies, the options of `all`, an empty file, and the end of an exception. Of several
-    equal keys, it uses the last one. Here, each exception must have a reason and a last day (`expires`, in UTC). This
-    day must not be in the past, and must be within the pack's longest exemption. If the pack itself refuses the file,
-    the problem has the pack's own text.
+    The engine ignores unknown policies, the options of `all`, an empty file, and the end of an exception. If a key
+    occurs several times, it uses the last one. This function also requires a reason and an end date (`expires`, in UTC)
+    for each exception. The date must not be in the past, and must be within the pack's longest exemption. If the pack
+    itself refuses the file, the problem contains the pack's own text.
 
     Args:
         text: The file's content.
-        pack: The pack's folder; by default, the ready pack that has all policies of the file.
+        pack: The pack's folder (default: the ready pack that contains all policies in the file).
 
     Raises:
         ValueError: The program in the folder serves no pack, or an invalid pack.
@@ -268,7 +268,7 @@ def configuration_problems(text: str, pack: str | Path | None = None) -> list[st
 
 def _ready(names: Iterable[str], problems: list[str]) -> AnalyzerServicer:
     """
-    Return the ready pack that has the policies of a file. If there is none, return a pack with all policies, and a
+    Return the ready pack that contains all policies in a file. If there is none, return a pack with all policies, and a
     problem.
     """
     named = [name for name in dict.fromkeys(names) if name != "all"]
@@ -281,7 +281,7 @@ def _ready(names: Iterable[str], problems: list[str]) -> AnalyzerServicer:
 
 
 def _entry_problem(name: str, entry: Any, policies: Mapping[str, pulumi_policy.Policy]) -> str:
-    """Return the problem with the name, the form or the level of an entry; empty for a correct entry."""
+    """Return the problem with an entry's name, form or level; empty if the entry is correct."""
     if name != "all" and name not in policies:
         return not_a_policy(name, policies)
     if not isinstance(entry, str | Mapping):
@@ -305,14 +305,14 @@ class PackTester:
 
     Args:
         pack: A `StacksGuard`, a pack's folder, or policies made with Pulumi's SDK.
-        config: The content of the file for `--policy-pack-config`: a level or an object per policy (or `all`). In the
-            form of version 2, its exceptions apply as in the engine. The stack is `dev` of the project `test`.
+        config: The content of the file for `--policy-pack-config`: a level or an object for each policy (or `all`). The
+            exceptions in a configuration of version 2 apply as in the engine. The stack is `dev` of the project `test`.
         tags: The stack's tags.
         today: The current day in UTC, which is compared with the ends of exceptions and, for a `StacksGuard`, of
             exemptions.
 
     Raises:
-        ValueError: The form of `config`, or one of its exceptions, is wrong.
+        ValueError: The form of `config`, or one of its exceptions, is invalid.
     """
 
     def __init__(
@@ -331,12 +331,12 @@ class PackTester:
         self._tags, self._today = dict(tags or {}), today
 
     def preview(self, *resources: Resource) -> Outcome:
-        """Return the result of `pulumi preview`: the policies check every resource, then the stack."""
+        """Return the result of `pulumi preview`: the policies check every resource, and then the stack."""
         return self._run(resources, preview=True)
 
     def update(self, *resources: Resource) -> Outcome:
         """
-        Return the result of `pulumi up --skip-preview`: the policies check each resource until one is refused, then
+        Return the result of `pulumi up --skip-preview`: the policies check each resource until one is refused, and then
         the stack.
 
         Raises:
@@ -349,7 +349,7 @@ class PackTester:
         return self._run(resources, preview=False)
 
     def _analyzer(self) -> Analyzer:
-        """Return a new analyzer for each operation, as the engine starts a new process."""
+        """Return a new analyzer for each operation, because the engine starts a new process for each one."""
         pack, today = self._pack, self._today or utc_today()
         if isinstance(pack, StacksGuard):
             served = served_by(lambda: serve(**pack.pack(lambda: today)), pack.name)

@@ -30,7 +30,7 @@ _VERSION: Final = re.compile(r"\d{1,3}(\.\d{1,3}){0,3}")
 _WRITTEN_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)?")
 _PUBLIC_HOST: Final = "stacks.hosting"
 NO_TIME: Final = "no time"
-"""The value of `identity_conflict` if the API gives no creation time."""
+"""The value of `identity_conflict` if the API returns no creation time."""
 _WORDS: Final = frozenset(
     {
         "",
