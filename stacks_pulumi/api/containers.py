@@ -427,10 +427,13 @@ class ContainersApi:
         if not isinstance(error, ServerError) or error.status != _UNAVAILABLE:
             return None
         said = f"503: {error.text}" if error.text else "503"
-        proxy = "" if error.body else "; the answer is not in the form of the API, so check the proxy as well"
+        proxy = (
+            "" if error.body else "; the response does not have the API's form, so check the proxy as well"
+        )
         return NoCapacityError(
             f"{what}: no capacity ({said}): the account is on the waitlist now, and no container was created; the "
-            "request was not sent again, because every request joins the waitlist: wait until STACKS has capacity"
+            "request was not sent again, because each request adds the account to the waitlist: wait until STACKS has "
+            "capacity"
             f"{proxy}",
             status=error.status,
             operation=error.operation,

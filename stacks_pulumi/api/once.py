@@ -338,8 +338,8 @@ class Once(ABC, Generic[T]):
             return
         self.warn(
             scrub(
-                f"{self.call.what}: in addition to {made.id}, there is {twin.id}, which a repeat of the request may "
-                "have created: check the STACKS dashboard, and delete it if nobody needs it"
+                f"{self.call.what}: a retry may have created a second object, {twin.id}, in addition to {made.id}: "
+                f"check the STACKS dashboard, and delete {twin.id} if nobody needs it"
             )
         )
 

@@ -366,7 +366,7 @@ def _exception(id_: str, raw: Any, today: datetime.date, longest: int) -> Policy
         raise OptionError(f"is wrong: {problem}")
     reason, expires = reason_and_end(raw)
     if expires < today:
-        raise OptionError(f"ended on {expires}, but the engine still applies it: remove it")
+        raise OptionError(f"ended on {expires}, but the engine still applies it: remove the exception")
     if late := too_late(expires, today, longest):
         raise OptionError(late)
     match = raw.get("match")

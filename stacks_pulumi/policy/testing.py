@@ -212,7 +212,9 @@ def load_pack(directory: str | Path) -> AnalyzerServicer:
     try:
         return served_by(lambda: runpy.run_path(str(main), run_name="__main__"), main)
     except TypeError as error:
-        raise ValueError(f"{main} serves a pack that Pulumi's SDK refuses: {error}") from error
+        raise ValueError(
+            f"{main}: Pulumi's SDK refuses the policy pack that this program serves: {error}"
+        ) from error
 
 
 _READY: Final = {"stacks-plans": PLANS, "stacks-spend": SPEND, "stacks-exposure": EXPOSURE}

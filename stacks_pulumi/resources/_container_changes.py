@@ -44,8 +44,8 @@ def replacement_needed(name: str, old: Any, new: Any) -> str:
 def resized_outside(name: str, old: Any, new: Any) -> str:
     """Return the message for a change that was made outside of the program, and that only a replacement could undo."""
     return (
-        f"{name} was changed to {_shown(old)} outside of this program, which still has {_shown(new)}. To undo this "
-        "would destroy the container, its volumes and its backups; replace_on_change applies only to changes of the "
+        f"{name} was changed to {_shown(old)} outside of this program, which still has {_shown(new)}. Undoing this "
+        "would destroy the container, its volumes and its backups; replace_on_change applies only to changes in the "
         f"program. Write {name}={_shown(old)} here"
     )
 

@@ -286,9 +286,9 @@ class Lifecycle(msgspec.Struct, frozen=True):
         has_times = olds.get("created_at") is not None or container.created_at is not None
         if identity is Identity.SAME and not has_times and "name" in olds and self.session.first("no times"):
             self.op.warn(
-                f"the API gives no creation time of {id_}, so it is treated as the same container if id, template "
-                "and plan match. Then the provider does not notice a container that was deleted and created "
-                "again with the same name"
+                f"the API returns no creation time for {id_}, so it is treated as the same container if id, template "
+                "and plan match. If a container was deleted and created again with the same name, the provider "
+                "does not detect this"
             )
         return identity
 

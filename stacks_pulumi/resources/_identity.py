@@ -185,7 +185,7 @@ def uncertain(id_: str, stored: Mapping[str, Any], now: str | None) -> str:
     known = stored.get("created_at") or stored.get(REQUESTED_AT)
     if now is None:
         return (
-            f"the API gives no creation time of the container {id_}; the creation time in the state is "
+            f"the API returns no creation time for the container {id_}; the creation time in the state is "
             f"{shown_time(known)}: nothing shows that it is the same container"
         )
     return (
@@ -255,14 +255,14 @@ def check_account(session: Session, id_: str, origin: str | None) -> None:
     if accounts:
         msg = (
             f"{id_} is not in the account of this API key, whose container ids begin with {min(accounts)}-: configure "
-            "the key of the account that has it. (To create a new object in this account, give the resource a "
+            "the key of the account that contains it. (To create a new object in this account, give the resource a "
             "different name in the program)"
         )
         raise ConfigError(msg, code="other-account")
     shown = "does not show it" if listed else "has no containers"
     msg = (
         f"{id_} was created with a different API key, and the account of this key {shown}, so it is probably a "
-        "different account: configure the key of the account that has it. If this is that account and everything in "
-        "it was deleted, remove the resource from the state with `pulumi state delete`"
+        "different account: configure the key of the account that contains it. If this is that account and everything "
+        "in it was deleted, remove the resource from the state with `pulumi state delete`"
     )
     raise ConfigError(msg, code="other-account")

@@ -50,8 +50,8 @@ def named(
     if isinstance(old, str) and noted is not None:
         if not _is_shaped(old, name, noted):
             msg = (
-                f"the state of {name_of(urn)!r} has a name that was not made from the resource's name, and that may be "
-                'a copied secret: write name="..." with the name of the container, which is the end of its id'
+                f"the state of {name_of(urn)!r} contains a name that was not derived from the resource's name, and "
+                'that may be a copied secret: set name="..." to the name of the container, which is the end of its id'
             )
             raise ConfigError(msg)
         return {"name": old, NAME_PATTERN: noted}

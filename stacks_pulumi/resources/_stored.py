@@ -122,7 +122,7 @@ def check_state(what: str, stored: Mapping[str, Any]) -> None:
         value = stored.get(name)
         if value is not None and value != "" and not _FORMS[name](value):
             msg = (
-                f"the state of {what} has an impossible value for {name}, perhaps a secret that was copied there. "
+                f"the state of {what} contains an invalid value for {name}, perhaps a secret that was copied there. "
                 "The object was not changed: restore an earlier version of the state, or correct it with `pulumi "
                 "stack export` and `pulumi stack import`"
             )

@@ -170,7 +170,7 @@ class PinnedBackupHandler(ChildHandler[models.Backup]):
         if inputs.get("triggers") is not None and inputs.get("backup_id") is not None:
             yield (
                 "triggers",
-                "a change of triggers makes a new backup, but backup_id selects an existing one: set only one of them",
+                "a changed trigger creates a new backup, but backup_id selects an existing one: set only one of them",
             )
 
     def guards(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
@@ -428,8 +428,8 @@ def _wait_until_complete(
         with contextlib.suppress(_TooOldError):
             reason = _existing(session, op, container, number).error_message
         msg = (
-            f"backup {number} of {container} failed: {reason or 'the API gives no reason'}. Remove the cause, and run "
-            f"`pulumi up --refresh`, which makes a new backup; if backup_id is {number}, change or remove it first"
+            f"backup {number} of {container} failed: {reason or 'the API states no reason'}. Remove the cause, and run "
+            f"`pulumi up --refresh`, which creates a new backup; if backup_id is {number}, change or remove it first"
         )
         raise _BackupFailedError(
             msg,

@@ -197,12 +197,12 @@ class SshCertificateHandler(ResourceHandler):
         if container is None or _is_another(session, id_, stored, now):
             later = "" if now is None else f", and a container created at {now} has its id"
             msg = (
-                f"the SSH key of {id_} was not renewed: the container created at {shown_time(stored)} is "
-                f"gone{later}. Run `pulumi refresh` and then `pulumi up`"
+                f"the SSH key of {id_} was not renewed: the container created at {shown_time(stored)} no "
+                f"longer exists{later}. Run `pulumi refresh` and then `pulumi up`"
             )
             raise VanishedError(msg, subject=f"container {id_}")
         if changed(self.fields, olds, inputs):
-            op.progress("making a new key")
+            op.progress("creating a new key")
             key = self._renewed(session, op, id_, olds.get("private_key"))
         else:
             key = session.client.containers.certificate(id_)

@@ -91,7 +91,7 @@ def test_a_secret_under_a_plain_output_is_refused_by_name(
     changes = emulator.calls("containers.set_status")
 
     for said in (stack.preview_fails(), stack.up_fails()):
-        assert f"has an impossible value for {named(host, 'created_at')}" in said.text
+        assert f"contains an invalid value for {named(host, 'created_at')}" in said.text
         assert emulator.key not in said.text
     assert emulator.key not in stack.export()
     assert emulator.calls("containers.set_status") == changes

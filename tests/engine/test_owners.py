@@ -52,7 +52,7 @@ def test_another_accounts_key_keeps_the_state(stack: Stack, emulator: Emulator) 
         refresh = ["--refresh"] if verb == "up" and program == FAMILY else []
         result = stack.engine(verb, "--yes", "--skip-preview", "--run-program", *refresh)
         assert result.code != 0
-        assert any("configure the key of the account that has it" in line for line in result.errors)
+        assert any("configure the key of the account that contains it" in line for line in result.errors)
         assert all("[other-account]" in line for line in result.errors if "account" in line)
         assert set(stack.resources()) == before
 

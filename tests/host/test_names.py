@@ -65,7 +65,7 @@ def test_a_name_of_the_state_that_the_pattern_did_not_make_is_refused(
     web.up(**WEB)
     web.inputs.update(edited)
 
-    with pytest.raises(CallFailedError, match="that was not made from the resource's name") as refused:
+    with pytest.raises(CallFailedError, match="that was not derived from the resource's name") as refused:
         web.check(**WEB)
 
     assert "hunter2" not in str(refused.value)

@@ -106,7 +106,7 @@ def test_triggers_and_a_number_exclude_each_other(backup: HostedResource) -> Non
     found = backup.check(container="usr-1-sql", triggers=["v2"], backup_id=178)
 
     words = (
-        "a change of triggers makes a new backup, but backup_id selects an existing one: set only one of them"
+        "a changed trigger creates a new backup, but backup_id selects an existing one: set only one of them"
     )
     assert found == {"triggers": backup.host.worded(f"{words} [invalid-input]")}
 

@@ -64,7 +64,7 @@ def test_a_correct_file_of_version_2_has_no_problem(document: Any) -> None:
         (file(a=exception(expires=20271201)), "exception 'a' needs a valid date in expires"),
         (
             file(a=exception(expires="2020-01-01")),
-            "exception 'a' ended on 2020-01-01, but the engine still applies it: remove it",
+            "exception 'a' ended on 2020-01-01, but the engine still applies it: remove the exception",
         ),
         (
             file(a=exception(expires="2099-01-01")),

@@ -53,8 +53,8 @@ def test_a_503_and_three_lists_without_it_mean_the_waitlist(clock: FakeClock) ->
 
     assert caught.value.message == (
         'create container "web": no capacity (503: No capacity available: You\'ve been added to the waitlist.): the '
-        "account is on the waitlist now, and no container was created; the request was not sent again, because every "
-        "request joins the waitlist: wait until STACKS has capacity"
+        "account is on the waitlist now, and no container was created; the request was not sent again, because each "
+        "request adds the account to the waitlist: wait until STACKS has capacity"
     )
     assert (caught.value.code, caught.value.status, caught.value.operation) == (
         "no-capacity",

@@ -385,7 +385,7 @@ def test_without_creation_times_one_warning_in_a_run_says_what_is_not_recognised
     for id_, name in ((ID, "web"), ("usr-1-db", "db"), (ID, "web")):
         assert Lifecycle(made, op).read(id_, {**stored, "name": name}) is not None
 
-    assert ["gives no creation time" in text for text in warned] == [True]
+    assert ["returns no creation time" in text for text in warned] == [True]
 
 
 def test_a_container_that_gives_no_time_any_more_is_kept_and_not_deleted(clock: FakeClock) -> None:
