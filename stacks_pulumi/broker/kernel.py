@@ -687,8 +687,9 @@ class Kernel:
             got = self._upstream.change(use.endpoint, use.ids, use.body, visit.due, check)
         except (RequestRefusedError, WaitedError):
             # The request did not get its turn in the rate limit, or got it too late.
+            before = {**use.before, "spans": spans}
             known = (
-                {"state": "unknown", "status": use.status}
+                {"state": "unknown", "status": use.status, "attempts": use.attempts - 1, "before": before}
                 if again
                 else {"state": "void", "status": _NOT_SENT}
             )

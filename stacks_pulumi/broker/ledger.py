@@ -390,11 +390,14 @@ class Ledger:
     def claim(
         self, stack: str, id_: str, created_at: str | None, template: str | None, plan: str | None
     ) -> None:
-        """Make a stack the owner of a container that is older than the ledger."""
+        """Make a stack the owner of a container. A known create keeps its body: a list may not show its storage."""
         at, endpoint = self.now(), _MADE["Container"]
         row = {"grant_id": "-", "stack": stack, "endpoint": endpoint, "state": "done", "at": at, "ended": at}
-        row |= {"body": {"template": template, "plan": plan}, "object": id_, "created_at": created_at}
+        row |= {"object": id_, "created_at": created_at}
         with self.writing() as db:
+            made = self.made("Container", "object = ?", id_)
+            bodies = [one.body for one in made if compare_instants(one.created_at, created_at)]
+            row["body"] = bodies[-1] if bodies else {"template": template, "plan": plan}
             db.execute("update uses set object = null where object = ? and endpoint = ?", (id_, endpoint))
             insert(db, "uses", **row)
 

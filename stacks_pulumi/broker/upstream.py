@@ -113,6 +113,8 @@ class Upstream:
         self._limiter = Limiter(per_minute, 16, clock)
         looks = self._limiter if read_key is None else Limiter(per_minute, 16, clock)
         self._look = Limit(Transport(self.base_url, self._keys[-1], clock, _LOOK_SECONDS), looks)
+        # A change is judged by a list first, so the answers to reads show the time before the first change.
+        self._server_now = looks.server_now
         self._change = Transport(self.base_url, key, clock, _CHANGE_SECONDS)
         self._live_prices = live_prices
         self._priced: tuple[float, MonthlyPrice] | None = None
@@ -131,7 +133,7 @@ class Upstream:
 
     def now(self) -> float:
         """Return the time of the platform's clock if an answer has stated it; otherwise, the time of this machine."""
-        there = self._limiter.server_now()
+        there = self._server_now()
         return self._clock.wall() if there is None else there
 
     def patient(self) -> float:
@@ -351,7 +353,7 @@ class Look:
         self._upstream, self._due, self._most = upstream, due, most
         self._since = upstream.settled() if newest else upstream.settled("containers.delete")
         self._kept: dict[tuple[str, str], Any] = {}
-        self._is_closed = False
+        self._is_closed, self._listed = False, 0.0
         self.settled: int | None = None
 
     def close(self) -> None:
@@ -370,7 +372,9 @@ class Look:
             self._looked(settled)
             if isinstance(got, Lost):
                 raise busy("the containers cannot be listed now, so nothing was sent")
-            return self._upstream.decoded(containers.LIST, self._due, got)
+            rows = self._upstream.decoded(containers.LIST, self._due, got)
+            self._listed = self._upstream.patient()
+            return rows
 
         return self._once("containers", "", ask)
 
@@ -429,7 +433,11 @@ class Look:
     def _once(self, name: str, of: str, ask: Callable[[], T]) -> T:
         def look() -> None:
             self._looked(self._upstream.settled())
-            self._kept[name, of] = ask()
+            found = ask()
+            # While this read waited, the dashboard may have given an id to another container.
+            if self._upstream.elapsed(self._listed) > self._most:
+                self._kept.pop(("containers", ""), None)
+            self._kept[name, of] = found
 
         if (name, of) not in self._kept:
             if self._is_closed:

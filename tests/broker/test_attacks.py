@@ -7,11 +7,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+import yaml
 
 from stacks_pulumi import catalog, cli
 from stacks_pulumi.api._limiter import Limiter, Priority
 from stacks_pulumi.broker import kernel
-from stacks_pulumi.broker.change import instant
+from stacks_pulumi.broker.change import instant, variables
 from stacks_pulumi.broker.folder import Folder, in_use
 from stacks_pulumi.broker.ledger import DAY, Ledger, Spec, Use
 from stacks_pulumi.broker.limits import price_of
@@ -20,7 +21,7 @@ from stacks_pulumi.broker.upstream import Upstream
 from stacks_pulumi.emulator import connections, state
 from stacks_pulumi.endpoints import ENDPOINTS
 from stacks_pulumi.errors import ConfigError
-from tests.broker.conftest import Bench, Benches, Client, add_twice, create, literal, permit
+from tests.broker.conftest import Bench, Benches, Client, HurriedClock, add_twice, create, literal, permit
 from tests.broker.test_changes import code
 from tests.broker.test_permits import refused
 from tests.support.waiting import until
@@ -959,27 +960,77 @@ def test_no_read_is_of_a_container_that_got_the_id(benches: Benches, monkeypatch
         assert (got.status_code, got.json().get("data") or []) == (code_, [])
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "body", "waits"),
+    [
+        ("containers.delete", {}, Priority.WRITE),
+        # The list of the VPN clients is read after the list of the containers.
+        ("vpn_clients.add", {"name": "laptop"}, Priority.READ),
+    ],
+)
 def test_a_change_that_waited_for_its_turn_is_judged_anew(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, endpoint: str, body: dict[str, Any], waits: Priority
 ) -> None:
     """A used-up rate limit delays it by seconds, in which the dashboard may give the id to another container."""
-    web = bench.made("web")
-    grant = bench.granted(permit("containers.delete", ids={"container_id": literal(web)}))
+    vpn, called = bench.made("vpn", template="stacks-vpn"), ENDPOINTS[endpoint]
+    (name,) = variables(called)
+    grant = bench.granted(permit(endpoint, body, ids={name: literal(vpn)}))
     acquire, turns = Limiter.acquire, list[Priority]()
 
     def waiting(self: Limiter, priority: Priority, pulse: Any) -> None:
         acquire(self, priority, pulse)
-        if priority == Priority.WRITE and not turns:
-            turns.append(priority)
+        turns.append(priority)
+        if len(turns) == 2:
             pulse()
             bench.emulator.advance(60)
-            bench.emulator.drift.recreate("web")
+            bench.emulator.drift.recreate("vpn")
+            bench.clock.advance(3)
+
+    bench.clock.advance(2)
+    monkeypatch.setattr(Limiter, "acquire", waiting)
+
+    assert refused(grant(called.method, called.path.format(**{name: vpn["id"]}), body or None))
+    assert (turns[1], bench.emulator.calls(endpoint), bench.names) == (waits, 0, ["vpn"])
+
+
+def test_a_repeat_that_waited_too_long_for_its_turn_is_sent_later(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was not sent, so it is no attempt."""
+    grant = bench.granted(permit("containers.create", create("web")))
+    acquire, turns = Limiter.acquire, list[Any]()
+    bench.emulator.faults.add("containers.create", 503)
+    assert grant.create("web").status_code == 503
+
+    def waiting(self: Limiter, priority: Priority, pulse: Any) -> None:
+        acquire(self, priority, pulse)
+        if priority == Priority.WRITE and not turns:
+            turns.append(pulse())
             bench.clock.advance(3)
 
     monkeypatch.setattr(Limiter, "acquire", waiting)
 
-    assert refused(grant("DELETE", f"/containers/{web['id']}"))
-    assert (turns, bench.names) == ([Priority.WRITE], ["web"])
+    for status in (409, 202):
+        bench.clock.advance(61)
+        assert grant.create("web").status_code == status
+    assert bench.emulator.calls("containers.create") == 2
+
+
+def test_a_lost_create_is_found_with_two_keys_and_a_wrong_clock(
+    benches: Benches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first change is sent before an answer to the key for changes has shown the time of the platform."""
+    monkeypatch.setattr(HurriedClock, "wall", lambda self: self.now() + 120)
+    bench = benches()
+    key = {"file": str(bench.path / "key")}
+    bench.stop()
+    settings = {"version": 1, "base_url": bench.emulator.url, "keys": {"read": key, "change": key}}
+    (bench.path / "gate.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    bench.start()
+    grant = bench.granted(permit("containers.create", create("web")))
+    bench.emulator.faults.add("containers.create", "drop_after")
+
+    assert grant.create_in_the_end("web").status_code == 202
 
 
 def test_a_name_in_a_different_case_hides_no_create_that_is_under_way(benches: Benches) -> None:
@@ -1056,6 +1107,19 @@ def test_additional_storage_counts_though_no_list_shows_it(
     bench = benches(policies={"agents": {"increase_per_day": 50, "max_total": 12}})
     monkeypatch.setattr(state.Container, "storage_mb", 10240)
     assert bench.agent().create("web", additional_storage_tier=5).status_code == 202
+    for clock in (bench.clock, bench.emulator):
+        clock.advance(DAY)
+
+    assert bench.agent().create("api").status_code == 402
+
+
+def test_additional_storage_counts_after_a_claim_too(
+    benches: Benches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = benches(account={"max_total": 12}, policies={"agents": {"increase_per_day": 50}})
+    monkeypatch.setattr(state.Container, "storage_mb", 10240)
+    web = bench.listed(bench.agent().create("web", additional_storage_tier=5).json()["data"]["id"])
+    bench.ledger.claim("shop/dev", web["id"], web["created_at"], web["type"], web["plan"])
     for clock in (bench.clock, bench.emulator):
         clock.advance(DAY)
 
