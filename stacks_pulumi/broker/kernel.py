@@ -35,7 +35,18 @@ from stacks_pulumi.broker.change import (
     Permit,
     dollars,
 )
-from stacks_pulumi.broker.ledger import DAY, LOST, PARENTS, Grant, Ledger, Use, insert, text_of, update
+from stacks_pulumi.broker.ledger import (
+    DAY,
+    LOST,
+    PARENTS,
+    Grant,
+    Ledger,
+    LedgerError,
+    Use,
+    insert,
+    text_of,
+    update,
+)
 from stacks_pulumi.broker.limits import (
     Bill,
     Budget,
@@ -631,6 +642,10 @@ class Kernel:
                 reply, use = self._attempt(visit, use)
                 if reply is not None:
                     return reply
+        except LedgerError as error:
+            # The client must not treat the request as refused.
+            text = f"the request may have been carried out, and {error.message}"
+            raise RequestRefusedError(502, text) from None
         finally:
             self._active.discard(use.id)
 

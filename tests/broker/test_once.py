@@ -363,7 +363,8 @@ def test_a_ledger_that_fails_after_the_request_leaves_it_to_be_found(
     write = journal.write
     monkeypatch.setattr(journal, "write", _full)
 
-    assert grant.create("web").status_code == 503
+    # A client looks for the container after this answer. After a refusal, it would not be in a state.
+    assert code(grant.create("web")) == (502, "")
     monkeypatch.setattr(journal, "write", write)
     answer = grant.create("web")
 
