@@ -1,4 +1,4 @@
-"""Builds the pages for people. A page loads nothing from other servers, and never executes text from names."""
+"""Builds the HTML pages. A page loads nothing from other servers, and never executes text from names."""
 
 from __future__ import annotations
 

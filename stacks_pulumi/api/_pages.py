@@ -94,7 +94,7 @@ def signs_of(page: Page[Any]) -> Signs:
 def _note(signs: Signs, rows: int, where: str, name: str, value: Any) -> None:
     """Add the sign in one field or header, if it contains one."""
     number, is_given = _number(value), _is_given(value)
-    says_more = f"{where} shows that there are more"
+    says_more = f"{where} shows that there are more rows"
     if name == "link" and isinstance(value, str):
         address = next((link for link, rel in _LINK.findall(value) if _REL_NEXT.search(rel)), None)
         signs.address, signs.is_end = address or signs.address, signs.is_end or address is None

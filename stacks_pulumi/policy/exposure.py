@@ -154,7 +154,7 @@ def backup_required(stack: StackView, settings: Settings) -> Iterator[Finding]:
         if holds and not any(backup.belongs_to(container) for backup in stack.pinned_backups):
             yield Violation(
                 f"container {container.name!r} {holds} and has no pinned backup in this stack. "
-                "Add a PinnedBackup of it.",
+                "Add a PinnedBackup for it.",
                 container.urn,
             )
 

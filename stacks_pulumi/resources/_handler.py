@@ -596,7 +596,7 @@ class ResourceHandler(ResourceKind):
             call.debug(traceback.format_exc())
             message = (
                 f"internal error in stacks-pulumi ({type(error).__name__}: {error}); run `pulumi refresh` to see the "
-                "present state, then try again; please report it with the traceback that `--debug` shows"
+                "current state, then try again; please report it with the traceback that `--debug` shows"
             )
             end = functools.partial(call.fail, self._shown(message, "internal-error"))
         # Outside of the `except` block: inside it, the SDK's traceback would show our error twice.

@@ -38,7 +38,7 @@ def segment(value: Any) -> str:
     """Return a text that can be one segment of an API path; `.` and `..` would lead to a different endpoint."""
     name = text(value)
     if name in {".", ".."}:
-        msg = f"{name!r} cannot be a name at the API: choose a different name"
+        msg = f"{name!r} is not a valid name in the API: choose a different name"
         raise ValueError(msg)
     return name
 

@@ -227,11 +227,11 @@ def test_a_missing_page_is_never_silent(style: str, size: int, further: int, fau
         ("http://me@127.0.0.1:9/api/v1/containers?page=2", "different server"),
         ("https://127.0.0.1:9/api/v1/containers?page=2", "different server"),
         ("/api/v1/containers/usr-1?page=2", "different path"),
-        ("../backups/stats?page=2", "meta.next shows that there are more"),
+        ("../backups/stats?page=2", "meta.next shows that there are more rows"),
         ("http://[::1/containers?page=2", "is not an address"),
-        ({"title": "more"}, "meta.next shows that there are more"),
-        ([2], "meta.next shows that there are more"),
-        ("x" * 5000, "meta.next shows that there are more"),
+        ({"title": "more"}, "meta.next shows that there are more rows"),
+        ([2], "meta.next shows that there are more rows"),
+        ("x" * 5000, "meta.next shows that there are more rows"),
     ],
 )
 def test_a_next_page_elsewhere_is_not_requested(next_: Any, why: str) -> None:
