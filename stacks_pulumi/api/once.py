@@ -361,7 +361,7 @@ class Once(ABC, Generic[T]):
             except StacksError as ended:
                 return self._ended(ended)
         raise self._unknown(
-            f"then a repeat was refused ({error.reason}), but no list shows the object"
+            f"it was sent again and refused ({error.reason}), but no list shows the object"
         ) from None
 
     def _looks(self, is_taken: bool) -> Iterator[float]:

@@ -184,7 +184,7 @@ def _opened(options: argparse.Namespace) -> Iterator[Folder]:
 
 @contextlib.contextmanager
 def _desk(options: argparse.Namespace) -> Iterator[tuple[Folder, Desk]]:
-    """Yield the folder, and the object that lists its grants and requests, without a request to the platform."""
+    """Yield the folder, and the object that lists its grants and access requests. The platform is not called."""
     from stacks_pulumi.broker.grants import Desk  # noqa: PLC0415  (not to list the commands)
 
     with _opened(options) as folder:

@@ -204,7 +204,7 @@ def _make_nightly_backups(state: State, pace: Pace, now: float) -> None:
 
 
 def _nights(since: float, until: float) -> list[float]:
-    """Return the scheduled moments in an interval whose backups are still kept at its end."""
+    """Return the scheduled backup times in an interval, if the backup still exists at the end of the interval."""
     since = max(since, until - _RETENTION)
     first = (since - _SCHEDULE) // DAY + 1
     last = (until - _SCHEDULE) // DAY

@@ -77,7 +77,7 @@ def comment_of(judged: Judged) -> str:
 
 def unplanned(stack: str, error: StacksError) -> str:
     """
-    Return the comment on a change without a plan; it replaces the comment of an earlier plan.
+    Return the comment for a change that has no plan. The comment replaces the comment of an earlier plan.
 
     A program's error may contain a secret. The log of a job hides secrets; a comment does not.
     """
