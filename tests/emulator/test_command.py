@@ -70,7 +70,9 @@ def start() -> Iterator[Callable[..., Running]]:
 
     def run(*arguments: str, before: Sequence[str] = ()) -> Running:
         port = () if "--port" in arguments else ("--port", "0")
-        line = [*before, f"{commands.folder()}/python3", "-m", "stacks_pulumi", "emulator", *port, *arguments]
+        # A fork does not ignore the signals that `nohup` ignores.
+        python = sys.executable if before else f"{commands.folder()}/python3"
+        line = [*before, python, "-m", "stacks_pulumi", "emulator", *port, *arguments]
         process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         processes.append(process)
         return Running(process)

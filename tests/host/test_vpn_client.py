@@ -39,7 +39,7 @@ def clients(emulator: Emulator) -> list[str]:
     [
         ({"container": "usr-1-vpn/x"}, "is not a container's id"),
         ({"name": " "}, "empty"),
-        ({"name": ".."}, "'..' cannot be a name"),
+        ({"name": ".."}, "'..' is not a valid name in the API"),
         ({"rotate_triggers": "v1"}, "but must be a list"),
         ({"store_config": "no"}, "true or false"),
         ({"adopt": "always"}, "never, if_matching"),
