@@ -226,7 +226,9 @@ class Witness:
                 # After a lost answer it is sent again.
                 line.done += is_done and answer.end == "keep"
             else:
-                line.done += len(new) or (is_done or before.marks != after.marks)
+                # A lost answer does not show that an object was removed.
+                is_gone = incoming.method == "DELETE" and bool(gone)
+                line.done += len(new) or (is_done or is_gone or before.marks != after.marks)
                 line.made += new
             if line.most is not None and line.done - line.undone > line.most:
                 self.problems.append(f"it was signed {line.most} times, and happened {line.done}: {words}")
