@@ -383,9 +383,14 @@ class Ledger:
 
     def owner(self, container: str, created_at: str | None) -> str | None:
         """Return the stack that owns a container, by its id and creation time; `None` if the ledger knows no owner."""
+        created = self._created(container, created_at)
+        return None if created is None else created.stack
+
+    def _created(self, container: str, created_at: str | None) -> Use | None:
+        """Return the last use whose object is this container; `None` if there is none."""
         found = self.made("Container", "object = ?", container)
-        owners = [one.stack for one in found if compare_instants(one.created_at, created_at)]
-        return owners[-1] if owners else None
+        same = [one for one in found if compare_instants(one.created_at, created_at)]
+        return same[-1] if same else None
 
     def claim(
         self, stack: str, id_: str, created_at: str | None, template: str | None, plan: str | None
@@ -395,9 +400,8 @@ class Ledger:
         row = {"grant_id": "-", "stack": stack, "endpoint": endpoint, "state": "done", "at": at, "ended": at}
         row |= {"object": id_, "created_at": created_at}
         with self.writing() as db:
-            made = self.made("Container", "object = ?", id_)
-            bodies = [one.body for one in made if compare_instants(one.created_at, created_at)]
-            row["body"] = bodies[-1] if bodies else {"template": template, "plan": plan}
+            created = self._created(id_, created_at)
+            row["body"] = {"template": template, "plan": plan} if created is None else created.body
             db.execute("update uses set object = null where object = ? and endpoint = ?", (id_, endpoint))
             insert(db, "uses", **row)
 
