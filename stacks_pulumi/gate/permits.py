@@ -119,6 +119,7 @@ class _Table:
             known yet.
         first: The containers that are deleted before their replacement is created.
         replaced: Container -> the symbol of its replacement.
+        kept: URN -> the inputs of a container that leaves the stack, for example one that its replacement retains.
     """
 
     changes: Sequence[Change]
@@ -131,11 +132,14 @@ class _Table:
     uncertain: set[str] = field(default_factory=set)
     first: set[Constraint] = field(default_factory=set)
     replaced: dict[Constraint, str] = field(default_factory=dict)
+    kept: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         own = [one for one in self.changes if one.kind == "Container" and one.operation != "discard"]
         named = Counter(one.name for one in own)
         for one in own:
+            if one.operation == "keep":
+                self.kept.setdefault(one.urn, one.before)
             symbol = self.symbols[one.urn] = one.name if named[one.name] == 1 else one.urn
             adopted = text(snake_case(one.after), ADOPTS)
             # A replacement that finds its own old container under its name adopts nothing: it deletes that container
@@ -273,11 +277,11 @@ def _container(table: _Table, change: Change) -> None:
     if change.operation == "delete":
         return
     # With retain_on_delete, the replaced container is a change of its own, which keeps it.
-    kept = next((one for one in table.changes if one.urn == change.urn and one.operation == "keep"), None)
-    before = before if kept is None else snake_case(kept.before)
+    is_kept = change.urn in table.kept
+    before = snake_case(table.kept[change.urn]) if is_kept else before
     # An unknown value may turn out unchanged: then the engine updates the resource and does not replace it.
     may_update = change.operation == "update" or (
-        (change.operation == "replace" or kept is not None) and any(map(is_unknown, after.values()))
+        (change.operation == "replace" or is_kept) and any(map(is_unknown, after.values()))
     )
     if may_update and symbol in table.made:
         table.uncertain.add(symbol)
@@ -299,7 +303,7 @@ def _container(table: _Table, change: Change) -> None:
     # A new container also needs this permit: the next `up` starts it if its boot has failed.
     table.status(me, "running", f"start {name}, if it has failed or is stopped", 2)
     wanted = after.get("external_access")
-    is_new = symbol in table.made - table.uncertain
+    is_new = symbol in table.made and symbol not in table.uncertain
     if wanted is not None and not (is_new and wanted is False):
         stays = change.operation == "update" and wanted is True and is_open(outs)
         if not stays:
