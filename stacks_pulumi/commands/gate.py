@@ -41,8 +41,6 @@ _REFUSED: Final = 2
 _WAITING: Final = 10
 """The exit code of `pulumi up` if an operation has to wait (3.272 or newer)."""
 _SIGNAL: Final = 128
-_REQUEST: Final = re.compile(r"r-[0-9a-f]{1,20}")
-"""The id of an access request."""
 _RESULTS: Final = {"nothing": 0, "free": 0, "needs_approval": 3, "refused": _REFUSED}
 
 
@@ -465,12 +463,14 @@ def _check_file(file: Path) -> None:
 @contextlib.contextmanager
 def _judged(options: argparse.Namespace) -> Iterator[tuple[Broker, Judged]]:
     """Yield the broker, and the change from a file or from an access request."""
-    from stacks_pulumi.gate import client, workflow  # noqa: PLC0415  (each action needs its own modules)
+    # Each action needs its own modules.
+    from stacks_pulumi.broker.change import REQUEST  # noqa: PLC0415
+    from stacks_pulumi.gate import client, workflow  # noqa: PLC0415
 
     file = Path(options.change)
     _check_file(file)
     # An agent could write a file with the name of its access request, and with different content.
-    is_file = not _REQUEST.fullmatch(options.change)
+    is_file = not re.fullmatch(REQUEST, options.change)
     statement = workflow.statement_of(file) if is_file else None
     with client.opened(_place(options)) as broker:
         asked = {} if statement is not None else broker.ask("GET", f"requests/{file}")
