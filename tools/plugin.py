@@ -34,7 +34,7 @@ EXCLUDED = ("readline", "_gdbm", "_dbm", "dbm", "_curses", "_sqlite3", "_tkinter
 """Modules that the plugin does not need. The first use libraries under the GPL; the others need more libraries."""
 _LICENCE = re.compile(r"(?:licen[cs]e|copying|notice|copyright)", re.IGNORECASE)
 _APACHE = "Apache-2.0"
-START = "from stacks_pulumi.hosts.plugin.servicer import main\nmain()\n"
+START = "from stacks_pulumi.hosts.plugin.__main__ import main\nmain()\n"
 
 
 def version(root: Path = ROOT) -> str:

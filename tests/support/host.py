@@ -221,7 +221,7 @@ class Host:
 class PluginHost(Host):
     """The native plugin."""
 
-    module: ClassVar = "stacks_pulumi.hosts.plugin.servicer"
+    module: ClassVar = "stacks_pulumi.hosts.plugin"
     type_prefix: ClassVar = tokens.NATIVE
 
     def configure(self) -> None:

@@ -14,3 +14,7 @@ def main() -> None:
     gc.freeze()
     gc.enable()
     servicer.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -562,7 +562,3 @@ def _wait_for_the_end(servicer: Servicer, ended: queue.SimpleQueue[None]) -> Non
         while not servicer.engine.is_gone():
             time.sleep(_LOOK_AGAIN)
     ended.put(None)
-
-
-if __name__ == "__main__":
-    main()

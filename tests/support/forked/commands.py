@@ -43,7 +43,7 @@ if [ -z "$PYTHONPATH" ] || [ "$PYTHONPATH" = {hurried} ]; then
         [ -f {list} ] || {{ {python} "$@" >{list}.$$ && mv {list}.$$ {list}; }}
         exec cat {list} ;;
     "-m stacks_pulumi "* | "-c "*"; from stacks_pulumi.cli import main; "* | \\
-        "-u -m pulumi.dynamic "* | "-u -m pulumi.policy "* | "-u -m stacks_pulumi.hosts.plugin.servicer "* | \\
+        "-u -m pulumi.dynamic "* | "-u -m pulumi.policy "* | "-u -m stacks_pulumi.hosts.plugin "* | \\
         /*"/pulumi-language-python-exec "* | "-u "/*"/pulumi-language-python-exec "* | \\
         /*"/pulumi-resource-stacks "* | /*"/stacks-pulumi "*)
         exec {python} -I -S {client} {socket} "$@" ;;
