@@ -748,7 +748,7 @@ def _memory(folder: Path, change: Change) -> tuple[bool, bool]:
     with contextlib.closing(Folder(folder, SYSTEM_CLOCK)) as opened:
         ledger, longest = opened.ledger, opened.settings().record_expires
         begun = ledger.rows("select min(at) as at from uses")[0]["at"]
-        # A change cannot be handed in earlier than `longest` before its end, nor after its end.
+        # A change cannot be submitted earlier than `longest` before its end, nor after its end.
         is_old = begun is not None and begun < ledger.now() - longest.total_seconds()
         return is_old or bool(ledger.grants("nonce = ?", change.nonce)), begun is None
 
