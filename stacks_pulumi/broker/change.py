@@ -33,7 +33,7 @@ _LONGEST_TTL: Final = 24 * 3600
 _VARIABLE: Final = re.compile(r"\{(\w+)\}")
 STACK: Final = re.compile(r"[\w.-]{1,100}/[\w.-]{1,100}", re.ASCII)
 """The stack names that the engine accepts. In ASCII, no two names look alike, and no name is written right to left."""
-REQUEST: Final = r"r-[0-9a-f]{1,20}"
+REQUEST: Final = re.compile(r"r-[0-9a-f]{1,20}")
 """The pattern of the id of an access request."""
 
 Kind: TypeAlias = Literal["Container", "Connection", "AllowedIp", "VpnClient", "Backup", "Pin", ""]
@@ -288,7 +288,7 @@ class Change(_Part, frozen=True):
     known: dict[Text, Known] = {}
     secrets: tuple[Secret, ...] = ()
     author: str = ""
-    request: Annotated[str, msgspec.Meta(pattern=f"^{REQUEST}$")] | None = None
+    request: Annotated[str, msgspec.Meta(pattern=f"^{REQUEST.pattern}$")] | None = None
     preview: Any = None
 
     @property

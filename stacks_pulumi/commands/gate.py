@@ -7,7 +7,6 @@ import contextlib
 import datetime
 import json
 import os
-import re
 import shlex
 import sys
 from collections.abc import Iterator
@@ -470,7 +469,7 @@ def _judged(options: argparse.Namespace) -> Iterator[tuple[Broker, Judged]]:
     file = Path(options.change)
     _check_file(file)
     # An agent could write a file with the name of its access request, and with different content.
-    is_file = not re.fullmatch(REQUEST, options.change)
+    is_file = not REQUEST.fullmatch(options.change)
     statement = workflow.statement_of(file) if is_file else None
     with client.opened(_place(options)) as broker:
         asked = {} if statement is not None else broker.ask("GET", f"requests/{file}")
