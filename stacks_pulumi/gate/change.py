@@ -1,4 +1,4 @@
-"""How are a change of one resource and a finding of a rule represented?"""
+"""How is a change of one resource represented?"""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
 from stacks_pulumi._identifiers import name_of
-from stacks_pulumi.broker.settings import Action
+from stacks_pulumi.broker.change import Reported
 from stacks_pulumi.pricing.money import FREE, Price
 
 Operation: TypeAlias = Literal[
@@ -20,24 +20,6 @@ preview does not show what happens to it.
 """
 
 _PROVIDERS: Final = "pulumi:providers:"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """
-    A finding of a rule.
-
-    Attributes:
-        rule: The rule's name; the gate sets it.
-        action: `approve`: the change needs an approval. `refuse`: it is refused.
-        urn: The resource that the finding is about; empty for the whole change.
-        text: The finding, and why it matters, as a sentence.
-    """
-
-    rule: str
-    action: Action
-    urn: str
-    text: str
 
 
 @dataclass(frozen=True)
@@ -114,10 +96,10 @@ class Change:
         """Whether the object or its protection changes."""
         return self.operation != "same" or self.unprotected
 
-    def approve(self, text: str) -> Finding:
+    def approve(self, text: str) -> Reported:
         """Return a finding that this change needs an approval, for a gate's own rules."""
-        return Finding("", "approve", self.urn, text)
+        return Reported("", "approve", text)
 
-    def refuse(self, text: str) -> Finding:
+    def refuse(self, text: str) -> Reported:
         """Return a finding that this change is refused, for a gate's own rules."""
-        return Finding("", "refuse", self.urn, text)
+        return Reported("", "refuse", text)

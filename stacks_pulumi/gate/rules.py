@@ -31,8 +31,9 @@ import msgspec
 
 from stacks_pulumi._pulumi_cli import InputError
 from stacks_pulumi._structs import decode
+from stacks_pulumi.broker.change import Reported
 from stacks_pulumi.errors import ConfigError, clean
-from stacks_pulumi.gate.change import Change, Finding
+from stacks_pulumi.gate.change import Change
 from stacks_pulumi.pricing.money import FREE, Price, count, total, usd
 from stacks_pulumi.pricing.recognition import ADOPTS, snake_case, text
 
@@ -70,7 +71,7 @@ class OwnRule:
     file: Path
 
 
-def reported(file: GateFile, changes: Sequence[Change]) -> tuple[Finding, ...]:
+def reported(file: GateFile, changes: Sequence[Change]) -> tuple[Reported, ...]:
     """Return the findings about the steps that no broker judges, refusals first."""
     found = [*_built_in(file, changes), *_limits(file.limits, changes), *_never_free(changes)]
     return tuple(sorted(found, key=lambda finding: finding.action != "refuse"))
@@ -101,32 +102,28 @@ def _plain(change: Change) -> Change:
     return replace(change, before=kept(change.before), after=kept(change.after), outputs={})
 
 
-def own(files: Iterable[Path], changes: Sequence[Change]) -> tuple[Finding, ...]:
-    """Return the findings of a gate's own rules."""
-    return tuple(dict.fromkeys(_own(files, changes)))
-
-
-def _own(files: Iterable[Path], changes: Sequence[Change]) -> Iterator[Finding]:
+def own(files: Iterable[Path], changes: Sequence[Change]) -> Iterator[Reported]:
+    """Yield the findings of a gate's own rules."""
     for path in files:
         try:
             rules = own_rules(path)
         except ConfigError as error:
-            yield Finding(path.stem, "refuse", "", error.message)
+            yield Reported(path.stem, "refuse", error.message)
             continue
         for rule in rules:
             yield from _asked(rule, changes)
 
 
-def _asked(rule: OwnRule, changes: Sequence[Change]) -> list[Finding]:
-    found: list[Finding] = []
+def _asked(rule: OwnRule, changes: Sequence[Change]) -> list[Reported]:
+    found: list[Reported] = []
     try:
         # The output of the rule must not mix with the output of the command.
         with contextlib.redirect_stdout(sys.stderr):
             for finding in rule.judge(tuple(changes)):
-                if not isinstance(finding, Finding) or finding.action not in {"approve", "refuse"}:
+                if not isinstance(finding, Reported) or finding.action not in {"approve", "refuse"}:
                     found.append(_broken(rule, f"it yields {type(finding).__name__} instead of a finding"))
                 else:
-                    found.append(replace(finding, rule=rule.name))
+                    found.append(Reported(rule.name, finding.action, finding.text))
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001  (including SystemExit: a rule that ended has not judged)
@@ -134,8 +131,8 @@ def _asked(rule: OwnRule, changes: Sequence[Change]) -> list[Finding]:
     return found
 
 
-def _broken(rule: OwnRule, why: str) -> Finding:
-    return Finding(rule.name, "refuse", "", f"the rule in {rule.file.name} failed ({why}): correct it")
+def _broken(rule: OwnRule, why: str) -> Reported:
+    return Reported(rule.name, "refuse", f"the rule in {rule.file.name} failed ({why}): correct it")
 
 
 def own_rules(path: Path) -> tuple[OwnRule, ...]:
@@ -166,24 +163,24 @@ def own_rules(path: Path) -> tuple[OwnRule, ...]:
     return named
 
 
-def _built_in(file: GateFile, changes: Sequence[Change]) -> Iterator[Finding]:
+def _built_in(file: GateFile, changes: Sequence[Change]) -> Iterator[Reported]:
     rules = file.rules
     for change in changes:
         name, type_ = repr(change.name), change.type
         if change.foreign and change.operation in _ENDS and not _is_harmless(change, file.harmless):
             how = "deleted" if change.operation == "delete" else "replaced"
             why = f"{name} is {how}, and may contain data{_HARMLESS.format(type_)}"
-            yield Finding("destroys-data", rules.destroys_data, change.urn, why)
+            yield Reported("destroys-data", rules.destroys_data, why)
         if change.foreign and change.operation in _ACTS and not _is_harmless(change, file.harmless):
             why = f"{name} may open access{_HARMLESS.format(type_)}"
-            yield Finding("opens-access", rules.opens_access, change.urn, why)
+            yield Reported("opens-access", rules.opens_access, why)
         if change.operation == "keep" and change.price_after != FREE:
             why = f"{name} leaves the stack and is not deleted, so it still costs {change.price_after} a month: keep "
             why += "it in the program, or let it be deleted"
-            yield Finding("keeps-billed", rules.keeps_billed, change.urn, why)
+            yield Reported("keeps-billed", rules.keeps_billed, why)
         if change.foreign and change.operation in _ACTS and change.price_after.high is None:
             why = f"the price of {name} ({type_}) has no known upper bound: list its type in the gate's price file"
-            yield Finding("unpriced", rules.unpriced, change.urn, why)
+            yield Reported("unpriced", rules.unpriced, why)
     gone = [one for one in changes if one.operation in {"delete", "keep"}]
     replaced = [one for one in changes if one.operation == "replace"]
     yield from _at_most("max-deletions", rules.max_deletions, gone, "deletion")
@@ -193,21 +190,20 @@ def _built_in(file: GateFile, changes: Sequence[Change]) -> Iterator[Finding]:
 _HARMLESS: Final = ": if the type {} never does, add it to `harmless` in gate.yaml"
 
 
-def _at_most(rule: str, most: AtMost | None, found: Sequence[Change], noun: str) -> Iterator[Finding]:
+def _at_most(rule: str, most: AtMost | None, found: Sequence[Change], noun: str) -> Iterator[Reported]:
     # The broker counts the requests.
     has_others = any(one.kind is None or one.operation == "keep" for one in found)
     if most is not None and has_others and len(found) > most.limit:
         refused = f": split the change, or raise the limit of {rule} in gate.yaml"
         advice = refused if most.otherwise == "refuse" else ""
-        yield Finding(
+        yield Reported(
             rule,
             most.otherwise,
-            "",
             f"{count(len(found), noun)}, more than the limit of {most.limit}{advice}",
         )
 
 
-def _limits(limits: Limits, changes: Sequence[Change]) -> Iterator[Finding]:
+def _limits(limits: Limits, changes: Sequence[Change]) -> Iterator[Reported]:
     """
     Judge the limits if resources of other providers have prices. Without such prices, the broker has judged the full
     sum.
@@ -227,10 +223,10 @@ def _limits(limits: Limits, changes: Sequence[Change]) -> Iterator[Finding]:
                 "has no known upper bound" if price.high is None else f"is {usd(price.high)} a month at most"
             )
             text = f"including other providers, {what} {is_}; the limit is {usd(most)}"
-            yield Finding(f"limits.{name}", "refuse", "", text)
+            yield Reported(f"limits.{name}", "refuse", text)
     more = total(map(_added, others))
     if more != FREE:
-        yield Finding(NEVER_FREE, "approve", "", f"the change adds {more} a month at other providers")
+        yield Reported(NEVER_FREE, "approve", f"the change adds {more} a month at other providers")
 
 
 def _added(change: Change) -> Price:
@@ -244,7 +240,7 @@ def _added(change: Change) -> Price:
     return Price(max(after.low - (before.low if before.high is None else before.high), FREE.low), high)
 
 
-def _never_free(changes: Sequence[Change]) -> Iterator[Finding]:
+def _never_free(changes: Sequence[Change]) -> Iterator[Reported]:
     for change in changes:
         is_new_look = change.operation == "read" and not change.id
         why = _NEVER_FREE.get(change.operation, "") if change.custom and not is_new_look else ""
@@ -254,7 +250,7 @@ def _never_free(changes: Sequence[Change]) -> Iterator[Finding]:
         if change.unprotected and change.operation not in _ENDS:
             why = "is no longer protected from deletion"
         if why:
-            yield Finding(NEVER_FREE, "approve", change.urn, f"{change.name!r} {why}")
+            yield Reported(NEVER_FREE, "approve", f"{change.name!r} {why}")
 
 
 def _is_harmless(change: Change, patterns: Iterable[str]) -> bool:

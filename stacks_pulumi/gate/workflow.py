@@ -58,7 +58,6 @@ from stacks_pulumi.broker.change import (
 from stacks_pulumi.errors import ConfigError, ErrorCode, StacksError, clean
 from stacks_pulumi.gate import checks, packs, permits, preview, rules, settings
 from stacks_pulumi.gate.change import Change as Resource
-from stacks_pulumi.gate.change import Finding
 from stacks_pulumi.gate.client import Broker, BrokerError
 
 if TYPE_CHECKING:
@@ -333,12 +332,12 @@ def _findings(
     """Return the findings about steps that no broker judges. `sends` is whether the change needs a permit."""
     found = (*rules.reported(gate.file, changes), *_own(gate, resources))
     if gate.file.free is None and not sends and not found and any(one.acts for one in changes):
-        found = (Finding(rules.NEVER_FREE, "approve", "", "gate.yaml has no setting `free`"),)
-    return tuple(Reported(one.rule, one.action, one.text) for one in found)
+        found = (Reported(rules.NEVER_FREE, "approve", "gate.yaml has no setting `free`"),)
+    return found
 
 
-def _own(gate: Gate, resources: str) -> tuple[Finding, ...]:
-    return rules.own(gate.own_rules, rules.read(resources)) if gate.own_rules else ()
+def _own(gate: Gate, resources: str) -> tuple[Reported, ...]:
+    return tuple(rules.own(gate.own_rules, rules.read(resources))) if gate.own_rules else ()
 
 
 def _step(change: Resource) -> Step:
@@ -488,10 +487,7 @@ def _check_own_rules(folder: Path, change: Change) -> None:
             raise RefusedError(
                 "not approved: the plan lacks the input of the gate's own rules; plan it again with this folder"
             )
-        planned = {(one.rule, one.action, one.text) for one in report.findings}
-        found = [
-            one for one in _own(gate, report.resources) if (one.rule, one.action, one.text) not in planned
-        ]
+        found = [one for one in _own(gate, report.resources) if one not in report.findings]
         counts = [one for one in found if one.action == "refuse" or one.rule in gate.file.two_approvals]
     for one in found:
         sys.stderr.write(

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from stacks_pulumi.broker.change import Reported
 from stacks_pulumi.errors import ConfigError, StacksError
 from stacks_pulumi.gate import rules
-from stacks_pulumi.gate.change import Change, Finding
+from stacks_pulumi.gate.change import Change
 from stacks_pulumi.gate.rules import own_rules
 from stacks_pulumi.pricing.money import FREE, Price
 from tests.unit.gate.conftest import MakeGate
@@ -150,12 +151,12 @@ def test_the_limits_hold_with_the_prices_of_other_providers(make_gate: MakeGate)
     ]
 
 
-def judged(gate: Any, *changes: Change) -> list[Finding]:
+def judged(gate: Any, *changes: Change) -> list[Reported]:
     """Return the findings of own rules, at the plan and at the approval."""
     read = rules.read(rules.written(changes))
-    here, there = rules.own(gate.own_rules, changes), rules.own(gate.own_rules, read)
+    here, there = (list(rules.own(gate.own_rules, seen)) for seen in (changes, read))
     assert here == there
-    return list(there)
+    return there
 
 
 def test_what_own_rules_judge_is_written_and_read(make_gate: MakeGate) -> None:
@@ -213,7 +214,7 @@ def test_a_rule_of_ones_own_sees_the_values(make_gate: MakeGate, capsys: pytest.
         "return ['fine']",
         "yield 1",
         "yield type('F', (), {'action': 'refuse'})()",
-        "from stacks_pulumi.gate.rules import Finding; yield Finding('', 'allow', '', '')",
+        "from stacks_pulumi.broker.change import Reported; yield Reported('', 'allow', '')",
         "yield changes[0].approve('x'); raise KeyError('y')",
     ],
 )
