@@ -12,6 +12,7 @@ import dataclasses
 import datetime
 import functools
 import hashlib
+import inspect
 import json
 import os
 import re
@@ -31,7 +32,6 @@ from mcp_types import INTERNAL_ERROR, INVALID_PARAMS, CallToolResult, TextConten
 
 from stacks_pulumi import __version__
 from stacks_pulumi._pulumi_cli import InputError
-from stacks_pulumi.agents.masking import Secrets
 from stacks_pulumi.agents.programs import ProgramError
 from stacks_pulumi.agents.reading import pages
 from stacks_pulumi.agents.tools import RECORD, Desk
@@ -142,7 +142,7 @@ def server_of(desk: Desk, audit: Audit) -> MCPServer[Any]:
     changing = ToolAnnotations(
         read_only_hint=False, destructive_hint=True, idempotent_hint=False, open_world_hint=False
     )
-    tools: list[tuple[Callable[..., Awaitable[Any]], ToolAnnotations]] = [
+    tools: list[tuple[Callable[..., Any], ToolAnnotations]] = [
         (desk.list_resources, reading),
         (desk.get_account, reading),
         (desk.list_prices, reading),
@@ -158,7 +158,7 @@ def server_of(desk: Desk, audit: Audit) -> MCPServer[Any]:
         title="STACKS behind a broker",
         instructions=_INSTRUCTIONS,
         version=__version__,
-        tools=[_strict(tool, hints, desk.secrets) for tool, hints in tools],
+        tools=[_strict(tool, hints, desk) for tool, hints in tools],
         # The client may show log lines to the agent, and a traceback may contain a secret.
         log_level="CRITICAL",
     )
@@ -179,10 +179,10 @@ def server_of(desk: Desk, audit: Audit) -> MCPServer[Any]:
     return server
 
 
-def _strict(tool: Callable[..., Awaitable[Any]], hints: ToolAnnotations, secrets: Secrets) -> Tool:
+def _strict(tool: Callable[..., Any], hints: ToolAnnotations, desk: Desk) -> Tool:
     """Return a tool that refuses unknown arguments: otherwise a misspelt name would silently mean the default."""
     made = Tool.from_function(
-        _answering(tool, secrets),
+        _answering(tool, desk),
         title=_TITLES[tool.__name__],
         description=" ".join((tool.__doc__ or "").split()),
         annotations=hints,
@@ -266,15 +266,16 @@ def _in_one_line(answer: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-def _answering(
-    tool: Callable[..., Awaitable[Any]], secrets: Secrets
-) -> Callable[..., Awaitable[CallToolResult]]:
+def _answering(tool: Callable[..., Any], desk: Desk) -> Callable[..., Awaitable[CallToolResult]]:
     """Return a tool whose result contains no secrets and whose errors are one-line messages of this package."""
+    secrets = desk.secrets
+    # A tool that reads is an ordinary function, and would block the server.
+    run = tool if inspect.iscoroutinefunction(tool) else functools.partial(desk.in_thread, tool)
 
     @functools.wraps(tool)
     async def answer(*args: Any, **kwargs: Any) -> CallToolResult:
         try:
-            data = secrets.masked_in(dataclasses.asdict(await tool(*args, **kwargs)))
+            data = secrets.masked_in(dataclasses.asdict(await run(*args, **kwargs)))
             text = json.dumps(data, ensure_ascii=False)
         except ProgramError as error:
             # The error contains only the client's own input: see `_shown`.

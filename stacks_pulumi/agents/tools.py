@@ -1,9 +1,10 @@
 """
 What may an agent call?
 
-Each public method of `Desk` is a tool. A tool reads, plans, or applies a change that this server's grant covers or a
-person has approved. No tool approves, and no tool returns a secret. The broker has the key and decides which requests
-may be sent. An error is an exception of this package, and the agent receives its one-line message.
+The public methods of `Desk` are the tools; the server runs those that read in threads. A tool reads, plans, or applies
+a change that this server's grant covers or a person has approved. No tool approves, and no tool returns a secret. The
+broker has the key and decides which requests may be sent. An error is an exception of this package, and the agent
+receives its one-line message.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -147,14 +149,12 @@ class Desk:
 
     # ---------------------------------------------------------------------------------------------- reading
 
-    async def _read(self, work: Callable[..., _T], *words: Any) -> _T:
-        return await to_thread.run_sync(work, *words, limiter=self._readers)
+    async def in_thread(self, work: Callable[..., _T], *words: Any, **named: Any) -> _T:
+        """Return the result of a function that reads. Only a few of them run at a time."""
+        return await to_thread.run_sync(functools.partial(work, *words, **named), limiter=self._readers)
 
-    async def list_resources(self, page: Page = 1) -> ResourcePage:
+    def list_resources(self, page: Page = 1) -> ResourcePage:
         """List the stack's resources with their prices, and the current program."""
-        return await self._read(self._resources, page)
-
-    def _resources(self, page: int) -> ResourcePage:
         shown = self._export()
         found = [
             one for one in read_stack(shown).resources if one.custom and not one.type.startswith("pulumi:")
@@ -181,11 +181,8 @@ class Desk:
         program = self._program()
         return ResourcePage(listed, len(found), page, pages, str(report.planned), program)
 
-    async def get_account(self) -> AccountFigures:
+    def get_account(self) -> AccountFigures:
         """Show the monthly cost of the account, and the increase that needs no approval."""
-        return await self._read(self._account)
-
-    def _account(self) -> AccountFigures:
         with self._client() as api:
             report = live.account(api, self._monthly(api))
         me = self.broker.ask("GET", "me")
@@ -201,11 +198,8 @@ class Desk:
             self.may_apply,
         )
 
-    async def list_prices(self, page: Page = 1) -> PricePage:
+    def list_prices(self, page: Page = 1) -> PricePage:
         """List the templates with the monthly price of a container, in US dollars."""
-        return await self._read(self._prices, page)
-
-    def _prices(self, page: int) -> PricePage:
         with self._client() as api:
             monthly = self._monthly(api)
         part, pages = _part(sorted(catalog.TEMPLATES), page)
@@ -224,11 +218,8 @@ class Desk:
         }
         return PricePage(listed, storage, len(catalog.TEMPLATES), page, pages)
 
-    async def get_logs(self, resource: Name, lines: Lines = 50) -> ContainerLog:
+    def get_logs(self, resource: Name, lines: Lines = 50) -> ContainerLog:
         """Show the last lines of the log of a container of this stack; passwords and keys are hidden."""
-        return await self._read(self._logs, resource, lines)
-
-    def _logs(self, resource: str, lines: int) -> ContainerLog:
         stack = self._stack()
         with self._client() as api:
             id_ = container_id(api, stack, resource)
@@ -246,17 +237,14 @@ class Desk:
         hidden = clean_lines(self.secrets.masked_log(text)).rstrip("\n").split("\n")
         return ContainerLog(resource, "\n".join(hidden[-lines:])[-_LONGEST_LOG:])
 
-    async def get_metrics(self, resource: Name) -> ContainerMetrics:
+    def get_metrics(self, resource: Name) -> ContainerMetrics:
         """Show the last measurements of a container of this stack."""
-        return await self._read(self._metrics, resource)
-
-    def _metrics(self, resource: str) -> ContainerMetrics:
         stack = self._stack()
         with self._client() as api:
             measured = msgspec.to_builtins(api.containers.metrics(container_id(api, stack, resource)))
         return ContainerMetrics(resource, {name: points[-_POINTS:] for name, points in measured.items()})
 
-    async def explain_error(self, code: Code) -> ExplainedCode:
+    def explain_error(self, code: Code) -> ExplainedCode:
         """Explain an error code: its cause and what to do."""
         text = explanation(code.strip().strip("[]`"))
         if text is None:
@@ -276,7 +264,7 @@ class Desk:
         """
         # The first check needs no engine and finds most mistakes.
         programs.check(program)
-        checked = programs.check(program, await self._read(self._configuration))
+        checked = programs.check(program, await self.in_thread(self._configuration))
         name = f"{datetime.datetime.now(datetime.timezone.utc):%Y%m%d-%H%M%S}-{random.token_hex(4)}"
         folder = self.folder / name
         async with self._one:
@@ -285,13 +273,13 @@ class Desk:
             try:
                 state = await to_thread.run_sync(self._state)
                 await self._previewed(folder, checked, context)
-                judged, verdict = await self._read(self._judged, folder)
+                judged, verdict = await self.in_thread(self._judged, folder)
             except BaseException:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
         _put(folder / _PROGRAM, checked.text({}))
         _put(folder / _STATE, state)
-        approve = await self._read(self._asked, judged) if verdict == "needs_approval" else None
+        approve = await self.in_thread(self._asked, judged) if verdict == "needs_approval" else None
         outcome = outcome_of(judged, verdict, None if verdict == "refused" else name, approve)
         self._steps[name] = len(outcome.steps)
         return outcome
@@ -349,7 +337,7 @@ class Desk:
         output = folder / _OUTPUT
         async with self._one:
             with self._alone():
-                words = await self._read(self._way, folder)
+                words = await self.in_thread(self._way, folder)
                 output.unlink(missing_ok=True)
                 # The program is written into the project before the update, because all processes may be killed.
                 file, before = self.project / _FILE, (self.project / _FILE).read_bytes()

@@ -212,11 +212,14 @@ def test_what_the_server_says_itself_has_no_secret(
 ) -> None:
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "battery staple")
 
-    def fail(_desk: Desk, _page: int) -> None:
+    def fail(_desk: Desk, **_arguments: Any) -> None:
         raise RefusedError("it is battery staple")
 
-    monkeypatch.setattr(Desk, "_prices", fail)
-    monkeypatch.setattr(Desk, "_metrics", lambda _desk, name: ContainerMetrics(name, {"battery staple": []}))
+    def measured(_desk: Desk, resource: str) -> ContainerMetrics:
+        return ContainerMetrics(resource, {"battery staple": []})
+
+    monkeypatch.setattr(Desk, "list_prices", functools.wraps(Desk.list_prices)(fail))
+    monkeypatch.setattr(Desk, "get_metrics", functools.wraps(Desk.get_metrics)(measured))
 
     async def story(client: Client) -> None:
         assert await called(client, "list_prices") == "it is [secret] [gate-refused]"
@@ -314,7 +317,7 @@ def test_few_calls_read_at_the_same_time(talk: Callable[..., Any], monkeypatch: 
         running.remove(page)
         raise RefusedError("enough")
 
-    monkeypatch.setattr(Desk, "_resources", read)
+    monkeypatch.setattr(Desk, "list_resources", functools.wraps(Desk.list_resources)(read))
 
     async def story(client: Client) -> None:
         async with anyio.create_task_group() as group:
@@ -561,10 +564,10 @@ def test_the_pages_explain_every_code(talk: Callable[..., Any]) -> None:
 
 
 def test_a_bug_tells_nothing(talk: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    def crash(_desk: Desk, _page: int) -> None:
+    def crash(_desk: Desk, **_arguments: Any) -> None:
         raise ValueError("the password is hunter2")
 
-    monkeypatch.setattr(Desk, "_prices", crash)
+    monkeypatch.setattr(Desk, "list_prices", functools.wraps(Desk.list_prices)(crash))
 
     async def story(client: Client) -> None:
         assert await called(client, "list_prices") == "a bug in this package (ValueError) [internal-error]"
