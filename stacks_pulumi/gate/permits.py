@@ -16,8 +16,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from stacks_pulumi import catalog
-from stacks_pulumi._identifiers import PLACEHOLDER, camel_case, compare_instants, same_name
+from stacks_pulumi import _identifiers, catalog
+from stacks_pulumi._identifiers import PLACEHOLDER, compare_instants, same_name
 from stacks_pulumi._pulumi_cli import InputError
 from stacks_pulumi.api.models import Container
 from stacks_pulumi.broker.change import ANY, Constraint, Known, Permit, Secret, Value
@@ -74,13 +74,8 @@ def needed(
     Raises:
         InputError: A resource cannot be changed with permits: its kind or its container is not known.
     """
-    # A replacement without an old object is a create: the old object ended earlier, or it stays.
-    changes = [
-        dataclasses.replace(one, operation="create") if one.operation == "replace" and not one.id else one
-        for one in changes
-    ]
-    table = _Table(changes, {row.id: row for row in containers})
-    for change in changes:
+    table = _Table(tuple(map(_normal, changes)), {row.id: row for row in containers})
+    for change in table.changes:
         if change.operation in _QUIET or not change.custom or change.kind is None:
             continue
         if change.operation == "unclear" or change.kind == UNRECOGNISED:
@@ -100,6 +95,21 @@ def needed(
         of = {"container_id": Constraint(of=(name,))}
         table.secrets.append(Secret(endpoint=READS[class_], ids=of))
     return table.needed
+
+
+def _normal(change: Change) -> Change:
+    """
+    Return a change with property names in snake case. A replacement without an old object is a create: the old object
+    ended earlier, or it stays.
+    """
+    return dataclasses.replace(
+        change,
+        operation="create" if change.operation == "replace" and not change.id else change.operation,
+        before=snake_case(change.before),
+        after=snake_case(change.after),
+        outputs=snake_case(change.outputs),
+        made_from={_identifiers.snake_case(name): urns for name, urns in change.made_from.items()},
+    )
 
 
 @dataclass
@@ -141,7 +151,7 @@ class _Table:
             if one.operation == "keep":
                 self.kept.setdefault(one.urn, one.before)
             symbol = self.symbols[one.urn] = one.name if named[one.name] == 1 else one.urn
-            adopted = text(snake_case(one.after), ADOPTS)
+            adopted = text(one.after, ADOPTS)
             # A replacement that finds its own old container under its name adopts nothing: it deletes that container
             # first.
             is_adopted = isinstance(adopted, str) and one.operation in _MAKES and adopted != one.id
@@ -158,9 +168,8 @@ class _Table:
 
     def _of_its_name(self, change: Change) -> str | None:
         """Return the id of the container that a create adopts if its unknown values match; `None` if there is none."""
-        after = snake_case(change.after)
-        name = text(after, "name")
-        if text(after, "adopt") != "if_matching" or not isinstance(name, str):
+        name = text(change.after, "name")
+        if text(change.after, "adopt") != "if_matching" or not isinstance(name, str):
             return None
         ids = (id_ for id_, row in self.rows.items() if same_name(row.name, name) and id_ != change.id)
         return next(ids, None)
@@ -191,8 +200,7 @@ class _Table:
         Return a container that exists. If the creation times in the state and in the account differ, the time in the
         state is used.
         """
-        row, outs = self.rows.get(id_), snake_case(outputs)
-        stored = text(outs, "created_at")
+        row, stored = self.rows.get(id_), text(outputs, "created_at")
         created = stored if isinstance(stored, str) else None
         if row is None:
             return Known(id=id_, created_at=created)
@@ -231,10 +239,10 @@ class _Table:
         Raises:
             InputError: The container is unknown, so it could be any container.
         """
-        value = known(text(snake_case(change.after), name))
+        value = known(text(change.after, name))
         if isinstance(value, str):
             return self.existing(value)
-        urns = change.made_from.get(name) or change.made_from.get(camel_case(name)) or ()
+        urns = change.made_from.get(name, ())
         symbols = sorted(
             {self.symbols[urn] for urn in urns if urn in self.symbols} & {*self.known, *self.made}
         )
@@ -258,8 +266,7 @@ class _Table:
 
 
 def _container(table: _Table, change: Change) -> None:
-    after, before, outs = snake_case(change.after), snake_case(change.before), snake_case(change.outputs)
-    symbol, name = table.symbols[change.urn], change.name
+    after, symbol, name = change.after, table.symbols[change.urn], change.name
     me = Constraint(of=(symbol,))
     if change.operation in _ENDS:
         old = table.container(change.id, change.outputs)
@@ -278,7 +285,7 @@ def _container(table: _Table, change: Change) -> None:
         return
     # With retain_on_delete, the replaced container is a change of its own, which keeps it.
     is_kept = change.urn in table.kept
-    before = snake_case(table.kept[change.urn]) if is_kept else before
+    before = table.kept[change.urn] if is_kept else change.before
     # An unknown value may turn out unchanged: then the engine updates the resource and does not replace it.
     may_update = change.operation == "update" or (
         (change.operation == "replace" or is_kept) and any(map(is_unknown, after.values()))
@@ -305,7 +312,7 @@ def _container(table: _Table, change: Change) -> None:
     wanted = after.get("external_access")
     is_new = symbol in table.made and symbol not in table.uncertain
     if wanted is not None and not (is_new and wanted is False):
-        stays = change.operation == "update" and wanted is True and is_open(outs)
+        stays = change.operation == "update" and wanted is True and is_open(change.outputs)
         if not stays:
             shown = "on" if wanted is True else "off" if wanted is False else "not known"
             words = f"external access of {name}: {shown}"
@@ -319,7 +326,6 @@ def _container(table: _Table, change: Change) -> None:
 
 
 def _connection(table: _Table, change: Change) -> None:
-    after = snake_case(change.after)
     if change.operation in _ENDS:
         former, _, own = change.id.partition("/")
         table.add(
@@ -330,20 +336,20 @@ def _connection(table: _Table, change: Change) -> None:
     if change.operation == "delete":
         return
     source = table.at(change, "source")
-    if change.operation in _MAKES and not isinstance(text(after, ADOPTS), str):
+    if change.operation in _MAKES and not isinstance(text(change.after, ADOPTS), str):
         table.add(
             "connections.create",
             {"source_id": source, "target_id": table.at(change, "target")},
-            {"connectionName": _value(after.get("name", UNKNOWN))},
+            {"connectionName": _value(change.after.get("name", UNKNOWN))},
             why=f"connect {change.name}",
         )
-    if after.get("restart_source") is not False:
+    if change.after.get("restart_source") is not False:
         # The source restarts once after its last new connection, and any of them can be the last.
         table.status(source, "restart", "restart the source of a new connection")
 
 
 def _allowed_ip(table: _Table, change: Change) -> None:
-    after, before, name = snake_case(change.after), snake_case(change.before), change.name
+    after, name = change.after, change.name
     places: list[Constraint] = []
     if change.operation != "delete":
         at = table.at(change)
@@ -360,7 +366,7 @@ def _allowed_ip(table: _Table, change: Change) -> None:
                 why=f"remove other entries of the address of {name}",
             )
         if change.operation == "update":
-            former = {word: _value(before.get(word, UNKNOWN)) for word in _ENTRY}
+            former = {word: _value(change.before.get(word, UNKNOWN)) for word in _ENTRY}
             if former != entry:
                 table.add(
                     "allowed_ips.add",
@@ -414,9 +420,9 @@ def _placeholder(table: _Table, at: Constraint, *, is_added: bool) -> None:
 
 
 def _pinned_backup(table: _Table, change: Change) -> None:
-    after, outs, name = snake_case(change.after), snake_case(change.outputs), change.name
+    outs, name = change.outputs, change.name
     if change.operation in _ENDS:
-        ending = text(outs, "on_delete") or text(snake_case(change.before), "on_delete") or "unpin"
+        ending = text(outs, "on_delete") or text(change.before, "on_delete") or "unpin"
         endpoint = {"unpin": "backups.unpin", "delete": "backups.delete"}.get(str(ending))
         number = outs.get("backup_id")
         if endpoint is not None and number is not None:
@@ -427,7 +433,7 @@ def _pinned_backup(table: _Table, change: Change) -> None:
             )
     if change.operation == "delete":
         return
-    named = after.get("backup_id")
+    named = change.after.get("backup_id")
     if change.operation in _MAKES and named is None:
         at, symbol = table.at(change), _symbol_of_backup(table, change)
         new = {"backup_id": Constraint(new_backup_of=symbol)}
@@ -446,7 +452,7 @@ def _pinned_backup(table: _Table, change: Change) -> None:
 def _backup_restore(table: _Table, change: Change) -> None:
     if change.operation == "delete":
         return
-    number = snake_case(change.after).get("backup_id")
+    number = change.after.get("backup_id")
     table.add(
         "backups.restore",
         {"backup_id": _backup(table, change, number, {})},
@@ -461,16 +467,14 @@ def _backup(table: _Table, change: Change, number: Any, outputs: Mapping[str, An
     """
     if not is_unknown(number) and not is_hidden(number):
         pins = [one for one in table.changes if one.kind == "PinnedBackup" and one.id]
-        of = next(
-            (one for one in pins if _words(snake_case(one.outputs).get("backup_id")) == _words(number)), None
-        )
+        of = next((one for one in pins if _words(one.outputs.get("backup_id")) == _words(number)), None)
         if of is not None:
             return _listed(_words(number), of.id.partition("/")[0], outputs or of.outputs)
-        container = text(snake_case(change.after), "container")
+        container = text(change.after, "container")
         if isinstance(container, str) and isinstance(known(container), str):
             return Constraint(is_=_words(number), in_=container)
         return Constraint(is_=_words(number))
-    urns = change.made_from.get("backup_id") or change.made_from.get("backupId") or ()
+    urns = change.made_from.get("backup_id", ())
     pins = [one for one in table.changes if one.urn in urns and one.kind == "PinnedBackup"]
     if len(pins) != 1:
         raise InputError(
@@ -479,7 +483,7 @@ def _backup(table: _Table, change: Change, number: Any, outputs: Mapping[str, An
     if pins[0].operation not in _MAKES:
         # The preview of an update shows unknown outputs, but the update keeps its backup.
         outs = pins[0].outputs
-        return _listed(_words(snake_case(outs)["backup_id"]), pins[0].id.partition("/")[0], outs)
+        return _listed(_words(outs["backup_id"]), pins[0].id.partition("/")[0], outs)
     return Constraint(new_backup_of=_symbol_of_backup(table, pins[0]))
 
 
@@ -493,9 +497,7 @@ def _ssh_certificate(table: _Table, change: Change) -> None:
         return
     at = {"container_id": table.at(change)}
     table.secrets.append(Secret(endpoint="containers.certificate", ids=at))
-    if change.operation == "update" and _differs(
-        snake_case(change.before), snake_case(change.after), "rotate_triggers"
-    ):
+    if change.operation == "update" and _differs(change.before, change.after, "rotate_triggers"):
         # The request may be repeated, because an answer may be lost.
         table.add(
             "containers.regenerate_certificate", at, times=3, why=f"create a new SSH key for {change.name}"
@@ -503,7 +505,7 @@ def _ssh_certificate(table: _Table, change: Change) -> None:
 
 
 def _vpn_client(table: _Table, change: Change) -> None:
-    after = snake_case(change.after)
+    after = change.after
     if change.operation in _ENDS:
         name = change.id.partition("/")[2]
         ids = {"vpn_container_id": table.old(change), "client_name": Constraint(is_=name)}
@@ -538,7 +540,7 @@ _OF_KIND: Final[Mapping[str, Callable[[_Table, Change], None]]] = {
 
 def _listed(id_: str, container: str, outputs: Mapping[str, Any]) -> Constraint:
     """Return the constraint for an object that a container lists, with its creation time in the state."""
-    created = known(snake_case(outputs).get("created_at"))
+    created = known(outputs.get("created_at"))
     return Constraint(is_=id_, in_=container, created_at=created if isinstance(created, str) else None)
 
 
