@@ -5,6 +5,7 @@ account.
 - `backend`: Which stacks must the account be compared with, and what does each of them manage?
 - `state_store`: How are the states of a self-managed backend read, without a process for each state?
 - `read`: What does the account contain, and in how many calls is it read?
+- `progress`: How many parts of a long read are done?
 - `reconcile`: Which stack owns each object of the account, and which objects have no owner?
 - `budgets`: Which budgets does a file set over several stacks, and is the account within them?
 - `findings`: What does the report of the account command show, and which command does it advise?

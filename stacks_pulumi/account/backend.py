@@ -37,6 +37,7 @@ from stacks_pulumi._pulumi_cli import (
 )
 from stacks_pulumi._structs import decode
 from stacks_pulumi.account import state_store
+from stacks_pulumi.account.progress import FEW, progress
 from stacks_pulumi.cost.report import Item, item
 from stacks_pulumi.errors import StacksError, without_keys
 from stacks_pulumi.pricing.money import count
@@ -265,10 +266,6 @@ def _text(properties: Mapping[str, Any], name: str) -> str | None:
 
 
 _AT_ONCE: Final = 4
-_FEW: Final = 8
-"""Up to this number of stacks, no progress is shown, because reading them takes only seconds."""
-_EVERY: Final = 5.0
-"""Seconds between two lines of progress."""
 
 
 class _Listed(msgspec.Struct, rename="camel", frozen=True):
@@ -449,18 +446,18 @@ def _directly(
     }
     results = {one: known[one] for one in listed if one in known}
     changed = [one for one in listed if one not in known]
-    with _progress(len(changed), wanted) as done:
-        for start in range(0, len(changed), state_store.AT_ONCE):
-            some = changed[start : start + state_store.AT_ONCE]
-            if time.monotonic() >= end:
-                results |= {one: _no_time(one) for one in changed[start:]}
-                break
-            contents = store.read(one.key for one in some)
-            for one in some:
-                # If there is no state, the stack was removed after it was listed.
-                if one.key in contents:
-                    results[one] = _of_state(contents[one.key], one, listed[one], wanted)
-            done(start + len(some))
+    done = _announced(len(changed), wanted)
+    for start in range(0, len(changed), state_store.AT_ONCE):
+        some = changed[start : start + state_store.AT_ONCE]
+        if time.monotonic() >= end:
+            results |= {one: _no_time(one) for one in changed[start:]}
+            break
+        contents = store.read(one.key for one in some)
+        for one in some:
+            # If there is no state, the stack was removed after it was listed.
+            if one.key in contents:
+                results[one] = _of_state(contents[one.key], one, listed[one], wanted)
+        done(start + len(some))
     return results
 
 
@@ -488,7 +485,8 @@ def _by_commands(
     listed = _list(wanted)
     changed = [one for one in listed if one not in known]
     results = {one: known[one] for one in listed if one in known}
-    with _progress(len(changed), wanted) as done, ThreadPoolExecutor(_AT_ONCE) as pool:
+    done = _announced(len(changed), wanted)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
         exports = pool.map(lambda one: _exported(one, wanted, end, sees_locks=sees_locks), changed)
         for number, (one, result) in enumerate(zip(changed, exports, strict=True), start=1):
             results[one] = result
@@ -496,21 +494,12 @@ def _by_commands(
     return results
 
 
-@contextlib.contextmanager
-def _progress(stacks: int, wanted: _Wanted) -> Iterator[Callable[[int], None]]:
-    """Print the number of stacks; yield a function that prints every few seconds how many of them are done."""
-    last = time.monotonic()
-
-    def done(number: int) -> None:
-        nonlocal last
-        if stacks > _FEW and number < stacks and time.monotonic() - last >= _EVERY:
-            last = time.monotonic()
-            sys.stderr.write(f"{number} of {count(stacks, 'stack')} read\n")
-
-    if stacks > _FEW:
+def _announced(stacks: int, wanted: _Wanted) -> Callable[[int], None]:
+    """Print the number of stacks, and return the function that prints how many of them are done."""
+    if stacks > FEW:
         of = "the backend" if wanted.project is None else f"the project {wanted.project}"
         sys.stderr.write(f"reading {count(stacks, 'stack')} of {of}\n")
-    yield done
+    return progress(stacks, "stack", "read")
 
 
 def _joined(before: _Result | None, now: _Result) -> _Result:

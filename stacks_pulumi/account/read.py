@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 import sys
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,8 @@ import msgspec
 
 from stacks_pulumi import catalog
 from stacks_pulumi._clock import SYSTEM_CLOCK
+from stacks_pulumi.account.progress import progress
+from stacks_pulumi.api import StacksClient
 from stacks_pulumi.api.models import (
     AllowedIp,
     Backup,
@@ -34,19 +35,13 @@ from stacks_pulumi.api.models import (
     VpnClient,
 )
 from stacks_pulumi.api.once import look_twice
-from stacks_pulumi.cost import live
 from stacks_pulumi.errors import NotFoundError, WaitCancelledError
 from stacks_pulumi.pricing.money import count
 
 if TYPE_CHECKING:
-    from stacks_pulumi.api import StacksClient
     from stacks_pulumi.config import AccountSettings
 
 
-_FEW: Final = 60
-"""Up to this number of calls, no progress is shown, because the calls take only seconds."""
-_STEP: Final = 0.1
-_PATIENCE: Final = 15.0
 _AT_ONCE: Final = 8
 _NEWEST: Final = 100
 
@@ -151,7 +146,7 @@ def connected(
             raise WaitCancelledError("interrupted", subject="the rate limit")
         on_wait(seconds, queued)
 
-    with live.connect(on_limit, settings) as client:
+    with StacksClient.of(settings, on_limit) as client:
         yield client, stop
 
 
@@ -159,7 +154,6 @@ def belongings(
     client: StacksClient,
     containers: Sequence[Container],
     stop: threading.Event,
-    write: Callable[[str], object] | None = None,
     *,
     everything: Sequence[Container] = (),
 ) -> dict[str, Belongings]:
@@ -174,14 +168,20 @@ def belongings(
     # In an account without backups, this one call saves one call per container.
     has_backups = client.backups.stats().total_backups != 0
     calls = sum(len(calls_for(container, backups=has_backups)) for container in containers)
-    progress = Progress(calls, client.requests_per_minute, write or sys.stderr.write)
-    progress.announce(len(containers))
+    per_minute = max(client.requests_per_minute, 1)
+    # The calls of the first minute are sent immediately.
+    minutes = math.ceil(calls / per_minute) - 1
+    takes = "seconds" if minutes < 1 else f"about {count(minutes, 'minute')}"
+    sys.stderr.write(
+        f"reading what belongs to {count(len(containers), 'container')} takes {takes}: {count(calls, 'call')}, with a "
+        f"limit of {per_minute} a minute\n"
+    )
     return ask(
         client,
         containers,
         everything=everything,
         backups=has_backups,
-        progress=progress.done,
+        done=progress(calls, "call", "done"),
         stop=stop,
     )
 
@@ -230,7 +230,7 @@ def ask(
     everything: Sequence[Container] = (),
     backups: bool = True,
     kind: str | None = None,
-    progress: Callable[[int], None] = lambda _done: None,
+    done: Callable[[int], None] = lambda _number: None,
     stop: threading.Event | None = None,
 ) -> dict[str, Belongings]:
     """
@@ -243,7 +243,7 @@ def ask(
             others does not belong to `containers`, and is not a gap.
         backups: Whether the account has any backups.
         kind: The only kind to read; by default all kinds are read.
-        progress: Called after each call, with the number of calls that are done.
+        done: Called after each call, with the number of calls that are done.
         stop: Set if this function ends with an error. It ends all waits for the rate limit.
 
     Raises:
@@ -261,7 +261,7 @@ def ask(
         results = pool.map(lambda call: _listing(client, *call), calls)
         for number, ((id_, part), result) in enumerate(zip(calls, results, strict=True), start=1):
             listings[id_][part.field] = result
-            progress(number)
+            done(number)
     except BaseException:
         # After an error or Ctrl-C, make no further call.
         if stop is not None:
@@ -336,45 +336,6 @@ def _belongings(listings: dict[str, Any]) -> Belongings:
         frozenset(known),
         tuple(f"the list of {_PARTS[field].words} is incomplete ({gap})" for field, gap in gaps.items()),
     )
-
-
-class Progress:
-    """Prints lines with the progress."""
-
-    def __init__(
-        self,
-        calls: int,
-        per_minute: int,
-        write: Callable[[str], object],
-        now: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._calls = calls
-        self._per_minute = max(per_minute, 1)
-        self._write = write
-        self._now = now
-        self._next = _STEP
-        self._last = now()
-
-    def announce(self, containers: int) -> None:
-        """Print the expected number of calls and the expected time."""
-        # The calls of the first minute are sent immediately.
-        minutes = math.ceil(self._calls / self._per_minute) - 1
-        takes = "seconds" if minutes < 1 else f"about {count(minutes, 'minute')}"
-        self._write(
-            f"reading what belongs to {count(containers, 'container')} takes {takes}: {count(self._calls, 'call')}, "
-            f"with a limit of {self._per_minute} a minute\n"
-        )
-
-    def done(self, calls: int) -> None:
-        """Print how many calls are done: after each tenth of them, and every 15 seconds."""
-        if self._calls <= _FEW:
-            return
-        share, now = calls / self._calls, self._now()
-        if calls < self._calls and share < self._next and now - self._last < _PATIENCE:
-            return
-        self._next = max(self._next, (math.floor(share / _STEP) + 1) * _STEP)
-        self._last = now
-        self._write(f"{calls} of {count(self._calls, 'call')} done\n")
 
 
 _DEFAULTS: Final = {"description": "Custom IP", "service_type": "both"}

@@ -159,10 +159,11 @@ def _report(options: argparse.Namespace) -> tuple[Report, Snapshot | None]:
     if options.account and options.input != "-":
         msg = "--account and a file cannot be combined: remove one of them"
         raise InputError(msg, code="invalid-argument")
-    from stacks_pulumi.cost import live  # noqa: PLC0415  (pricing a file needs no HTTP)
+    from stacks_pulumi.api import StacksClient  # noqa: PLC0415  (pricing a file needs no HTTP)
+    from stacks_pulumi.cost import live  # noqa: PLC0415  (as above)
 
     settings = settings_of(options)
-    with live.connect(LimitNotice("cost"), settings) as client:
+    with StacksClient.of(settings, LimitNotice("cost")) as client:
         listed = live.prices(client) if options.live_prices else None
         monthly: MonthlyPrice = catalog.monthly_price if listed is None else listed
         report, snapshot = (

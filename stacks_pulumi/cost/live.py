@@ -34,9 +34,7 @@ from stacks_pulumi.reports.writers import as_json
 
 if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient
-    from stacks_pulumi.api._limiter import OnLimit
     from stacks_pulumi.api.models import Container, Listing
-    from stacks_pulumi.config import AccountSettings
 
 
 VERSION: Final = 1
@@ -295,24 +293,6 @@ def _same(one: Item, other: Item) -> bool:
     return one.kind == other.kind and bounds[0] == bounds[1]
 
 
-def connect(on_limit: OnLimit | None = None, settings: AccountSettings | None = None) -> StacksClient:
-    """
-    Return a client for an account.
-
-    Raises:
-        ConfigError: There is no key, or a value is malformed.
-    """
-    from stacks_pulumi.api import StacksClient  # noqa: PLC0415  (pricing a file needs no HTTP)
-
-    if settings is not None:
-        return StacksClient.of(settings, on_limit)
-    settings = config.load()
-    if settings.api_key is None:
-        msg = "no STACKS API key: set the environment variable STACKS_API_KEY; a stack's configuration is not read here"
-        raise ConfigError(msg, code="missing-api-key")
-    return StacksClient.of(settings, on_limit)
-
-
 def account(client: StacksClient, monthly: MonthlyPrice = catalog.monthly_price) -> Report:
     """
     Return the report on all containers of the account.
@@ -455,6 +435,22 @@ def confirmed(client: StacksClient, containers: Listing[Container], ids: Iterabl
 
     gap = look_twice(look, SYSTEM_CLOCK, client.platform.pause)
     return containers if gap is None else Listing(tuple(containers), gap=gap, damaged=containers.damaged)
+
+
+def connect() -> StacksClient:
+    """
+    Return a client for the account of the environment.
+
+    Raises:
+        ConfigError: There is no key, or a value is malformed.
+    """
+    from stacks_pulumi.api import StacksClient  # noqa: PLC0415  (pricing a file needs no HTTP)
+
+    settings = config.load()
+    if settings.api_key is None:
+        msg = "no STACKS API key: set the environment variable STACKS_API_KEY; a stack's configuration is not read here"
+        raise ConfigError(msg, code="missing-api-key")
+    return StacksClient.of(settings)
 
 
 def _list() -> list[Entry]:

@@ -6,14 +6,16 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from stacks_pulumi.account.read import Progress, connected
+from stacks_pulumi.account import progress
+from stacks_pulumi.account.read import connected
+from stacks_pulumi.api import StacksClient
 from stacks_pulumi.cli import main
 from stacks_pulumi.config import AccountSettings
-from stacks_pulumi.cost import live
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.emulator.platform import iso
 from stacks_pulumi.errors import WaitCancelledError
@@ -223,7 +225,7 @@ def test_the_time_for_children_is_announced(full: Account) -> None:
 
     assert main(["account", "--state", file, "--children"]) == 0
 
-    [said] = full.capsys.readouterr().err.splitlines()
+    said = full.capsys.readouterr().err
     assert said.startswith("reading what belongs to 3 containers takes seconds: 9 calls, with a limit of ")
     # One list, one read of the backup statistics, and at most three calls for each container.
     assert full.emulator.calls() - before == 2 + 9
@@ -237,31 +239,18 @@ def test_without_backups_no_list_of_backups_is_requested(accounts: Account) -> N
     assert accounts.emulator.calls("backups.list") == 0
 
 
-def test_the_rate_limit_is_respected_and_determines_the_time(capsys: pytest.CaptureFixture[str]) -> None:
-    said: list[str] = []
-    progress = Progress(3000, 60, said.append, now=lambda: 0.0)
+def test_progress_is_printed_every_few_seconds(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    done = progress.progress(3000, "call", "done")
 
-    progress.announce(1000)
-    for number in range(1, 3001):
-        progress.done(number)
+    for number in range(1, 5):
+        now[0] += 6.0
+        done(number)
 
-    assert (
-        said[0]
-        == "reading what belongs to 1000 containers takes about 49 minutes: 3000 calls, with a limit of 60 a minute\n"
-    )
-    assert said[1] == "300 of 3000 calls done\n"
-    assert len(said) == 11
-
-
-def test_progress_is_reported_after_fifteen_seconds() -> None:
-    said: list[str] = []
-    moments = iter([0.0, 1.0, 16.0])
-    progress = Progress(3000, 60, said.append, now=lambda: next(moments))
-
-    progress.done(1)
-    progress.done(2)
-
-    assert said == ["2 of 3000 calls done\n"]
+    assert capsys.readouterr().err == "2 of 3000 calls done\n4 of 3000 calls done\n"
 
 
 def test_a_wait_for_the_rate_limit_ends_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,11 +258,11 @@ def test_a_wait_for_the_rate_limit_ends_with_the_command(monkeypatch: pytest.Mon
     waits: list[tuple[float, int]] = []
 
     @contextmanager
-    def connect(on_limit: Callable[[float, int], None], _settings: object) -> Iterator[object]:
+    def connect(_settings: object, on_limit: Callable[[float, int], None]) -> Iterator[object]:
         limits.append(on_limit)
         yield "client"
 
-    monkeypatch.setattr(live, "connect", connect)
+    monkeypatch.setattr(StacksClient, "of", connect)
 
     with connected(AccountSettings("", ""), lambda *it: waits.append(it)) as (_, stop):
         limits[0](3.0, 1)
@@ -542,4 +531,3 @@ def test_children_are_read_within_the_rate_limit(
         said[0]
         == "reading what belongs to 70 containers takes about 2 minutes: 140 calls, with a limit of 60 a minute"
     )
-    assert said[-1] == "140 of 140 calls done"

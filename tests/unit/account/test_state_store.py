@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from stacks_pulumi import _pulumi_cli
-from stacks_pulumi.account import backend, state_store
+from stacks_pulumi.account import backend, progress, state_store
 from stacks_pulumi.cli import main
 from tests.tools.fake_executables import executable
 from tests.unit.account.conftest import Account
@@ -210,7 +210,8 @@ def test_many_stacks_are_announced_and_read_within_a_limit(
         return found
 
     monkeypatch.setattr(state_store.StateStore, "read", slowly)
-    monkeypatch.setattr(backend, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    for module in (backend, progress):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
 
     assert main(["account", "--json", "--timeout", "50"]) == 1
 
