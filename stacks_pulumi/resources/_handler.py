@@ -86,10 +86,11 @@ def end_operation() -> None:
 
 class ResourceKind:
     """
-    A kind of resource. Each kind implements `creation` and the `on_*` methods, and overrides other methods if needed.
+    A kind of resource. Each kind sets `creation`, implements the `on_*` methods, and overrides other methods if needed.
 
     Attributes:
         kind: The resource's name, as in `stacks_pulumi.provider_for(kind)`.
+        creation: The steps of a creation.
         fields: The inputs.
         outputs: The outputs that are not inputs, each with the inputs whose update may change it.
         create_timeout: Default time for a create or an update, in seconds; `CustomTimeouts` takes precedence.
@@ -99,6 +100,7 @@ class ResourceKind:
     """
 
     kind: ClassVar[str]
+    creation: ClassVar[type[Creation[Any]]]
     fields: ClassVar[tuple[Field, ...]]
     outputs: ClassVar[tuple[Output, ...]] = ()
     create_timeout: ClassVar[float] = 600.0
@@ -168,10 +170,6 @@ class ResourceKind:
     def is_provisional(self, olds: Mapping[str, Any]) -> bool:
         """Return whether the state is from an unfinished creation, so that any output may still change."""
         return False
-
-    def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> Creation[Any]:
-        """Return the steps of a creation."""
-        raise NotImplementedError
 
     def on_read(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]

@@ -229,6 +229,7 @@ class AllowedIpHandler(ResourceHandler):
     """Check, create, read, diff, update and delete an allowed address."""
 
     kind: ClassVar = "AllowedIp"
+    creation: ClassVar = AllowedIpCreation
     id_form: ClassVar = "<container id>/<address>"
     fields: ClassVar = (
         Field("container", container_id, OnChange.REPLACE, required=True),
@@ -253,10 +254,6 @@ class AllowedIpHandler(ResourceHandler):
         """Refuse an address for a container whose external access is off, because the container then has no list."""
         if parent.is_closed:
             yield "container", "its external access is off: set external_access=True on the Container"
-
-    def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> AllowedIpCreation:
-        """Return the steps that add the address, and that remove the caller's address if the program requests this."""
-        return AllowedIpCreation(session, op, inputs)
 
     def on_read(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]

@@ -59,10 +59,28 @@ class BackupRestore(StacksResource, module="stacks", name="BackupRestore"):
         super().__init__(resource_name, {"backup_id": backup_id, "triggers": triggers}, opts)
 
 
+class _Restoration(Creation[models.BackupId]):
+    """A restore. It leaves no object at the API, so there is nothing to roll back."""
+
+    kind: ClassVar = "BackupRestore"
+
+    def create(self) -> models.BackupId:
+        _restore(self.session, self.op, self.inputs)
+        number: models.BackupId = self.inputs["backup_id"]
+        return number
+
+    def id_of(self, thing: models.BackupId) -> str:
+        return str(thing)
+
+    def known(self, thing: models.BackupId, error: Exception | None) -> dict[str, Any]:
+        return dict(self.inputs)
+
+
 class BackupRestoreHandler(ResourceHandler):
     """Check, create, read, diff, update and delete a restore."""
 
     kind: ClassVar = "BackupRestore"
+    creation: ClassVar = _Restoration
     owns: ClassVar = False
     id_form: ClassVar = ""
     fields: ClassVar = (
@@ -77,10 +95,6 @@ class BackupRestoreHandler(ResourceHandler):
             backup = "a backup" if is_unknown(number) else f"backup {number}"
             again = "" if olds else f". {_RESTORES_AGAIN}"
             yield f"restores {backup}: all data that its container has written since that backup is lost{again}"
-
-    def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> _Restoration:
-        """Restore."""
-        return _Restoration(session, op, inputs)
 
     def on_read(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
@@ -98,23 +112,6 @@ class BackupRestoreHandler(ResourceHandler):
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
         """No-op: the data stays unchanged."""
-
-
-class _Restoration(Creation[models.BackupId]):
-    """A restore. It leaves no object at the API, so there is nothing to roll back."""
-
-    kind: ClassVar = "BackupRestore"
-
-    def create(self) -> models.BackupId:
-        _restore(self.session, self.op, self.inputs)
-        number: models.BackupId = self.inputs["backup_id"]
-        return number
-
-    def id_of(self, thing: models.BackupId) -> str:
-        return str(thing)
-
-    def known(self, thing: models.BackupId, error: Exception | None) -> dict[str, Any]:
-        return dict(self.inputs)
 
 
 def _restore(session: Session, op: Operation, inputs: dict[str, Any]) -> None:

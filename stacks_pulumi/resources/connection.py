@@ -156,134 +156,6 @@ _RESTART_PENDING: Final = "restart_pending"
 """The output that is set after the connection was created, until the source has been restarted."""
 
 
-class ConnectionHandler(ChildHandler[models.Connection]):
-    """Check, create, read, diff and delete a connection."""
-
-    kind: ClassVar = "Connection"
-    id_form: ClassVar = "<source id>/<connection id>"
-    fields: ClassVar = (
-        Field("source", container_id, OnChange.REPLACE, required=True),
-        Field("target", container_id, OnChange.REPLACE, required=True),
-        Field("name", _validators.text, OnChange.REPLACE, required=True),
-        Field("restart_source", _validators.boolean, OnChange.NONE, default=True),
-        Field("adopt", _validators.one_of(ADOPT_MODES), OnChange.NONE),
-    )
-    outputs: ClassVar = (
-        _fields.Output("connection_type"),
-        _fields.Output("environment_variables", secret=True),
-        _fields.Output("connection_string", secret=True),
-        _fields.Output("created_at"),
-    )
-
-    def delete_first(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-        """
-        Delete the old connection first if the source stays the same, because the names and targets of its connections
-        are unique.
-        """
-        return bool(olds.get("source") == news.get("source"))
-
-    def unique_names(self, inputs: Mapping[str, Any]) -> Mapping[str, str]:
-        """A name is unique among the connections of a source."""
-        return {"name": child_id(inputs["source"], inputs["name"])}
-
-    def rules(self, inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-        """A container cannot be connected to itself."""
-        source = inputs.get("source")
-        if source is not None and source == inputs.get("target") and not is_unknown(source):
-            yield "target", f"it is the source, {source}, but a container cannot be connected to itself"
-
-    def parent_rules(
-        self, parent: ParentInProgram, olds: Mapping[str, Any], inputs: Mapping[str, Any]
-    ) -> Iterable[tuple[str, str]]:
-        """The source must run and must not be the target (`rules` cannot compare ids that are unknown at preview)."""
-        if parent.facts.get("is_target"):
-            yield "target", "it is the source, but a container cannot be connected to itself"
-        yield from runs(parent, olds, inputs, "source", "a connection")
-
-    def check(self, call: EngineCall, olds: dict[str, Any], news: dict[str, Any]) -> Checked:
-        """Validate the inputs, and record which other connections of the source are expected."""
-        parent = ParentInProgram.of(news)
-        siblings = None if parent is None else parent.facts.get("siblings")
-        if isinstance(siblings, Mapping):
-            EXPECTED.declare(call.name, siblings)
-        return super().check(call, olds, news)
-
-    def needs_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-        """Return whether the source still has to be restarted."""
-        return bool(olds.get(_RESTART_PENDING)) and news.get("restart_source") is True
-
-    def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> _ConnectionCreation:
-        """Wait until both containers are running, connect them, and restart the source."""
-        return _ConnectionCreation(session, op, inputs)
-
-    def on_read(
-        self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
-    ) -> dict[str, Any] | None:
-        """Find the connection among those of its source; one request serves all connections of a source."""
-        connection = self.find(session, op, id_, olds, reads=True)
-        if connection is None:
-            return None
-        kept = ("restart_source", "adopt", _RESTART_PENDING)
-        inputs: dict[str, Any] = {name: olds[name] for name in kept if name in olds}
-        name = olds.get("name")
-        inputs.update(
-            source=parent_id(id_),
-            target=olds.get("target") or _target_id(session, connection),
-            # The platform may spell our name differently, which is not a change.
-            name=name if name and is_spelling(name, connection.name) else connection.name or name,
-        )
-        return _outputs(connection, olds, inputs)
-
-    def on_update(
-        self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
-    ) -> dict[str, Any]:
-        """Restart the source of a connection whose creation was not completed."""
-        if inputs["restart_source"] and olds.get(_RESTART_PENDING):
-            _restart(session, op, inputs)
-        return _outputs(None, olds, inputs)
-
-    def look(self, session: Session, id_: str, olds: Mapping[str, Any], get: Ask) -> models.Connection | None:
-        """
-        Return the connection as its source or its target lists it. If the target is deleted, the connection is deleted
-        too.
-        """
-        api, target = session.client.connections, olds.get("target") or None
-
-        def ask(container: str) -> models.Connections:
-            return get("connections", container, ask=lambda: api.list(container))
-
-        found = api.find(own_name(id_), parent_id(id_), target, ask=ask)
-        if found is None and target is not None and find_container(session, target, shared=True) is None:
-            raise ContainerGoneError
-        return found
-
-    def is_ours(self, id_: str, olds: Mapping[str, Any], found: models.Connection) -> bool:
-        """Compare the creation times, or the name and the target if a time is missing."""
-        if is_unique(found.id):
-            return True
-        same = same_time(olds.get("created_at"), found.created_at)
-        if same is not None:
-            return same
-        name = olds.get("name")
-        return _leads_there(found, olds) and (not name or found.name is None or is_spelling(name, found.name))
-
-    def describe(self, id_: str, found: models.Connection) -> str:
-        """Return its id, its name and its target."""
-        return f'the connection {id_} ("{found.name}" to {found.target_name or found.target_id})'
-
-    def remove(self, session: Session, id_: str, olds: Mapping[str, Any]) -> None:
-        """Delete the connection; the source keeps the variables until it is restarted."""
-        source, target = parent_id(id_), olds.get("target") or None
-        session.client.connections.delete(own_name(id_), source_id=source, target_id=target)
-
-
-def _leads_there(connection: models.Connection, olds: Mapping[str, Any]) -> bool:
-    target = olds.get("target")
-    name = connection.target_name
-    named = name is None or not target or is_spelling(name, target) or may_be_of(target, name)
-    return named and connection.target_id in {None, target}
-
-
 class _ConnectionCreation(Creation[models.Connection]):
     """
     The creation of a connection: POST, then one restart of the source for all of its connections that are created at
@@ -355,6 +227,131 @@ class _ConnectionCreation(Creation[models.Connection]):
         self.session.client.connections.delete(
             thing.id, source_id=self.inputs["source"], target_id=self.inputs["target"]
         )
+
+
+class ConnectionHandler(ChildHandler[models.Connection]):
+    """Check, create, read, diff and delete a connection."""
+
+    kind: ClassVar = "Connection"
+    creation: ClassVar = _ConnectionCreation
+    id_form: ClassVar = "<source id>/<connection id>"
+    fields: ClassVar = (
+        Field("source", container_id, OnChange.REPLACE, required=True),
+        Field("target", container_id, OnChange.REPLACE, required=True),
+        Field("name", _validators.text, OnChange.REPLACE, required=True),
+        Field("restart_source", _validators.boolean, OnChange.NONE, default=True),
+        Field("adopt", _validators.one_of(ADOPT_MODES), OnChange.NONE),
+    )
+    outputs: ClassVar = (
+        _fields.Output("connection_type"),
+        _fields.Output("environment_variables", secret=True),
+        _fields.Output("connection_string", secret=True),
+        _fields.Output("created_at"),
+    )
+
+    def delete_first(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
+        """
+        Delete the old connection first if the source stays the same, because the names and targets of its connections
+        are unique.
+        """
+        return bool(olds.get("source") == news.get("source"))
+
+    def unique_names(self, inputs: Mapping[str, Any]) -> Mapping[str, str]:
+        """A name is unique among the connections of a source."""
+        return {"name": child_id(inputs["source"], inputs["name"])}
+
+    def rules(self, inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+        """A container cannot be connected to itself."""
+        source = inputs.get("source")
+        if source is not None and source == inputs.get("target") and not is_unknown(source):
+            yield "target", f"it is the source, {source}, but a container cannot be connected to itself"
+
+    def parent_rules(
+        self, parent: ParentInProgram, olds: Mapping[str, Any], inputs: Mapping[str, Any]
+    ) -> Iterable[tuple[str, str]]:
+        """The source must run and must not be the target (`rules` cannot compare ids that are unknown at preview)."""
+        if parent.facts.get("is_target"):
+            yield "target", "it is the source, but a container cannot be connected to itself"
+        yield from runs(parent, olds, inputs, "source", "a connection")
+
+    def check(self, call: EngineCall, olds: dict[str, Any], news: dict[str, Any]) -> Checked:
+        """Validate the inputs, and record which other connections of the source are expected."""
+        parent = ParentInProgram.of(news)
+        siblings = None if parent is None else parent.facts.get("siblings")
+        if isinstance(siblings, Mapping):
+            EXPECTED.declare(call.name, siblings)
+        return super().check(call, olds, news)
+
+    def needs_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
+        """Return whether the source still has to be restarted."""
+        return bool(olds.get(_RESTART_PENDING)) and news.get("restart_source") is True
+
+    def on_read(
+        self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        """Find the connection among those of its source; one request serves all connections of a source."""
+        connection = self.find(session, op, id_, olds, reads=True)
+        if connection is None:
+            return None
+        kept = ("restart_source", "adopt", _RESTART_PENDING)
+        inputs: dict[str, Any] = {name: olds[name] for name in kept if name in olds}
+        name = olds.get("name")
+        inputs.update(
+            source=parent_id(id_),
+            target=olds.get("target") or _target_id(session, connection),
+            # The platform may spell our name differently, which is not a change.
+            name=name if name and is_spelling(name, connection.name) else connection.name or name,
+        )
+        return _outputs(connection, olds, inputs)
+
+    def on_update(
+        self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Restart the source of a connection whose creation was not completed."""
+        if inputs["restart_source"] and olds.get(_RESTART_PENDING):
+            _restart(session, op, inputs)
+        return _outputs(None, olds, inputs)
+
+    def look(self, session: Session, id_: str, olds: Mapping[str, Any], get: Ask) -> models.Connection | None:
+        """
+        Return the connection as its source or its target lists it. If the target is deleted, the connection is deleted
+        too.
+        """
+        api, target = session.client.connections, olds.get("target") or None
+
+        def ask(container: str) -> models.Connections:
+            return get("connections", container, ask=lambda: api.list(container))
+
+        found = api.find(own_name(id_), parent_id(id_), target, ask=ask)
+        if found is None and target is not None and find_container(session, target, shared=True) is None:
+            raise ContainerGoneError
+        return found
+
+    def is_ours(self, id_: str, olds: Mapping[str, Any], found: models.Connection) -> bool:
+        """Compare the creation times, or the name and the target if a time is missing."""
+        if is_unique(found.id):
+            return True
+        same = same_time(olds.get("created_at"), found.created_at)
+        if same is not None:
+            return same
+        name = olds.get("name")
+        return _leads_there(found, olds) and (not name or found.name is None or is_spelling(name, found.name))
+
+    def describe(self, id_: str, found: models.Connection) -> str:
+        """Return its id, its name and its target."""
+        return f'the connection {id_} ("{found.name}" to {found.target_name or found.target_id})'
+
+    def remove(self, session: Session, id_: str, olds: Mapping[str, Any]) -> None:
+        """Delete the connection; the source keeps the variables until it is restarted."""
+        source, target = parent_id(id_), olds.get("target") or None
+        session.client.connections.delete(own_name(id_), source_id=source, target_id=target)
+
+
+def _leads_there(connection: models.Connection, olds: Mapping[str, Any]) -> bool:
+    target = olds.get("target")
+    name = connection.target_name
+    named = name is None or not target or is_spelling(name, target) or may_be_of(target, name)
+    return named and connection.target_id in {None, target}
 
 
 def _restart(

@@ -419,6 +419,7 @@ class ContainerHandler(ResourceHandler):
     """Check, create, read, diff, update and delete a container."""
 
     kind: ClassVar = "Container"
+    creation: ClassVar = ContainerCreation
     id_form: ClassVar = "usr-abc12345-web"
     fields: ClassVar = (
         Field("name", _validators.container_name, OnChange.REFUSED, required=True),
@@ -570,10 +571,6 @@ class ContainerHandler(ResourceHandler):
         """Delete the old container first if the new one has the same name; the API may compare names without case."""
         old, new = olds.get("name"), news.get("name")
         return isinstance(old, str) and isinstance(new, str) and old.lower() == new.lower()
-
-    def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> ContainerCreation:
-        """Create the container, or adopt a matching one, and wait until it is running."""
-        return ContainerCreation(session, op, inputs)
 
     def imported(self, session: Session, id_: str) -> dict[str, Any]:
         """Return external access if it is on, so that the program code that an import generates contains it."""

@@ -143,10 +143,77 @@ class _BackupFailedError(UnexpectedStateError):
     """The platform could not create the backup."""
 
 
+class _PinnedBackupCreation(Creation[models.Backup]):
+    """The creation of a pinned backup: POST, then wait for the backup and pin it."""
+
+    kind: ClassVar = "PinnedBackup"
+    # A failed backup is not kept in the state.
+    leaves_nothing: ClassVar = (_BackupFailedError, VanishedError)
+
+    def create(self) -> models.Backup:
+        container, named = self.inputs["container"], self.inputs.get("backup_id")
+        if named is not None:
+            if OWNERS.owner(self.kind, child_id(container, str(named))) is not None:
+                raise ExistsError(f"backup {named} is already managed", existing=models.Backup(id=named))
+            # The backup exists already, so an interrupted creation must not roll it back.
+            self.adopted = True
+            return models.Backup(id=named)
+        with self.session.restarts.held_off((container,), self.op.check_active):
+            return fast_or_once_running(
+                self.session, self.op, "a backup", (container,), lambda _before: self._start()
+            )
+
+    def _start(self) -> models.Backup:
+        container = self.inputs["container"]
+        self.op.progress("starting a backup")
+        try:
+            return self.session.client.backups.start(
+                container,
+                deadline=self.op.deadline,
+                on_tick=_progress(self.op),
+                cancelled=self.op.cancelled,
+                is_first=lambda: self.session.fresh.take_first_backup(container),
+            )
+        except NotListedError as error:
+            advice = self.session.client.platform.advice("backups: {listed_seconds: 600}")
+            msg = (
+                f"the API accepted the request for a backup of {container}, but no list has shown a new backup after "
+                f"{error.elapsed:.0f} s. Check the dashboard: if it is there, write its number as backup_id; if not, "
+                "`pulumi up` starts a new backup. An unpinned backup is deleted after seven days. If lists always "
+                f"show new backups so late, {advice}"
+            )
+            raise error.but(message=msg) from None
+
+    def id_of(self, thing: models.Backup) -> str:
+        return child_id(self.inputs["container"], str(thing.id))
+
+    def finish(self, thing: models.Backup) -> dict[str, Any]:
+        container = self.inputs["container"]
+        if self.inputs.get("backup_id") is None and thing.backup_type not in {None, "manual"}:
+            raise unknown_type(thing)
+        is_new = self.inputs.get("backup_id") is None
+        return _outputs(_pin(self.session, self.op, container, thing, is_new=is_new), self.inputs)
+
+    def known(self, thing: models.Backup, error: Exception | None) -> dict[str, Any]:
+        return _outputs(thing, self.inputs)
+
+    def describe_failure(self, thing: models.Backup, error: StacksError) -> str:
+        backup = self.describe(thing)
+        return f"{backup} is not pinned: {error.message}. `pulumi up` tries again"
+
+    def describe(self, thing: models.Backup) -> str:
+        return f"backup {thing.id} of {self.inputs['container']}"
+
+    def roll_back(self, thing: models.Backup) -> None:
+        # The guide does not describe the deletion of a backup in progress. Unpinned, it is deleted after a week.
+        self.session.client.backups.unpin(thing.id, container_id=self.inputs["container"])
+
+
 class PinnedBackupHandler(ChildHandler[models.Backup]):
     """Check, create, read, diff, update and delete a pinned backup."""
 
     kind: ClassVar = "PinnedBackup"
+    creation: ClassVar = _PinnedBackupCreation
     id_form: ClassVar = "<container id>/<number>"
     # A backup of a large volume takes long.
     create_timeout: ClassVar = 1800.0
@@ -205,10 +272,6 @@ class PinnedBackupHandler(ChildHandler[models.Backup]):
     def needs_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """Return whether the backup was unpinned outside of this program."""
         return olds.get("pinned") is False
-
-    def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> _PinnedBackupCreation:
-        """Create a backup, or use the one with the given number. Wait until it is complete, and pin it."""
-        return _PinnedBackupCreation(session, op, inputs)
 
     def on_read(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
@@ -279,72 +342,6 @@ class PinnedBackupHandler(ChildHandler[models.Backup]):
         backups = session.client.backups
         act = backups.delete if olds.get("on_delete") == "delete" else backups.unpin
         act(_number(id_, olds), container_id=parent_id(id_))
-
-
-class _PinnedBackupCreation(Creation[models.Backup]):
-    """The creation of a pinned backup: POST, then wait for the backup and pin it."""
-
-    kind: ClassVar = "PinnedBackup"
-    # A failed backup is not kept in the state.
-    leaves_nothing: ClassVar = (_BackupFailedError, VanishedError)
-
-    def create(self) -> models.Backup:
-        container, named = self.inputs["container"], self.inputs.get("backup_id")
-        if named is not None:
-            if OWNERS.owner(self.kind, child_id(container, str(named))) is not None:
-                raise ExistsError(f"backup {named} is already managed", existing=models.Backup(id=named))
-            # The backup exists already, so an interrupted creation must not roll it back.
-            self.adopted = True
-            return models.Backup(id=named)
-        with self.session.restarts.held_off((container,), self.op.check_active):
-            return fast_or_once_running(
-                self.session, self.op, "a backup", (container,), lambda _before: self._start()
-            )
-
-    def _start(self) -> models.Backup:
-        container = self.inputs["container"]
-        self.op.progress("starting a backup")
-        try:
-            return self.session.client.backups.start(
-                container,
-                deadline=self.op.deadline,
-                on_tick=_progress(self.op),
-                cancelled=self.op.cancelled,
-                is_first=lambda: self.session.fresh.take_first_backup(container),
-            )
-        except NotListedError as error:
-            advice = self.session.client.platform.advice("backups: {listed_seconds: 600}")
-            msg = (
-                f"the API accepted the request for a backup of {container}, but no list has shown a new backup after "
-                f"{error.elapsed:.0f} s. Check the dashboard: if it is there, write its number as backup_id; if not, "
-                "`pulumi up` starts a new backup. An unpinned backup is deleted after seven days. If lists always "
-                f"show new backups so late, {advice}"
-            )
-            raise error.but(message=msg) from None
-
-    def id_of(self, thing: models.Backup) -> str:
-        return child_id(self.inputs["container"], str(thing.id))
-
-    def finish(self, thing: models.Backup) -> dict[str, Any]:
-        container = self.inputs["container"]
-        if self.inputs.get("backup_id") is None and thing.backup_type not in {None, "manual"}:
-            raise unknown_type(thing)
-        is_new = self.inputs.get("backup_id") is None
-        return _outputs(_pin(self.session, self.op, container, thing, is_new=is_new), self.inputs)
-
-    def known(self, thing: models.Backup, error: Exception | None) -> dict[str, Any]:
-        return _outputs(thing, self.inputs)
-
-    def describe_failure(self, thing: models.Backup, error: StacksError) -> str:
-        backup = self.describe(thing)
-        return f"{backup} is not pinned: {error.message}. `pulumi up` tries again"
-
-    def describe(self, thing: models.Backup) -> str:
-        return f"backup {thing.id} of {self.inputs['container']}"
-
-    def roll_back(self, thing: models.Backup) -> None:
-        # The guide does not describe the deletion of a backup in progress. Unpinned, it is deleted after a week.
-        self.session.client.backups.unpin(thing.id, container_id=self.inputs["container"])
 
 
 def _pin(

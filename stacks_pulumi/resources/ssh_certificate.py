@@ -109,10 +109,34 @@ class _StaleError(StacksError):
     """The API still returns the old key."""
 
 
+class _Download(Creation[str]):
+    """The download of a key, which creates nothing at the API."""
+
+    kind: ClassVar = "SshCertificate"
+
+    def create(self) -> str:
+        container = self.inputs["container"]
+        wait_until_running(self.session, self.op, "an SSH key", container)
+        return patiently(
+            self.session,
+            self.op,
+            "the key",
+            lambda: self.session.client.containers.certificate(container),
+            (NotFoundError,),
+        )
+
+    def id_of(self, thing: str) -> str:
+        return str(self.inputs["container"])
+
+    def known(self, thing: str, error: Exception | None) -> dict[str, Any]:
+        return _outputs(self.inputs, thing, creation_time(self.session, self.inputs["container"]))
+
+
 class SshCertificateHandler(ResourceHandler):
     """Check, create, read, diff, update and delete an SSH key."""
 
     kind: ClassVar = "SshCertificate"
+    creation: ClassVar = _Download
     id_form: ClassVar = f"usr-abc12345-web/{_OWN_NAME}"
     owns: ClassVar = False
     fields: ClassVar = (
@@ -146,10 +170,6 @@ class SshCertificateHandler(ResourceHandler):
                 f'only a compute container has an SSH key, and "{parent.template}" is a managed service',
             )
         yield from runs(parent, olds, inputs, "container", "an SSH key")
-
-    def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> _Download:
-        """Return the steps that download the container's key."""
-        return _Download(session, op, inputs)
 
     def on_read(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
@@ -227,29 +247,6 @@ class SshCertificateHandler(ResourceHandler):
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
         """No-op: the key belongs to the container and stays there."""
-
-
-class _Download(Creation[str]):
-    """The download of a key, which creates nothing at the API."""
-
-    kind: ClassVar = "SshCertificate"
-
-    def create(self) -> str:
-        container = self.inputs["container"]
-        wait_until_running(self.session, self.op, "an SSH key", container)
-        return patiently(
-            self.session,
-            self.op,
-            "the key",
-            lambda: self.session.client.containers.certificate(container),
-            (NotFoundError,),
-        )
-
-    def id_of(self, thing: str) -> str:
-        return str(self.inputs["container"])
-
-    def known(self, thing: str, error: Exception | None) -> dict[str, Any]:
-        return _outputs(self.inputs, thing, creation_time(self.session, self.inputs["container"]))
 
 
 def _is_another(session: Session, id_: str, stored: str | None, now: str | None) -> bool:

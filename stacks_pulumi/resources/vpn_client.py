@@ -139,10 +139,84 @@ _ONLY_ONCE: Final = (
 )
 
 
+class _VpnClientCreation(Creation[str]):
+    """The creation of a client: POST, then the download of its configuration. The client's id is its name."""
+
+    kind: ClassVar = "VpnClient"
+
+    def __init__(self, session: Session, op: Operation, inputs: dict[str, Any]) -> None:
+        super().__init__(session, op, inputs)
+        self._added: models.VpnClient | None = None
+
+    def create(self) -> str:
+        container, name = self.inputs["container"], self.inputs["name"]
+        try:
+            if same_name(name, _DEFAULT):
+                return once_running(self.session, self.op, "a VPN client", (container,), self._add)
+            return fast_or_once_running(self.session, self.op, "a VPN client", (container,), self._add)
+        except ExistsError as error:
+            raise ExistsError(error.message, existing=name) from None
+
+    def existing(self) -> str | None:
+        name: str = self.inputs["name"]
+        listed = self.session.client.vpn_clients.list(self.inputs["container"])
+        return name if any(same_name(one.name, name) for one in listed) else None
+
+    def _add(self, before: tuple[models.VpnClient, ...] | None = None) -> str:
+        self.op.progress("adding the client")
+        container, name = self.inputs["container"], self.inputs["name"]
+        self._added = self.session.client.vpn_clients.add(container, name, before=before, pulse=self._pulse)
+        return str(name)
+
+    def _pulse(self) -> None:
+        self.op.check_active()
+        self.op.check_time("the client")
+
+    def id_of(self, thing: str) -> str:
+        return child_id(self.inputs["container"], thing)
+
+    def finish(self, thing: str) -> dict[str, Any]:
+        added = self._added
+        config = None
+        if added is not None and self.inputs["store_config"]:
+            config = patiently(
+                self.session,
+                self.op,
+                "the configuration",
+                lambda: self.session.client.vpn_clients.config(self.inputs["container"], self.inputs["name"]),
+                (NotFoundError, *REFUSALS, UnreadableAnswerError),
+            )
+        return _outputs(self.session, self.op, self.inputs, config, self._created_at)
+
+    @property
+    def _created_at(self) -> str | None:
+        return None if self._added is None else self._added.created_at
+
+    def known(self, thing: str, error: Exception | None) -> dict[str, Any]:
+        # Without these times, a later operation would treat any client of that name as ours.
+        return {**self.inputs, **_times(self.session, self.inputs["container"], self._created_at)}
+
+    def describe_failure(self, thing: str, error: StacksError) -> str:
+        return (
+            f'VPN client "{thing}" was added, but its configuration could not be downloaded: {error.message}. '
+            f"`pulumi up` tries again. {_ONLY_ONCE}"
+        )
+
+    def describe(self, thing: str) -> str:
+        return f'the VPN client "{thing}" of {self.inputs["container"]}'
+
+    def is_leftover(self, thing: str) -> bool:
+        return thing != _DEFAULT and is_own_container(self.session, self.inputs["container"])
+
+    def roll_back(self, thing: str) -> None:
+        self.session.client.vpn_clients.remove(self.inputs["container"], thing)
+
+
 class VpnClientHandler(ChildHandler[models.VpnClient]):
     """Check, create, read, diff, update and delete a VPN client."""
 
     kind: ClassVar = "VpnClient"
+    creation: ClassVar = _VpnClientCreation
     id_form: ClassVar = "<container id>/<client name>"
     fields: ClassVar = (
         Field("container", container_id, OnChange.REPLACE, required=True),
@@ -183,10 +257,6 @@ class VpnClientHandler(ChildHandler[models.VpnClient]):
         """Omit the configuration if it is not stored."""
         outs = super().at_create(props)
         return {name: value for name, value in outs.items() if name != "config" or outs["store_config"]}
-
-    def creation(self, session: Session, op: Operation, inputs: dict[str, Any]) -> _VpnClientCreation:
-        """Add the client once the VPN container runs, and download its configuration."""
-        return _VpnClientCreation(session, op, inputs)
 
     def imported(self, session: Session, id_: str) -> dict[str, Any]:
         """Return the default inputs, and the configuration, which an import stores in the state."""
@@ -282,79 +352,6 @@ class VpnClientHandler(ChildHandler[models.VpnClient]):
             return {CONTAINER_CREATED_AT: now or stored}
         op.warn(f"{_recreated(id_, stored, now)}. It stays in the state. {_remedies(op)}")
         return {CONTAINER_CREATED_AT: stored, IDENTITY_CONFLICT: now or NO_TIME}
-
-
-class _VpnClientCreation(Creation[str]):
-    """The creation of a client: POST, then the download of its configuration. The client's id is its name."""
-
-    kind: ClassVar = "VpnClient"
-
-    def __init__(self, session: Session, op: Operation, inputs: dict[str, Any]) -> None:
-        super().__init__(session, op, inputs)
-        self._added: models.VpnClient | None = None
-
-    def create(self) -> str:
-        container, name = self.inputs["container"], self.inputs["name"]
-        try:
-            if same_name(name, _DEFAULT):
-                return once_running(self.session, self.op, "a VPN client", (container,), self._add)
-            return fast_or_once_running(self.session, self.op, "a VPN client", (container,), self._add)
-        except ExistsError as error:
-            raise ExistsError(error.message, existing=name) from None
-
-    def existing(self) -> str | None:
-        name: str = self.inputs["name"]
-        listed = self.session.client.vpn_clients.list(self.inputs["container"])
-        return name if any(same_name(one.name, name) for one in listed) else None
-
-    def _add(self, before: tuple[models.VpnClient, ...] | None = None) -> str:
-        self.op.progress("adding the client")
-        container, name = self.inputs["container"], self.inputs["name"]
-        self._added = self.session.client.vpn_clients.add(container, name, before=before, pulse=self._pulse)
-        return str(name)
-
-    def _pulse(self) -> None:
-        self.op.check_active()
-        self.op.check_time("the client")
-
-    def id_of(self, thing: str) -> str:
-        return child_id(self.inputs["container"], thing)
-
-    def finish(self, thing: str) -> dict[str, Any]:
-        added = self._added
-        config = None
-        if added is not None and self.inputs["store_config"]:
-            config = patiently(
-                self.session,
-                self.op,
-                "the configuration",
-                lambda: self.session.client.vpn_clients.config(self.inputs["container"], self.inputs["name"]),
-                (NotFoundError, *REFUSALS, UnreadableAnswerError),
-            )
-        return _outputs(self.session, self.op, self.inputs, config, self._created_at)
-
-    @property
-    def _created_at(self) -> str | None:
-        return None if self._added is None else self._added.created_at
-
-    def known(self, thing: str, error: Exception | None) -> dict[str, Any]:
-        # Without these times, a later operation would treat any client of that name as ours.
-        return {**self.inputs, **_times(self.session, self.inputs["container"], self._created_at)}
-
-    def describe_failure(self, thing: str, error: StacksError) -> str:
-        return (
-            f'VPN client "{thing}" was added, but its configuration could not be downloaded: {error.message}. '
-            f"`pulumi up` tries again. {_ONLY_ONCE}"
-        )
-
-    def describe(self, thing: str) -> str:
-        return f'the VPN client "{thing}" of {self.inputs["container"]}'
-
-    def is_leftover(self, thing: str) -> bool:
-        return thing != _DEFAULT and is_own_container(self.session, self.inputs["container"])
-
-    def roll_back(self, thing: str) -> None:
-        self.session.client.vpn_clients.remove(self.inputs["container"], thing)
 
 
 def _outputs(
