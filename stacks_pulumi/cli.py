@@ -17,6 +17,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TextIO
 
 from stacks_pulumi import __version__
+from stacks_pulumi.commands._package import install_words
 from stacks_pulumi.commands._shared import (
     NAMES,
     NAMES_FUNCTION,
@@ -28,7 +29,6 @@ from stacks_pulumi.commands._shared import (
     print_error,
     report_error,
 )
-from stacks_pulumi.commands.scaffold import install_words
 from stacks_pulumi.errors import StacksError, with_code
 
 if TYPE_CHECKING:
@@ -64,8 +64,12 @@ def advice(missing: ModuleNotFoundError) -> str | None:
     return f"{module} is not installed. It comes with the extra {extra!r}: {shlex.join(['pip', 'install', *words])}"
 
 
-_MODULES: Final = ("account", "broker", "container", "cost", "doctor", "emulator", "gate", "mcp", "scaffold")
-"""The modules of `stacks_pulumi.commands`. Each contains a table of its subcommands."""
+_MODULES: Final = {
+    **{name: name for name in ("account", "broker", "cost", "doctor", "emulator", "gate", "mcp", "scaffold")},
+    **dict.fromkeys(("backups", "credentials", "logs", "vpn-config"), "container"),
+    **dict.fromkeys(("policies", "policy"), "doctor"),
+}
+"""Subcommand -> the module of `stacks_pulumi.commands` with its table. A subcommand imports only its own module."""
 
 _ERROR: Final = 1
 """The exit code after an error, including an invalid option. Commands use codes of 2 and higher for their results."""
@@ -125,21 +129,18 @@ def _meant(word: str, known: Sequence[str] | dict[str, argparse.Action]) -> str:
 
 def build_parser(words: Sequence[str] = ()) -> tuple[argparse.ArgumentParser, dict[str, Command]]:
     """
-    Return the parser for a command line, and all commands. If the words begin with a command, only the arguments of
-    that command are added.
+    Return the parser for a command line, and the commands that it knows: all commands, unless the words begin with one.
     """
     parser = _Parser(prog="stacks-pulumi", description="Tools for STACKS programs in Pulumi.")
     parser.add_argument("--version", action="version", version=f"stacks-pulumi {__version__}")
     parser.set_defaults(format="text")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands = {"completion": Command("print a completion script for a shell", _add_completion, _complete)}
-    for module in _MODULES:
-        commands.update(importlib.import_module(f"stacks_pulumi.commands.{module}").COMMANDS)
     first = next(iter(words), "")
+    for name in [] if first in commands else [first] if first in _MODULES else _MODULES:
+        commands[name] = importlib.import_module(f"stacks_pulumi.commands.{_MODULES[name]}").COMMANDS[name]
     for name, command in sorted(commands.items()):
-        below = subparsers.add_parser(name, help=command.help)
-        if first not in commands or first == name:
-            declare(below, command)
+        declare(subparsers.add_parser(name, help=command.help), command)
     return parser, commands
 
 

@@ -95,10 +95,10 @@ def missing(root: Path = ROOT) -> Iterator[str]:
     command = ["git", "tag", "--list", tag]
     if not subprocess.run(command, cwd=root, capture_output=True, text=True, check=False).stdout.strip():
         yield f"there is no tag {tag}: run git tag {tag} and git push origin {tag}"
-    if 'INDEX: Final = ""' in _read(root / "stacks_pulumi/commands/scaffold.py"):
+    if 'INDEX: Final = ""' in _read(root / "stacks_pulumi/commands/_package.py"):
         yield (
             "no version is on a package index: after the first publication, write INDEX in "
-            "stacks_pulumi/commands/scaffold.py"
+            "stacks_pulumi/commands/_package.py"
         )
 
 

@@ -258,6 +258,13 @@ def add_stack(parser: argparse.ArgumentParser, help_text: str) -> None:
     parser.add_argument("-s", "--stack", metavar="NAME", help=help_text)
 
 
+def target_folder(text: str) -> Path:
+    """Return the folder that an option names."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the folder's name is empty; write a dot for the current folder")
+    return Path(text)
+
+
 _LONGEST: Final = 86_400
 
 

@@ -7,9 +7,17 @@ import dataclasses
 import functools
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from stacks_pulumi import catalog
 from stacks_pulumi._identifiers import nearest
+from stacks_pulumi._pulumi_cli import InputError, read_file
+from stacks_pulumi.account import backend, budgets
+from stacks_pulumi.account.budgets import BudgetFile
+from stacks_pulumi.account.findings import SCAFFOLD, AccountResult, document_of
+from stacks_pulumi.account.read import Belongings, belongings, connected, read_twice
+from stacks_pulumi.account.reconcile import Reconciliation, ThisAccount, reconcile, with_children
+from stacks_pulumi.api.models import Container, Listing
 from stacks_pulumi.commands._shared import (
     KEY_OF_STACK,
     Command,
@@ -24,16 +32,12 @@ from stacks_pulumi.commands._shared import (
     show,
     tell,
 )
-
-if TYPE_CHECKING:
-    from stacks_pulumi.account.budgets import BudgetFile
-    from stacks_pulumi.account.findings import AccountResult
-    from stacks_pulumi.account.read import Belongings
-    from stacks_pulumi.account.reconcile import Reconciliation
-    from stacks_pulumi.api.models import Container, Listing
-    from stacks_pulumi.cost.live import Snapshot
-    from stacks_pulumi.pricing.price_list import PriceList
-
+from stacks_pulumi.cost import live
+from stacks_pulumi.cost.build import Pricer, changes_of, exists_already
+from stacks_pulumi.cost.live import Snapshot
+from stacks_pulumi.cost.result import add_limits, limits_of
+from stacks_pulumi.pricing.money import count
+from stacks_pulumi.pricing.price_list import PriceList
 
 _HELP: Final = "show which stack owns each object of the account, and which objects have no owner"
 
@@ -48,8 +52,6 @@ _NAMED: Final = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    from stacks_pulumi.cost.result import add_limits  # noqa: PLC0415  (other commands do not need it)
-
     parser.description = (
         "Compare the account with every stack of the Pulumi backend, or with exports. Nothing is "
         "changed: for each finding, the report shows what to do."
@@ -103,8 +105,6 @@ def _findings(text: str) -> tuple[str, ...]:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; `--help` lists the exit codes."""
-    from stacks_pulumi.account.findings import document_of  # noqa: PLC0415  (only this command needs it)
-
     result = _result(options)
     document = document_of(result)
     if options.save is not None:
@@ -118,13 +118,6 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _result(options: argparse.Namespace) -> AccountResult:
-    from stacks_pulumi import catalog  # noqa: PLC0415  (as above)
-    from stacks_pulumi._pulumi_cli import InputError  # noqa: PLC0415  (as above)
-    from stacks_pulumi.account import backend, budgets  # noqa: PLC0415  (as above)
-    from stacks_pulumi.account.read import belongings, connected, read_twice  # noqa: PLC0415  (as above)
-    from stacks_pulumi.account.reconcile import ThisAccount, reconcile, with_children  # noqa: PLC0415  (as above)
-    from stacks_pulumi.cost import live  # noqa: PLC0415  (as above)
-
     if options.project is not None and (options.state or "orphans" in options.fail_on):
         raise InputError(
             "--project reads only one project of the backend, and cannot be combined with --state or "
@@ -132,7 +125,7 @@ def _result(options: argparse.Namespace) -> AccountResult:
             "other option",
             code="invalid-argument",
         )
-    file = budgets.BudgetFile() if options.budgets is None else budgets.read_budgets(Path(options.budgets))
+    file = BudgetFile() if options.budgets is None else budgets.read_budgets(Path(options.budgets))
     before = None if options.compare_to is None else live.read_snapshot(Path(options.compare_to))
     settings = settings_of(options)
     fingerprint = settings.fingerprint
@@ -195,14 +188,6 @@ def _judged(
     prices: PriceList | None,
 ) -> AccountResult:
     """Return the account with the verdicts on it, or on its expected content after a preview's change."""
-    from stacks_pulumi import catalog  # noqa: PLC0415  (as above)
-    from stacks_pulumi._pulumi_cli import read_file  # noqa: PLC0415  (as above)
-    from stacks_pulumi.account import backend, budgets  # noqa: PLC0415  (as above)
-    from stacks_pulumi.account.findings import SCAFFOLD, AccountResult  # noqa: PLC0415  (as above)
-    from stacks_pulumi.cost import live  # noqa: PLC0415  (as above)
-    from stacks_pulumi.cost.build import Pricer, changes_of, exists_already  # noqa: PLC0415  (as above)
-    from stacks_pulumi.cost.result import limits_of  # noqa: PLC0415  (as above)
-
     own = limits_of(options)
     limits = [*([budgets.Budget("the account", own)] if own else []), *file.budgets]
     planned, preview = account, None
@@ -248,8 +233,6 @@ def _may_be_owned(account: Reconciliation) -> str:
 
 
 def _no_tags(name: str, value: str) -> frozenset[str]:
-    from stacks_pulumi._pulumi_cli import InputError  # noqa: PLC0415  (as above)
-
     raise InputError(
         f"an export does not have the stack's tags, so a budget cannot select stacks by {name}={value}: remove "
         "--state, or select by stack or project",
@@ -258,8 +241,6 @@ def _no_tags(name: str, value: str) -> frozenset[str]:
 
 
 def _failed(account: Reconciliation, fail_on: tuple[str, ...]) -> list[str]:
-    from stacks_pulumi.pricing.money import count  # noqa: PLC0415  (as above)
-
     ownerships = [one.ownership for one in account.containers]
     ownerships += [child.ownership for child in account.children()]
     orphans, interrupted = ownerships.count("orphan"), ownerships.count("interrupted")

@@ -10,15 +10,26 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from stacks_pulumi._clock import SYSTEM_CLOCK
+from stacks_pulumi.broker import journal
+from stacks_pulumi.broker.change import STACK
+from stacks_pulumi.broker.folder import Folder, announced
+from stacks_pulumi.broker.grants import Desk
+from stacks_pulumi.broker.ledger import Spec
+from stacks_pulumi.broker.placement import exposures
+from stacks_pulumi.broker.reader import duration
+from stacks_pulumi.broker.reply import RequestRefusedError
+from stacks_pulumi.broker.request import OWN
+from stacks_pulumi.broker.server import Server, Tls
+from stacks_pulumi.broker.settings import read_file, read_key
+from stacks_pulumi.broker.upstream import BASE, Look, Upstream
 from stacks_pulumi.commands._shared import TEXT, Command, one_line, print_json, tell
-from stacks_pulumi.config import GRANT, check_base_url
+from stacks_pulumi.config import DEFAULT_BASE_URL, GRANT, check_base_url
 from stacks_pulumi.errors import ConfigError, StacksError, clean
-
-if TYPE_CHECKING:
-    from stacks_pulumi.broker.folder import Folder
-    from stacks_pulumi.broker.grants import Desk
+from stacks_pulumi.gate import start
+from stacks_pulumi.gate.client import Broker
 
 _HELP: Final = "keep the API key in one process, and give grants to its clients"
 _REFUSED: Final = 2
@@ -156,8 +167,6 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 
 
 def _stack(text: str) -> str:
-    from stacks_pulumi.broker.change import STACK  # noqa: PLC0415  (not to list the commands)
-
     if text and not STACK.fullmatch(text):
         # A grant with such a stack would be useless: no approver could allow its requests.
         raise argparse.ArgumentTypeError(f"{clean(text)!r} is not PROJECT/STACK (letters, digits, . _ -)")
@@ -165,8 +174,6 @@ def _stack(text: str) -> str:
 
 
 def _duration(text: str) -> datetime.timedelta:
-    from stacks_pulumi.broker.reader import duration  # noqa: PLC0415  (not to list the commands)
-
     try:
         return duration(text)
     except ValueError as error:
@@ -175,9 +182,6 @@ def _duration(text: str) -> datetime.timedelta:
 
 @contextlib.contextmanager
 def _opened(options: argparse.Namespace) -> Iterator[Folder]:
-    from stacks_pulumi._clock import SYSTEM_CLOCK  # noqa: PLC0415  (not to list the commands)
-    from stacks_pulumi.broker.folder import Folder  # noqa: PLC0415  (as above)
-
     with contextlib.closing(Folder(options.folder, SYSTEM_CLOCK)) as folder:
         yield folder
 
@@ -185,16 +189,11 @@ def _opened(options: argparse.Namespace) -> Iterator[Folder]:
 @contextlib.contextmanager
 def _desk(options: argparse.Namespace) -> Iterator[tuple[Folder, Desk]]:
     """Yield the folder, and the object that lists its grants and access requests. The platform is not called."""
-    from stacks_pulumi.broker.grants import Desk  # noqa: PLC0415  (not to list the commands)
-
     with _opened(options) as folder:
         yield folder, Desk(folder)
 
 
 def _init(options: argparse.Namespace) -> int:
-    from stacks_pulumi.broker.settings import read_file  # noqa: PLC0415  (each action needs its own modules)
-    from stacks_pulumi.gate import start  # noqa: PLC0415  (as above)
-
     program = Path(sys.executable).with_name("stacks-pulumi")
     if not program.exists():
         program = Path(sys.argv[0]).absolute()
@@ -233,11 +232,6 @@ def _demo(_options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from stacks_pulumi.broker.placement import exposures  # noqa: PLC0415  (each action needs its own modules)
-    from stacks_pulumi.broker.request import OWN  # noqa: PLC0415  (as above)
-    from stacks_pulumi.broker.server import Server, Tls  # noqa: PLC0415  (as above)
-    from stacks_pulumi.broker.upstream import BASE  # noqa: PLC0415  (as above)
-
     if (options.tls_cert is None) != (options.tls_key is None):
         raise ConfigError(
             "--tls-cert and --tls-key work only together: pass both, or neither", code="invalid-argument"
@@ -266,9 +260,6 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 def _grant(options: argparse.Namespace) -> int:
-    from stacks_pulumi.broker.folder import announced  # noqa: PLC0415  (each action needs its own modules)
-    from stacks_pulumi.broker.ledger import Spec  # noqa: PLC0415  (as above)
-
     secrets = [word for word in options.secrets.split(",") if word]
     wrong = [word for word in secrets if word not in _SECRETS]
     if wrong:
@@ -311,12 +302,6 @@ def _grant(options: argparse.Namespace) -> int:
 
 
 def _claim(options: argparse.Namespace) -> int:
-    from stacks_pulumi._clock import SYSTEM_CLOCK  # noqa: PLC0415  (each action needs its own modules)
-    from stacks_pulumi.broker.reply import RequestRefusedError  # noqa: PLC0415  (as above)
-    from stacks_pulumi.broker.settings import read_key  # noqa: PLC0415  (as above)
-    from stacks_pulumi.broker.upstream import Look, Upstream  # noqa: PLC0415  (as above)
-    from stacks_pulumi.config import DEFAULT_BASE_URL  # noqa: PLC0415  (as above)
-
     with _opened(options) as folder:
         settings = folder.settings()
         source = settings.key if settings.keys is None else settings.keys.read
@@ -350,8 +335,6 @@ def _requests(options: argparse.Namespace) -> int:
 
 
 def _deny(options: argparse.Namespace) -> int:
-    from stacks_pulumi.broker.reply import RequestRefusedError  # noqa: PLC0415  (each action needs its own modules)
-
     with _desk(options) as (_, desk):
         try:
             desk.deny(options.request)
@@ -368,8 +351,6 @@ def _revoke(options: argparse.Namespace) -> int:
 
 
 def _log(options: argparse.Namespace) -> int:
-    from stacks_pulumi.broker import journal  # noqa: PLC0415  (each action needs its own modules)
-
     with _opened(options) as folder:
         rows = [dict(row) for row in folder.ledger.rows("select * from journal order by id")]
         anchor = None
@@ -405,8 +386,6 @@ def _line(row: dict[str, Any]) -> str:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from stacks_pulumi.broker.folder import announced  # noqa: PLC0415  (each action needs its own modules)
-
     with _desk(options) as (folder, desk):
         server = announced(folder.path)
         grants = [
@@ -452,7 +431,6 @@ def _run(options: argparse.Namespace) -> int:
             "STACKS_BASE_URL and STACKS_API_KEY",
             code="invalid-argument",
         )
-    from stacks_pulumi.gate.client import Broker  # noqa: PLC0415  (each action needs its own modules)
 
     source = "STACKS_BASE_URL" if options.url is None else "--url"
     reason = Broker(check_base_url(url, source=source), token).why_exposed()

@@ -10,11 +10,15 @@ import argparse
 import os
 import re
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from stacks_pulumi._clock import SYSTEM_CLOCK
 from stacks_pulumi._pulumi_cli import InputError
+from stacks_pulumi.api import StacksClient
+from stacks_pulumi.api.models import Backup, BackupStats
+from stacks_pulumi.api.vpn_clients import risks_of
 from stacks_pulumi.commands._shared import (
     HIDDEN,
     KEY_OF_STACK,
@@ -38,13 +42,7 @@ from stacks_pulumi.errors import (
     clean,
     clean_lines,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from stacks_pulumi.api import StacksClient
-    from stacks_pulumi.api.models import Backup, BackupStats
-
+from stacks_pulumi.reports.writers import aligned
 
 _BACKUPS: Final = "list a container's backups"
 
@@ -102,8 +100,6 @@ def _figures(stats: BackupStats) -> str:
 
 
 def _table(listed: Sequence[Backup]) -> str:
-    from stacks_pulumi.reports.writers import aligned  # noqa: PLC0415  (only this table needs it)
-
     if not listed:
         return "There are no backups. The platform makes one each day at 2:00 UTC.\n"
     head = ("Id", "Kind", "Status", "Created", "Size", "Pinned")
@@ -322,7 +318,6 @@ def _run_vpn_config(options: argparse.Namespace) -> int:
         container = container_of(client, options.container)
         text = _config(client, container.id, options.client)
     said = {"container": container.id, "client": options.client}
-    from stacks_pulumi.api.vpn_clients import risks_of  # noqa: PLC0415  (a wrong option needs no HTTP)
 
     risks = risks_of(text)
     if options.out is not None:

@@ -7,10 +7,11 @@ import dataclasses
 import datetime
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from stacks_pulumi import catalog
 from stacks_pulumi._pulumi_cli import InputError, read_file
+from stacks_pulumi.api import StacksClient
 from stacks_pulumi.commands._shared import (
     KEY_OF_STACK,
     Command,
@@ -20,15 +21,12 @@ from stacks_pulumi.commands._shared import (
     settings_of,
     show,
 )
+from stacks_pulumi.cost import live
 from stacks_pulumi.cost.build import Pricer, exists_already, report_of
+from stacks_pulumi.cost.live import Snapshot
 from stacks_pulumi.cost.report import Report, read_prices, rest_of_month
 from stacks_pulumi.cost.result import CostLimit, CostResult, add_limits, document_of, judge, limits_of
 from stacks_pulumi.pricing.money import MonthlyPrice
-
-if TYPE_CHECKING:
-    from stacks_pulumi.api import StacksClient
-    from stacks_pulumi.cost.live import Snapshot
-
 
 _HELP: Final = "show what a change will cost, and what a stack or the account costs now"
 
@@ -159,8 +157,6 @@ def _report(options: argparse.Namespace) -> tuple[Report, Snapshot | None]:
     if options.account and options.input != "-":
         msg = "--account and a file cannot be combined: remove one of them"
         raise InputError(msg, code="invalid-argument")
-    from stacks_pulumi.api import StacksClient  # noqa: PLC0415  (pricing a file needs no HTTP)
-    from stacks_pulumi.cost import live  # noqa: PLC0415  (as above)
 
     settings = settings_of(options)
     with StacksClient.of(settings, LimitNotice("cost")) as client:
@@ -186,8 +182,6 @@ def _report(options: argparse.Namespace) -> tuple[Report, Snapshot | None]:
 def _account(
     client: StacksClient, monthly: MonthlyPrice, base_url: str, options: argparse.Namespace
 ) -> tuple[Report, Snapshot | None]:
-    from stacks_pulumi.cost import live  # noqa: PLC0415  (as above)
-
     before = None if options.compare_to is None else live.read_snapshot(Path(options.compare_to))
     containers = live.described(client, live.listed(client))
     if before is not None:

@@ -12,21 +12,28 @@ import os
 import signal
 import sys
 from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from stacks_pulumi import __version__
 from stacks_pulumi._pulumi_cli import read_file
-from stacks_pulumi.commands._shared import OF_STACK, TEXT, Command, folder_of, one_line, print_json, tell
-from stacks_pulumi.commands.scaffold import Place, Requirements, required, target_folder
+from stacks_pulumi.account.doctor_checks import diagnose
+from stacks_pulumi.account.doctor_facts import LONGEST_PREVIEW, Diagnosis, Facts, Level
+from stacks_pulumi.account.takeover import write
+from stacks_pulumi.commands._package import Place, Requirements, required
+from stacks_pulumi.commands._shared import (
+    OF_STACK,
+    TEXT,
+    Command,
+    folder_of,
+    one_line,
+    print_json,
+    target_folder,
+    tell,
+)
 from stacks_pulumi.errors import clean
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from stacks_pulumi.account.doctor_facts import Diagnosis, Level
-
 
 _HELP: Final = "find out what prevents an `up`, and how to fix it"
 
@@ -70,8 +77,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _seconds(text: str) -> int:
-    from stacks_pulumi.account.doctor_facts import LONGEST_PREVIEW  # noqa: PLC0415  (not to list the commands)
-
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= LONGEST_PREVIEW):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 1 to {LONGEST_PREVIEW}")
     return int(text)
@@ -79,9 +84,6 @@ def _seconds(text: str) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the checks, and print each result as soon as it is known."""
-    from stacks_pulumi.account.doctor_checks import diagnose  # noqa: PLC0415  (other commands do not need it)
-    from stacks_pulumi.account.doctor_facts import Facts  # noqa: PLC0415  (as above)
-
     facts = Facts(
         folder_of(arguments),
         os.environ,
@@ -281,8 +283,6 @@ def _add_policies(parser: argparse.ArgumentParser) -> None:
 
 
 def _policies(options: argparse.Namespace) -> int:
-    from stacks_pulumi.account.takeover import write  # noqa: PLC0415  (not to list the commands)
-
     folder: Path = options.out
     needed = pack_requirements(folder)
     texts = {**pack_files(folder), **needed.files}

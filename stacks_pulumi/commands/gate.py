@@ -12,9 +12,15 @@ import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from stacks_pulumi._pulumi_cli import InputError, find_project, read_project
+from stacks_pulumi.account.takeover import check_overwrites_nothing, write
+from stacks_pulumi.broker.change import REQUEST, instant
+from stacks_pulumi.broker.reader import duration
+from stacks_pulumi.commands._lock import INSTALL, RENEW, REQUIREMENTS, extras_in
+from stacks_pulumi.commands._lock import NAME as LOCK
+from stacks_pulumi.commands._package import repository_of, required
 from stacks_pulumi.commands._shared import (
     OF_STACK,
     TEXT,
@@ -27,10 +33,11 @@ from stacks_pulumi.commands._shared import (
     tell,
 )
 from stacks_pulumi.errors import ConfigError, StacksError
-
-if TYPE_CHECKING:
-    from stacks_pulumi.gate.client import Broker, Place
-    from stacks_pulumi.gate.workflow import Judged
+from stacks_pulumi.gate import checks, client, settings, words, workflow
+from stacks_pulumi.gate.client import Broker, BrokerError, Place, place_of
+from stacks_pulumi.gate.start import GITLAB_FILE, GITLAB_INCLUDE, GITLAB_MAIN, init, pipeline
+from stacks_pulumi.gate.workflow import Judged, RefusedError
+from stacks_pulumi.pricing.money import number
 
 _HELP: Final = "plan a change, let a person approve it, and apply what was approved"
 
@@ -52,9 +59,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the action; `--help` lists the exit codes."""
-    from stacks_pulumi.gate.client import BrokerError  # noqa: PLC0415  (not to list the commands)
-    from stacks_pulumi.gate.workflow import RefusedError  # noqa: PLC0415  (as above)
-
     try:
         return _ACTIONS[options.action].run(options)
     except (RefusedError, BrokerError) as error:
@@ -208,8 +212,6 @@ def _reads(text: str) -> tuple[str, str]:
 
 
 def _usd(text: str) -> Decimal:
-    from stacks_pulumi.pricing.money import number  # noqa: PLC0415  (not to list the commands)
-
     try:
         return number(text)
     except ValueError as error:
@@ -217,8 +219,6 @@ def _usd(text: str) -> Decimal:
 
 
 def _duration(text: str) -> datetime.timedelta:
-    from stacks_pulumi.broker.reader import duration  # noqa: PLC0415  (not to list the commands)
-
     try:
         return duration(text)
     except ValueError as error:
@@ -226,9 +226,6 @@ def _duration(text: str) -> datetime.timedelta:
 
 
 def _init(options: argparse.Namespace) -> int:
-    from stacks_pulumi.account.takeover import check_overwrites_nothing, write  # noqa: PLC0415  (not to list the commands)
-    from stacks_pulumi.gate.start import init  # noqa: PLC0415  (each action needs its own modules)
-
     asked = (options.approver, options.max_total, options.max_increase, options.base_url)
     is_address = "://" in options.folder
     if is_address and (options.workflow is None or asked != ([], None, None, None)):
@@ -257,11 +254,6 @@ def _init(options: argparse.Namespace) -> int:
 
 def _pipeline(options: argparse.Namespace) -> tuple[Path, dict[str, str | bytes], list[str], str]:
     """Return the repository, its new files, the hints for the user, and the project's name."""
-    from stacks_pulumi.commands._lock import INSTALL, RENEW, REQUIREMENTS, extras_in  # noqa: PLC0415  (each needs its own)
-    from stacks_pulumi.commands._lock import NAME as LOCK  # noqa: PLC0415  (as above)
-    from stacks_pulumi.commands.scaffold import repository_of, required  # noqa: PLC0415  (as above)
-    from stacks_pulumi.gate.start import GITLAB_FILE, GITLAB_INCLUDE, GITLAB_MAIN, pipeline  # noqa: PLC0415  (as above)
-
     project = find_project(folder_of(options))
     if project is None:
         raise InputError(f"{folder_of(options)} is not in a Pulumi project: pass its folder with -C")
@@ -307,8 +299,6 @@ def _pipeline(options: argparse.Namespace) -> tuple[Path, dict[str, str | bytes]
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from stacks_pulumi.gate import client, words, workflow  # noqa: PLC0415  (each action needs its own modules)
-
     # The engine writes the plan before the change is written.
     workflow.check_place(options.out)
     plan = workflow.plan_of(options.out.absolute()) if options.save_plan else None
@@ -345,10 +335,6 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _approve(options: argparse.Namespace) -> int:
-    from stacks_pulumi.broker.change import instant  # noqa: PLC0415  (each action needs its own modules)
-    from stacks_pulumi.gate import workflow  # noqa: PLC0415  (as above)
-    from stacks_pulumi.gate.workflow import RefusedError  # noqa: PLC0415  (as above)
-
     with _judged(options) as (broker, judged):
         _show_change(options, judged)
         if judged.result == "refused":
@@ -380,8 +366,6 @@ def _approve(options: argparse.Namespace) -> int:
 
 
 def _apply(options: argparse.Namespace) -> int:
-    from stacks_pulumi.gate import client, workflow  # noqa: PLC0415  (each action needs its own modules)
-
     _check_file(options.change)
     run = workflow.Run(
         options.change,
@@ -410,8 +394,6 @@ def _apply(options: argparse.Namespace) -> int:
 
 
 def _log(options: argparse.Namespace) -> int:
-    from stacks_pulumi.gate import client  # noqa: PLC0415  (each action needs its own modules)
-
     with client.opened(_place(options)) as broker:
         grants = broker.ask("GET", "log")["grants"]
     if options.stack is not None:
@@ -428,18 +410,16 @@ def _log(options: argparse.Namespace) -> int:
             else f"{one['kind']} grant of {one['for']}"
         )
         author = f", written by {one['author']!r}" if one["author"] else ""
-        words = f"{one['at']}  {one['stack']}: +${one['usd']} a month; {who}{author}"
-        sys.stdout.write(f"{one_line(words)}\n")
+        line = f"{one['at']}  {one['stack']}: +${one['usd']} a month; {who}{author}"
+        sys.stdout.write(f"{one_line(line)}\n")
         for use in one["done"]:
-            words = f"{use['state']}: {use['method']} {use['path']} {json.dumps(use['body']) if use['body'] else ''}"
-            sys.stdout.write(f"  {one_line(words)}\n")
+            line = f"{use['state']}: {use['method']} {use['path']} {json.dumps(use['body']) if use['body'] else ''}"
+            sys.stdout.write(f"  {one_line(line)}\n")
     return 0
 
 
 def _place(options: argparse.Namespace) -> Place | None:
     """Return the broker's folder or address; `None` if neither an option nor the environment sets it."""
-    from stacks_pulumi.gate.client import place_of  # noqa: PLC0415  (each action needs its own modules)
-
     place = place_of(options.gate)
     if isinstance(place, Path) and "cwd" in options and place.resolve().is_relative_to(folder_of(options)):
         tell(
@@ -463,8 +443,6 @@ def _check_file(file: Path) -> None:
 def _judged(options: argparse.Namespace) -> Iterator[tuple[Broker, Judged]]:
     """Yield the broker, and the change from a file or from an access request."""
     # Each action needs its own modules.
-    from stacks_pulumi.broker.change import REQUEST  # noqa: PLC0415
-    from stacks_pulumi.gate import client, workflow  # noqa: PLC0415
 
     file = Path(options.change)
     _check_file(file)
@@ -480,14 +458,12 @@ def _judged(options: argparse.Namespace) -> Iterator[tuple[Broker, Judged]]:
 def _next(action: str, options: argparse.Namespace) -> str:
     """Return the command for the next step."""
     file = options.out if options.action == "plan" else options.change
-    words = ["stacks-pulumi", "gate", action, str(file)]
-    return shlex.join([*words, *([] if options.gate is None else ["--gate", options.gate])])
+    gate = [] if options.gate is None else ["--gate", options.gate]
+    return shlex.join(["stacks-pulumi", "gate", action, str(file), *gate])
 
 
 def _show_change(options: argparse.Namespace, judged: Judged) -> None:
     """Print a change: for people, with colours on a terminal, or in another format."""
-    from stacks_pulumi.gate import words  # noqa: PLC0415  (each action needs its own modules)
-
     if options.format == "markdown":
         sys.stdout.write(words.comment_of(judged))
     else:
@@ -496,8 +472,6 @@ def _show_change(options: argparse.Namespace, judged: Judged) -> None:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from stacks_pulumi.gate import checks, settings  # noqa: PLC0415  (each action needs its own modules)
-
     try:
         with settings.opened(options.gate) as gate:
             now = datetime.datetime.now(datetime.timezone.utc)

@@ -26,7 +26,7 @@ NOT_SHOWN: Final = {
     "HostError": "its text has the code already",
     "_DeferredError": "pulumi_policy shows it as a notice",
     "NotUnderstoodError": "`account.backend` shows its text as a note, or as the text of a `PulumiError`",
-    "_NoWheelError": "`commands.scaffold.required` returns its text, and the commands show it",
+    "_NoWheelError": "`commands._package.required` returns its text, and the commands show it",
 }
 """Exception -> why its text needs no code."""
 ELSEWHERE: Final = {

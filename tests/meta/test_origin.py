@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stacks_pulumi.commands.scaffold import INDEX
+from stacks_pulumi.commands._package import INDEX
 
 ROOT = Path(__file__).parents[2]
 TRACKED = subprocess.run(

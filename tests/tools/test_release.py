@@ -70,7 +70,7 @@ def test_a_release_keeps_its_schema(tmp_path: Path) -> None:
 
 def test_a_check_names_all_that_is_missing(tmp_path: Path) -> None:
     root = checkout(tmp_path, "1.2.0", "## [1.2.0]\n\n- New.\n", schema="1.1.0")
-    (root / "stacks_pulumi/commands/scaffold.py").write_text('INDEX: Final = ""\n', encoding="utf-8")
+    (root / "stacks_pulumi/commands/_package.py").write_text('INDEX: Final = ""\n', encoding="utf-8")
 
     said = [line.partition(":")[0] for line in missing(root)]
 

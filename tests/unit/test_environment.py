@@ -12,7 +12,7 @@ import pytest
 from stacks_pulumi import _pulumi_cli
 from stacks_pulumi._environment import without_secrets
 from stacks_pulumi.broker import git, signatures
-from stacks_pulumi.commands.scaffold import Place, required
+from stacks_pulumi.commands._package import Place, required
 from tests.support.packs import ROOT
 from tests.tools.fake_executables import executable
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from stacks_pulumi.commands.scaffold import INDEX
+from stacks_pulumi.commands._package import INDEX
 from tools.docs.marks import table
 from tools.schema import languages, written_samples
 

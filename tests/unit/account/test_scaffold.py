@@ -31,8 +31,8 @@ from stacks_pulumi.api.models import (
     VpnClient,
 )
 from stacks_pulumi.cli import main
-from stacks_pulumi.commands import scaffold
-from stacks_pulumi.commands.scaffold import place, required
+from stacks_pulumi.commands import _package, scaffold
+from stacks_pulumi.commands._package import place, required
 from stacks_pulumi.config import DEFAULT_BASE_URL
 from stacks_pulumi.emulator import Emulator
 from tests.support.golden import Golden
@@ -199,7 +199,7 @@ def test_the_requirements_are_those_of_the_installed_package(full: Account, tmp_
 
 
 def test_a_place_that_is_not_known_is_left_out(full: Account, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scaffold, "place", lambda: None)
+    monkeypatch.setattr(_package, "place", lambda: None)
 
     assert main(["scaffold", "--owned", "--out", str(full.folder / "shop")]) == 1
 
@@ -207,7 +207,7 @@ def test_a_place_that_is_not_known_is_left_out(full: Account, monkeypatch: pytes
         "the source of stacks-pulumi (requirements.txt): it was installed by its name"
         in full.capsys.readouterr().out
     )
-    assert (full.folder / "shop/requirements.txt").read_text(encoding="utf-8") == scaffold.PLACE_UNKNOWN
+    assert (full.folder / "shop/requirements.txt").read_text(encoding="utf-8") == _package.PLACE_UNKNOWN
 
 
 @pytest.mark.parametrize("existing", ["__main__.py", "Pulumi.yaml", "import.json", "requirements.txt"])

@@ -17,8 +17,8 @@ from urllib.parse import quote
 import pytest
 
 import stacks_pulumi
-from stacks_pulumi.commands import scaffold
-from stacks_pulumi.commands.scaffold import PLACE_UNKNOWN, required
+from stacks_pulumi.commands import _package
+from stacks_pulumi.commands._package import PLACE_UNKNOWN, required
 
 NEEDS = {"requirements.txt": "[policy]"}
 NAME = "stacks_pulumi-1-py3-none-any.whl"
@@ -231,7 +231,7 @@ def test_an_unknown_place_installs_nothing(
 
 def test_a_release_names_the_index(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     installed_from(monkeypatch, None)
-    monkeypatch.setattr(scaffold, "INDEX", "an index")
+    monkeypatch.setattr(_package, "INDEX", "an index")
 
     line = f"stacks-pulumi[policy]=={stacks_pulumi.__version__}\n"
     assert required(repository, NEEDS) == ({"requirements.txt": line}, "", "")

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from stacks_pulumi.cli import main
-from stacks_pulumi.commands import scaffold
-from stacks_pulumi.commands.scaffold import PLACE_UNKNOWN
+from stacks_pulumi.commands import _package
+from stacks_pulumi.commands._package import PLACE_UNKNOWN
 from stacks_pulumi.policy.testing import PackTester, configuration_problems, container
 
 ROOT = Path(__file__).parents[3]
@@ -75,7 +75,7 @@ def test_a_pack_starts_from_any_folder(folder: Path, tmp_path: Path) -> None:
 def test_a_place_that_is_not_known_is_an_incomplete_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(scaffold, "place", lambda: None)
+    monkeypatch.setattr(_package, "place", lambda: None)
 
     assert main(["policies", "--out", str(tmp_path / "policies"), "--json"]) == 1
 

@@ -18,7 +18,7 @@ from stacks_pulumi.broker import signers
 from stacks_pulumi.broker.folder import Folder
 from stacks_pulumi.broker.settings import Limits
 from stacks_pulumi.cli import main
-from stacks_pulumi.commands import scaffold
+from stacks_pulumi.commands import _package
 from stacks_pulumi.commands._lock import INSTALL
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.gate import checks, settings, start
@@ -570,7 +570,7 @@ def test_a_name_that_a_pipeline_cannot_have_is_refused(
 def test_a_pipeline_needs_what_installs_the_package(
     repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(scaffold, "place", lambda: None)
+    monkeypatch.setattr(_package, "place", lambda: None)
 
     assert main(["gate", "init", "gate", "--workflow", "github"]) == 1
 
