@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from stacks_pulumi.broker.change import canonical
-from tests.broker.conftest import Bench, Benches, create, literal, permit
+from tests.broker.conftest import STACK, Bench, Benches, create, literal, permit
 from tests.broker.test_changes import code
 from tests.support.waiting import until
 
@@ -82,14 +82,17 @@ def test_a_policys_total_is_of_what_its_grants_made(bench: Bench) -> None:
 def test_a_limit_of_stack_account_or_budget_holds_a_signed_change_when_it_is_handed_in_and_at_its_create(
     bench: Bench, settings: Any, name: str
 ) -> None:
-    (bench.path / "budgets.yaml").write_text("budgets: [{name: shop, projects: [shop], max_total: 8}]")
+    others = "{name: bank, projects: [bank], max_total: 1}"
+    (bench.path / "budgets.yaml").write_text(
+        f"budgets: [{others}, {{name: shop, projects: [shop], max_total: 8}}]"
+    )
     creates = [permit("containers.create", create(one)) for one in ("one", "two", "three")]
     early = bench.granted(*creates)
     bench.configure(settings)
 
     answers = [early.create(one) for one in ("one", "two", "three")]
     assert [answer.status_code for answer in answers] == [202, 202, 402]
-    assert name in answers[-1].text
+    assert f"{name} is $8.00, and adding $4.00 a month to $8.00 would exceed it" in answers[-1].text
     (finding,) = bench.hand_in(bench.change(creates[2]), "ann").json()["verdict"]["findings"]
     assert (finding["rule"], finding["action"]) == (name, "refuse")
     nothing = permit("backups.trigger", ids={"container_id": {"of": ["web"]}}, binds="pin")
@@ -112,9 +115,13 @@ def test_a_container_listed_before_its_create_has_an_answer_counts(
     bench = benches()
     (bench.path / "budgets.yaml").write_text("budgets: [{name: shop, projects: [shop], max_total: 6}]")
     bench.configure(settings)
+    # A budget is over several stacks.
+    stacks = ("shop/dev" if "budgets" in settings else STACK, STACK)
     one, two = (
-        bench.agent() if "policies" in settings else bench.granted(permit("containers.create", create(name)))
-        for name in ("one", "two")
+        bench.agent()
+        if "policies" in settings
+        else bench.granted(permit("containers.create", create(name)), stack=stack)
+        for name, stack in zip(("one", "two"), stacks, strict=True)
     )
     bench.emulator.faults.add("containers.create", "slow", seconds=20.0)
 

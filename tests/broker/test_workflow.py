@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
@@ -157,66 +154,3 @@ def test_three_creates_and_a_deletion_on_three_machines(bench: Bench, stack: Sta
     for machine, words in ((planner, ("plan", "-s", "dev")), (job, ("apply", str(change)))):
         machine.checkout()
         assert "a program uses instead of the grant" in machine.gate(*words, *gate, code=1)
-
-
-def test_a_change_is_applied_once_also_where_no_ledger_lasts(bench: Bench, stack: Stack) -> None:
-    """With a broker for one run, a tag of the stack marks an applied change. With the ledger, it can continue."""
-    bench.stop()
-    job, change = Machine("job", stack, ""), stack.folder.parent / "change.json"
-    for name in ("STACKS_BASE_URL", "STACKS_API_KEY"):
-        job.env.pop(name, None)
-    gate, ledger = ("--gate", str(bench.path)), bench.path / "ledger.sqlite"
-    kept = ledger.read_bytes()
-    stack.program(OLD)
-    job.checkout()
-    job.gate("plan", *gate, "--out", str(change), "-s", "dev", code=3)
-    job.gate("approve", str(change), *gate, "--key", str(keys() / "ann"))
-
-    def without(ledger_of: bytes) -> None:
-        """Begin with a new ledger, as the next job does."""
-        for file in bench.path.glob("ledger.sqlite*"):
-            file.unlink()
-        ledger.write_bytes(ledger_of)
-        ledger.chmod(0o600)
-
-    without(kept)
-    job.gate("apply", str(change), *gate, "-s", "dev")
-    lasting = ledger.read_bytes()
-    assert bench.names == ["old"]
-    without(kept)
-    assert "was applied before" in job.gate("apply", str(change), *gate, "-s", "dev", code=2)
-    without(lasting)
-    job.gate("apply", str(change), *gate, "-s", "dev")
-
-    assert bench.emulator.calls("containers.create") == 1
-
-
-def test_three_machines_at_once_do_not_exceed_a_budget_of_all(bench: Bench, tmp_path: Path) -> None:
-    """Each has its own home, backend, program and signed change; together they would create nine containers for $36."""
-    budget = {"name": "shops", "projects": ["tests"], "max_total": 21}
-    (bench.path / "budgets.yaml").write_text(json.dumps({"budgets": [budget]}), encoding="utf-8")
-    bench.configure({"budgets": "budgets.yaml"})
-    gate, highest = ("--gate", bench.url, "-s", "dev"), list[Decimal]()
-    there = []
-    for name in ("one", "two", "three"):
-        stack = Stack(tmp_path / name / "stack", ensure().bin, {})
-        stack.program("".join(f'stacks.Container("{name}-{n}", template="nodejs")\n' for n in range(3)))
-        machine = Machine("machine", stack, bench.url, bench.reader().token)
-        change = str(tmp_path / name / "change.json")
-        machine.gate("plan", *gate, "--out", change, code=3)
-        machine.gate("approve", change, *gate[:2], "--key", str(keys() / "ann"))
-        there.append((machine, change))
-    bench.emulator.faults.add("containers.create", "slow", 9, seconds=5.0)
-
-    def applied(one: tuple[Machine, str]) -> str:
-        done = one[0].run("apply", one[1], *gate)
-        highest.append(sum((it.price for it in bench.emulator.state.containers.values()), Decimal(0)))
-        return done.stdout + done.stderr
-
-    with ThreadPoolExecutor(3) as pool:
-        said = list(pool.map(applied, there))
-
-    assert len(bench.names) == 5, said
-    assert max(highest) == Decimal(20)
-    assert "the budget shops is $21.00, and adding $4.00 a month to $20.00 would exceed it" in "".join(said)
-    bench.emulator.faults.clear()

@@ -53,6 +53,12 @@ CHANGES: Final[dict[str, tuple[str, dict[str, Any], dict[str, Any], dict[str, An
         {**OPEN, "name": "db", "adopts": "usr-1-db"},
         {"created_at": MADE},
     ),
+    "Container that finds itself under its name": (
+        "usr-1-shop",
+        {**OPEN, "name": "shop"},
+        {**OPEN, "name": "shop", "adopts": "usr-1-shop"},
+        {"created_at": MADE},
+    ),
     "Connection": (
         "usr-1-web/7",
         {"source": "usr-1-web", "target": "usr-1-db", "name": "first"},
