@@ -94,9 +94,11 @@ class Rules(_Section, frozen=True, rename="kebab"):
     The rules about changes.
 
     Attributes:
-        destroys_data: Deletion or replacement of a container or resource with data.
+        destroys_data: Deletion of a backup, or deletion or replacement of a container that may hold data: a database,
+            additional storage, an unknown template.
         restores_data: A restore of a backup, which overwrites data.
-        opens_access: Opening an address or external access.
+        opens_access: External access that is switched on, a new address, VPN client or SSH certificate, or a secret
+            that the program reads.
         keeps_billed: A container that leaves the stack and stays billed (`retain_on_delete`, `deleted_with`, or a
             look-up in its place). No later total of the stack includes it.
         max_deletions: The highest number of deletions.
@@ -204,7 +206,7 @@ class Policy(_Section, frozen=True):
         own: Which containers are its own. `created`: those that its grants created for the same stack.
         only: If set to `own`, a grant can read only the containers of its stack.
         free: The actions that it may take with its own containers.
-        undo: The time after a creation in which it may remove the created container.
+        undo: The time after a creation in which it may remove the created container (default: 15 minutes).
     """
 
     increase_per_day: Decimal = Decimal(0)
@@ -233,8 +235,8 @@ class GateFile(_Section, frozen=True):
         approver_limits: Limits for single approvers, by name. An approver who is not listed may approve all changes.
         two_approvals: The rules whose findings need the approvals of two people.
         other_than_author: Whether the author of the last commit may not approve the change.
-        record_expires: The time after the plan in which a change may be submitted. A change with a later end is
-            refused.
+        record_expires: The time after the plan in which a change may be submitted (default: 24 hours). A change with a
+            later end is refused.
         harmless: Patterns for types of other providers that hold no data and open nothing, for instance `random:*`. All
             other types are treated as the worst case.
         prices: The file with the prices of other providers' resources.
@@ -245,10 +247,8 @@ class GateFile(_Section, frozen=True):
         keys: Two keys instead of one.
         listen: Where the broker listens: ADDRESS:PORT, or unix:PATH.
         account: Limits on the whole account.
-        requests_share: The highest share of the rate limit that one grant may use.
-        rules_ref: A git ref, such as `origin/main`, from which the folder's rules, packs and approvers are read: the
-            files next to this file, and its content except `key`, `keys`, `base_url` and `listen`. The ledger stays in
-            the folder.
+        requests_share: The highest share of the rate limit that one grant may use (default: 0.5).
+        rules_ref: A git ref, such as `origin/main`, from which the folder's rules, packs and approvers are read.
         policies: The policies of `budget` grants, by name.
     """
 
