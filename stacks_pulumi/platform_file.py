@@ -41,8 +41,7 @@ class Lists(_Section, frozen=True):
     Facts about lists.
 
     Attributes:
-        lag_seconds: The maximum lag of a list in seconds. By default, a list and a status may disagree for 10 seconds,
-            and the client waits for 2 seconds between two checks.
+        lag_seconds: The maximum lag of a list in seconds (default 10, with 2 seconds between two checks).
     """
 
     lag_seconds: Seconds | None = None
@@ -53,9 +52,8 @@ class Containers(_Section, frozen=True):
     Facts about containers.
 
     Attributes:
-        name_held_seconds: The seconds for which the name of a deleted container cannot be used. The default is 60.
-        created_at_changes: Whether a start, a connection or a restore changes the creation time. By default, the
-            creation time never changes.
+        name_held_seconds: The seconds for which the name of a deleted container cannot be used (default 60).
+        created_at_changes: Whether a start, a connection or a restore changes the creation time (default no).
     """
 
     name_held_seconds: Seconds | None = None
@@ -67,10 +65,8 @@ class Access(_Section, frozen=True):
     Facts about external access and allowed addresses.
 
     Attributes:
-        settle_seconds: The maximum time in seconds until a change of external access or of an address takes effect.
-            The default is 60.
-        own_address_description: The description of the entry that the platform adds for the caller's address. The
-            default is the description in the guide.
+        settle_seconds: The seconds until a change of external access or of an address takes effect (default 60).
+        own_address_description: The description of the entry for the caller's address (default: the guide's).
     """
 
     settle_seconds: Seconds | None = None
@@ -82,7 +78,7 @@ class Connections(_Section, frozen=True):
     Facts about connections.
 
     Attributes:
-        listed_seconds: The seconds until a new connection is listed. The default is 60.
+        listed_seconds: The seconds until a new connection is listed (default 60).
     """
 
     listed_seconds: Seconds | None = None
@@ -93,8 +89,8 @@ class Backups(_Section, frozen=True):
     Facts about backups.
 
     Attributes:
-        listed_seconds: The seconds until a new backup is listed. The default is 60.
-        pinned_seconds: The seconds until a list shows a pin, or its removal. The default is 60.
+        listed_seconds: The seconds until a new backup is listed (default 60).
+        pinned_seconds: The seconds until a list shows a pin, or its removal (default 60).
     """
 
     listed_seconds: Seconds | None = None
@@ -106,9 +102,8 @@ class Prices(_Section, frozen=True):
     Facts about prices in the list of templates.
 
     Attributes:
-        field: The path of the price in a template, for instance `pricing.monthly`. The default is the only field that
-            contains a price.
-        unit: The unit of the number. The default is dollars if the prices in dollars match the catalogue.
+        field: The path of the price in a template, such as `pricing.monthly` (default: the only field with a price).
+        unit: The unit of the price (default: dollars, if the prices in dollars match the catalogue).
     """
 
     field: str | None = None

@@ -248,7 +248,7 @@ class Template(Model, frozen=True, kw_only=True):
         description: One line.
         category: What the template is for.
         plan: The plan that it is listed under.
-        monthly_usd: Price per month in US dollars.
+        monthly_usd: Price per month in US dollars; `None` if the unit is unclear.
         raw: The complete entry, unchanged.
     """
 
@@ -295,9 +295,9 @@ class ExternalAccess(Model, frozen=True, kw_only=True):
     Attributes:
         enabled: Whether external access is on.
         url: Host name, without a scheme.
-        subdomain: The random part of `url`. It is removed when access is disabled.
-        your_ip: The caller's address as the API sees it. Enabling access adds it to the allowed addresses.
-        allowed_ips: The addresses that may connect. Only `allowed_ips.list` returns them; otherwise empty.
+        subdomain: The random part of `url`; it is removed when access is disabled.
+        your_ip: The caller's address, which enabling access adds to the allowed addresses.
+        allowed_ips: The addresses that may connect; only `allowed_ips.list` returns them.
     """
 
     enabled: bool | None = None
@@ -317,7 +317,7 @@ class Backup(Model, frozen=True, kw_only=True):
     A backup of a container (guide, "List Backups").
 
     Attributes:
-        id: A number that increases with every backup on the platform, or a text that does not show the order.
+        id: A number that increases with every backup, or a text that does not show the order.
         container_id: The container that was backed up.
         container_name: The name of that container.
         backup_type: `scheduled` or `manual`.
@@ -377,15 +377,14 @@ class Connection(Model, frozen=True, kw_only=True):
         id: The id to delete it with.
         name: Its name.
         connection_type: The kind of the target, for instance `postgresql`.
-        source_id: Id of the container that receives the variables. Only in the response to a create request.
-        target_id: Id of the target container. Only in the response to a create request.
+        source_id: Id of the source; only in the response to a create request.
+        target_id: Id of the target; only in the response to a create request.
         source_name: Name of the source.
-        target_name: Name of the target. Only in the list.
-        target_type: Template of the target. Only in the list.
-        target_status: Status of the target. Only in the list.
-        environment_variables: The variables that the source receives, with masked passwords. Only in the response to a
-            create request.
-        connection_string: Address with user name and password. The API masks the password as `****`.
+        target_name: Name of the target; only in the list.
+        target_type: Template of the target; only in the list.
+        target_status: Status of the target; only in the list.
+        environment_variables: The source's variables, with masked passwords; only in the response to a create request.
+        connection_string: Address with user name and masked password (`****`).
         created_at: ISO 8601, UTC.
     """
 
@@ -483,7 +482,7 @@ class Credentials(Model, frozen=True, kw_only=True):
         internal_host: Host name inside the network.
         container_name: Name of the container.
         type: Its template.
-        raw: The complete response, unchanged, because SSH and web logins differ from template to template.
+        raw: The complete response, unchanged; for some templates it contains more logins.
     """
 
     username: str | None = None
@@ -508,8 +507,7 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     One measurement.
 
     Attributes:
-        timestamp: The time as a text in the API's own form: ISO 8601, or seconds or milliseconds since the Unix epoch.
-            `None` if the response does not contain it.
+        timestamp: The time as a text: ISO 8601, or seconds or milliseconds since the Unix epoch.
         value: The measured value.
     """
 
@@ -542,7 +540,7 @@ class VpnClient(Model, frozen=True, kw_only=True):
     A client of a VPN container (guide, "VPN Management"; the guide does not list the fields).
 
     Attributes:
-        name: Its name. Requests for its configuration and its removal use the name.
+        name: Its name, which identifies it in requests.
         ip_address: Its address inside the VPN.
         public_key: Its WireGuard public key.
         created_at: ISO 8601, UTC.

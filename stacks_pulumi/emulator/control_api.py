@@ -364,17 +364,17 @@ def _descriptions(function: Callable[..., Any]) -> dict[str, str]:
 
 
 def _health(controls: Controls) -> Any:
-    """Return the base URL of the API, which shows that the emulator answers. Needs no token."""
+    """Return the base URL of the API when the emulator is ready. Needs no token."""
     return {"status": "ok", "url": controls.url}
 
 
 def _snapshot(controls: Controls) -> Any:
-    """Return the complete state, as the page shows it: plain values, without secrets."""
+    """Return the complete state, without secrets."""
     return snapshot(controls.api)
 
 
 def _key(controls: Controls) -> Any:
-    """Return the first key, its label and its account. This key has every scope."""
+    """Return the first key, which has every scope, with its label and account."""
     return {"key": controls.key, "label": controls.key_label, "account": controls.account}
 
 
@@ -400,7 +400,7 @@ def _shapes(controls: Controls) -> Any:
 
 
 def _late(controls: Controls) -> Any:
-    """Return the delay of answers in seconds, and the number of rows that the list of containers shows."""
+    """Return the lag of answers in seconds, and how many rows the list of containers shows."""
     return {"seconds": controls.api.late.seconds, "rows": controls.api.late.rows}
 
 

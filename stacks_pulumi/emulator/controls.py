@@ -111,7 +111,7 @@ class Controls:
         return logged_request(self.api.log.detail(number))
 
     def new_account(self) -> str:
-        """Open an additional account. Return its id, which is the beginning of its containers' ids."""
+        """Open an additional account. Return its id, with which the ids of its containers begin."""
         with self.platform.lock:
             account = keys.open_account(self.platform.state)
             self._save()
@@ -133,7 +133,7 @@ class Controls:
             account: The account's id; by default the first account.
             scopes: The scopes of the key.
             spending_cap: US dollars a calendar month; `None` for no cap.
-            rate_limit: Requests in a window; `None` for no limit. By default the emulator's limit.
+            rate_limit: Requests in a window, by default the emulator's limit; `None` for no limit.
             label: The key's name in logs.
 
         Raises:
@@ -191,7 +191,7 @@ class Controls:
         delete_seconds: float | None = None,
         backup_seconds: float | None = None,
     ) -> None:
-        """Change the durations of operations that begin after this call. Durations that are not given do not change."""
+        """Change the given durations, for operations that begin after this call."""
         wanted = {
             "boot_seconds": boot_seconds,
             "action_seconds": action_seconds,
@@ -211,13 +211,13 @@ class Controls:
         connections: Sequence[SeedConnection | Mapping[str, Any]] = (),
     ) -> list[str]:
         """
-        Add containers and connections immediately, all or none, without a request and without counting against a cap.
+        Add containers and connections, all or none, without a request.
 
-        They are visible immediately, including in lists that lag behind.
+        They do not count against a cap. They are visible immediately, including in lists that lag behind.
 
         Args:
-            containers: Name, template and optionally plan, status, allowed_ips, vpn_clients and backups of each.
-            connections: Source, target and name of each.
+            containers: The containers, as in a seed file.
+            connections: The connections, as in a seed file.
 
         Returns:
             The ids of the containers.
@@ -255,7 +255,9 @@ class Controls:
 
     def set_lag(self, seconds: float, operation: str | None = None) -> None:
         """
-        Make answers lag some seconds behind from now on. Everything that exists now is visible immediately.
+        Make answers lag behind from now on.
+
+        Everything that exists now is visible immediately.
 
         Args:
             seconds: The number of seconds; 0 for current answers.
@@ -269,7 +271,7 @@ class Controls:
 
     def set_gap(self, rows: int | None) -> None:
         """
-        Make the list of containers show only its first rows, and the total number (`total`).
+        Make the list of containers show only its first rows. Its `total` still counts all rows.
 
         Args:
             rows: The number of rows; `None` for the complete list.
@@ -281,11 +283,11 @@ class Controls:
 
     def fail_boot(self, name_or_template: str, times: int | None = 1) -> None:
         """
-        Make the next boots of a container end in `error`, including boots of containers that are created later.
+        Make the next boots of a container end in `error`. The container need not exist yet.
 
         Args:
             name_or_template: A container's name, or a template for all of its containers.
-            times: The number of boots; `None` for all, so that a repeated start fails too.
+            times: The number of boots; `None` for all.
 
         Raises:
             ValueError: The name or the number of boots is invalid.
@@ -305,10 +307,10 @@ class Controls:
 
     def reset(self) -> None:
         """
-        Remove containers, faults, requests, spending, rate windows; keep keys, limits, clock, pace, shapes, lag, gap.
+        Remove containers, faults, requests, spending and rate windows. Keys and settings do not change.
 
-        Each account has a payment method again, and the capacity is unlimited again. A revoked key stays revoked;
-        `new_key` creates a new key.
+        The settings are the limits, clock, pace, shapes, lag and gap. Each account has a payment method again, and the
+        capacity is unlimited again. A revoked key stays revoked; `new_key` creates a new key.
         """
         with self.platform.lock:
             self.platform.empty()
@@ -319,14 +321,14 @@ class Controls:
             self._save()
 
     def advance(self, seconds: float) -> None:
-        """Advance the clock, and carry out the events that are then due."""
+        """Advance the clock."""
         self.clock.advance(seconds)
         with self.platform.lock:
             self.platform.settle()
             self._save()
 
     def freeze(self) -> None:
-        """Stop the clock; after that, only `advance` moves it."""
+        """Stop the clock. Only `advance` then moves it."""
         self.clock.freeze()
 
     def resume(self) -> None:

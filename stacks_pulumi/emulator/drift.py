@@ -47,13 +47,13 @@ class Drift:
         self._enter(container, "stopped")
 
     def start(self, container: str) -> None:
-        """Start a container; a failure that was set for it no longer applies."""
+        """Start a container, and remove its failure."""
         with self._platform.lock:
             self._find(container).error = None
             self._enter(container, "running")
 
     def fail(self, container: str, error: str = "the process was killed: out of memory") -> None:
-        """Make a container crash; after that, its status is `error`."""
+        """Make a container crash, so that its status is `error`."""
         error = answers.text("error", error)
         with self._platform.lock:
             self._find(container).error = error
@@ -69,12 +69,12 @@ class Drift:
 
     def recreate(self, container: str, template: str | None = None, plan: str | None = None) -> Container:
         """
-        Delete a container, and one second later on the clock create a new one with the same name, which then boots.
+        Delete a container, and create a new one with the same name. The clock advances by a second.
 
         Args:
             container: Its name or id.
-            template: Template of the new container; by default the template of the deleted one.
-            plan: Plan of the new container; by default the plan of the deleted one.
+            template: The new template; by default the old one.
+            plan: The new plan; by default the old one.
         """
         with self._platform.lock:
             old = self._find(container)
@@ -96,7 +96,7 @@ class Drift:
             return new
 
     def resize(self, container: str, plan: str, additional_storage_tier: int | None = None) -> None:
-        """Change a container's plan and additional storage. An API key cannot do this."""
+        """Change a container's plan and additional storage."""
         tier = answers.count("additional_storage_tier", additional_storage_tier)
         if plan not in catalog.PLANS:
             raise ValueError(f"no such plan: {plan}; the plans are {', '.join(catalog.PLANS)}")
@@ -194,7 +194,7 @@ class Drift:
             self._changed()
 
     def set_capacity(self, containers_left: int | None) -> None:
-        """Limit the number of further containers on all accounts together; `None` for no limit."""
+        """Limit the number of further containers in all accounts; `None` for no limit."""
         with self._platform.lock:
             self._platform.state.capacity = answers.count("containers_left", containers_left, least=0)
             self._changed()
@@ -225,8 +225,8 @@ class SeedContainer(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         plan: Its plan; by default `basic`, as for a create request.
         additional_storage_tier: Its additional storage: 1, 3 or 5.
         status: `running` (the default), `stopped` or `error`.
-        allowed_ips: The addresses that may connect. If this is set, external access is on, which also adds the
-            address of `--your-ip`; an empty list only turns it on.
+        allowed_ips: The addresses that may connect, in addition to `--your-ip`. A list, even an empty one, turns
+            external access on.
         vpn_clients: The names of the clients of a VPN container.
         backups: The number of its completed manual backups, at most 1000.
         account: The id of its account; by default the account of the first key.

@@ -37,20 +37,20 @@ KINDS: dict[str, dict[str, Any]] = {
 """
 Every kind with its options and their defaults. `done` sets whether the request is carried out despite the fault.
 
-`pass`: no failure; one request passes, and the next fault in the queue applies to a later request.
-`drop_before`: the connection is closed and the request is not carried out. `reset` closes it with a TCP reset.
+`pass`: no failure: the next fault in the queue applies to a later request.
+`drop_before`: the connection is closed, and the request is not carried out. `reset` sends a TCP reset.
 `drop_after`: the request is carried out, and then the connection is closed without a response.
-`hang_up`: the response is sent, and the connection is closed without notice, so that the client cannot reuse it.
+`hang_up`: the response is sent, and then the connection is closed without notice.
 `rate_limited`: 429, with `Retry-After` if `retry_after` is given.
 `status`: the status `code`, with `body` or a suitable body. The short form is only the number: `add(op, 503)`.
-`slow`: the response is delayed by `seconds`: after the request was carried out or, if `done` is false, before that.
+`slow`: the response is delayed by `seconds`. If `done` is false, the request is carried out after the delay.
 `truncated`: the first half of the JSON as a complete response.
 `cut`: the first half of the response, then the connection is closed.
 `html`: a web page instead of JSON, with the status `code`.
 `empty`: no body, with the status `code` or the right status.
 `wrong_code`: the right body with a wrong status, for instance 200 instead of 202.
-`wrong_types`: every value in the body has a wrong type; with `field`, only the values under that key; with `row`,
-    only the values in that row of each list, counted from 0.
+`wrong_types`: every value in the body has a wrong type. With `field`, only the values under that key; with `row`,
+    only the values in that row (from 0) of each list.
 `miscount`: `count` in the body is higher than the number of rows, by `by`.
 `trickle`: the `headers` or the `body` (`part`) arrive a few bytes at a time, over `seconds`.
 `answer`: the given body unchanged (text, or any JSON value), with the status `code`.

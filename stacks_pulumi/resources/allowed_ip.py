@@ -192,8 +192,8 @@ class AllowedIp(Child, module="stacks", name="AllowedIp"):
             ip_address: IPv4 or IPv6, an address or a network in CIDR notation.
             description: For people (default "Custom IP").
             service_type: `http`, `tcp` or `both` (default).
-            revoke_auto_added: After this entry was added, remove the address that the API added when external access
-                was turned on: the caller's own, for instance a CI runner's (default false).
+            revoke_auto_added: After adding this entry, remove the caller's own address, which the API added when
+                external access was turned on (default false).
             adopt: `never` (default) or `if_matching`: adopt an existing entry for the same address.
         """
         super().__init__(

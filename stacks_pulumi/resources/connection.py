@@ -69,8 +69,8 @@ class Connection(Child, module="stacks", name="Connection"):
     """The target's type, for instance `postgresql`."""
     environment_variables: pulumi.Output[Mapping[str, str] | None]
     """
-    The variables, a secret. The API masks the password as `****`; `get_credentials` returns the real password. They are
-    unset for an adopted or looked-up connection, because only the create response contains them.
+    The variables, a secret. The API masks the password; `get_credentials` returns it. Unset for an adopted or looked-up
+    connection.
     """
     connection_string: pulumi.Output[str | None]
     """The target's connection string with user and (masked) password, a secret."""
@@ -97,8 +97,7 @@ class Connection(Child, module="stacks", name="Connection"):
             source: The container that receives the variables.
             target: The container that the variables describe.
             name: The connection's name at STACKS.
-            restart_source: Restart the source, once for all of its connections that are created at the same time
-                (default true).
+            restart_source: Restart the source, once for all connections that are created together (default true).
             adopt: `never` (default) or `if_matching`: adopt an existing, equal connection without a restart.
         """
         super().__init__(

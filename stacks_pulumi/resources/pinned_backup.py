@@ -72,7 +72,7 @@ class PinnedBackup(Child, module="stacks", name="PinnedBackup"):
     container: pulumi.Output[str]
     """The container's id."""
     backup_id: pulumi.Output[int | str]
-    """The backup's number, or a text if the platform has text ids. BackupRestore accepts it."""
+    """The backup's number, or its id as a text; BackupRestore accepts both."""
     on_delete: pulumi.Output[str]
     """What happens to the backup when this resource is deleted."""
     pinned: pulumi.Output[bool]

@@ -102,19 +102,18 @@ class Provider(pulumi.ProviderResource):
             opts: Pulumi's options.
             api_key: `sk_stacks_` and 64 hexadecimal digits.
             base_url: The API's base URL. Default: the stack's setting (`stacks:baseUrl`).
-            allow_http: Whether `base_url` may be `http://` on another machine. Default: the stack's setting.
+            allow_http: Whether `base_url` may be `http://` on a different machine. Default: the stack's setting.
             adopt: `never` (default) or `if_matching`, for all resources of the account.
             requests_per_minute: The rate limit until the API's headers report a different one (default 60).
             max_concurrency: How many operations to run in parallel (default 64).
-            delete_children_with_container: Delete child resources together with their container instead of one by one,
-                which saves requests. If the container is then kept, or its deletion fails, the children still exist at
-                STACKS but are in no state. Default: the stack's setting (`stacks:deleteChildrenWithContainer`, false).
-            name_pattern: The pattern of the default names of the account's containers, for instance `${name}-${stack}`.
-                Default: the stack's setting (`stacks:namePattern`). With `${name}`, names are left unchanged.
-            platform: The file with facts about the platform that its guide does not state. Default: the stack's setting
-                (`stacks:platform`).
-            hide_logs: If a container does not start, do not show its last log lines in the error, because they may
-                contain a password. Default: the stack's setting (`stacks:hideLogs`, false).
+            delete_children_with_container: Delete child resources together with their container. If the container is
+                not deleted, its children still exist, but no state contains them. Default: the stack's setting
+                (`stacks:deleteChildrenWithContainer`, false).
+            name_pattern: The pattern of the default names of containers, for instance `${name}-${stack}`. Default: the
+                stack's setting (`stacks:namePattern`). `${name}` leaves names unchanged.
+            platform: The platform file. Default: the stack's setting (`stacks:platform`).
+            hide_logs: Leave the last log lines, which may contain a password, out of the error of a failed start.
+                Default: the stack's setting (`stacks:hideLogs`, false).
 
         Raises:
             ConfigError: `api_key` is `None`, for instance because the configuration value is not set. Or a value that

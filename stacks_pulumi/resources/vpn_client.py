@@ -92,8 +92,8 @@ class VpnClient(Child, module="stacks", name="VpnClient"):
             container: A container with the template `stacks-vpn`.
             name: The client's name.
             rotate_triggers: When any value in this list changes, the client is removed and added again, with a new key.
-            store_config: Store the configuration, encrypted, in the state (default true). If false, the private key is
-                never stored in the state; `get_vpn_config` downloads it.
+            store_config: Store the configuration with its private key in the state, encrypted (default true). If false,
+                `get_vpn_config` downloads it.
             adopt: `never` (default) or `if_matching`: adopt an existing client of that name.
         """
         super().__init__(

@@ -32,50 +32,49 @@ _FELT = (
 _HEAD = """\
 # Performance
 
-The table shows the seconds until a command of Pulumi ends, at 60 requests a minute:
+The table shows the seconds until a command of Pulumi ends, at 60 requests a minute. Every command starts with an
+unused rate limit.
 
 """
 
 _PROVIDERS = """
 - **Containers** take 20 s to boot. A restart or a deletion takes 2 s. In *24 + 24*, every second container also has
   an AllowedIp and a Connection.
-- **Ours** is the dynamic host of this package. **Native** is the [native plugin](native.md), with the same
-  resources.
-- **Peer** is written like the best providers for other clouds, such as terraform-provider-hcloud
-  ([`peer_stacks.py`](../tests/bench/plain/peer_stacks.py)). It runs ten operations in parallel, and sends one
-  GET for each resource. It polls after half a second, and doubles each pause.
+- **Ours** is the dynamic host of this package, and **native** is the [native plugin](native.md).
+- **Peer** is written like the best providers for other clouds
+  ([`peer_stacks.py`](../tests/bench/plain/peer_stacks.py)). It runs ten operations in parallel, sends one GET for each
+  resource, and polls with growing pauses.
 - **Plain** is written like the examples of Pulumi's documentation
-  ([`plain_stacks.py`](../tests/bench/plain/plain_stacks.py)). It polls every 2 s, runs four operations in
-  parallel, and does not wait for a deletion.
+  ([`plain_stacks.py`](../tests/bench/plain/plain_stacks.py)). It runs four operations in parallel, polls every 2 s,
+  and does not wait for a deletion.
 - **Bound** is the shortest time that is possible for a provider ([how it is computed](#how-it-is-measured)).
+
+This run reached {reached} of {all} [targets](#targets).
 
 ![up of each provider, as a multiple of the bound](images/bench.svg)
 
 ## How it is measured
 
-The figures come from one run of `make bench`, which took {minutes:.0f} minutes on a machine with {cores} cores. It used
-Python {python}, Pulumi SDK {sdk}, a real engine, and the emulator as the server. Every command starts with an
-unused rate limit.
+One run of `make bench` took {minutes:.0f} minutes on a machine with {cores} cores, with Python {python}, Pulumi
+SDK {sdk}, a real engine, and the emulator as the server.
 
-**The clock** of the providers and the emulator runs {fastest:.0f} times as fast while a provider only waits.
-Otherwise it runs at normal speed. So all figures are the seconds that a user would wait. These cases were also
-measured in real time:
+**The clock** of the providers and the emulator runs {fastest:.0f} times as fast while a provider only waits. So all
+figures are the seconds that a user would wait. These cases were also measured in real time:
 
 {agreements}
 
 **The bound** is an empty `up` ({empty:.1f} s here), plus the time of the rate limit for the necessary calls or the time
-until the last container runs, whichever is longer. If *idle* takes longer, its time is the bound. *Idle* is a
-provider that does nothing, so its time is that of the engine alone.
+until the last container runs, whichever is longer. If *idle*, a provider that does nothing, takes longer, its time is
+the bound.
 
 | Command | Necessary calls |
 |---|---|
 | `up` | one list of the containers, and each request that changes something |
-| `refresh` | one list for all containers, and two for each pair of children |
+| `refresh` | one list of all containers, and two lists for each container with children (addresses, connections) |
 | `destroy` | one list, and a deletion of each resource |
 
-Stacks with a rate limit run with `--parallel 64`. The others run with `--parallel 256`, and their engine skips
-intermediate states (`PULUMI_SKIP_CHECKPOINTS`). Otherwise the engine's own time would grow with the square of the
-number of resources.
+Stacks with a rate limit run with `--parallel 64`. The others run with `--parallel 256` and `PULUMI_SKIP_CHECKPOINTS`,
+because the engine's own time would otherwise grow with the square of the number of resources.
 
 ## Targets
 
@@ -86,7 +85,7 @@ number of resources.
 _TABLE = """
 ## All figures
 
-[bench.csv](bench.csv) has every case: calls, seconds, processor time and memory of each command and provider.
+[bench.csv](bench.csv) has every case.
 
 - `seconds` is the median of repeated commands, with the lowest and the highest value. `x bound` is the median
   divided by the bound.
@@ -104,10 +103,9 @@ _COLUMNS = (
 _MISHAPS = """
 ## When something goes wrong
 
-The table shows the seconds that a fault, or a change in the dashboard, adds to an `up` or a `refresh`. Here, a
-container takes {boot:.0f} s to boot, a restart or a deletion takes {action:.0f} s, and there is no rate limit. The
-`Retry-After` of a 429 is not counted. A slow answer of 10 s arrives while the container boots. The second of two
-faults hits the repeated request.
+The table shows the seconds that a fault, or a change in the dashboard, adds to a command. Here, a container takes
+{boot:.0f} s to boot, a restart or a deletion takes {action:.0f} s, and there is no rate limit. The `Retry-After` of a
+429 is not counted. The second of two faults hits the repeated request.
 
 - *Fails* is a command that ends with an error.
 - *1 unknown* is a container that is billed and in no state.
@@ -121,8 +119,8 @@ _ACCOUNTS = """
 ## Many stacks
 
 The table shows the seconds of [`stacks-pulumi account`](account.md), with {containers} containers in each stack, and
-the extra `backends`. The S3 server and PostgreSQL run on the same machine; a server that is not installed is
-left out. The slow network delays each direction by {delay} ms, so a request takes {request:.1f} s.
+the extra `backends`. The S3 server and PostgreSQL run on the same machine. The slow network delays each direction
+by {delay} ms, so a request takes {request:.1f} s.
 
 | backend | network | stacks | seconds |
 |---|---|--:|--:|
@@ -171,7 +169,10 @@ def line(row: Row) -> str:
 def write(docs: Path, figures: Figures) -> None:
     """Write the page, its figures and its chart."""
     rows = sorted((row for row in figures.rows if not row.case.real), key=_order)
+    found = targets(figures.rows, figures.alone, figures.mishaps, figures.accounts)
     about = _PROVIDERS.format(
+        reached=sum(it.reached for it in found),
+        all=len(found),
         cores=os.cpu_count(),
         python=platform.python_version(),
         sdk=version("pulumi"),
@@ -181,8 +182,7 @@ def write(docs: Path, figures: Figures) -> None:
         agreements="\n".join(_agreements(figures.rows)),
     )
     reached = [
-        f"| {it.what} | {it.wanted} | {it.got} | {'yes' if it.reached else '**no**'} |\n"
-        for it in targets(figures.rows, figures.alone, figures.mishaps, figures.accounts)
+        f"| {it.what} | {it.wanted} | {it.got} | {'yes' if it.reached else '**no**'} |\n" for it in found
     ]
     cost = _COST.format(cost=figures.alone.cost / 1000) if figures.alone is not None else ""
     (docs / "images").mkdir(parents=True, exist_ok=True)

@@ -47,9 +47,12 @@ def command_line() -> str:
 
 
 def _codes(command: Command) -> Iterator[tuple[int, str]]:
-    for code, meaning in sorted(command.codes.items()):
-        if (code, meaning) != (0, "done"):
-            yield code, f"also: {meaning}" if code == 1 else meaning
+    shown = dict(command.codes)
+    if shown.get(0) == "done" or shown.keys() <= {0, 1}:
+        # The page describes a success and an error once, for all commands.
+        shown.pop(0, None)
+    for code, meaning in sorted(shown.items()):
+        yield code, f"also: {meaning}" if code == 1 else meaning
 
 
 def _arguments(parser: argparse.ArgumentParser) -> Iterator[str]:

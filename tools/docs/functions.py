@@ -58,7 +58,7 @@ def answers() -> str:
         model = getattr(models, name)
         said = section(model, "Attributes")
         parts.append(f"### {name}\n\n{_without_guide(first_sentence(model))}\n")
-        parts.append(table(("Attribute", "Meaning"), [(f"`{it}`", text) for it, text in said.items()]))
+        parts.append("\n".join(f"- `{it}`: {text}" for it, text in said.items()))
     return "\n".join(parts).replace("\n### ", "\n\n### ")
 
 

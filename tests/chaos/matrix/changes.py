@@ -113,8 +113,8 @@ CHANGES = (
         only,
         lambda cell: only(cell, restart_triggers=["2"]),
         note=(
-            "repeated if the outcome is unknown; a second attempt that is refused because the container is restarting "
-            "shows that the first one was carried out"
+            "repeated if the outcome is unknown. If the repeated request is refused because the container is "
+            "restarting, the first one was carried out"
         ),
     ),
     Change(
@@ -127,8 +127,8 @@ CHANGES = (
         certified,
         lambda cell: certified(cell, "2"),
         note=(
-            "repeated if the outcome is unknown: the first new key was never downloaded, so a second new key replaces "
-            "it. If the first request is carried out after its timeout, the state contains the old key until a refresh"
+            "repeated if the outcome is unknown, because nobody has downloaded the first new key. If the first request "
+            "is carried out after its timeout, the state contains the old key until a refresh"
         ),
         overtaken=True,
         judged=False,
@@ -151,7 +151,7 @@ CHANGES = (
         "create a BackupRestore",
         backed_up,
         restored,
-        note="never repeated: data written since the first request would be lost; the error asks you to check",
+        note="never repeated, because data written since the first request would be lost",
         judged=False,
     ),
     Change("vpn_clients.add", "create a VpnClient", vpn, lambda cell: vpn(cell, "laptop")),

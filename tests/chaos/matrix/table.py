@@ -28,14 +28,17 @@ def render(found: Found) -> str:
 def _table(found: Found) -> Iterator[str]:
     heads = [failure.title for failure in FAILURES]
     yield f"{len(CELLS)} cells. Each has three marks: the fault happens once, twice in a row, and every time.\n\n"
-    yield f"| | the `up` has to | {' | '.join(heads)} |\n"
-    yield f"|---|---|{':-:|' * len(heads)}\n"
+    yield f"| the `up` has to | {' | '.join(heads)} |\n"
+    yield f"|---|{':-:|' * len(heads)}\n"
+    rows: dict[str, list[str]] = {}
     for change in CHANGES:
         marks = [
             "".join(_MARKS[found[change.operation, failure.title, times].outcome] for times in TIMES)
             for failure in FAILURES
         ]
-        yield f"| `{change.operation}` | {change.what} | {' | '.join(marks)} |\n"
+        rows.setdefault(" | ".join(marks), []).append(f"{change.what}: `{change.operation}`")
+    # Operations with equal results share a row.
+    yield from (f"| {'<br>'.join(changes)} | {marks} |\n" for marks, changes in rows.items())
 
 
 def _notes() -> Iterator[str]:
