@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import dataclasses
+import functools
 import inspect
 import types
 from collections.abc import Callable, Iterator, Mapping
@@ -257,6 +258,7 @@ class Scene:
             host.stop()
 
 
+@functools.cache
 def calls() -> dict[str, int]:
     """Return the calls that add to the table: the function, and what it says to an approver -> the line."""
     found: dict[str, int] = {}

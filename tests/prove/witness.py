@@ -168,7 +168,7 @@ class Witness:
         self._emulator, self._lock = emulator, threading.Lock()
         self.now: Shown | None = None
         self.problems: list[str] = []
-        self.counts = {"took effect": 0, "without effect": 0, "made": 0, "removed": 0}
+        self.counts = {"took effect": 0, "without effect": 0, "made": 0, "removed": 0, "values": 0}
         server = emulator._server
         assert server is not None
         self._respond, server.respond = server.respond, self._seen
@@ -246,6 +246,7 @@ class Witness:
     def _count_money(self, shown: Shown | None, before: There, after: There) -> None:
         if shown is not None and shown.ceiling is not None:
             costs = sum((after.prices.get(id_, Decimal(0)) for id_, _ in shown.made), Decimal(0))
+            self.counts["values"] += 1
             if costs > shown.ceiling and after.containers.keys() != before.containers.keys():
                 self.problems.append(f"it costs {costs}, and the ceiling that was shown is {shown.ceiling}")
 

@@ -98,6 +98,8 @@ def test_a_program_declares_everything_that_can_be_adopted(
     assert {request.method for request in full.emulator.requests} == {"GET"}
 
 
+# The program's text is recorded above. These tools take seconds.
+@pytest.mark.extra
 def test_a_python_program_is_formatted_and_typed(full: Account, tmp_path: Path) -> None:
     assert main(["scaffold", "--owned", "--out", str(tmp_path / "shop")]) == 0
 
@@ -579,7 +581,6 @@ def test_the_default_base_url_is_not_written() -> None:
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
-@settings(max_examples=300)
 def test_a_literal_is_that_string_and_one_line(text: str) -> None:
     written = literal(text)
 
@@ -588,7 +589,6 @@ def test_a_literal_is_that_string_and_one_line(text: str) -> None:
 
 
 @given(st.lists(st.text(), max_size=8))
-@settings(max_examples=200)
 def test_identifiers_are_valid_unique_and_shadow_nothing(wishes: list[str]) -> None:
     import builtins
     import keyword

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import ast
 import io
 import json
@@ -12,7 +11,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,7 +22,7 @@ from stacks_pulumi.reports import Column, Document, PolicyViolation, Row, Table
 from tests.support.forked import commands as forked
 from tests.support.machine import Machine
 from tests.support.previews import preview, step, web
-from tools.docs.commands import LEFT_OUT, commands
+from tools.docs.commands import commands
 
 ROOT = Path(__file__).parents[3]
 ALL = {name: (command, parser) for name, command, parser in commands()}
@@ -439,20 +437,3 @@ class TestCompletion:
         assert capsys.readouterr().out.split() == ["data", "app", "net"]
         assert main(["completion", "--containers", "logs", "-s"]) == 1
         assert capsys.readouterr() == ("", "")
-
-
-def documented() -> dict[str, Any]:
-    page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `([a-z -]+)` \| (`.*`|) \| (.*) \|$", page, re.MULTILINE)
-    return {name: (arguments, codes) for name, arguments, codes in rows}
-
-
-@pytest.mark.parametrize("name", ALL)
-def test_the_table_on_the_page_is_that_of_the_parser(name: str) -> None:
-    arguments, codes = documented()[name]
-    command, parser = ALL[name]
-    shown = (it for it in parser._actions if it.help != argparse.SUPPRESS)
-    own = [it.option_strings for it in shown if not LEFT_OUT.intersection(it.option_strings)]
-
-    assert set(re.findall(r"(?<![\w-])-{1,2}[a-z][\w-]*", arguments)) == {name for it in own for name in it}
-    assert {int(code) for code in re.findall(r"`(\d+)` ", codes)} >= {*command.codes} - {0, 1}
