@@ -42,7 +42,6 @@ class Agent:
         folder: A new folder, for the broker, the stack, the records and the audit log.
         policy: The permissions of its budget in addition to `POLICY`.
         settings: More settings of the broker.
-        bench: An existing broker; by default a new one.
 
     Attributes:
         gate: The command of the gate. It starts a fork, which a signal to its process group does not reach.
@@ -54,10 +53,9 @@ class Agent:
         folder: Path,
         policy: Mapping[str, Any] | None = None,
         settings: Mapping[str, Any] | None = None,
-        bench: Bench | None = None,
     ) -> None:
         of_agents = {"policies": {"agents": {**POLICY, **(policy or {})}}}
-        self.bench = bench or Bench(folder / "broker", api, {**of_agents, **(settings or {})})
+        self.bench = Bench(folder / "broker", api, {**of_agents, **(settings or {})})
         self.gate: tuple[str, ...] = (str(commands.folder() / "python3"), *tools._GATE[1:])
         self.stack = Stack(folder / "stack", ensure().bin, {})
         self.stack.yaml(PROJECT, ensure().bin)
@@ -82,11 +80,7 @@ class Agent:
         with environment, mock.patch.object(tools, "_GATE", self.gate):
             yield
 
-    def desk(self, *, may_apply: bool = True) -> tools.Desk:
-        """Return the server's desk in this process; `environment` must be active."""
-        return tools.opened(self.stack.folder, None, may_apply=may_apply, strict=False)[0]
-
-    def in_process(self, story: Callable[[Talk], Awaitable[None]], *, may_apply: bool = True) -> tools.Desk:
+    def in_process(self, story: Callable[[Talk], Awaitable[None]]) -> tools.Desk:
         """Connect a client to a server in this process; yield the server's desk."""
 
         async def run() -> None:
@@ -98,23 +92,23 @@ class Agent:
                 audit.close()
 
         with self.environment():
-            desk = self.desk(may_apply=may_apply)
+            desk = tools.opened(self.stack.folder, None, may_apply=True, strict=False)[0]
             anyio.run(run)
         return desk
 
     def over_pipes(self, story: Callable[[Talk], Awaitable[None]], *words: str) -> None:
         """Connect a client to the command `stacks-pulumi mcp`."""
-        anyio.run(self.talking, story, *words)
-
-    async def talking(self, story: Callable[[Talk], Awaitable[None]], *words: str) -> None:
-        """Connect a client to the command `stacks-pulumi mcp`, in parallel with another client."""
         server = StdioServerParameters(
             command=str(commands.folder() / "python3"),
             args=["-m", "stacks_pulumi", "mcp", "-C", str(self.stack.folder), *words],
             env=dict(self.stack.env),
         )
-        async with Client(server) as client:
-            await story(Talk(client))
+
+        async def run() -> None:
+            async with Client(server) as client:
+                await story(Talk(client))
+
+        anyio.run(run)
 
     def approve(self, command: str, name: str = "ann") -> str:
         """Run the command that the agent shows, as a person would; return its output."""

@@ -15,14 +15,13 @@ from tests.support.agents import Agent
 
 @pytest.fixture
 def make_agent(tmp_path: Path) -> Iterator[Callable[..., Agent]]:
-    """Return a function that creates an agent on an emulator's account; several agents can share a broker."""
+    """Return a function that creates an agent on an emulator's account."""
     with contextlib.ExitStack() as stack:
-        made: list[Agent] = []
 
-        def make(api: Emulator, policy: Any = None, settings: Any = None, bench: Any = None) -> Agent:
-            made.append(Agent(api, tmp_path / f"agent{len(made)}", policy, settings, bench))
-            stack.callback(made[-1].bench.stop)
-            return made[-1]
+        def make(api: Emulator, policy: Any = None, settings: Any = None) -> Agent:
+            agent = Agent(api, tmp_path / "agent", policy, settings)
+            stack.callback(agent.bench.stop)
+            return agent
 
         yield make
 

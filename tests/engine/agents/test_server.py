@@ -1,4 +1,4 @@
-"""The server over pipes, as a client starts it: reads, a cancelled call, and two servers with one budget."""
+"""The server over pipes, as a client starts it: reads, a cancelled call, and refusals."""
 
 from __future__ import annotations
 
@@ -221,29 +221,6 @@ def _only_languages(stack: Stack) -> bool:
     return True
 
 
-def test_two_agents_of_one_policy_share_its_day(make_agent: Callable[..., Agent], emulator: Emulator) -> None:
-    one = make_agent(emulator)
-    two = make_agent(emulator, bench=one.bench)
-    results: list[str] = []
-
-    async def first(call: Talk) -> None:
-        mine = await call("plan", program=WEB)
-
-        async def second(other: Talk) -> None:
-            # Both are free at the plan, but only one of them is free when it is applied.
-            theirs = await other("plan", program=WEB.replace("web:", "shop:"))
-            assert (mine["verdict"], theirs["verdict"]) == ("free", "free")
-            assert (await call("apply", record=mine["record"]))["verdict"] == "applied"
-            results.append(await other.fails("apply", record=theirs["record"]))
-
-        await two.talking(second, "--allow", "apply")
-
-    one.over_pipes(first, "--allow", "apply")
-
-    assert "it needs an approval" in results[0], results
-    assert containers(emulator) == {"web"}
-
-
 def test_a_container_of_another_stack_needs_a_person_who_sees_whose_it_is(
     agent: Agent, emulator: Emulator
 ) -> None:
@@ -288,21 +265,16 @@ def refused(agent: Agent, capfd: pytest.CaptureFixture[str]) -> Callable[..., st
     return run
 
 
-@pytest.mark.parametrize(
-    ("project", "reason"),
-    [
-        ("name: tests\nruntime: python\n", "must have `runtime: yaml`"),
-        ("name: tests\nruntime: {name: yaml, options: {compiler: id}}\n", "must have `runtime: yaml`"),
-        ("name: tests\nruntime: yaml\nconfig: {size: {type: string}}\n", "contains `config`"),
-        ("name: tests\nruntime: yaml\nmain: elsewhere\n", "contains `main`"),
-    ],
-)
-def test_a_project_that_is_no_agents_is_refused(
-    agent: Agent, refused: Callable[..., str], project: str, reason: str
-) -> None:
-    (agent.stack.folder / "Pulumi.yaml").write_text(project, encoding="utf-8")
+def test_a_project_that_is_no_agents_is_refused(agent: Agent, refused: Callable[..., str]) -> None:
+    for project, reason in {
+        "runtime: python": "must have `runtime: yaml`",
+        "runtime: {name: yaml, options: {compiler: id}}": "must have `runtime: yaml`",
+        "runtime: yaml\nconfig: {size: {type: string}}": "contains `config`",
+        "runtime: yaml\nmain: elsewhere": "contains `main`",
+    }.items():
+        (agent.stack.folder / "Pulumi.yaml").write_text(f"name: tests\n{project}\n", encoding="utf-8")
 
-    assert reason in refused()
+        assert reason in refused()
 
 
 def test_a_server_has_the_grant_of_its_stack_and_no_key(
