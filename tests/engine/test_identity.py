@@ -1,5 +1,7 @@
 """
 A container is identified by its id and its creation time: another container with the same id is never changed.
+
+No other account's key changes or forgets it.
 """
 
 from __future__ import annotations
@@ -7,7 +9,6 @@ from __future__ import annotations
 import pytest
 
 from stacks_pulumi.emulator import Emulator
-from tests.support import beyond_a_grant
 from tests.support.contents import contents, writes
 from tests.support.stack import Stack
 
@@ -17,42 +18,6 @@ web = stacks.Container("web", template="nodejs", external_access=True{})
 stacks.AllowedIp("office", container=web, ip_address="198.51.100.7")
 """
 REMEDIES = ('adopt="if_matching"', "pulumi state delete")
-
-
-@pytest.mark.parametrize(
-    "program",
-    [
-        "",
-        SQL.format(', desired_status="running", restart_triggers=["2"]'),
-        SQL.format(', plan="premium", replace_on_change=True'),
-    ],
-    ids=["delete", "update", "replace"],
-)
-@pytest.mark.parametrize(
-    "template",
-    [
-        pytest.param("redis", id="other template", marks=pytest.mark.extra),
-        pytest.param("postgresql", id="same template"),
-    ],
-)
-def test_no_operation_changes_a_container_that_only_has_the_same_id(
-    stack: Stack, emulator: Emulator, template: str, program: str
-) -> None:
-    stack.program(SQL.format(""))
-    stack.up(quiet_afterwards=False)
-    made = emulator.drift.recreate("sql", template=template)
-    calls = len(emulator.requests)
-
-    stack.program(program)
-    result = stack.engine("up", "--yes", "--skip-preview")
-
-    assert emulator.state.containers == {made.id: made}, result.text
-    assert not any(name != "containers.create" for name in writes(emulator, calls)), result.text
-    # The operation fails; it must not succeed without an effect.
-    assert made.id in "".join([*result.errors, *result.warnings]), result.text
-    if template == "postgresql":
-        assert result.code != 0
-        assert all(remedy in "".join(result.errors) for remedy in REMEDIES), result.text
 
 
 @pytest.mark.beyond_a_grant(
@@ -108,28 +73,31 @@ def test_a_container_that_looks_the_same_is_kept_with_a_warning_until_the_user_d
     assert contents(emulator)["containers"] == []
 
 
-@beyond_a_grant.OWN_KEY
-def test_a_container_does_not_move_to_another_account(stack: Stack, emulator: Emulator) -> None:
-    account = emulator.new_account()
-    stack.set("team:apiKey", emulator.new_key(account=account))
-    stack.set("team:sameKey", emulator.new_key())
-    team = 'team = stacks.Provider("team", api_key=pulumi.Config("team").require_secret("{}"))\n'
-    in_team = SQL.format(", opts=pulumi.ResourceOptions(provider=team)")
-    stack.program(SQL.format(""))
+FAMILY = """
+app = stacks.Container("app", template="nodejs", external_access=True)
+db = stacks.Container("orders-db", template="postgresql")
+stacks.AllowedIp("office", container=app, ip_address="198.51.100.7")
+stacks.Connection("link", source=app, target=db)
+stacks.PinnedBackup("backup", container=db)
+"""
+
+
+def test_another_accounts_key_keeps_the_state(stack: Stack, emulator: Emulator) -> None:
+    stack.program(FAMILY)
     stack.up(quiet_afterwards=False)
-    calls = len(emulator.requests)
+    before = set(stack.resources())
+    other = emulator.new_key(account=emulator.new_account())
+    stack.set("stacks:apiKey", other)
+    without_office = FAMILY.replace('stacks.AllowedIp("office"', 'dict(office="office"')
+    for verb, program in (("refresh", FAMILY), ("up", FAMILY), ("up", without_office)):
+        stack.program(program)
+        refresh = ["--refresh"] if verb == "up" and program == FAMILY else []
+        result = stack.engine(verb, "--yes", "--skip-preview", "--run-program", *refresh)
+        assert result.code != 0
+        assert any("configure the key of the account that contains it" in line for line in result.errors)
+        assert all("[other-account]" in line for line in result.errors if "account" in line)
+        assert set(stack.resources()) == before
 
-    stack.program(team.format("apiKey") + in_team)
-    result = stack.engine("preview")
-    if result.code == 0:
-        result = stack.engine("up", "--yes", "--skip-preview")
-
-    assert result.code != 0, result.text
-    assert any("account" in line for line in result.errors), result.text
-    assert writes(emulator, calls) == []
-    assert set(stack.resources()) - {"team"} == {"sql"}
-
-    # Another key of the same account does not move the container.
-    stack.program(team.format("sameKey") + in_team)
-    stack.up()
-    assert emulator.calls("containers.create") == 1
+    stack.set("stacks:apiKey", emulator.key)
+    stack.program(FAMILY)
+    assert stack.up(quiet_afterwards=False).changes == {}

@@ -86,41 +86,6 @@ def test_the_old_half_is_deleted_when_the_urn_changes(stack: Stack, emulator: Em
     assert contents(emulator) == EMPTY
 
 
-def test_a_renamed_container_that_keeps_its_name_is_replaced_delete_first(
-    stack: Stack, emulator: Emulator
-) -> None:
-    stack.set("stacks:adopt", "if_matching")
-    stack.program('stacks.Container("old", name="shop", template="nodejs")')
-    stack.up(quiet_afterwards=False)
-
-    stack.program(
-        'stacks.Container("new", name="shop", template="python", replace_on_change=True,'
-        ' opts=pulumi.ResourceOptions(aliases=[pulumi.Alias(name="old")]))'
-    )
-    stack.up()
-
-    assert [found.template for found in emulator.state.containers.values()] == ["python"]
-    assert stack.ids() == managed(emulator)
-
-
-def test_a_rename_without_an_alias_deletes_no_container_that_another_resource_has(
-    stack: Stack, emulator: Emulator
-) -> None:
-    stack.set("stacks:adopt", "if_matching")
-    stack.program('stacks.Container("old", name="shop", template="nodejs")')
-    stack.up(quiet_afterwards=False)
-
-    stack.program('stacks.Container("new", name="shop", template="nodejs")')
-    result = stack.engine("up", "--yes", "--skip-preview")
-
-    # The object is refused, or adopted and kept, but never adopted and deleted.
-    assert contents(emulator)["containers"] == ["shop"], result.text
-    assert len(stack.resources()) == 1
-    if result.code:
-        assert any("alias" in line for line in result.errors), result.text
-    assert stack.ids() == managed(emulator)
-
-
 SIBLINGS = """
 stacks.Container("a", name="web", template="nodejs")
 stacks.Container("b", name="web", template="nodejs", adopt="if_matching")
@@ -146,26 +111,6 @@ def test_a_target_cannot_adopt_what_another_resource_of_the_program_owns(
         assert told, result.text
     assert set(stack.resources()) == {"a"}
     assert (contents(emulator)["containers"], writes(emulator)) == (["web"], ["containers.create"])
-
-
-def test_an_address_that_is_unknown_at_preview_makes_no_container_unknown(
-    stack: Stack, emulator: Emulator
-) -> None:
-    """External access is on, but was not turned on by this program: the check of a child sees an existing container."""
-    web = 'web = stacks.Container("web", template="nodejs")\n'
-    stack.program(web)
-    stack.up(quiet_afterwards=False)
-    emulator.drift.set_external_access("web", enabled=True)
-
-    stack.program(
-        web
-        + 'other = stacks.Container("other", template="nodejs")\n'
-        + 'stacks.AllowedIp("office", container=web, ip_address=other.id.apply(lambda _: "198.51.100.7"))\n'
-    )
-    stack.preview()
-    stack.up(quiet_afterwards=False)
-
-    assert contents(emulator)["addresses"] == ["web 198.51.100.7"]
 
 
 def test_a_target_in_one_component_cannot_adopt_the_container_of_another_component(

@@ -83,6 +83,9 @@ def test_custom_timeouts_limit_a_create(host: Host, emulator: Emulator) -> None:
         web.up(name="web", template="nodejs")
 
     assert failure.value.kept_id == f"{emulator.account}-web"
+    # The next `up` continues to wait, as an update.
+    with pytest.raises(CallFailedError, match="update.{1,3}30m"):
+        web.update(web.checked(name="web", template="nodejs"))
 
 
 def test_progress_is_shown_only_during_the_operation(host: Host, emulator: Emulator) -> None:
