@@ -8,6 +8,7 @@ import pytest
 
 from stacks_pulumi.emulator import Emulator
 from tests.support import beyond_a_grant
+from tests.support.accounts import addresses
 from tests.support.children import fails_and_is_given_up, replaced
 from tests.support.contents import contents, managed, writes
 from tests.support.stack import Stack
@@ -41,11 +42,8 @@ def in_the_engine(args):
 pulumi.runtime.register_stack_transformation(in_the_sdk)
 pulumi.runtime.register_resource_transform(in_the_engine)
 """
-RETAINED = {
-    "options": FAMILY.format(opts="retain_on_delete=True"),
-    # Each container is retained in another way.
-    "together": BOX + TRANSFORMS + FAMILY.format(opts="").replace("Options()", "Options(parent=box)", 1),
-}
+# Each container is retained in another way.
+RETAINED = BOX + TRANSFORMS + FAMILY.format(opts="").replace("Options()", "Options(parent=box)", 1)
 STANDING = {
     "containers": ["sql", "vpn", "web"],
     "addresses": ["web 198.51.100.7"],
@@ -75,36 +73,24 @@ def in_both(stack: Stack, emulator: Emulator) -> set[str]:
     return standing
 
 
-# An `up` requests the same deletions as a `destroy`, however the containers are retained.
-@pytest.mark.parametrize(("how", "verb"), [("together", "destroy"), ("options", "up")])
-def test_children_of_retained_containers_are_deleted(
-    stack: Stack, emulator: Emulator, how: str, verb: str
-) -> None:
-    stack.program(RETAINED[how] + CHILDREN)
+def test_children_of_retained_containers_are_deleted(stack: Stack, emulator: Emulator) -> None:
+    stack.program(RETAINED + CHILDREN)
     stack.up(quiet_afterwards=False)
     assert contents(emulator) == STANDING
 
-    if verb == "destroy":
-        stack.destroy()
-    else:
-        stack.program("")
-        stack.up(quiet_afterwards=False)
+    stack.destroy()
 
     assert contents(emulator) == {**EMPTY, "containers": STANDING["containers"]}
     assert stack.resources() == {}
 
 
-@pytest.mark.parametrize("how", [pytest.param("protect", marks=beyond_a_grant.PREVIEW), "failing DELETE"])
-def test_children_stay_in_the_state_while_they_exist(stack: Stack, emulator: Emulator, how: str) -> None:
-    stack.program(FAMILY.format(opts="protect=True" if how == "protect" else "") + CHILDREN)
+@beyond_a_grant.PREVIEW
+def test_children_stay_in_the_state_while_they_exist(stack: Stack, emulator: Emulator) -> None:
+    stack.program(FAMILY.format(opts="protect=True") + CHILDREN)
     stack.up(quiet_afterwards=False)
-    if how == "failing DELETE":
-        emulator.faults.add("containers.delete", 500, times=None)
 
     stack.destroy_fails()
 
-    emulator.faults.assert_none_left()
-    emulator.faults.clear()
     in_both(stack, emulator)
     assert contents(emulator)["containers"] == STANDING["containers"]
 
@@ -210,3 +196,64 @@ def test_children_are_recreated_after_a_targeted_refresh(stack: Stack, emulator:
     assert contents(emulator) == {**before, "pinned": ["sql 2"]}, result.text
     assert "replace" in result.steps("key"), result.text
     assert stack.ids() == managed(emulator)
+
+
+LARGE_FAMILY = """
+app = stacks.Container("app", name="{}", template="nodejs", plan="{}", external_access=True, replace_on_change=True)
+sql = stacks.Container("sql", template="postgresql")
+vpn = stacks.Container("vpn", template="stacks-vpn")
+stacks.AllowedIp("office", container=app, ip_address="198.51.100.0/24", revoke_auto_added=True)
+stacks.SshCertificate("key", container=app)
+stacks.Connection("link", source=app, target=sql)
+stacks.PinnedBackup("backup", container=app)
+stacks.VpnClient("laptop", container=vpn)
+"""
+OF_APP = ("office", "key", "link", "backup")
+
+
+def test_children_are_replaced_with_their_container(stack: Stack, emulator: Emulator) -> None:
+    stack.program(LARGE_FAMILY.format("app", "basic"))
+    stack.up()
+
+    # Replaced: preview shows it for every child and no other resource, before a new id is known.
+    stack.program(LARGE_FAMILY.format("app", "premium"))
+    preview = stack.preview()
+    replaced = {name for op, name in preview.order() if "replace" in op}
+    assert replaced == {"app", *OF_APP}
+
+    result = stack.up(quiet_afterwards=False)
+    order = [(op, name) for op, name in result.order() if op in {"delete-replaced", "create-replacement"}]
+    assert {name for _, name in order[:4]} == set(OF_APP)
+    assert order[4:6] == [("delete-replaced", "app"), ("create-replacement", "app")]
+    assert {name for _, name in order[6:]} == set(OF_APP)
+    assert addresses(emulator, "app").keys() == {"198.51.100.0/24"}
+    assert [found.name for found in emulator.state.connections.values()] == ["link"]
+    assert [found.pinned for found in emulator.state.backups.values()] == [True]
+
+    # With a different name, the new container and its children are created first; then the old objects are deleted.
+    stack.program(LARGE_FAMILY.format("shop", "premium"))
+    result = stack.up(quiet_afterwards=False)
+    made = [name for op, name in result.order() if op == "create-replacement"]
+    gone = [name for op, name in result.order() if op == "delete-replaced"]
+    assert (made[0], gone[-1], len(made), len(gone)) == ("app", "app", 5, 5)
+    assert emulator.state.names() == ["shop", "sql", "vpn"]
+    assert addresses(emulator, "shop").keys() == {"198.51.100.0/24"}
+    assert [found.source for found in emulator.state.connections.values()] == [f"{emulator.account}-shop"]
+
+    # Deleted outside, with all of its children and its connection to another container.
+    emulator.drift.delete("shop")
+    emulator.drift.delete("sql")
+    stack.refresh(drift=True)
+    assert stack.resources().keys() == {"vpn", "laptop"}
+    result = stack.up(quiet_afterwards=False)
+    assert {name for op, name in result.order() if op == "create"} == {"app", "sql", *OF_APP}
+    assert addresses(emulator, "shop").keys() == {"198.51.100.0/24"}
+
+    # Deleted outside again; this time the stack is destroyed without a refresh.
+    emulator.drift.delete("shop")
+    stack.destroy()
+    assert (emulator.state.containers, emulator.state.connections, emulator.state.backups) == (
+        {},
+        {},
+        {},
+    )

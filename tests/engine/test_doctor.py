@@ -76,27 +76,6 @@ def test_a_stack_that_works_has_no_problem_and_nothing_is_changed(stack: Stack, 
 
 
 @beyond_a_grant.KEY
-@pytest.mark.passphrase
-def test_the_engines_stored_settings_are_recognised(stack: Stack, emulator: Emulator) -> None:
-    stack.cli("config", "set", "stacks:apiKey", emulator.key, "--plaintext")
-    stack.set("stacks:adopt", "if_matching")
-    stack.cli("config", "set", "--path", "pulumi:autonaming.mode", "verbatim")
-
-    found = doctor(stack)
-
-    assert found.code == 0
-    assert [found.level(name) for name in ("key-storage", "adopt", "autonaming")] == ["warning"] * 3
-    paste(stack, found.checks["adopt"]["fix"])
-    paste(stack, found.checks["autonaming"]["fix"])
-    stack.set("stacks:apiKey", emulator.key)
-    healed = doctor(stack)
-    assert {name for name in healed.checks if healed.level(name) == "warning"} == set()
-
-    assert doctor(stack, PULUMI_CONFIG_PASSPHRASE="another").code == 1
-    assert doctor(stack, "--stack", "none").checks["stack"]["fix"] == "pulumi stack ls"
-
-
-@beyond_a_grant.KEY
 def test_pasted_commands_fix_settings_of_the_project(stack: Stack, emulator: Emulator) -> None:
     settings = "stacks:adopt: if_matching, stacks:maxConcurrency: none, stacks:baseUrl: 'ftp://x'"
     project = f"name: tests\nruntime: python\nconfig: {{{settings}, 'stacks:namePattern': '${{nam}}'}}\n"

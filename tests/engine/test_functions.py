@@ -68,39 +68,6 @@ def test_functions_resolve_with_their_inputs_and_secrets_stay_secret(
         assert "PrivateKey" not in text
 
 
-def test_an_error_is_one_line_from_either_kind_of_function(stack: Stack, emulator: Emulator) -> None:
-    app = running(emulator, "app")
-    stack.program('stacks.get_container("usr-1-gone")')
-    plain = stack.preview_fails()
-    stack.program(
-        f"""
-        pulumi.export("status", stacks.get_container_output(pulumi.Output.from_input("usr-1-gone")).status)
-        pulumi.export("name", stacks.get_container("{app}").name)
-        """
-    )
-    twin = stack.preview_fails()
-
-    for result in (plain, twin):
-        (error,) = (text for text in result.errors if "usr-1-gone" in text)
-        assert error.startswith("read the status of container usr-1-gone: ")
-        assert "\n" not in error
-        assert emulator.key not in result.text
-
-    # A program may set its own limit.
-    stack.program(
-        """
-        from stacks_pulumi.errors import NotFoundError
-
-        try:
-            stacks.get_container("usr-1-gone")
-        except NotFoundError as error:
-            pulumi.export("code", error.status)
-        """
-    )
-    stack.up(quiet_afterwards=False)
-    assert stack.outputs() == {"code": 404}
-
-
 @beyond_a_grant.LOGS
 def test_a_program_that_waits_for_the_rate_limit_reports_it(make_stack: Callable[..., Stack]) -> None:
     with Emulator(rate_limit=2, rate_window=40, clock=fast_clock()) as emulator:
