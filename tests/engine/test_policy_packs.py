@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -63,19 +64,48 @@ def guarded(stack: Stack, emulator: Emulator, tmp_path: Path) -> Stack:
     return stack
 
 
-def packs(
-    scratch: Path, more: Mapping[str, Mapping[str, Any]] | None = None, *, report: str = "mandatory"
-) -> list[str]:
+def packs(scratch: Path, *, report: str = "mandatory") -> list[str]:
     """Return all packs with every policy mandatory, and the report at another level."""
-    config = {
-        name: {**LIMITS.get(name, {}), **(more or {}).get(name, {}), "enforcementLevel": "mandatory"}
-        for name in EVERY
-    }
+    config = {name: {**LIMITS.get(name, {}), "enforcementLevel": "mandatory"} for name in EVERY}
     config["cost-report"]["enforcementLevel"] = report
     return with_packs(
         scratch,
         {pack: {name: config[name] for name in names if name in config} for pack, names in PACKS.items()},
     )
+
+
+IN_ORDER = """
+earlier = []
+
+
+def after_the_earlier_one(args):
+    opts = pulumi.ResourceOptions.merge(args.opts, pulumi.ResourceOptions(depends_on=list(earlier)))
+    earlier[:] = [args.resource]
+    return pulumi.ResourceTransformationResult(args.props, opts)
+
+
+pulumi.runtime.register_stack_transformation(after_the_earlier_one)
+"""
+"""Makes the engine register the resources in the program's order, on which a budget's count depends."""
+
+
+@pytest.mark.slow
+def test_policies_find_the_same_violations_in_both_types(
+    make_stack: Callable[..., Stack], emulator: Emulator, tmp_path: Path
+) -> None:
+    found = {}
+    for host in ("dynamic", "native"):
+        stack = make_stack(emulator)
+        stack.native()
+        stack.env = {"STACKS_API_KEY": emulator.key, "STACKS_BASE_URL": emulator.url, **stack.env}
+        stack.program(IN_ORDER + textwrap.dedent(BAD), host=host)
+        reported = violations(stack.preview_fails(*packs(tmp_path)))
+        # Resources with the same price are in the order in which the engine registered them.
+        found[host] = {policy: sorted(re.findall(r"\w+", message)) for policy, message in reported.items()}
+
+    assert found["native"] == found["dynamic"]
+    assert found["native"].keys() == BLOCKING
+    assert emulator.calls("containers.create") == 0
 
 
 def test_an_allowed_program_passes_every_policy(guarded: Stack, tmp_path: Path) -> None:
@@ -157,6 +187,23 @@ def test_a_lowered_plan_keeps_secrets_encrypted(guarded: Stack, emulator: Emulat
     assert emulator.key not in guarded.export()
 
 
+def test_a_remediation_keeps_the_spelling_of_the_property(stack: Stack, tmp_path: Path) -> None:
+    clamp = {"clamp-plan": {"allowed": ["basic"], "enforcementLevel": "remediate"}}
+    stack.native()
+    stack.program('stacks.Container("web", template="nodejs", plan="premium")', host="native")
+
+    preview = stack.preview(*with_packs(tmp_path, {"plans": {"all": "disabled", **clamp}}))
+
+    assert "monthlyPriceUsd" in preview.text
+    (inputs,) = [
+        event["resourcePreEvent"]["metadata"]["new"]["inputs"]
+        for event in preview.events
+        if event.get("resourcePreEvent", {}).get("metadata", {}).get("urn", "").endswith("::web")
+    ]
+    assert (inputs["plan"], inputs["monthlyPriceUsd"]) == ("basic", 4)
+    assert "monthly_price_usd" not in inputs
+
+
 DISGUISED = """
 class Db(stacks.Container, module="acme", name="Db"): ...
 Db("subclass-with-its-own-type", template="nodejs", plan="premium")
@@ -193,58 +240,6 @@ def test_no_disguised_premium_container_passes_the_gates(
     # An existing container is judged by its outputs.
     assert {"monthly-budget", "allowed-plans"} <= violations(stack.preview_fails(*gates)).keys()
     assert report_of(stack.export().encode()).planned == Price(Decimal(30), Decimal(30))
-
-
-def test_a_database_is_not_opened_in_two_steps(stack: Stack, emulator: Emulator, tmp_path: Path) -> None:
-    gates = with_packs(tmp_path, {"exposure": {}})
-    stack.program("""
-        data = stacks.Container("data", template="mysql", external_access=True)
-        stacks.AllowedIp("one", container=data, ip_address="198.51.100.7/32")
-    """)
-    stack.up(*gates, quiet_afterwards=False)
-
-    # Without the argument, external access is not managed: it stays on.
-    stack.program("""
-        data = stacks.Container("data", template="mysql")
-        stacks.AllowedIp("one", container=data, ip_address="198.51.0.0/16")
-    """)
-    refused = violations(stack.preview_fails(*gates))
-    assert refused.keys() == {"no-public-database"}
-    assert (
-        "container 'data' holds data: its tables (mysql, basic), and may have"
-        in refused["no-public-database"]
-    )
-
-    stack.program("""
-        data = stacks.Container("data", template="mysql")
-        stacks.AllowedIp("one", container=data, ip_address="198.51.100.7/32")
-    """)
-    stack.up(*gates, quiet_afterwards=False)
-    stack.program("""
-        data = stacks.Container("data", template="mysql")
-        stacks.AllowedIp("one", container=data, ip_address="198.51.0.0/16")
-    """)
-    assert violations(stack.preview_fails(*gates)).keys() == {"no-public-database"}
-
-    # The state keeps external access as on until the program turns it off.
-    stack.program('stacks.Container("data", template="mysql")')
-    unlisted = violations(stack.preview_fails(*gates))["no-public-database"]
-    assert "no AllowedIp of this stack limits who may connect. Set external_access to False" in unlisted
-    stack.program('stacks.Container("data", template="mysql", external_access=False)')
-    assert violations(stack.preview(*gates)) == {}
-
-
-def test_a_budget_is_not_disabled_by_all(stack: Stack, tmp_path: Path) -> None:
-    stack.program('stacks.Container("web", template="nodejs", plan="premium")')
-    config = {"all": "disabled", "monthly-budget": {"max_monthly_usd": 1}}
-
-    refused = stack.preview_fails(*with_packs(tmp_path, {"spend": config}))
-    assert "monthly-budget is disabled, so its max_monthly_usd would have no effect" in refused.text
-
-    config["monthly-budget"] = {"max_monthly_usd": 1, "enforcementLevel": "mandatory"}
-    assert violations(stack.preview_fails(*with_packs(tmp_path, {"spend": config}))).keys() == {
-        "monthly-budget"
-    }
 
 
 @beyond_a_grant.PREVIEW
