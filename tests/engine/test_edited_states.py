@@ -97,22 +97,6 @@ def test_a_secret_under_a_plain_output_is_refused_by_name(
     assert emulator.calls("containers.set_status") == changes
 
 
-@beyond_a_grant.KEY
-def test_a_refresh_does_not_make_an_input_of_what_only_an_output_has(
-    stack: Stack, emulator: Emulator, host: str
-) -> None:
-    stack.program(OPEN.format(1), host=host)
-    stack.up(quiet_afterwards=False)
-    key = sealed_key(stack)
-    edit(stack, "web", lambda web: web["outputs"].update({named(host, "discount_code"): key}))
-
-    said = stack.engine("refresh", "--yes", "--skip-preview")
-
-    assert said.code == 0, said.text
-    assert emulator.key not in said.text
-    assert emulator.key not in stack.export()
-
-
 @BOTH
 def test_a_secret_stays_one_under_every_name_that_an_update_gives_it(
     stack: Stack, emulator: Emulator, host: str
@@ -134,83 +118,70 @@ def test_a_secret_stays_one_under_every_name_that_an_update_gives_it(
         assert_hidden(stack, said)
 
 
-def test_a_secret_stays_one_in_a_list_that_a_refresh_changes(
+@beyond_a_grant.KEY
+def test_a_refresh_shows_no_secret_that_was_copied_in_the_state(
     stack: Stack, emulator: Emulator, host: str
 ) -> None:
-    stack.program(f'stacks.Container("web", template="nodejs", plan="standard")\n{TOKEN}', host=host)
+    """To an input that the program does not set, to a list that the refresh changes, and to a name of no output."""
+    names = ("code", "list", "other")
+    made = f'for name in {names}: stacks.Container(name, template="nodejs", plan="standard")\n'
+    stack.program(made + TOKEN, host=host)
     stack.up(quiet_afterwards=False)
-    token = sealed_token(stack)
-    edited = {named(host, "changed_outside"): [token], "plan": "basic"}
-    edit(stack, "web", lambda web: web["outputs"].update(edited))
+    key, token = sealed_key(stack), sealed_token(stack)
+    copied = (
+        {named(host, "discount_code"): key},
+        {named(host, "changed_outside"): [token], "plan": "basic"},
+        {"no_output": token},
+    )
+    for name, outputs in zip(names, copied, strict=True):
+        edit(stack, name, lambda one, outputs=outputs: one["outputs"].update(outputs))
 
     said = stack.refresh(drift=True)
 
+    assert emulator.key not in said.text + stack.export()
     assert "plan" in stack.export()
     assert_hidden(stack, said)
+    destroyed = stack.destroy()
+    assert "eyJhbGci" not in destroyed.text + json.dumps(destroyed.events)
 
 
-def test_an_update_does_not_keep_the_address_of_what_is_closed(
-    stack: Stack, emulator: Emulator, host: str
+@pytest.mark.parametrize("url", ["a secret in the form of a host name", None])
+def test_an_update_opens_nothing_that_its_change_does_not_say_and_keeps_no_address(
+    stack: Stack, emulator: Emulator, host: str, url: str | None
 ) -> None:
     stack.program(OPEN.format(1) + TOKEN, host=host)
     stack.up(quiet_afterwards=False)
     token = sealed_token(stack)
     emulator.drift.set_external_access("web", enabled=False)
-    # The token has the form of a host name.
-    edit(stack, "web", lambda web: web["outputs"].update(url=token))
+    edit(stack, "web", lambda web: web["outputs"].update(url=url and token))
     stack.program(OPEN.format(2) + TOKEN, host=host)
 
     said = stack.up(quiet_afterwards=False)
 
     assert any("was switched off elsewhere, and this update leaves it off" in line for line in said.warnings)
+    assert not emulator.state.container("web").external_access
     assert_hidden(stack, said)
 
 
-def test_an_update_opens_nothing_that_its_change_does_not_say(
+def test_an_update_that_the_engine_forces_corrects_no_drift(
     stack: Stack, emulator: Emulator, host: str
 ) -> None:
-    stack.program(OPEN.format(1), host=host)
-    stack.up(quiet_afterwards=False)
-    emulator.drift.set_external_access("web", enabled=False)
-    edit(stack, "web", lambda web: web["outputs"].update(url=None))
-    stack.program(OPEN.format(2), host=host)
-
-    said = stack.up(quiet_afterwards=False)
-
-    assert any("was switched off elsewhere, and this update leaves it off" in line for line in said.warnings)
-    assert not emulator.state.container("web").external_access
-
-
-def test_an_update_that_the_engine_forces_does_not_start_what_was_stopped(
-    stack: Stack, emulator: Emulator, host: str
-) -> None:
-    stack.program(KEPT, host=host)
+    """It does not start what was stopped, and does not allow an address again."""
+    stack.program(KEPT + PAIR, host=host)
     stack.up(quiet_afterwards=False)
     emulator.drift.stop("web")
-    edit(stack, "web", fail)
-
-    said = stack.up(quiet_afterwards=False)
-
-    assert said.changes == {"update": 1}
-    assert any("was stopped elsewhere, and this update leaves it so" in line for line in said.warnings)
-    assert emulator.state.container("web").status == "stopped"
-
-
-def test_an_update_that_the_engine_forces_does_not_allow_an_address_again(
-    stack: Stack, emulator: Emulator, host: str
-) -> None:
-    stack.program(PAIR, host=host)
-    stack.up(quiet_afterwards=False)
     emulator.drift.allow_ip("app", "203.0.113.7")
     emulator.drift.remove_ip("app", "198.51.100.0/24")
-    edit(stack, "office", fail)
-    edit(stack, "link", fail)
+    for name in ("web", "office", "link"):
+        edit(stack, name, fail)
     starts = emulator.calls("containers.set_status")
 
     said = stack.up(quiet_afterwards=False)
 
-    assert said.changes == {"update": 2}
+    assert said.changes == {"update": 3}
+    assert any("was stopped elsewhere, and this update leaves it so" in line for line in said.warnings)
     assert any("removed elsewhere, and this update does not correct it" in line for line in said.warnings)
+    assert emulator.state.container("web").status == "stopped"
     addresses = {row.ip_address for row in emulator.state.container("app").allowed_ips}
     assert "198.51.100.0/24" not in addresses
     assert emulator.calls("containers.set_status") == starts
@@ -363,16 +334,3 @@ def test_a_secret_under_the_name_is_not_shown(stack: Stack, emulator: Emulator, 
 
     shown = "".join(it.text + json.dumps(it.events) for it in said) + stack.export()
     assert [shown[max(at.start() - 200, 0) : at.end() + 100] for at in re.finditer("hunter2", shown)] == []
-
-
-def test_a_text_under_a_name_that_is_no_output_is_not_shown(
-    stack: Stack, emulator: Emulator, host: str
-) -> None:
-    stack.program(OPEN.format(1) + TOKEN, host=host)
-    stack.up(quiet_afterwards=False)
-    token = sealed_token(stack)
-    edit(stack, "web", lambda web: web["outputs"].update(no_output=token))
-
-    assert_hidden(stack, stack.refresh(drift=True))
-    destroyed = stack.destroy()
-    assert "eyJhbGci" not in destroyed.text + json.dumps(destroyed.events)

@@ -10,8 +10,6 @@ from stacks_pulumi.emulator import Emulator
 from tests.support.host import HOSTS
 from tests.support.stack import Result, Stack
 
-pytestmark = pytest.mark.parametrize("host", list(HOSTS))
-
 EVERY_UPDATE = """
 first = {first}
 pick = lambda before, after: before if first else after
@@ -72,6 +70,7 @@ def plan(stack: Stack) -> tuple[Result, Path]:
     return stack.preview("--save-plan", str(path)), path
 
 
+@pytest.mark.parametrize("host", list(HOSTS))
 def test_up_follows_the_plan_of_every_kind_of_update_and_no_plan_has_a_key(
     planned: Stack, host: str, emulator: Emulator
 ) -> None:
@@ -98,6 +97,7 @@ stacks.VpnClient("laptop", container=vpn.id, rotate_triggers=[vpn.status])
 """
 
 
+@pytest.mark.parametrize("host", ["native"])
 def test_a_replacement_that_proves_to_be_needless_ends_a_plan_with_an_error(
     planned: Stack, host: str
 ) -> None:
