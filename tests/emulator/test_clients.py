@@ -19,7 +19,7 @@ import yaml
 
 import stacks_pulumi.emulator
 from stacks_pulumi.emulator import OPERATIONS, Emulator
-from tests.support.node import chromium, generator, needs, node_folder, run
+from tests.support.node import chromium, needs, node_folder, run
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -127,17 +127,6 @@ def test_a_typescript_program_works_with_generated_types_and_fetch(
     run(bin_folder / "openapi-typescript", CONTRACT, *options, cwd=tmp_path)
     run(bin_folder / "tsc", cwd=tmp_path)
     run("node", "life.js", cwd=tmp_path, STACKS_BASE_URL=ready.url, STACKS_API_KEY=ready.key)
-
-    assert done(ready) == set(OPERATIONS)
-
-
-def test_the_openapi_generator_client_calls_every_operation(ready: Emulator, tmp_path: Path) -> None:
-    options = ["-i", str(CONTRACT), "-g", "python", "-o", "made", "--package-name", "stacks_generated"]
-    # The program runs for only a few seconds, so an optimizing compiler does not pay off.
-    quick = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
-    run("java", *quick, "-jar", generator(), "generate", *options, cwd=tmp_path)
-    program = str(HERE / "generated_client.py")
-    run(sys.executable, program, ready.url, ready.key, cwd=tmp_path, PYTHONPATH=str(tmp_path / "made"))
 
     assert done(ready) == set(OPERATIONS)
 

@@ -244,14 +244,16 @@ def test_a_token_on_this_machine_brings_no_warning_about_others(start: Callable[
     assert said.startswith("The page and the control API need the token in the page's address.")
 
 
-def test_data_is_loaded_at_start(start: Callable[..., Running], tmp_path: Path) -> None:
+def test_data_is_loaded_at_start_and_later_lists_are_behind(
+    start: Callable[..., Running], tmp_path: Path
+) -> None:
     file = tmp_path / "data.json"
     file.write_text('{"containers": [{"name": "myapp", "template": "nodejs"}]}')
-    running = start("--load", str(file), "--lenient")
+    running = start("--load", str(file), "--lenient", "--list-lag", "3600")
 
-    assert [found["status"] for found in running.ask("GET", "/containers").json()["data"]] == ["running"]
     micro = {"name": "small", "template": "nodejs", "plan": "micro"}
     assert running.ask("POST", "/containers", micro).status_code == 202
+    assert [found["status"] for found in running.ask("GET", "/containers").json()["data"]] == ["running"]
 
 
 def test_a_state_is_filled_once_and_a_revoked_key_is_named(
@@ -287,13 +289,6 @@ def test_a_state_is_filled_once_and_a_revoked_key_is_named(
     fourth = start(*options, "--env-file", str(env))
     assert f"{env} was not written: the key is revoked: " in fourth.end()[2]
     assert added in env.read_text(encoding="utf-8")
-
-
-def test_its_lists_are_behind(start: Callable[..., Running]) -> None:
-    running = start("--list-lag", "3600")
-
-    assert running.ask("POST", "/containers", {"name": "web", "template": "nodejs"}).status_code == 202
-    assert running.ask("GET", "/containers").json()["data"] == []
 
 
 def test_without_limits_no_request_is_limited(start: Callable[..., Running]) -> None:

@@ -86,7 +86,7 @@ def _with_a_bug(_emulator: Emulator, stack: Stack) -> None:
     stack.env["PYTHONPATH"] = str(folder)
 
 
-OF_BOTH_SDKS = (
+OF_THE_OLDEST_SDK = (
     pytest.param(
         Scenario(
             "missing-api-key",
@@ -180,21 +180,11 @@ OTHERS = (
 )
 
 
-@pytest.mark.parametrize("scenario", OF_BOTH_SDKS + OTHERS, ids=lambda scenario: scenario.code)
+@pytest.mark.parametrize("scenario", OF_THE_OLDEST_SDK + OTHERS, ids=lambda scenario: scenario.code)
 def test_the_error_is_clear_and_the_state_is_complete(
     scenario: Scenario, emulator: Emulator, make_stack: Callable[..., Stack]
 ) -> None:
-    _run(scenario, emulator, make_stack(emulator))
-
-
-@pytest.mark.parametrize("scenario", OF_BOTH_SDKS, ids=lambda scenario: scenario.code)
-def test_the_oldest_sdk_reports_errors_as_the_newest_does(
-    scenario: Scenario, emulator: Emulator, make_stack: Callable[..., Stack]
-) -> None:
-    _run(scenario, emulator, make_stack(emulator, python_path=oldest_sdk()))
-
-
-def _run(scenario: Scenario, emulator: Emulator, stack: Stack) -> None:
+    stack = make_stack(emulator, python_path=None if scenario in OTHERS else oldest_sdk())
     scenario.prepare(emulator, stack)
     stack.program(scenario.program, host=scenario.host)
 

@@ -67,25 +67,6 @@ def containers(emulator: Emulator) -> dict[str, Any]:
     return {found.name: found for found in emulator.state.containers.values()}
 
 
-def test_quickstart(example: Make, emulator: Emulator) -> None:
-    stack = example("quickstart")
-
-    stack.up(quiet_afterwards=False)
-
-    held = containers(emulator)
-    assert set(held) == {"orders", "orders-db"}
-    assert stack.outputs() == {"url": held["orders"].url, "monthly_price_usd": 8}
-    assert not held["orders"].env_pending, "the app was restarted and sees its database"
-    stack.set("protect", "true")
-    stack.up(quiet_afterwards=False)
-    assert "protected" in stack.destroy_fails().text
-    assert "orders-db" in containers(emulator), "what is protected stays"
-    stack.set("protect", "false")
-    stack.up(quiet_afterwards=False)
-    stack.destroy()
-    assert containers(emulator) == {}
-
-
 class Starting(http.server.BaseHTTPRequestHandler):
     """A starting application: it first answers with 503, then with 404."""
 
@@ -137,16 +118,6 @@ def test_wait_for_app_that_never_answers(example: Make, emulator: Emulator) -> N
 
     assert "status-page did not answer at http://127.0.0.1:9/ within 0 s" in failed.text
     assert set(containers(emulator)) == set(stack.resources()) == {"status-page"}
-
-
-def test_wait_for_app_never_repeats_a_create(example: Make, emulator: Emulator) -> None:
-    stack = example("wait_for_app")
-    emulator.faults.add("containers.create", 503, match="status-page")
-
-    stack.up_fails()
-
-    assert emulator.calls("containers.create") == 1
-    assert stack.resources() == {}
 
 
 @pytest.mark.slow

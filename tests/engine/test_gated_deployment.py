@@ -146,20 +146,6 @@ def test_the_workflow_applies_what_a_person_signed_and_once(shop: Deployment, em
     assert not any(key in file.read_text("utf-8") for file in kept for key in (shop.read, shop.full))
 
 
-def test_the_signature_of_one_change_is_none_of_another(shop: Deployment, emulator: Emulator) -> None:
-    shop.job("plan", shop.read)
-    signatures = shop.signed()
-    shop.edit('"shop-db", template="postgresql"', '"shop-db", template="mysql"')
-    shop.commit("Another author's change")
-    shop.job("plan", shop.read)
-
-    applied = shop.job("apply", shop.full, signatures)
-
-    assert applied.code == 2
-    assert "signature" in applied.text
-    assert emulator.calls("containers.create") == 0
-
-
 def test_a_pull_request_is_judged_by_the_gate_of_its_base(shop: Deployment, emulator: Emulator) -> None:
     shop.stack("preview")
     git(shop.repository, "checkout", "-qb", "feature")

@@ -83,29 +83,6 @@ def test_the_backend_that_a_project_names_gets_pulumis_token_and_not_the_key(
     assert emulator.key not in "".join(Backend.seen)
 
 
-def test_a_key_that_was_set_as_plain_text_is_plain_in_the_state(stack: Stack, emulator: Emulator) -> None:
-    stack.program(PROGRAM)
-    stack.up(quiet_afterwards=False)
-    assert emulator.key not in stack.export()
-
-    stack.cli("config", "set", "stacks:apiKey", emulator.key, "--plaintext")
-    stack.up(quiet_afterwards=False)
-
-    assert emulator.key in stack.export()
-
-
-@beyond_a_grant.KEY
-def test_a_key_of_the_environment_is_not_in_the_state(stack: Stack, emulator: Emulator) -> None:
-    stack.cli("config", "rm", "stacks:apiKey")
-    stack.env["STACKS_API_KEY"] = emulator.key
-    stack.program(PROGRAM)
-
-    stack.up(quiet_afterwards=False)
-
-    assert "web" in stack.resources()
-    assert emulator.key not in stack.cli("stack", "export", "--show-secrets")
-
-
 class Command:
     """Runs a command when it is unpickled."""
 

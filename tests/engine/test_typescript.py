@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from stacks_pulumi.emulator import Emulator
-from tests.broker.conftest import Bench
 from tests.support import beyond_a_grant
 from tests.support.examples import EXAMPLES
 from tests.support.languages import examples, imports, lives, node_modules, project_file
@@ -86,28 +85,6 @@ def test_an_import_of_a_key_leaves_the_links_of_other_children(
     assert typescript.up(quiet_afterwards=False).changes == {}
 
 
-def test_a_stack_of_dynamic_resources_moves_to_it_without_a_change(
-    stack: Stack, emulator: Emulator, packages: Path, language_hosts: Path
-) -> None:
-    stack.program('stacks.Container("web", template="nodejs")')
-    stack.up(quiet_afterwards=False)
-    before = [it.method for it in emulator.requests if it.method != "GET"]
-    (stack.folder / "node_modules").symlink_to(packages)
-    program = (
-        'import * as stacks from "stacks-pulumi";\nnew stacks.Container("web", { template: "nodejs" });\n'
-    )
-    files = {
-        "Pulumi.yaml": project_file("nodejs"),
-        "package.json": '{"main": "index.ts"}',
-        "index.ts": program,
-    }
-    stack.project(files, language_hosts)
-
-    assert stack.up(quiet_afterwards=False).changes == {}
-    assert [it.method for it in emulator.requests if it.method != "GET"] == before
-    assert stack.resources()["web"]["type"] == "stacks:index:Container"
-
-
 @beyond_a_grant.PREVIEW
 def test_the_quickstart(typescript: Stack, emulator: Emulator, language_hosts: Path, packages: Path) -> None:
     files = {name: (QUICKSTART / name).read_text(encoding="utf-8") for name in ("index.ts", "tsconfig.json")}
@@ -126,36 +103,6 @@ def test_the_quickstart(typescript: Stack, emulator: Emulator, language_hosts: P
     typescript.up(quiet_afterwards=False)
     typescript.destroy()
     assert emulator.state.containers == {}
-
-
-@pytest.mark.extra
-@pytest.mark.beyond_a_grant("it has a broker of its own, whose grant is a budget and not of a preview")
-def test_an_agents_program_with_a_budget(
-    typescript: Stack, emulator: Emulator, language_hosts: Path, tmp_path: Path
-) -> None:
-    """Within its budget, a program needs no person and only the engine as a client; above it, a person decides."""
-    policy = {"increase_per_day": 9, "free": ["start", "restart", "connect-own", "undo"]}
-    bench = Bench(tmp_path / "broker", emulator, {"policies": {"agents": policy}})
-    try:
-        typescript.set("stacks:apiKey", bench.agent().token)
-        typescript.set("stacks:baseUrl", bench.url)
-        program = """\
-import * as stacks from "stacks-pulumi";
-const data = new stacks.Container("data", { template: "redis" });
-const web = new stacks.Container("web", { template: "nodejs" });
-new stacks.Connection("link", { source: web.id, target: data.id, name: "primary" });
-"""
-        typescript.project({"index.ts": program}, language_hosts)
-        typescript.up(quiet_afterwards=False)
-        assert bench.names == ["data", "web"]
-        assert bench.journal("refused") == []
-
-        extra = 'new stacks.Container("extra", { template: "nodejs" });\n'
-        typescript.project({"index.ts": program + extra}, language_hosts)
-        assert "approves the access request r-" in " ".join(typescript.up_fails().errors)
-        assert bench.names == ["data", "web"]
-    finally:
-        bench.stop()
 
 
 WORDS = """\

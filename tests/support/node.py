@@ -1,4 +1,4 @@
-"""Tools from npm and Maven, installed once into the cache."""
+"""Tools from npm, installed once into the cache, and a browser."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ import pytest
 
 from tools.engine.lock import alone
 
-__all__ = ["chromium", "generator", "needs", "node_folder", "run"]
+__all__ = ["chromium", "needs", "node_folder", "run"]
 
 _SOURCE = Path(__file__).parents[1] / "emulator" / "node"
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "stacks-pulumi"
-_GENERATOR = "7.14.0"
 
 
 def run(*command: str | Path, cwd: Path, **environment: str) -> str:
@@ -56,18 +55,6 @@ def node_folder(source: Path = _SOURCE) -> Path:
             run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", cwd=folder)
             done.touch()
     return folder
-
-
-def generator() -> Path:
-    """Return openapi-generator's archive; skip the test without Java or Maven."""
-    if shutil.which("java") is None or shutil.which("mvn") is None:
-        pytest.skip("needs Java and Maven")
-    archive = _CACHE / f"openapi-generator-cli-{_GENERATOR}.jar"
-    with alone(archive.with_suffix(".lock"), "downloading openapi-generator"):
-        if not archive.exists():
-            artifact = f"-Dartifact=org.openapitools:openapi-generator-cli:{_GENERATOR}"
-            run("mvn", "-q", "-B", "dependency:copy", artifact, f"-DoutputDirectory={_CACHE}", cwd=_CACHE)
-    return archive
 
 
 def chromium() -> str:
