@@ -94,20 +94,6 @@ def test_the_tool_prints_only_the_folder(tool: Callable[..., subprocess.Popen[st
     assert (out, err) == (f"{home / 'bin'}\n", "")
 
 
-def test_the_oldest_engine_is_beside_the_newest(
-    tool: Callable[..., subprocess.Popen[str]], tmp_path: Path
-) -> None:
-    cache = tmp_path / "home" / ".cache" / "stacks-pulumi" / "engine"
-    tool(FAKE_GO).communicate()
-
-    out, err = (process := tool(FAKE_GO, "--oldest")).communicate()
-
-    assert (process.returncode, out) == (0, f"{cache / pins.OLDEST / 'bin'}\n"), err
-    assert err.startswith("engine: the official release cannot be reached.\n")
-    assert Engine(cache / pins.OLDEST / "bin", pins.OLDEST, "built") == load(cache / pins.OLDEST)
-    assert Engine(cache / pins.VERSION / "bin", pins.VERSION, "built") == load(cache / pins.VERSION)
-
-
 def test_check_builds_nothing(tool: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
     out, err = (process := tool(FAKE_GO, "--check")).communicate()
 
