@@ -148,14 +148,14 @@ def run(case: Case, engine: Path, bound: Callable[[Case, str], float]) -> Iterat
         yield Row(case, verb, tuple(runs[verb]), bound(case, verb))
 
 
-def empty_up(engine: Path, rounds: int = 5) -> float:
+def empty_up(engine: Path) -> float:
     """Return the seconds of an `up` of an empty program: the median of several runs."""
     case = Case("ours", 0)
     with tempfile.TemporaryDirectory(prefix="stacks-bench-") as folder, Emulator() as emulator:
         stack = stack_of(case, Path(folder) / "stack", engine, emulator)
         clock = BenchClock(None)
         return statistics.median(
-            _measure(stack, emulator, clock, "up", case.at_once).seconds for _ in range(rounds)
+            _measure(stack, emulator, clock, "up", case.at_once).seconds for _ in range(5)
         )
 
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from stacks_pulumi.emulator import DrivenClock, Emulator
 from tests.chaos.account import claims, holdings, secrets
@@ -104,26 +103,12 @@ class Life:
 
     Args:
         platform: What the platform does.
-        known: The platform file that the provider has; `None` for the defaults alone.
         kind: One of `HOSTS`.
-        stages: The programs that are applied, one after the other.
-        kept: How many objects may stay without a resource after the last stage: a backup that is kept, unpinned.
     """
 
-    def __init__(
-        self,
-        platform: Reading,
-        known: Path | None = None,
-        kind: str = "dynamic",
-        *,
-        stages: Sequence[Sequence[Declared]] | None = None,
-        kept: int = 1,
-    ) -> None:
+    def __init__(self, platform: Reading, kind: str) -> None:
         self._platform = platform
-        self._known = known
         self._kind = kind
-        self._stages = [program(0), program(1)] if stages is None else stages
-        self._kept = kept
         self._lived = Lived()
         self._stack: MiniStack | None = None
 
@@ -134,8 +119,6 @@ class Life:
             emulator.load([{"name": FOREIGN, "template": "nodejs", "allowed_ips": ["203.0.113.9"]}])
             play(emulator, self._platform)
             config = {"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url}
-            if self._known is not None:
-                config["stacks:platform"] = str(self._known)
             hosts = Hosts(config, self._kind, SPEED)
             try:
                 self._live(hosts, emulator, holdings(emulator))
@@ -145,13 +128,14 @@ class Life:
         return self._lived
 
     def _live(self, hosts: Hosts, emulator: Emulator, foreign: set[str]) -> None:
-        for number, wanted in enumerate(self._stages, 1):
-            kept = self._kept if number == len(self._stages) else 0
-            apply: Operation = functools.partial(MiniStack.up, program=wanted)
+        for number in (1, 2):
+            # After the second stage, a backup stays without a resource: it is kept, unpinned.
+            kept = number - 1
+            apply: Operation = functools.partial(MiniStack.up, program=program(number - 1))
             whole = not self._do(hosts, f"up {number}", apply).errors
             self._compare(f"after up {number}", emulator, foreign, kept)
             # What the first stage has made is in the last one too, or is there made again.
-            after = {"refresh": MiniStack.refresh, "third up": apply} if wanted is self._stages[-1] else {}
+            after = {"refresh": MiniStack.refresh, "third up": apply} if number == 2 else {}
             if whole:
                 for what, operate in {"second up": apply, **after}.items():
                     outcome = self._do(hosts, f"{what} {number}", operate)

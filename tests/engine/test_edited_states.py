@@ -123,18 +123,16 @@ def test_a_refresh_shows_no_secret_that_was_copied_in_the_state(
     stack: Stack, emulator: Emulator, host: str
 ) -> None:
     """To an input that the program does not set, to a list that the refresh changes, and to a name of no output."""
-    names = ("code", "list", "other")
-    made = f'for name in {names}: stacks.Container(name, template="nodejs", plan="standard")\n'
+    made = (
+        'for name in ("code", "list", "other"): stacks.Container(name, template="nodejs", plan="standard")\n'
+    )
     stack.program(made + TOKEN, host=host)
     stack.up(quiet_afterwards=False)
     key, token = sealed_key(stack), sealed_token(stack)
-    copied = (
-        {named(host, "discount_code"): key},
-        {named(host, "changed_outside"): [token], "plan": "basic"},
-        {"no_output": token},
-    )
-    for name, outputs in zip(names, copied, strict=True):
-        edit(stack, name, lambda one, outputs=outputs: one["outputs"].update(outputs))
+    changed = {named(host, "changed_outside"): [token], "plan": "basic"}
+    edit(stack, "code", lambda one: one["outputs"].update({named(host, "discount_code"): key}))
+    edit(stack, "list", lambda one: one["outputs"].update(changed))
+    edit(stack, "other", lambda one: one["outputs"].update(no_output=token))
 
     said = stack.refresh(drift=True)
 

@@ -84,7 +84,7 @@ def test_custom_timeouts_limit_a_create(host: Host, emulator: Emulator) -> None:
 
     assert failure.value.kept_id == f"{emulator.account}-web"
     # The next `up` continues to wait, as an update.
-    with pytest.raises(CallFailedError, match="update.{1,3}30m"):
+    with pytest.raises(CallFailedError, match=r"update.{1,3}30m"):
         web.update(web.checked(name="web", template="nodejs"))
 
 

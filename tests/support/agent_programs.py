@@ -59,9 +59,9 @@ def resource(
     return f"resources:\n  web: {{type: {kind}, properties: {{{properties}}}{shown}{more}}}\n"
 
 
-def output(value: str, more: str = "") -> str:
+def output(value: str) -> str:
     """Return a program with an output."""
-    return f"{SHOP}  bad: {value}\n{more}"
+    return f"{SHOP}  bad: {value}\n"
 
 
 BOMB = "resources: {}\nvariables:\n  a: &a [x, x]\n  b: &b [*a, *a]\n  c: [*b, *b]\n"

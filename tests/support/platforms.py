@@ -212,15 +212,17 @@ def times(convert: Callable[[dt.datetime], Any], prefix: str = "") -> Reading:
     return fields(prefix, TIMES, lambda text: convert(dt.datetime.fromisoformat(text.replace("Z", "+00:00"))))
 
 
-def clock_ahead(seconds: float, shown: Callable[[dt.datetime], Any] | None = None) -> Reading:
+def clock_ahead(seconds: float) -> Reading:
     """Return a platform whose clock is ahead or behind."""
-    shown = shown or (lambda at: at.isoformat(timespec="milliseconds").replace("+00:00", "Z"))
-    moved = times(lambda at: shown(at + dt.timedelta(seconds=seconds)))
+
+    def shown(at: dt.datetime) -> str:
+        moved = at + dt.timedelta(seconds=seconds)
+        return moved.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
     def date(play: Play, _asked: Asked, said: Said) -> None:
         said.headers["Date"] = email.utils.formatdate(play.now + seconds, usegmt=True)
 
-    return both(moved, Reading(date))
+    return both(times(shown), Reading(date))
 
 
 def zoneless(at: dt.datetime) -> str:
@@ -1002,8 +1004,8 @@ READINGS: Final[dict[str, Reading]] = {
 """One platform for each reading; its name describes the difference."""
 
 
-def random_reading(seed: int, most: int = 4) -> tuple[list[str], Reading]:
+def random_reading(seed: int) -> tuple[list[str], Reading]:
     """Return the names of several random readings, and a platform with all of them."""
     draw = random.Random(seed)
-    names = draw.sample(sorted(READINGS), draw.randint(2, most))
+    names = draw.sample(sorted(READINGS), draw.randint(2, 4))
     return names, both(*(READINGS[name] for name in names))
