@@ -80,7 +80,7 @@ unit: setup ## the fast tests, without the engine
 prove: setup ## list the long proofs; ARGS="chaos --seed 42" or "mutants --minutes 60" runs one on random cases
 	@$(python) tests/prove $(ARGS)
 
-bench: setup ## measure calls, seconds and memory beside other providers, and write docs/bench.md and bench.csv (half an hour, on an idle machine)
+bench: setup ## measure calls, seconds and memory beside other providers, and write docs/bench.md and docs/bench*.csv (half an hour, on an idle machine)
 	@$(with_engine) $(python) tests/bench $(ARGS)
 
 acceptance: setup ## check what the guide leaves open against the account of STACKS_API_KEY (costs at most a dollar)
