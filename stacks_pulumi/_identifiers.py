@@ -65,6 +65,12 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return by_letters[close[0]] if close else None
 
 
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return the question that suggests a known name, for the end of a message; empty if no name is similar."""
+    near = nearest(name, known)
+    return "" if near is None else f" (did you mean {near!r}?)"
+
+
 def _letters(name: str) -> str:
     return name.lower().replace("_", "").replace("-", "")
 

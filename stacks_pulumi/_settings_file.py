@@ -8,7 +8,6 @@ that is misspelt, empty or of the wrong type causes an error.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import errno
 import stat
 from collections.abc import Callable, Mapping
@@ -31,6 +30,7 @@ from typing import (
 
 import msgspec
 
+from stacks_pulumi._identifiers import nearest
 from stacks_pulumi._structs import convert
 from stacks_pulumi.errors import ConfigError, without_keys
 
@@ -214,8 +214,8 @@ class Reader:
         names = dict(zip(kind.__struct_encode_fields__, kind.__struct_fields__, strict=True))
         for key in value:
             if key not in names:
-                near = difflib.get_close_matches(key, names, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"the settings are {', '.join(names)}"
+                near = nearest(key, names)
+                hint = f"did you mean {near}?" if near else f"the settings are {', '.join(names)}"
                 problem = f"there is no setting {without_keys(key)}; {hint}{self.unknown}"
                 raise self.error(f"{where}.{key}", problem)
         given = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import codecs
 import contextlib
-import difflib
 import importlib
 import io
 import itertools
@@ -17,6 +16,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TextIO
 
 from stacks_pulumi import __version__
+from stacks_pulumi._identifiers import nearest
 from stacks_pulumi.commands._package import install_words
 from stacks_pulumi.commands._shared import (
     NAMES,
@@ -32,7 +32,7 @@ from stacks_pulumi.commands._shared import (
 from stacks_pulumi.errors import StacksError, with_code
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from types import FrameType
 
 
@@ -121,10 +121,10 @@ class _Parser(argparse.ArgumentParser):
             raise argparse.ArgumentError(action, f"{error.message}{close}") from None
 
 
-def _meant(word: str, known: Sequence[str] | dict[str, argparse.Action]) -> str:
+def _meant(word: str, known: Iterable[str]) -> str:
     """Return a question that suggests the most similar known word; empty if no word is similar."""
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    near = nearest(word, known)
+    return "" if near is None else f"; did you mean {near}?"
 
 
 def build_parser(words: Sequence[str] = ()) -> tuple[argparse.ArgumentParser, dict[str, Command]]:

@@ -19,7 +19,6 @@ the version.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -36,6 +35,7 @@ from pulumi_policy import policy as sdk
 from pulumi_policy.policy import _PolicyAnalyzerServicer as AnalyzerServicer
 from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, UnknownValueError
 
+from stacks_pulumi._identifiers import did_you_mean
 from stacks_pulumi.errors import with_code
 from stacks_pulumi.policy.options import PolicyException
 from stacks_pulumi.pricing import recognition
@@ -398,11 +398,9 @@ def _filled(message: Any, resource: Resource) -> Any:
 
 def not_a_policy(name: str, known: Iterable[str]) -> str:
     """Return the message about a name in a configuration that is not a policy of the pack."""
-    close = difflib.get_close_matches(name, list(known), 1)
-    meant = f" (did you mean {close[0]!r}?)" if close else ""
     return (
-        f"the configuration has an entry {name!r}, which is not a policy of this pack{meant}: its policies "
-        f"are {', '.join(known)}"
+        f"the configuration has an entry {name!r}, which is not a policy of this pack{did_you_mean(name, known)}: its "
+        f"policies are {', '.join(known)}"
     )
 
 

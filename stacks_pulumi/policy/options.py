@@ -10,7 +10,6 @@ the limit.
 from __future__ import annotations
 
 import datetime
-import difflib
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,6 +18,7 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
+from stacks_pulumi._identifiers import did_you_mean
 from stacks_pulumi.errors import with_code
 from stacks_pulumi.pricing.money import usd
 
@@ -214,8 +214,7 @@ class Settings:
         given = [name for names in value.values() for name in names] if isinstance(value, dict) else value
         for name in given:
             if name not in option.catalogue and name not in (self._values.get(NEW_NAMES) or ()):
-                close = difflib.get_close_matches(name, option.catalogue, 1)
-                meant = f" (did you mean {close[0]!r}?)" if close else ""
+                meant = did_you_mean(name, option.catalogue)
                 yield (
                     f"{option.name!r} contains {name!r}, which is not in the catalogue{meant}; if the name is new, "
                     f"add it to {NEW_NAMES} as well"
@@ -401,8 +400,7 @@ def _unknown_keys(raw: Mapping[str, Any], known: tuple[str, ...], what: str) -> 
     """Yield a text for each unknown key. The engine ignores such a key, or accepts it in a different letter case."""
     for key in raw:
         if key not in known:
-            close = difflib.get_close_matches(str(key).lower(), known, 1)
-            meant = f" (did you mean {close[0]!r}?)" if close else ""
+            meant = did_you_mean(str(key), known)
             yield f"{key!r} is not a key of {what}{meant}; the keys are {', '.join(known)}"
 
 

@@ -7,14 +7,13 @@ passes every number as a float (`5` as `5.0`); the normal form of a whole number
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import re
 from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from stacks_pulumi import catalog
-from stacks_pulumi._identifiers import canonical_network
+from stacks_pulumi._identifiers import canonical_network, did_you_mean
 from stacks_pulumi.pricing.money import count
 
 _NAME_FAULTS: Final = {
@@ -69,7 +68,7 @@ def one_of(choices: Collection[str]) -> Callable[[Any], str]:
             msg = f"it is {_kind(value)}, but must be one of {', '.join(choices)}"
             raise ValueError(msg)  # noqa: TRY004  (ValueError is what a validator raises)
         if value not in choices:
-            msg = f"{value!r} is not one of {', '.join(choices)}{_did_you_mean(value, choices)}"
+            msg = f"{value!r} is not one of {', '.join(choices)}{did_you_mean(value, choices)}"
             raise ValueError(msg)
         return value
 
@@ -151,13 +150,8 @@ def backup_number(value: Any) -> int | str:
 
 def unknown_word(word: str, known: Collection[str], what: str) -> str:
     """Return the warning for a name that is not in the catalogue. It is accepted: the platform may have added it."""
-    hint = _did_you_mean(word, known)
+    hint = did_you_mean(word, known)
     return f"the catalogue does not know the {what} {word!r}{hint}; it is sent unchanged, and its price is unknown"
-
-
-def _did_you_mean(word: str, choices: Collection[str]) -> str:
-    close = difflib.get_close_matches(word, choices, n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def _kind(value: Any) -> str:
