@@ -684,27 +684,24 @@ def read_project(file: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
+class _Setting(msgspec.Struct):
+    value: str | None = None
+    secret: bool = False
+
+
 def _configuration(text: bytes) -> StackConfiguration:
-    entries = {key: one for key, one in _document(text).items() if isinstance(one, dict)}
-    values = {key: one.get("value") for key, one in entries.items()}
-    return StackConfiguration(
-        {key: value if isinstance(value, str) else None for key, value in values.items()},
-        frozenset(key for key, one in entries.items() if one.get("secret")),
-    )
-
-
-def _document(text: bytes) -> dict[str, Any]:
     try:
-        document = json.loads(text)
+        settings = decode(text, dict[str, _Setting])
     except RecursionError:
         # A project can have a setting of any depth, and the engine prints it.
         raise PulumiError("a setting in the stack's configuration is nested too deeply: remove it") from None
-    except ValueError:
-        document = None
-    if not isinstance(document, dict):
+    except msgspec.DecodeError:
         printed = _one_line(text.decode(errors="replace"))[:120]
-        raise PulumiError(f"`pulumi` printed no JSON object: {printed!r}")
-    return document
+        raise PulumiError(f"`pulumi` printed no JSON object: {printed!r}") from None
+    return StackConfiguration(
+        {key: one.value for key, one in settings.items()},
+        frozenset(key for key, one in settings.items() if one.secret),
+    )
 
 
 def preview_failure(done: subprocess.CompletedProcess[bytes]) -> str:
