@@ -17,7 +17,6 @@ For each missing setting, the client uses its default.
 from __future__ import annotations
 
 import functools
-import threading
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -213,8 +212,6 @@ _GONE: Final = (
     "shows"
 )
 
-_converting: Final = threading.Lock()
-
 
 def read(path: str | Path) -> PlatformFile:
     """
@@ -249,9 +246,7 @@ def parse(text: str, path: str) -> PlatformFacts:
         raise reader.error("", f"the version is missing: write `version: {VERSION}`")
     # A part without settings is allowed.
     document = {name: value for name, value in document.items() if value not in ("", {})}
-    # If two threads convert to a type for the first time at the same moment, the interpreter crashes (msgspec 0.22).
-    with _converting:
-        facts: PlatformFacts = reader.read(document, PlatformFacts, "")
+    facts: PlatformFacts = reader.read(document, PlatformFacts, "")
     return facts
 
 
