@@ -375,22 +375,17 @@ def _escaped(sign: str, quote: str) -> str:
     return sign if sign.isprintable() else sign.encode("unicode_escape").decode()
 
 
-class Identifiers:
-    """Creates variable names without duplicates."""
-
-    def __init__(self) -> None:
-        self._taken: set[str] = set()
-
-    def take(self, wish: str) -> str:
-        """Return a name similar to the wanted one that does not shadow another name."""
-        base = re.sub(r"[^a-z0-9]+", "_", wish.lower()).strip("_")
+def variables_of(names: Iterable[str]) -> dict[str, str]:
+    """Return a variable for each name, similar to the name. It shadows nothing, and no two variables are equal."""
+    variables: dict[str, str] = {}
+    for name in names:
+        base = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
         if not base or base[0].isdigit():
             base = f"container_{base}".rstrip("_")
         if base in _RESERVED:
             base = f"{base}_"
-        name = without_duplicate(base, self._taken.__contains__, "_")
-        self._taken.add(name)
-        return name
+        variables[name] = without_duplicate(base, {*variables.values()}.__contains__, "_")
+    return variables
 
 
 Language: TypeAlias = Literal["python", "yaml"]
@@ -434,12 +429,9 @@ def _python(plan: ScaffoldPlan) -> str:
     used = {
         value.name for one in plan.declared for value in one.inputs.values() if isinstance(value, Reference)
     }
-    identifiers = Identifiers()
-    variables = {
-        one.name: identifiers.take(one.name)
-        for one in plan.declared
-        if one.kind == "Container" and one.name in used
-    }
+    variables = variables_of(
+        one.name for one in plan.declared if one.kind == "Container" and one.name in used
+    )
     imports = ["import pulumi"] if any(one.protect for one in plan.declared) else []
     if plan.declared:
         imports.append("import stacks_pulumi as stacks")
