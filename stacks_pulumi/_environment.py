@@ -7,9 +7,10 @@ tools. The engine and its child processes need more variables, and do not use th
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -55,6 +56,20 @@ def own_command() -> tuple[str, ...]:
 def client_certificate() -> str | None:
     """Return the file with this client's certificate and private key; `None` if none is set."""
     return os.environ.get("STACKS_CLIENT_CERT", "").strip() or None
+
+
+_OF_PULUMI: Final = ("PULUMI_ACCESS_TOKEN", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
+
+
+@contextlib.contextmanager
+def keys_hidden() -> Iterator[None]:
+    """Hide the keys in this process's environment inside the block, which runs code of a policy pack or of a gate."""
+    names = [name for name in os.environ if name.startswith("STACKS_") or name in _OF_PULUMI]
+    kept = {name: os.environ.pop(name) for name in names}
+    try:
+        yield
+    finally:
+        os.environ.update(kept)
 
 
 def without_secrets(*names: str) -> dict[str, str]:

@@ -16,7 +16,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TextIO, TypeVar
 
 from stacks_pulumi import config
 from stacks_pulumi._pulumi_cli import Pulumi, PulumiError, find_project
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from stacks_pulumi.config import AccountSettings
     from stacks_pulumi.reports import Document
 
+
+_T = TypeVar("_T")
 
 TEXT: Final = ("text", "json")
 """The formats of most results: one for people, one for programs."""
@@ -305,13 +307,25 @@ def add_container(parser: argparse.ArgumentParser, metavar: str = "CONTAINER", *
     argument.complete = _COMPLETED  # type: ignore[attr-defined]  # shtab reads this attribute
 
 
-def number_to(most: int) -> Callable[[str], int]:
+def number_to(most: int, noun: str = "number") -> Callable[[str], int]:
     """Return a parser for an argument that is a number from 1 to `most`."""
 
     def parse(text: str) -> int:
         if not (text.isascii() and text.isdigit() and 1 <= int(text) <= most):
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {most}")
+            raise argparse.ArgumentTypeError(f"{text!r} is not a {noun} from 1 to {most}")
         return int(text)
+
+    return parse
+
+
+def argument(convert: Callable[[str], _T]) -> Callable[[str], _T]:
+    """Return a parser for an argument: the text of a `ValueError` of the function becomes the error of the parser."""
+
+    def parse(text: str) -> _T:
+        try:
+            return convert(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
 
     return parse
 

@@ -25,7 +25,7 @@ from stacks_pulumi.broker.request import OWN
 from stacks_pulumi.broker.server import Server, Tls
 from stacks_pulumi.broker.settings import read_file, read_key
 from stacks_pulumi.broker.upstream import BASE, Look, Upstream
-from stacks_pulumi.commands._shared import TEXT, Command, one_line, print_json, tell
+from stacks_pulumi.commands._shared import TEXT, Command, argument, one_line, print_json, tell
 from stacks_pulumi.config import DEFAULT_BASE_URL, GRANT, check_base_url
 from stacks_pulumi.errors import ConfigError, StacksError, clean
 from stacks_pulumi.gate import start
@@ -121,7 +121,7 @@ def _add_grant(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--ttl",
-        type=_duration,
+        type=argument(duration),
         default=datetime.timedelta(hours=8),
         metavar="TIME",
         help="how long it is valid: 30m, 8h or 2d (default: 8h)",
@@ -171,13 +171,6 @@ def _stack(text: str) -> str:
         # A grant with such a stack would be useless: no approver could allow its requests.
         raise argparse.ArgumentTypeError(f"{clean(text)!r} is not PROJECT/STACK (letters, digits, . _ -)")
     return text
-
-
-def _duration(text: str) -> datetime.timedelta:
-    try:
-        return duration(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from stacks_pulumi import __version__
+from stacks_pulumi._environment import keys_hidden
 from stacks_pulumi._pulumi_cli import read_file
 from stacks_pulumi.account.doctor_checks import diagnose
 from stacks_pulumi.account.doctor_facts import LONGEST_PREVIEW, Diagnosis, Facts, Level
@@ -28,6 +29,7 @@ from stacks_pulumi.commands._shared import (
     TEXT,
     Command,
     folder_of,
+    number_to,
     one_line,
     print_json,
     target_folder,
@@ -63,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--timeout",
-        type=_seconds,
+        type=number_to(LONGEST_PREVIEW, "number of seconds"),
         default=120,
         metavar="S",
         help="seconds after which the preview is ended (default: 120)",
@@ -74,12 +76,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="find out the key's scopes with three requests that the API always refuses: a create without a name, and "
         "the deletion of a connection and of a container that do not exist",
     )
-
-
-def _seconds(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= LONGEST_PREVIEW):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 1 to {LONGEST_PREVIEW}")
-    return int(text)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -155,9 +151,6 @@ def _plural(number: int, name: str) -> str:
     return f"{number} {name}" if number == 1 else f"{number} {first}s {rest}".rstrip()
 
 
-_KEYS: Final = ("PULUMI_ACCESS_TOKEN", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
-
-
 def add_policy_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Check files for `--policy-pack-config`, without an engine, a program or an account: names of policies, "
@@ -178,13 +171,11 @@ def check_policies(arguments: argparse.Namespace) -> int:
     """Check the files; print one line for each problem, and one for each correct file."""
     from stacks_pulumi.policy.testing import configuration_problems  # noqa: PLC0415  (it needs an extra)
 
-    for name in [one for one in os.environ if one.startswith("STACKS_") or one in _KEYS]:
-        # The program of a pack needs no key.
-        del os.environ[name]
     found: dict[str, list[str]] = {}
     for file in arguments.files:
         try:
-            found[file] = list(configuration_problems(read_file(Path(file)).decode(), arguments.pack))
+            with keys_hidden():
+                found[file] = list(configuration_problems(read_file(Path(file)).decode(), arguments.pack))
         except ValueError as error:
             found[file] = [str(error)]
         if arguments.format != "json":

@@ -10,7 +10,6 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator
-from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +24,7 @@ from stacks_pulumi.commands._shared import (
     OF_STACK,
     TEXT,
     Command,
+    argument,
     folder_of,
     one_line,
     print_json,
@@ -98,13 +98,13 @@ def _add_init(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max-total",
-        type=_usd,
+        type=argument(number),
         metavar="USD",
         help="the maximum monthly price of a stack (default: 40)",
     )
     parser.add_argument(
         "--max-increase",
-        type=_usd,
+        type=argument(number),
         metavar="USD",
         help="the maximum monthly price that a change may add to a stack (default: 15)",
     )
@@ -146,13 +146,13 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--ceiling",
-        type=_usd,
+        type=argument(number),
         metavar="USD",
         help="the maximum increase of the monthly price (default: the increase at the current prices)",
     )
     parser.add_argument(
         "--expires",
-        type=_duration,
+        type=argument(duration),
         metavar="TIME",
         help="how long the change can be applied: 30m, 4h or 2d (default and maximum: `record_expires` in gate.yaml)",
     )
@@ -209,20 +209,6 @@ def _reads(text: str) -> tuple[str, str]:
     if not name or class_ not in {"credentials", "certificate"}:
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=credentials or NAME=certificate")
     return name, class_
-
-
-def _usd(text: str) -> Decimal:
-    try:
-        return number(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _duration(text: str) -> datetime.timedelta:
-    try:
-        return duration(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _init(options: argparse.Namespace) -> int:

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import difflib
 import functools
-import os
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
 from stacks_pulumi import config
+from stacks_pulumi._environment import keys_hidden
+from stacks_pulumi._identifiers import nearest
 from stacks_pulumi._pulumi_cli import read_file, utf8
 from stacks_pulumi.account.budgets import Budget
 from stacks_pulumi.broker import signers
@@ -30,7 +30,6 @@ from stacks_pulumi.gate.packs import is_plain_python
 from stacks_pulumi.gate.settings import Gate, GatePack
 
 _PATTERN: Final = frozenset("*?[")
-_SECRETS: Final = ("PULUMI_ACCESS_TOKEN", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
 _RULES: Final = (*BUILT_IN, UNKNOWN_VALUES, OTHER_OWNER, NO_OWNER, rules.NEVER_FREE)
 _NAMED: Final = {"prices": "prices.yaml", "budgets": "budgets.yaml"}
 """Settings that name a file, with the usual name of that file. Without the setting, no program reads the file."""
@@ -46,7 +45,7 @@ def problems(gate: Gate, now: datetime.datetime) -> Iterator[str]:
         ModuleNotFoundError: A pack needs the extra `policy`.
     """
     yield from of_packs(gate)
-    with _without_keys():
+    with keys_hidden():
         # The result is one tuple. If a caller left a generator in the middle, the keys would not be restored.
         found = (*_own_rules(gate), *_without_effect(gate))
     yield from found
@@ -65,7 +64,7 @@ def of_packs(gate: Gate) -> tuple[str, ...]:
     Raises:
         ModuleNotFoundError: A pack needs the extra `policy`.
     """
-    with _without_keys():
+    with keys_hidden():
         return tuple(problem for pack in gate.packs for problem in _pack(gate, pack))
 
 
@@ -75,22 +74,8 @@ def of_settings(gate: Gate) -> tuple[str, ...]:
 
     An approver's limit under a misspelt name would not limit that approver.
     """
-    with _without_keys():
+    with keys_hidden():
         return tuple(_without_effect(gate))
-
-
-@contextlib.contextmanager
-def _without_keys() -> Iterator[None]:
-    """Hide the keys in the environment from the programs of a gate's folder, which need no keys."""
-    kept = {
-        name: value for name, value in os.environ.items() if name.startswith("STACKS_") or name in _SECRETS
-    }
-    for name in kept:
-        del os.environ[name]
-    try:
-        yield
-    finally:
-        os.environ.update(kept)
 
 
 def _pack(gate: Gate, pack: GatePack) -> Iterator[str]:
@@ -172,8 +157,8 @@ def _without_effect(gate: Gate) -> Iterator[str]:
             known += [rule.name for rule in rules.own_rules(path)]
     for name in gate.file.two_approvals:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"the rules are {', '.join(known)}"
+            near = nearest(name, known)
+            hint = f"did you mean {near}?" if near else f"the rules are {', '.join(known)}"
             yield f"two_approvals: there is no rule {name}; {hint}"
     # `_approvers` reports a file of signers that cannot be read.
     with contextlib.suppress(StacksError):
