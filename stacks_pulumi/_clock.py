@@ -18,18 +18,6 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
-__all__ = [
-    "SYSTEM_CLOCK",
-    "Clock",
-    "Pulse",
-    "SystemClock",
-    "beat",
-    "is_shielded",
-    "shielded",
-    "sleep_with_pulse",
-    "wait_while",
-]
-
 Pulse = Callable[[], None]
 """
 A function that is called at least twice a second during a wait, without any lock held. An exception from it ends the

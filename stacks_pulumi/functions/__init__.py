@@ -42,37 +42,6 @@ from stacks_pulumi.resources.provider import Provider, check_stored_key, shown_a
 if TYPE_CHECKING:
     from stacks_pulumi.api import StacksClient
 
-__all__ = [
-    "get_backup_stats",
-    "get_backup_stats_output",
-    "get_container",
-    "get_container_output",
-    "get_credentials",
-    "get_credentials_output",
-    "get_logs",
-    "get_logs_output",
-    "get_metrics",
-    "get_metrics_output",
-    "get_ssh_certificate",
-    "get_ssh_certificate_output",
-    "get_vpn_config",
-    "get_vpn_config_output",
-    "list_allowed_ips",
-    "list_allowed_ips_output",
-    "list_available_targets",
-    "list_available_targets_output",
-    "list_backups",
-    "list_backups_output",
-    "list_connections",
-    "list_connections_output",
-    "list_containers",
-    "list_containers_output",
-    "list_templates",
-    "list_templates_output",
-    "list_vpn_clients",
-    "list_vpn_clients_output",
-]
-
 _MAX_AGE: Final = 5.0
 """
 Seconds for which a response is cached, for programs that call the same function in many places.

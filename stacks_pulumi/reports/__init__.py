@@ -15,19 +15,6 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 
-__all__ = [
-    "Action",
-    "Advice",
-    "Check",
-    "Column",
-    "Document",
-    "Folded",
-    "PolicyViolation",
-    "Row",
-    "Table",
-    "Weight",
-]
-
 Weight: TypeAlias = Literal["error", "warning", "note"]
 Action: TypeAlias = Literal["create", "adopt", "update", "replace", "delete", "keep", "same"]
 """

@@ -6,7 +6,7 @@ import functools
 import inspect
 import os
 import re
-from typing import Any, Final
+from typing import Any
 from unittest import mock
 
 from stacks_pulumi import functions
@@ -20,12 +20,10 @@ from tools.docs.marks import table
 
 __all__ = ["answers", "asks", "data_functions", "names"]
 
-_TWIN: Final = "_output"
-
 
 def names() -> list[str]:
     """Return the functions without their output forms."""
-    return [name for name in functions.__all__ if not name.endswith(_TWIN)]
+    return sorted(functions.QUESTIONS)
 
 
 def data_functions() -> str:

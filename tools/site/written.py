@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final
 
+import stacks_pulumi
 from stacks_pulumi import functions
 from stacks_pulumi.api import StacksClient, models
 from stacks_pulumi.emulator import Emulator
@@ -37,6 +38,7 @@ _API: Final = {
     "testing": ("Fixtures", "stacks_pulumi.testing", "Pytest fixtures for programs."),
 }
 """Page -> its title, its module and its content."""
+_FUNCTIONS: Final = [name for name in stacks_pulumi.__all__ if name.startswith(("get_", "list_"))]
 _NOT_HERE: Final = {"resources": re.compile("^(get|list)_"), "emulator": re.compile("^[A-Z]+$")}
 """Public names of a module that are data or are on a different page."""
 _REACHED: Final[dict[str, tuple[Callable[[], object], tuple[str, ...]]]] = {
@@ -126,7 +128,8 @@ def _result(annotation: str, *, secret: bool) -> str:
 def _reference(page: str) -> str:
     title, module, said = _API[page]
     left_out = _NOT_HERE.get(page)
-    names = [it for it in importlib.import_module(module).__all__ if not (left_out and left_out.search(it))]
+    public = _FUNCTIONS if page == "functions" else importlib.import_module(module).__all__
+    names = [it for it in public if not (left_out and left_out.search(it))]
     # Constants come last, because a reader searches for classes.
     first = [f"{module}.{name}" for name in names if not name.isupper()]
     reached = _reached(page)
