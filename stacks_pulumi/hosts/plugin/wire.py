@@ -146,8 +146,9 @@ def secret_texts(given: Mapping[str, Any]) -> frozenset[str]:
 
 def to_struct(values: Mapping[str, Any]) -> struct_pb2.Struct:
     """Return the properties as a Struct, without those that are `None`."""
-    fields = {camel_case(name): _to_value(value) for name, value in values.items() if value is not None}
-    return struct_pb2.Struct(fields=fields)
+    struct = struct_pb2.Struct()
+    struct.update({camel_case(name): value for name, value in values.items() if value is not None})
+    return struct
 
 
 def from_value(value: struct_pb2.Value) -> Any:
@@ -165,21 +166,3 @@ def from_value(value: struct_pb2.Value) -> Any:
     if SIGNATURE in fields and fields[SIGNATURE].string_value == _OUTPUT:
         return from_value(fields["value"]) if "value" in fields else UNKNOWN
     return {name: from_value(item) for name, item in fields.items()}
-
-
-def _to_value(value: Any) -> struct_pb2.Value:
-    if value is None:
-        return struct_pb2.Value(null_value=struct_pb2.NULL_VALUE)
-    if isinstance(value, bool):
-        return struct_pb2.Value(bool_value=value)
-    if isinstance(value, int | float):
-        return struct_pb2.Value(number_value=value)
-    if isinstance(value, str):
-        return struct_pb2.Value(string_value=value)
-    if isinstance(value, Mapping):
-        fields = {str(name): _to_value(item) for name, item in value.items()}
-        return struct_pb2.Value(struct_value=struct_pb2.Struct(fields=fields))
-    if isinstance(value, Iterable):
-        return struct_pb2.Value(list_value=struct_pb2.ListValue(values=map(_to_value, value)))
-    msg = f"{type(value).__name__} is not a property value"
-    raise TypeError(msg)

@@ -40,7 +40,7 @@ def test_properties_survive_the_way_to_the_engine_and_back() -> None:
 
 
 def test_a_value_that_the_protocol_does_not_have_is_a_bug() -> None:
-    with pytest.raises(TypeError, match="object is not a property value"):
+    with pytest.raises(ValueError, match="Unexpected type"):
         to_struct({"name": object()})
 
 
