@@ -303,20 +303,19 @@ class _Wanted:
     The selection of a backend's stacks that are read.
 
     Attributes:
-        folder: The folder in which `pulumi` runs, whose project may set the backend; `None` for this process's
-            folder.
+        folder: The folder in which `pulumi` runs, whose project may set the backend.
         project: The project whose stacks are read; `None` for those of all projects.
         seconds: The time limit; a stack that is not reached within it is not read.
     """
 
-    folder: Path | None = None
+    folder: Path
     project: str | None = None
     seconds: float = math.inf
 
     @functools.cached_property
     def project_here(self) -> str:
         """The project of the folder; the backend omits it in the names of its stacks."""
-        file = find_project(self.folder or Path.cwd())
+        file = find_project(self.folder)
         return "" if file is None else str(read_project(file).get("name", ""))
 
     def name_of(self, project: str, stack: str) -> str:
@@ -332,7 +331,7 @@ class _Wanted:
         Raises:
             NotUnderstoodError: The backend cannot be read directly.
         """
-        store = state_store.open_store(backend_url(self.folder), self.folder or Path.cwd())
+        store = state_store.open_store(backend_url(self.folder), self.folder)
         with contextlib.nullcontext() if store is None else contextlib.closing(store):
             yield store
 
@@ -369,12 +368,12 @@ class Stacks:
         return None if self.wanted is None else self.wanted.project
 
 
-def from_backend(folder: Path | None = None, project: str | None = None, seconds: float = math.inf) -> Stacks:
+def from_backend(folder: Path, project: str | None = None, seconds: float = math.inf) -> Stacks:
     """
     Read every stack of the backend to which `pulumi` is logged in, and print the progress.
 
     Args:
-        folder: The folder in which `pulumi` runs; by default the folder of this process.
+        folder: The folder in which `pulumi` runs.
         project: The project whose stacks are read; by default those of all projects.
         seconds: The time limit; a stack that is not reached within it is not read.
 
@@ -544,7 +543,7 @@ def _parted(results: Iterable[_Result]) -> tuple[tuple[StackState, ...], tuple[U
     return read, (*unread, *(Unread(state.name, state.gap, state.cause) for state in read if state.gap))
 
 
-def tagged(name: str, value: str, folder: Path | None = None, seconds: float = math.inf) -> frozenset[str]:
+def tagged(name: str, value: str, folder: Path, seconds: float) -> frozenset[str]:
     """
     Return the name for `pulumi --stack` of each stack with this tag; the other arguments are those of `from_backend`.
 

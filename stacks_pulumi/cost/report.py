@@ -11,7 +11,7 @@ from __future__ import annotations
 import calendar
 import datetime
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import ROUND_UP, Decimal
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -225,14 +225,15 @@ class Report:
         return tuple(line for line in self.lines if not (line.past.exact and line.planned.exact))
 
 
-@dataclass(frozen=True)
-class _Entry:
-    """The price of resources of a type: one price, or a price for each value of a property."""
+class _Entry(msgspec.Struct, kw_only=True, frozen=True):
+    """
+    An entry of a price file: the price of resources of a type, which is one price, or one for each value of a property.
+    """
 
     type: str
-    price: Price | None
+    price: Price | None = None
     property: str = ""
-    prices: Mapping[str, Price] = field(default_factory=dict)
+    prices: dict[str, Price] = {}
 
     def item(self, inputs: Mapping[str, Any]) -> Item:
         if self.price is not None:
@@ -292,19 +293,10 @@ class PriceTable:
         )
 
 
-class _Priced(msgspec.Struct, kw_only=True):
-    """An entry of a price file."""
-
-    type: str
-    price: Price | None = None
-    property: str | None = None
-    prices: dict[str, Price] | None = None
-
-
 class _PriceFile(msgspec.Struct):
     """A price file."""
 
-    prices: list[_Priced]
+    prices: list[_Entry]
 
 
 def read_prices(path: Path) -> PriceTable:
@@ -318,15 +310,16 @@ def read_prices(path: Path) -> PriceTable:
         path, "price file", {Price: (_range, "`free`, a number, or a range such as 20-90")}
     )
     file: _PriceFile = reader.read(document, _PriceFile, "")
-    read: dict[str, _Entry] = {}
+    types: set[str] = set()
     for index, entry in enumerate(file.prices):
-        where, both = f".prices[{index}]", (entry.property is None, entry.prices is None)
+        # The reader refuses an empty value, so an empty value here means that there is none.
+        where, both = f".prices[{index}]", (not entry.property, not entry.prices)
         if both != ((entry.price is not None),) * 2:
             raise reader.error(where, "it needs `type` and `price`, or `type`, `property` and `prices`")
-        if entry.type in read:
+        if entry.type in types:
             raise reader.error(where, f"the type {entry.type!r} occurs twice")
-        read[entry.type] = _Entry(entry.type, entry.price, entry.property or "", entry.prices or {})
-    return PriceTable(tuple(read.values()))
+        types.add(entry.type)
+    return PriceTable(tuple(file.prices))
 
 
 def _range(told: str) -> Price:

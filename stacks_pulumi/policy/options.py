@@ -56,7 +56,7 @@ class Option:
         return self.schema.get("default")
 
 
-def money(name: str, help: str, default: Decimal | None = None, least: Decimal = Decimal(0)) -> Option:
+def money(name: str, help: str, default: Decimal | None = None) -> Option:
     """Return an option for an amount in US dollars a month."""
 
     def parse(raw: Any) -> Decimal:
@@ -64,13 +64,11 @@ def money(name: str, help: str, default: Decimal | None = None, least: Decimal =
             raise OptionError("is not an amount in US dollars, such as 12.50")
         # Convert the number through its text, so that 19.99 stays 19.99.
         amount = Decimal(str(raw))
-        if amount < least:
-            raise OptionError(f"is less than {usd(least)}")
+        if amount < 0:
+            raise OptionError(f"is less than {usd(Decimal(0))}")
         return amount
 
-    return Option(
-        name, _schema("number", help, default and float(default), minimum=float(least)), parse, help
-    )
+    return Option(name, _schema("number", help, default and float(default), minimum=0.0), parse, help)
 
 
 def whole(name: str, help: str, default: int | None = None, most: int = 1_000_000, least: int = 0) -> Option:

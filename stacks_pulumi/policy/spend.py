@@ -208,9 +208,9 @@ def cost_report(stack: StackView, settings: Settings) -> Iterator[Finding]:
         return
     rows = [(clean(container.name), container.kind, str(container.price)) for container in stack.containers]
     rows.append(("total", "", str(stack.price)))
-    if settings["format"] == "markdown":
-        from stacks_pulumi.reports.writers import escape  # noqa: PLC0415  (only this format needs it)
+    from stacks_pulumi.reports.writers import aligned, escape  # noqa: PLC0415  (only this policy needs it)
 
+    if settings["format"] == "markdown":
         rows = [(escape(name), kind, price) for name, kind, price in rows]
         lines = [
             "| Container | Kind | A month |",
@@ -218,10 +218,7 @@ def cost_report(stack: StackView, settings: Settings) -> Iterator[Finding]:
             *(f"| {' | '.join(row)} |" for row in rows),
         ]
     else:
-        widths = [max(len(row[column]) for row in rows) for column in range(3)]
-        lines = [
-            f"{name:<{widths[0]}}  {kind:<{widths[1]}}  {price:>{widths[2]}}" for name, kind, price in rows
-        ]
+        lines = aligned(rows, right={2})
     yield Notice("\n".join(lines))
 
 

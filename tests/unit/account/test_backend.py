@@ -264,7 +264,7 @@ def test_a_limit_of_time_is_one_for_all_stacks(
     monkeypatch.setattr(stacks_backend, "run", timed)
     monkeypatch.setattr(stacks_backend, "_AT_ONCE", 1)
 
-    stacks = stacks_backend.from_backend(project="b", seconds=7.0)
+    stacks = stacks_backend.from_backend(Path(), project="b", seconds=7.0)
 
     assert asked == [7.0] + [5.0] * 4
     assert [one.error for one in stacks.unread] == ["the timeout of --timeout was reached"] * 5
