@@ -45,7 +45,6 @@ ELSEWHERE: Final = {
     f"{PACKAGE}/broker/reader.py": "`duration` is for the reader of the file and the command line, which add the code",
     f"{PACKAGE}/broker/signers.py": "`signers_in` adds the line and the code",
     f"{PACKAGE}/errors.py": "an error is made with wrong values: an internal error",
-    f"{PACKAGE}/hosts/plugin/wire.py": "a contradiction in this package: an internal error",
     f"{PACKAGE}/api/_transport.py": "`Transport` turns it into an error with a code",
 }
 """Path prefix -> why the texts of built-in exceptions there need no code."""
