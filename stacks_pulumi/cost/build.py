@@ -38,7 +38,6 @@ from stacks_pulumi.reports import Action, PolicyViolation
 
 _DELETES: Final = frozenset({"delete", "delete-replaced"})
 _DISCARDS: Final = frozenset({"discard", "discard-replaced"})
-_READS: Final = frozenset({"read", "read-replacement"})
 _CREATES: Final = frozenset({"create", "import"})
 REPLACES: Final = frozenset({"replace", "create-replacement", "read-replacement", "import-replacement"})
 """The operations by which another object replaces a resource's object."""
@@ -213,23 +212,26 @@ def _changes_of(
         olds.pop(id_, None)
     # The single step of a replacement also deletes the old object.
     ends.update(dict.fromkeys((replaced & olds.keys()) - ends.keys(), "delete-replaced"))
+    is_replaced = main is not None and main.op in REPLACES
+    # In place of its own object, the program looks up another one: the engine deletes its own.
+    looks_up = is_replaced and main is not None and main.new is not None and main.new.external
+    current = "" if main is None or main.old is None or looks_up else main.old.id
     changes = []
-    current = "" if main is None or main.old is None else main.old.id
     for id_, old in olds.items():
-        is_read = main is not None and main.op in _READS
+        is_released = main is not None and main.op == "read" and id_ == current
         kept_with = _is_kept(old, ends[id_], ended, deleted_with(old)) if id_ in ends else False
-        if kept_with or (id_ == current and is_read):
+        if kept_with or is_released:
             changes.append(ObjectChange(urn, "keep", old, old, KEPT))
         elif kept_with is None:
             changes.append(ObjectChange(urn, "delete", old, old, MAY_BE_KEPT))
         elif id_ in ends and id_ != current:
-            changes.append(
-                ObjectChange(urn, "delete", old, None, LEFT_OVER if ends[id_] == "delete-replaced" else "")
-            )
+            is_left_over = ends[id_] == "delete-replaced" and id_ not in replaced
+            changes.append(ObjectChange(urn, "delete", old, None, LEFT_OVER if is_left_over else ""))
     kept = {change.before.id for change in changes if change.before is not None and change.op == "keep"}
     if main is not None:
         before = None if current in kept else olds.get(current)
-        changes.append(ObjectChange(urn, "replace" if main.op in REPLACES else main.op, before, main.new))
+        op = "read" if looks_up else "replace" if is_replaced else main.op
+        changes.append(ObjectChange(urn, op, before, main.new))
     return changes
 
 

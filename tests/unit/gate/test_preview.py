@@ -78,3 +78,18 @@ def test_what_is_deleted_before_its_container_is_not_deleted_with_it() -> None:
     changes = preview.read(previews.preview(web, gone, made, end), None).changes
 
     assert [(one.name, one.operation) for one in changes] == [("web", "replace"), ("link", "replace")]
+
+
+@pytest.mark.parametrize(
+    "shown", [("replace",), ("read-replacement", "replace"), ("replace", "read-replacement")]
+)
+def test_the_own_object_is_deleted_if_the_program_looks_up_another_one(shown: tuple[str, ...]) -> None:
+    own, other = previews.web("basic"), {"template": "nodejs"}
+    steps = [previews.step(op, "web", own, other) for op in shown]
+    for one in steps:
+        one["newState"] |= {"id": "id-other", "external": True}
+    ends = [previews.step("delete-replaced", "web", own)] if len(shown) > 1 else []
+
+    changes = preview.read(previews.preview(*steps, *ends), None).changes
+
+    assert [(one.operation, one.id) for one in changes] == [("delete", "id-web"), ("read", "")]
