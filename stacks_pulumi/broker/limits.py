@@ -147,6 +147,18 @@ def identity(row: Container) -> str:
     return f"{row.id}@{row.created_at}"
 
 
+def is_same(row: Container, container: Known) -> bool:
+    """
+    Return whether a listed container with the id of an expected container is that container.
+
+    The creation time shows this. On a platform without creation times, template and plan must be equal.
+    """
+    if row.created_at is None and container.created_at is None:
+        wanted = container.template, container.plan
+        return None not in wanted and (row.template, row.plan) == wanted
+    return compare_instants(row.created_at, container.created_at) is True
+
+
 def total(found: Iterable[Bill]) -> Decimal | None:
     """Return the total monthly price of some containers; `None` if one of the prices is unknown."""
     prices = [one.price for one in found]

@@ -23,6 +23,7 @@ from stacks_pulumi.broker.change import (
     canonical,
 )
 from stacks_pulumi.broker.ledger import Use
+from stacks_pulumi.broker.limits import is_same
 from stacks_pulumi.broker.upstream import Look
 
 _KINDS: Final[Mapping[str, Kind]] = {
@@ -179,18 +180,11 @@ def _new_backup(use: Use, look: Look) -> str | None:
 
 def is_container(container: Known, look: Look) -> bool:
     """
-    Return whether the container that now has an id is the expected one.
-
-    The creation time shows this. On a platform without creation times, template and plan must be equal. If no container
-    has the id, the result is true, because the platform itself will refuse the request.
+    Return whether the container that now has an id is the expected one. If no container has the id, the result is true,
+    because the platform itself will refuse the request.
     """
     row = look.container(container.id)
-    if row is None:
-        return True
-    if row.created_at is None and container.created_at is None:
-        wanted = container.template, container.plan
-        return None not in wanted and (row.template, row.plan) == wanted
-    return compare_instants(row.created_at, container.created_at) is True
+    return row is None or is_same(row, container)
 
 
 def _is_the_same(name: str, one: Constraint, value: str, look: Look) -> bool:

@@ -14,10 +14,20 @@ from decimal import Decimal
 from typing import Any, Final, Literal, NamedTuple
 
 from stacks_pulumi import catalog
-from stacks_pulumi._identifiers import PLACEHOLDER, compare_instants
+from stacks_pulumi._identifiers import PLACEHOLDER
 from stacks_pulumi.api.models import Container
-from stacks_pulumi.broker.change import ANY, EFFECTS, Change, Permit, dollars
-from stacks_pulumi.broker.limits import Limit, listed_price, price_of, why_over
+from stacks_pulumi.broker.change import (
+    ANY,
+    CONTAINERS,
+    EFFECTS,
+    Change,
+    Constraint,
+    Known,
+    Permit,
+    Secret,
+    dollars,
+)
+from stacks_pulumi.broker.limits import Limit, is_same, listed_price, price_of, why_over
 from stacks_pulumi.broker.settings import Action, GateFile
 from stacks_pulumi.broker.words import in_words
 from stacks_pulumi.pricing.money import MonthlyPrice, storage_tier
@@ -77,6 +87,16 @@ class Facts:
     limits: Sequence[Limit]
     spent: Decimal
     counts_all: bool
+
+    def row(self, container: Known) -> Container | None:
+        """
+        Return an existing container that a change names; `None` if it is not listed.
+
+        A different container may have its id now, or may get its id after the change is judged. So the facts about the
+        current container with that id say nothing about the named container.
+        """
+        row = self.containers.get(container.id)
+        return row if row is not None and is_same(row, container) else None
 
 
 @dataclass(frozen=True)
@@ -190,9 +210,14 @@ def _destroys(permit: Permit, change: Change, facts: Facts) -> bool:
     if removes != "Container":
         return removes == "Backup"
     one = permit.ids["container_id"]
-    named = [change.known[symbol].id if symbol in change.known else "" for symbol in one.of]
-    rows = [facts.containers.get(id_) for id_ in ([one.is_] if one.is_ is not None else named)]
+    named = [_literal(one)] if one.is_ is not None else [change.known.get(symbol) for symbol in one.of]
+    rows = [None if container is None else facts.row(container) for container in named]
     return any(row is None or _holds_data(row) for row in rows)
+
+
+def _literal(one: Constraint) -> Known:
+    """Return the container that a constraint names by its id."""
+    return Known(id=one.is_ or "", created_at=one.created_at)
 
 
 def _holds_data(row: Container) -> bool:
@@ -203,7 +228,8 @@ def _holds_data(row: Container) -> bool:
 
 
 def _data(permit: Permit, facts: Facts) -> str:
-    row = facts.containers.get(permit.ids["container_id"].is_ or "") if "container_id" in permit.ids else None
+    one = permit.ids.get("container_id")
+    row = None if one is None or one.is_ is None else facts.row(_literal(one))
     return f"all of its data ({row.template})" if row is not None and row.template else "all of its data"
 
 
@@ -281,15 +307,20 @@ def _removed(change: Change, facts: Facts) -> Decimal:
     gone = {
         row.id: listed_price(row, facts.monthly).low or _ZERO
         for one in ids
-        if (row := facts.containers.get(one.is_ or "")) is not None
-        and compare_instants(row.created_at, one.created_at)
+        if one.is_ is not None and (row := facts.row(_literal(one))) is not None
     }
     return sum(gone.values(), _ZERO)
 
 
 def _owners(change: Change, facts: Facts) -> set[str]:
     """Return the other owners of the change's containers. A container that is not listed has no owner."""
-    rows = [facts.containers.get(id_) for id_ in change.literal_ids]
+    parts: tuple[Permit | Secret, ...] = (*change.permits, *change.secrets)
+    given = [one for part in parts for one in part.ids.items()]
+    named = [_literal(one) for name, one in given if name in CONTAINERS and one.is_ is not None]
+    rows = [
+        *map(facts.row, (*change.known.values(), *named)),
+        *(facts.containers.get(one.in_) for _, one in given if one.in_ is not None),
+    ]
     owners = {("" if row is None else facts.owner(row) or "") for row in rows}
     loose = any(
         one.is_ is not None and one.in_ is None

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from stacks_pulumi import catalog, cli
+from stacks_pulumi._identifiers import seconds_of
 from stacks_pulumi.api._limiter import Limiter, Priority
 from stacks_pulumi.broker import kernel
 from stacks_pulumi.broker.change import instant, variables
@@ -305,6 +306,7 @@ def test_what_is_free_is_not_saved_up(benches: Benches) -> None:
     bench.clock.advance(3600)
     assert handed_in(second)[0] == 201
     assert handed_in(first)[0] == 403
+
 
 
 @pytest.mark.parametrize("ceiling", [{}, {"ceiling": {"increase": "900.00"}}])
@@ -1124,3 +1126,32 @@ def test_additional_storage_counts_after_a_claim_too(
         clock.advance(DAY)
 
     assert bench.agent().create("api").status_code == 402
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_change_is_judged_by_the_containers_that_it_names(benches: Benches, is_known: bool) -> None:
+    """
+    An id may belong to a container of another stack when the change is applied.
+
+    A change that guesses the creation time of that container was free, because its stack owned the id at that moment.
+    """
+    bench = benches(free={"increase_per_day": 20}, approver_limits={"bob": {"may_destroy": False}})
+    grant = bench.granted(*(permit("containers.create", create(name)) for name in ("app", "web")))
+    app, web = (bench.listed(grant.create(name).json()["data"]["id"]) for name in ("app", "web"))
+    later = {"is": web["id"], "created_at": instant((seconds_of(web["created_at"]) or 0.0) + 600)}
+    token = bench.reader(may_apply_free=True).token
+
+    def connects(**target: str) -> dict[str, Any]:
+        known = {"web": {"id": target["is"], "created_at": target["created_at"]}} if is_known else {}
+        ids = {"source_id": literal(app), "target_id": {"of": ["web"]} if is_known else target}
+        return bench.change(permit("connections.create", ids=ids), known=known)
+
+    assert bench.hand_in(connects(**literal(web)), token=token).status_code == 201
+    assert code(bench.hand_in(connects(**later), token=token)) == (403, "approval-needed")
+    # Nobody knows which data the other container will have.
+    for row, status in ((literal(web), 201), (later, 403)):
+        deletes = bench.change(permit("containers.delete", ids={"container_id": row}))
+        assert bench.hand_in(deletes, "bob").status_code == status
+
+
+@pytest.mark.parametrize("fault", [{"kind": "html"}, {"kind": "answer", "body": {"success": False, "error": "no"}}])

@@ -121,7 +121,7 @@ def test_whose_a_container_is_and_what_it_is_come_from_the_broker(desks: Callabl
     assert f'reads a secret; {row["id"]} is "data", postgresql' in said
     assert '"data", postgresql, basic, $4.00 a month, owned by other/prod' in said
     assert 'the change is for a container created "2020-01-01T00:00:00Z"' in said
-    assert "their owners in the ledger: other/prod" in said
+    assert "their owners in the ledger: none, other/prod" in said
 
 
 def test_the_log_says_who_changed_what_for_how_much(
