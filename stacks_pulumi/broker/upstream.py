@@ -68,7 +68,10 @@ _NAMED: Final = re.compile(
     r'("\w{0,100}(?:password|secret)"\s*:\s*")(?:[^"\\]|\\.)+(?=")', re.ASCII | re.IGNORECASE
 )
 """The value of a field whose name contains one of these words. The platform masks such a value as `****`."""
+_SUCCESS: Final = range(200, 300)
 _REDIRECT: Final = range(300, 400)
+_REFUSED: Final = 400
+"""The status for a refusal to which the platform gave a success status."""
 
 
 class Lost(msgspec.Struct, frozen=True):
@@ -192,7 +195,20 @@ class Upstream:
             return self._change(call)
 
         call = _call(name, ids, json=body or None, pulse=waits)
-        return self._sent(Limit(in_turn, self._limiter), call, due - PATIENCE + LATEST)
+        got = self._sent(Limit(in_turn, self._limiter), call, due - PATIENCE + LATEST)
+        return got if isinstance(got, Lost) else self._understood(call, got)
+
+    def _understood(self, call: Call[Any], answer: Answer) -> Answer | Lost:
+        """Return an answer to a change as the client understands it: some answers with a success status report none."""
+        try:
+            Decode(lambda _: answer, self.base_url)(call)
+        except UnreadableAnswerError:
+            # For example, a page of a proxy.
+            return Lost(sent=True)
+        except StacksError:
+            if answer.status in _SUCCESS:
+                return msgspec.structs.replace(answer, status=_REFUSED)
+        return answer
 
     def read(self, name: str, ids: Mapping[str, str], query: Mapping[str, str], due: float) -> Answer | Lost:
         """Send a read request. Concurrent callers share one list of all containers."""

@@ -1155,3 +1155,18 @@ def test_a_change_is_judged_by_the_containers_that_it_names(benches: Benches, is
 
 
 @pytest.mark.parametrize("fault", [{"kind": "html"}, {"kind": "answer", "body": {"success": False, "error": "no"}}])
+def test_a_container_counts_though_an_answer_only_looks_like_that_of_its_deletion(
+    benches: Benches, fault: dict[str, Any]
+) -> None:
+    """A proxy may answer with a page, and the platform with a refusal, although the status is 200."""
+    bench = benches(policies={"agents": {"increase_per_day": 20, "max_total": 4, "free": ["undo"]}})
+    agent = bench.agent()
+    path = f"/containers/{agent.create('web').json()['data']['id']}"
+    bench.emulator.faults.add("containers.delete", done=False, **fault)
+
+    assert agent("DELETE", path).status_code in {400, 502}
+    assert agent.create("data").status_code == 402
+    assert agent("DELETE", path).status_code == 200
+    assert agent.create_in_the_end("data").status_code == 202
+    assert bench.names == ["data"]
+    bench.emulator.faults.assert_none_left()
