@@ -61,8 +61,11 @@ _IN_USE: Final = 120.0
 _SIGNATURES: Final = 10
 _UNSIGNED: Final = "a change without a signature needs a valid token that may apply free changes of its stack"
 _WITHOUT: Final = "get it signed, or ask for a grant with --may-apply-free and --stack"
-_OPEN: Final = 200
-"""The maximum number of open access requests of one grant."""
+_UNSIGNED_MOST: Final = 200
+"""
+The maximum number of changes without an approval that the broker stores: free changes of a stack within a day, and open
+access requests of a grant. An access request counts as open for at least a day.
+"""
 _LONGEST_ASKED: Final = 256 * 1024
 """The maximum length of a change in an access request: the broker stores the change before a person has signed it."""
 _REQUEST_LASTS: Final = 7 * DAY
@@ -122,6 +125,8 @@ class Desk:
             why = self._not_approved(change, verdict, names, requester)
             if why and not self._may_apply_free(grant, change.stack):
                 raise RequestRefusedError(403, why, _WITHOUT, kind="approval-needed")
+            if why:
+                self._check_number(change.stack)
             free = str(verdict.at_any_moment) if why else None
             stated = None if change.ceiling is None else f"{change.ceiling.most:f}"
             spec = Spec(
@@ -130,6 +135,8 @@ class Desk:
                 # No person has signed a price above the free amount.
                 ceiling=free or stated,
                 free=free,
+                ttl=change.ttl,
+                owners=tuple(sorted(verdict.owners)),
             )
             holder = ", ".join(names) or (grant.holder if grant is not None else "")
             id_, token = self._ledger.issue(
@@ -152,6 +159,15 @@ class Desk:
         is_refused = verdict.result == "refused"
         asked = verdict if is_refused else dataclasses.replace(verdict, result="needs_approval")
         return missing(change, asked, self._settings(), names, requester)
+
+    def _check_number(self, stack: str) -> None:
+        """Refuse a change without an approval if the broker has stored too many of them for the stack within a day."""
+        free = "select count(*) from grants where stack = ? and at > ? and json_extract(spec, '$.free') is not null"
+        if self._ledger.rows(free, stack, self._ledger.now() - DAY)[0][0] >= _UNSIGNED_MOST:
+            raise refused(
+                f"{_UNSIGNED_MOST} changes of {stack} were applied without an approval within 24 hours",
+                "get this change signed, or wait",
+            )
 
     def _may_apply_free(self, grant: Grant | None, stack: str) -> bool:
         # Each stack has its own daily amount, and the requester names the stack. So a token is for one stack. Only a
@@ -188,7 +204,7 @@ class Desk:
         if 0 <= self._ledger.now() - grant.used < _IN_USE:
             raise busy(f"the grant {grant.id} of this change was used less than {_IN_USE:.0f} s ago")
         with self._ledger.writing() as db:
-            token = self._ledger.renew(db, grant.id, change.ttl)
+            token = self._ledger.renew(db, grant.id, self._ledger.now() + change.ttl)
         return self._issued(grant.id, token)
 
     def _issued(self, id_: str, token: str) -> Reply:
@@ -369,7 +385,7 @@ class Desk:
                 "ask the broker's administrator to revoke this grant",
             )
         with self._ledger.writing() as db:
-            self._ledger.renew(db, grant.id, max(grant.until - self._ledger.now(), 0.0))
+            self._ledger.renew(db, grant.id, grant.until)
         return json_reply(200, {"success": True}, decision="ended")
 
     # Access requests
@@ -386,7 +402,8 @@ class Desk:
             if state == "denied":
                 return refused(f"the access request {id_} was denied", "remove this step from the program")
             if state != "open":
-                id_ = self._recorded(db, grant, text, why)
+                until = min(grant.until, self._ledger.now() + _REQUEST_LASTS)
+                id_ = self._recorded(db, grant, text, why, until)
         return RequestRefusedError(
             403,
             f"this needs an approval: {why}",
@@ -410,19 +427,20 @@ class Desk:
                 413, "the change is too long for an access request: let a person sign its file"
             )
         with self._ledger.writing() as db:
-            id_ = self._recorded(
-                db, grant, statement, f"a change with {count(len(change.permits), 'permit')}"
-            )
+            why = f"a change with {count(len(change.permits), 'permit')}"
+            id_ = self._recorded(db, grant, statement, why, change.ends)
         return json_reply(201, {"success": True, "request": id_}, decision=f"asked {id_}")
 
-    def _recorded(self, db: sqlite3.Connection, grant: Grant, text: str, why: str) -> str:
-        """Return the id of a new access request for a permit or a change."""
-        asked = "select * from requests where grant_id = ? and state = 'open'"
-        open_ = [row for row in self._ledger.rows(asked, grant.id) if not self._is_over(row, grant)]
-        if len(open_) >= _OPEN:
+    def _recorded(self, db: sqlite3.Connection, grant: Grant, text: str, why: str, until: float) -> str:
+        """Return the id of a new access request for a permit or a change, which expires at `until`."""
+        at = self._ledger.now()
+        open_ = (
+            "select count(*) from requests where grant_id = ? and state = 'open' and (until > ? or at > ?)"
+        )
+        if self._ledger.rows(open_, grant.id, at, at - DAY)[0][0] >= _UNSIGNED_MOST:
             raise refused("this grant has too many open access requests", "wait until they are answered")
-        id_, at = f"r-{self._ledger.random()}", self._ledger.now()
-        insert(db, "requests", id=id_, grant_id=grant.id, permit=text, why=why, at=at)
+        id_ = f"r-{self._ledger.random()}"
+        insert(db, "requests", id=id_, grant_id=grant.id, permit=text, why=why, at=at, until=until)
         return id_
 
     def approve(self, statement: str, signatures: Sequence[str], due: float) -> Reply:
@@ -508,6 +526,18 @@ class Desk:
             RequestRefusedError: There is no such request.
         """
         row, grant = self._request(id_)
+        change = row["permit"] if _whole(row) else self._as_change(row, grant).bytes.decode()
+        return {**self._in_list(row, grant), "change": change}
+
+    def requests(self, grant: Grant | None = None) -> list[dict[str, Any]]:
+        """Return the access requests of one grant or of all grants, oldest first, without their changes."""
+        # A client chooses the number and the length of its changes, so a list does not read them.
+        columns = "id, grant_id, why, at, until, state, approvals"
+        rows = self._ledger.rows(f"select {columns} from requests order by at, id")  # noqa: S608  (names of this package)
+        grants = {one.id: one for one in (self._ledger.grants() if grant is None else [grant])}
+        return [self._in_list(row, grants[row["grant_id"]]) for row in rows if row["grant_id"] in grants]
+
+    def _in_list(self, row: sqlite3.Row, grant: Grant) -> dict[str, Any]:
         is_over = row["state"] == "open" and self._is_over(row, grant)
         return {
             "id": row["id"],
@@ -518,13 +548,7 @@ class Desk:
             "at": instant(row["at"]),
             "state": "expired" if is_over else row["state"],
             "approvals": json.loads(row["approvals"]),
-            "change": row["permit"] if _whole(row) else self._as_change(row, grant).bytes.decode(),
         }
-
-    def requests(self, grant: Grant | None = None) -> list[dict[str, Any]]:
-        """Return the access requests of one grant or of all grants, oldest first."""
-        rows = self._ledger.rows("select id, grant_id from requests order by at, id")
-        return [self.request(row["id"]) for row in rows if grant is None or row["grant_id"] == grant.id]
 
     def _request(self, id_: str) -> tuple[sqlite3.Row, Grant]:
         found = self._ledger.rows("select * from requests where id = ?", id_)
@@ -545,9 +569,7 @@ class Desk:
         return row, grant
 
     def _is_over(self, row: sqlite3.Row, grant: Grant) -> bool:
-        change = _whole(row)
-        ends = min(grant.until, row["at"] + _REQUEST_LASTS) if change is None else change.ends
-        return self._ledger.now() > ends or grant.revoked is not None
+        return self._ledger.now() > row["until"] or grant.revoked is not None
 
     def _as_change(self, row: sqlite3.Row, grant: Grant) -> Change:
         whole = _whole(row)
@@ -558,7 +580,7 @@ class Desk:
             version=1,
             stack=grant.stack,
             account=self._ledger.account,
-            until=instant(min(grant.until, row["at"] + _REQUEST_LASTS)),
+            until=instant(row["until"]),
             nonce=f"request-{row['id']}",
             permits=(permit,),
             ceiling=None if permit.usd is None else Ceiling(increase=permit.usd),

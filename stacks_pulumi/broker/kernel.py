@@ -328,12 +328,13 @@ class Kernel:
         permit, is_gone = None, False
         for one in self._ledger.permits(grant.id) if is_alive else ():
             try:
-                if self._is_left(one, uses, grant) and fits(one, ask, holdings, look):
+                is_left = self._is_left(one, uses, grant)
+                if is_left and fits(one, ask, holdings, look) and self._is_judged(one, grant, look):
                     permit = one
                     break
             except GoneError:
                 is_gone = True
-        if permit is not None or self._is_own(ask, holdings, policy, look):
+        if permit is not None or self._is_own(grant, ask, holdings, policy, look):
             return self._row(grant, ask, permit, look)
         why = "" if policy is None else self._why_not_free(grant, policy, ask, holdings, look)
         is_free = is_alive and policy is not None and not why
@@ -383,6 +384,16 @@ class Kernel:
         return not permit.after or {use.permit for use in self._ledger.uses(done, grant.id)} >= {
             *permit.after
         }
+
+    def _is_judged(self, permit: Permit, grant: Grant, look: Look) -> bool:
+        """
+        Return whether the container of a backup has an owner with which the change was judged. The number of a later
+        backup can be guessed, and another stack's container may have the id of the container then.
+        """
+        one = permit.ids.get("backup_id")
+        row = None if one is None or one.in_ is None else look.container(one.in_)
+        owners = {grant.stack, *grant.spec.owners}
+        return row is None or (self._ledger.owner(row.id, row.created_at) or "") in owners
 
     def _row(self, grant: Grant, ask: Ask, permit: Permit | None, look: Look) -> dict[str, Any]:
         """Check every limit, and return the row for the ledger of a request that is about to be sent."""
@@ -593,16 +604,18 @@ class Kernel:
         bound = self._ledger.live("grant_id = ? and binds is not null", grant.id)
         return Holdings(grant.spec.known, bound, own)
 
-    def _is_own(self, ask: Ask, holdings: Holdings, policy: Policy | None, look: Look) -> bool:
+    def _is_own(self, grant: Grant, ask: Ask, holdings: Holdings, policy: Policy | None, look: Look) -> bool:
         """
-        Return whether a request removes an object that the grant created. A budget grant may remove only objects that
-        it created recently.
+        Return whether a request removes an object that the grant created. A change may remove only objects that it
+        created since it was last submitted; a budget, only objects that it created recently.
         """
         effect = EFFECTS[ask.endpoint]
         if effect.removes in {"", "Backup"} or (policy is not None and "undo" not in policy.free):
             return False
         if policy is None:
-            return is_made(effect.object, ask, holdings.own, look)
+            submitted = grant.until - grant.spec.ttl
+            of_run = [one for one in holdings.own if one.ended >= submitted]
+            return is_made(effect.object, ask, of_run, look)
         undo, now, there = policy.undo.total_seconds(), self._ledger.now(), self._upstream.now()
         recent = [
             one

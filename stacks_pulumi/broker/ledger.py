@@ -35,7 +35,7 @@ LOST: Final = "(state in ('sent', 'unknown') or status in (0, 408) or status >= 
 
 T = TypeVar("T")
 
-_VERSION: Final = 2
+_VERSION: Final = 3
 """The version of the tables. A ledger with a different version is refused."""
 _SCHEMA: Final = f"""
 create table meta(name text primary key, value text not null);
@@ -56,7 +56,7 @@ create index uses_of_settled on uses(settled);
 create index uses_of_endpoint on uses(endpoint, settled);
 create index uses_of_end on uses(ended);
 create table requests(id text primary key, grant_id text not null, permit text not null, why text not null,
-  at real not null, state text not null default 'open', approvals text not null default '[]');
+  at real not null, until real not null, state text not null default 'open', approvals text not null default '[]');
 create table signatures(statement text not null, name text not null, signature text not null, ends real not null,
   primary key(statement, name));
 create table journal(id integer primary key, at real not null, grant_id text not null, holder text not null,
@@ -91,6 +91,8 @@ class Spec(msgspec.Struct, frozen=True):
         reads: For a change: the secrets that it may read.
         ceiling: For a change: the most that its creates may cost.
         free: For a change that needed no approval: the most that it may add to the monthly price.
+        ttl: For a change: the seconds for which it may change something after it was submitted.
+        owners: For a change: the other owners of its containers when it was judged; an empty name for no owner.
     """
 
     secrets: tuple[str, ...] = ()
@@ -99,6 +101,8 @@ class Spec(msgspec.Struct, frozen=True):
     reads: tuple[Secret, ...] = ()
     ceiling: str | None = None
     free: str | None = None
+    ttl: float = 0.0
+    owners: tuple[str, ...] = ()
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):
@@ -298,10 +302,10 @@ class Ledger:
                 insert(db, "permits", grant_id=id_, n=permit.n, spec=permit)
         return id_, token
 
-    def renew(self, db: sqlite3.Connection, grant_id: str, seconds: float) -> str:
+    def renew(self, db: sqlite3.Connection, grant_id: str, until: float) -> str:
         """Give a grant a new token and a new end; the old token becomes invalid."""
         token = self._token()
-        update(db, "grants", grant_id, token=token_digest(token), until=self.now() + seconds, used=0)
+        update(db, "grants", grant_id, token=token_digest(token), until=until, used=0)
         return token
 
     def random(self) -> str:

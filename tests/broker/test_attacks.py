@@ -12,7 +12,7 @@ import yaml
 from stacks_pulumi import catalog, cli
 from stacks_pulumi._identifiers import seconds_of
 from stacks_pulumi.api._limiter import Limiter, Priority
-from stacks_pulumi.broker import kernel
+from stacks_pulumi.broker import grants, kernel
 from stacks_pulumi.broker.change import instant, variables
 from stacks_pulumi.broker.folder import Folder, in_use
 from stacks_pulumi.broker.ledger import DAY, Ledger, Spec, Use
@@ -307,6 +307,21 @@ def test_what_is_free_is_not_saved_up(benches: Benches) -> None:
     assert handed_in(second)[0] == 201
     assert handed_in(first)[0] == 403
 
+
+def test_the_end_of_a_run_does_not_renew_a_free_change(benches: Benches) -> None:
+    """Otherwise a change whose end was long ago, which the daily amount no longer includes, could be applied."""
+    bench = benches(free={"increase_per_day": 5}, record_expires="40d")
+    far = instant(bench.clock.wall() + 40 * DAY)
+    first, second = (
+        bench.change(permit("containers.create", create(name)), until=far) for name in ("one", "two")
+    )
+    ended = bench.client(bench.hand_in(first, token=bench.reader(may_apply_free=True).token).json()["token"])
+    bench.clock.advance(DAY + 3601)
+    token = bench.reader(may_apply_free=True).token
+    assert bench.hand_in(second, token=token).status_code == 201
+
+    assert ended("DELETE", "/_broker/me").status_code == 200
+    assert code(bench.hand_in(first, token=token)) == (403, "grant-refused")
 
 
 @pytest.mark.parametrize("ceiling", [{}, {"ceiling": {"increase": "900.00"}}])
@@ -1154,7 +1169,9 @@ def test_a_change_is_judged_by_the_containers_that_it_names(benches: Benches, is
         assert bench.hand_in(deletes, "bob").status_code == status
 
 
-@pytest.mark.parametrize("fault", [{"kind": "html"}, {"kind": "answer", "body": {"success": False, "error": "no"}}])
+@pytest.mark.parametrize(
+    "fault", [{"kind": "html"}, {"kind": "answer", "body": {"success": False, "error": "no"}}]
+)
 def test_a_container_counts_though_an_answer_only_looks_like_that_of_its_deletion(
     benches: Benches, fault: dict[str, Any]
 ) -> None:
@@ -1170,3 +1187,71 @@ def test_a_container_counts_though_an_answer_only_looks_like_that_of_its_deletio
     assert agent.create_in_the_end("data").status_code == 202
     assert bench.names == ["data"]
     bench.emulator.faults.assert_none_left()
+
+
+def test_a_change_that_is_submitted_again_does_not_remove_what_it_created_before(bench: Bench) -> None:
+    """Otherwise the files of an applied change would be enough to delete a database, long after its run."""
+    data, web = (permit("containers.create", create(name)) for name in ("data", "web"))
+    change = bench.change(data, web)
+    first = bench.client(bench.hand_in(change, "ann").json()["token"])
+    made = first.create("data").json()["data"]["id"]
+    assert first("DELETE", "/_broker/me").status_code == 200
+
+    again = bench.client(bench.hand_in(change, "ann").json()["token"])
+
+    assert refused(again("DELETE", f"/containers/{made}"))
+    new = again.create("web").json()["data"]["id"]
+    assert again("DELETE", f"/containers/{new}").status_code == 200
+    assert bench.names == ["data"]
+
+
+def test_what_no_person_has_signed_does_not_fill_the_disk(
+    benches: Benches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client chooses the length of its changes, and when they expire. Without space, the broker decides nothing."""
+    monkeypatch.setattr(grants, "_UNSIGNED_MOST", 3)
+    bench = benches(free={"increase_per_day": 20})
+    spec = Spec(may_apply_free=True)
+    token = bench.ledger.issue("read", "job", seconds=9 * DAY, stack="shop/prod", spec=spec)[1]
+
+    def handed_in(where: str) -> int:
+        status = bench.hand_in(bench.change(), token=token, where=where).status_code
+        bench.clock.advance(3601)
+        return status
+
+    for where in ("changes", "requests"):
+        assert [handed_in(where) for _ in range(4)] == [201, 201, 201, 403]
+    asked = bench.server.app.desk.requests()
+    assert [one["state"] for one in asked] == ["expired"] * 3
+    assert all("change" not in one for one in asked)
+    bench.clock.advance(DAY)
+    assert [handed_in(where) for where in ("changes", "requests")] == [201, 201]
+
+
+def test_a_backup_that_was_guessed_is_not_restored_for_another_stack(benches: Benches) -> None:
+    """The id belonged to a container of the stack when the change was judged, and belongs to another stack's now."""
+    bench = benches(approver_limits={"bob": {"stacks": ["shop/*"]}})
+    grant = bench.granted(permit("containers.create", create("web")))
+    web = grant.create("web").json()["data"]["id"]
+    number = "1"
+    ids = {"backup_id": {"is": number, "in": web}}
+    answer = bench.hand_in(bench.change(permit("backups.restore", ids=ids)), "bob")
+    restores = bench.client(answer.json()["token"])
+    assert grant("DELETE", f"/containers/{web}").status_code == 200
+    bench.emulator.advance(60)
+    of_web = {"container_id": {"of": ["web"]}}
+    other = bench.granted(
+        permit("containers.create", create("web"), binds="web"),
+        permit("backups.trigger", ids=of_web),
+        stack="other/prod",
+    )
+    assert other.create_in_the_end("web").json()["data"]["id"] == web
+    bench.emulator.advance(60)
+    assert other("POST", f"/containers/{web}/backup").status_code == 202
+    bench.emulator.advance(60)
+    assert [str(one) for one in bench.emulator.state.backups] == [number]
+
+    assert refused(restores("POST", f"/backups/{number}/restore"))
+    # An approver without a limit may approve it now.
+    unlimited = bench.granted(permit("backups.restore", ids=ids))
+    assert unlimited("POST", f"/backups/{number}/restore").status_code < 300
