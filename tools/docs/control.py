@@ -27,12 +27,13 @@ def control_calls() -> str:
     for call in found:
         described = paths[f"/{call.name}"][call.method.lower()]
         fields = [
-            f"`{name}`{'' if name in required else ' (optional)'}{_said(schema)}"
+            f"`{name}{'' if name in required else '?'}`{_said(schema)}"
             for name, schema, required in _fields(described)
             if call.name != "faults/add" or name not in _FAULT_OPTIONS
         ]
-        rows.append((f"`{call.method} {call.name}`", call.summary, "<br>".join(fields)))
-    return table(("Call", "What it does", "Fields"), rows)
+        effect = call.summary.removeprefix("Return ")
+        rows.append((f"`{call.method} {call.name}`", f"{effect[0].upper()}{effect[1:]}", "<br>".join(fields)))
+    return table(("Call", "What it does or returns", "Fields"), rows)
 
 
 def control_faults() -> str:
