@@ -7,12 +7,10 @@ import subprocess
 from dataclasses import dataclass
 from typing import Any
 
-import pytest
-
 from stacks_pulumi.emulator import Emulator
 from tests.support import beyond_a_grant
 from tests.support.packs import with_packs
-from tests.support.stack import PASSPHRASE, Stack
+from tests.support.stack import Stack
 
 SHOP = """
     data = stacks.Container("data", template="postgresql")
@@ -73,6 +71,12 @@ def test_a_stack_that_works_has_no_problem_and_nothing_is_changed(stack: Stack, 
         f"{emulator.account}-data",
     ]
     assert stack.preview().changes == {}
+
+    # The commands on one container use the key of the stack too.
+    logs = command(stack, "logs", "app", "--json")
+    assert json.loads(logs.stdout)["container"] == f"{emulator.account}-app"
+    assert "[secret]" in command(stack, "credentials", "data").stdout
+    assert command(stack, "backups", "data").stdout.startswith("There are no backups.")
 
 
 @beyond_a_grant.KEY
@@ -137,22 +141,3 @@ def test_a_preview_tells_whether_an_up_can_start(stack: Stack, emulator: Emulato
     failed = doctor(stack)
     assert (failed.code, failed.level("preview")) == (1, "problem")
     assert failed.checks["preview"]["text"].endswith("ModuleNotFoundError: No module named 'no_such_module'")
-
-
-@beyond_a_grant.KEY
-@pytest.mark.passphrase
-def test_the_commands_use_the_stacks_own_key(stack: Stack, emulator: Emulator) -> None:
-    stack.program(SHOP)
-    stack.up(quiet_afterwards=False)
-
-    logs = command(stack, "logs", "app", "--json")
-    assert json.loads(logs.stdout)["container"] == f"{emulator.account}-app"
-    assert "[secret]" in command(stack, "credentials", "data").stdout
-    assert command(stack, "backups", "data").stdout.startswith("There are no backups.")
-
-    locked = command(stack, "logs", "app", PULUMI_CONFIG_PASSPHRASE="another")
-    assert locked.returncode == 1
-    assert locked.stderr.startswith(
-        "stacks-pulumi logs: the stack's key cannot be decrypted: incorrect passphrase; STACKS_API_KEY is used"
-    )
-    assert PASSPHRASE not in locked.stdout + locked.stderr
