@@ -89,6 +89,8 @@ def test_an_interrupted_engine_stores_operations_in_progress(
     _destroy(stack, emulator)
 
 
+# The provider does the same as after the engine is killed.
+@pytest.mark.extra
 @pytest.mark.parametrize("what", KINDS)
 def test_an_engine_interrupted_twice_leaves_no_orphan(
     stack: Stack, emulator: Emulator, what: str, host: str

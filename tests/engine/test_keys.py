@@ -43,7 +43,10 @@ NATIVE = 'pulumi.CustomResource("stacks:index:Container", "web", {"template": "n
 
 
 @beyond_a_grant.KEY
-@pytest.mark.parametrize("program", [DEFAULT, NATIVE], ids=["dynamic", "native"])
+@pytest.mark.parametrize(
+    "program",
+    [pytest.param(DEFAULT, id="dynamic"), pytest.param(NATIVE, id="native", marks=pytest.mark.extra)],
+)
 def test_a_key_in_plain_text_is_a_warning_and_can_be_made_an_error(
     stack: Stack, emulator: Emulator, program: str
 ) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from stacks_pulumi.emulator import Emulator
-from tests.support.host import HOSTS
 from tests.support.stack import Result, Stack
 
 EVERY_UPDATE = """
@@ -70,7 +69,7 @@ def plan(stack: Stack) -> tuple[Result, Path]:
     return stack.preview("--save-plan", str(path)), path
 
 
-@pytest.mark.parametrize("host", list(HOSTS))
+@pytest.mark.parametrize("host", [pytest.param("dynamic", marks=pytest.mark.extra), "native"])
 def test_up_follows_the_plan_of_every_kind_of_update_and_no_plan_has_a_key(
     planned: Stack, host: str, emulator: Emulator
 ) -> None:

@@ -32,11 +32,9 @@ AWAITED = 10
 """The engine's exit code."""
 
 
-@pytest.mark.parametrize("host", ["dynamic", "native"])
-def test_the_rest_goes_on_and_the_next_up_creates_it(stack: Stack, emulator: Emulator, host: str) -> None:
-    if host == "native":
-        stack.native()
-    stack.program(PROGRAM, host=host)
+def test_the_rest_goes_on_and_the_next_up_creates_it(stack: Stack, emulator: Emulator) -> None:
+    stack.native()
+    stack.program(PROGRAM, host="native")
     emulator.faults.add("containers.create", 503, match="web")
 
     waiting = stack.up_fails()
