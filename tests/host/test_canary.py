@@ -8,7 +8,7 @@ A failure names the SDK's version. Users lose one feature with that SDK: the tab
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import pytest
 from pulumi.runtime import rpc
@@ -16,66 +16,80 @@ from pulumi.runtime import rpc
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.pricing.recognition import is_unknown
 from stacks_pulumi.resources import _values
-from tests.support.host import SECRET, CallFailedError, Host
+from tests.support.clock import SPEED, fast_clock, fast_wall
+from tests.support.host import PROMPT, SECRET, CallFailedError, Host
 from tests.support.sdk import OLDEST, oldest_sdk
 
 
-@pytest.fixture(params=[OLDEST, importlib.metadata.version("pulumi")])
-def sdk(request: pytest.FixtureRequest, emulator: Emulator, make_host: Callable[..., Host]) -> Host:
-    """A host with one SDK; the test's name contains the SDK's version."""
-    overlay = str(oldest_sdk()) if request.param == OLDEST else None
-    return make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url}, overlay)
+@pytest.fixture(scope="module", params=[OLDEST, importlib.metadata.version("pulumi")])
+def version(request: pytest.FixtureRequest) -> str:
+    """Return the version of an SDK, which the name of each test contains."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def emulator(version: str) -> Iterator[Emulator]:
+    """Run an emulator for all tests of one SDK; each test has its own containers."""
+    with Emulator(boot_seconds=0.5, clock=fast_clock()) as api:
+        yield api
+
+
+@pytest.fixture(scope="module")
+def sdk(version: str, emulator: Emulator) -> Iterator[Host]:
+    """Start a host for all tests of one SDK."""
+    config = {**PROMPT, "stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url}
+    host = Host(config, str(oldest_sdk()) if version == OLDEST else None, SPEED, fast_wall())
+    yield host
+    assert host.stop() == ""
 
 
 def test_the_engines_call_is_found_and_its_error_is_clear(sdk: Host, emulator: Emulator) -> None:
     emulator.faults.add("containers.create", 503)
 
     with pytest.raises(CallFailedError) as failure:
-        sdk.resource("Container", "web").up(name="web", template="nodejs")
+        sdk.resource("Container", "full").up(name="full", template="nodejs")
 
     assert failure.value.message.startswith("create container")
 
 
 def test_a_create_that_failed_partway_keeps_its_id(sdk: Host, emulator: Emulator) -> None:
-    emulator.fail_boot("web")
+    emulator.fail_boot("failing")
 
     with pytest.raises(CallFailedError) as failure:
-        sdk.resource("Container", "web").up(name="web", template="nodejs")
+        sdk.resource("Container", "failing").up(name="failing", template="nodejs")
 
-    assert failure.value.kept_id == f"{emulator.account}-web"
-    assert failure.value.kept["name"] == "web"
+    assert failure.value.kept_id == f"{emulator.account}-failing"
+    assert failure.value.kept["name"] == "failing"
 
 
 def test_the_custom_timeout_arrives(sdk: Host, emulator: Emulator) -> None:
     emulator.freeze()
-    web = sdk.resource("Container", "web")
-    web.timeout = 5
+    slow = sdk.resource("Container", "slow")
+    slow.timeout = 5
 
     with pytest.raises(CallFailedError, match=r'still "pending" after \d+ s'):
-        web.up(name="web", template="nodejs")
+        slow.up(name="slow", template="nodejs")
+
+    emulator.resume()
 
 
-def test_the_engine_accepts_log_lines_for_the_resource(sdk: Host) -> None:
+def test_the_engine_accepts_log_lines_and_no_part_is_missing(sdk: Host) -> None:
     web = sdk.resource("Container", "web")
 
     web.up(name="web", template="nodejs")
 
     assert web.lines() != []
+    # `test_fallbacks.py` shows the warning that a missing part causes.
+    assert [line.text for line in sdk.engine.lines if "does not fully support" in line.text] == []
 
 
 def test_a_secret_stays_a_secret_in_the_host(sdk: Host) -> None:
-    web, key = sdk.resource("Container", "web"), sdk.resource("SshCertificate", "key")
-    web.up(name="web", template="nodejs")
+    app, key = sdk.resource("Container", "app"), sdk.resource("SshCertificate", "key")
+    app.up(name="app", template="nodejs")
 
-    key.up(container=web.id)
+    key.up(container=app.id)
 
     assert SECRET.items() <= key.raw["private_key"].items()
-
-
-def test_no_part_is_missing(sdk: Host) -> None:
-    sdk.resource("Container", "web").up(name="web", template="nodejs")
-
-    assert [line.text for line in sdk.engine.lines if line.severity == "WARNING"] == []
 
 
 def test_secret_marks_and_unknowns_equal_those_of_the_sdk() -> None:

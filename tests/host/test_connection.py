@@ -47,17 +47,6 @@ def restarts(emulator: Emulator) -> int:
 # --- check and diff ---
 
 
-def test_invalid_inputs_fail_on_their_property(link: HostedResource) -> None:
-    assert link.check(source="usr-1-app/x", name="", restart_source="yes", adopt="always").keys() == {
-        "source",
-        "target",
-        "name",
-        "restart_source",
-        "adopt",
-    }
-    assert link.checked(source=UNKNOWN, target=UNKNOWN, name="db")["restart_source"] is True
-
-
 @pytest.mark.hosts("dynamic", "native")
 def test_everything_but_provider_options_replaces(link: HostedResource, app: str, db: str) -> None:
     link.up(**quick(app, db))
@@ -198,10 +187,6 @@ def test_an_end_in_another_account_is_an_error(link: HostedResource, app: str, e
         link.up(**quick(app, theirs))
 
     assert emulator.calls("connections.create") == 0
-
-
-def test_a_connection_to_itself_is_refused(link: HostedResource, app: str) -> None:
-    assert "cannot be connected to itself" in link.check(**quick(app, app))["target"]
 
 
 def test_a_lost_response_creates_no_second_connection(
@@ -371,19 +356,6 @@ def test_a_read_keeps_the_outputs_of_the_creation(
     assert link.up(**quick(app, db)) == []
 
 
-def test_connections_of_one_source_are_read_with_one_call(
-    host: Host, app: str, db: str, emulator: Emulator
-) -> None:
-    links = [host.resource("Connection", f"link-{number}") for number in range(3)]
-    for link in links:
-        link.up(**quick(app, db, name=link.name))
-    calls = emulator.calls()
-
-    assert all(link.read() for link in links)
-
-    assert emulator.calls() == calls + 1
-
-
 def test_a_deletion_shows_its_progress(link: HostedResource, app: str, db: str) -> None:
     link.up(**quick(app, db))
 
@@ -404,9 +376,6 @@ def test_a_look_up_by_id_finds_the_target(
 
     with pytest.raises(CallFailedError, match=r"does not exist in this account"):
         link.get(f"{app}/none")
-
-
-# --- delete, and answers that the guide leaves open ---
 
 
 # --- restarts, and operations that need a running container ---

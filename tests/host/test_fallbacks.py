@@ -89,14 +89,6 @@ def test_without_the_pool_four_run_at_a_time_with_one_warning(
     assert len(holdings(emulator)) == 2 * STOCK_WORKERS
 
 
-def test_with_the_pool_all_run_concurrently_without_a_warning(host: Host, emulator: Emulator) -> None:
-    create_while_frozen(
-        host, emulator, lambda: until(lambda: emulator.calls("containers.create") == 2 * STOCK_WORKERS)
-    )
-
-    assert warnings(host) == []
-
-
 def test_without_the_pool_the_results_are_the_same(
     odd_host: Callable[[str], Host], host: Host, emulator: Emulator
 ) -> None:

@@ -88,10 +88,6 @@ def test_two_equal_names_from_a_pattern_fail_at_preview(make_host: MakeHost, emu
             {"account": "team-b"},
             'write name_pattern="${name}-${stack}" on the provider "team-b", which changes',
         ),
-        (
-            {"namePattern": PATTERN},
-            "run `pulumi config set stacks:namePattern '${project}-${name}-${stack}'`, which changes",
-        ),
     ],
 )
 def test_a_taken_name_is_an_error_with_owners_and_fixes(

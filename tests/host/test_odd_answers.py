@@ -27,41 +27,6 @@ def test_a_slow_answer_does_not_exceed_the_timeout(host: Host, emulator: Emulato
     assert caught.value.kept_id == f"{emulator.account}-web"
 
 
-@pytest.mark.parametrize(
-    ("kind", "options"),
-    [
-        ("miscount", {"by": 2}),
-        ("wrong_types", {"row": 0}),
-        ("wrong_types", {"row": 1, "field": "memory_allocated"}),
-    ],
-    ids=["count", "odd row", "odd field"],
-)
-def test_a_read_of_an_unusual_list_keeps_only_existing_children(
-    host: Host, emulator: Emulator, kind: str, options: dict[str, Any]
-) -> None:
-    running(emulator, "other")
-    web, sql = host.resource("Container", "web"), host.resource("Container", "sql")
-    web.up(name="web", template="nodejs")
-    sql.up(name="sql", template="postgresql")
-    emulator.drift.delete("sql")
-    emulator.faults.add("containers.list", kind, times=None, **options)
-
-    kept, gone = web.read(), sql.read()
-
-    assert (kept, gone) == (True, False)
-    # Absence from such a list does not prove a deletion; the status does.
-    assert emulator.calls("containers.status") > 0 or kind == "wrong_types"
-
-
-def test_a_list_shorter_than_its_count_proves_no_deletion(host: Host, emulator: Emulator) -> None:
-    web = host.resource("Container", "web")
-    web.up(name="web", template="nodejs")
-    body = {"success": True, "count": 1, "data": []}
-    emulator.faults.add("containers.list", "answer", times=None, body=body)
-
-    assert web.read()
-
-
 READ_BY: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "containers.list": (
         "Container",

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from stacks_pulumi.emulator import Emulator, backups
 from tests.support.accounts import running
-from tests.support.host import UNKNOWN, CallFailedError, Host, HostedResource, in_parallel, while_frozen
+from tests.support.host import UNKNOWN, CallFailedError, Host, HostedResource, while_frozen
 from tests.support.waiting import until
 
 
@@ -44,24 +43,6 @@ def warnings(backup: HostedResource) -> list[str]:
 
 
 # --- check and diff ---
-
-
-@pytest.mark.parametrize(
-    ("wrong", "words"),
-    [
-        ({"container": "a/b"}, "is not a container's id"),
-        ({"triggers": "v2"}, "but must be a list"),
-        ({"backup_id": 0}, "but must be a backup's number"),
-        ({"on_delete": "remove"}, "unpin, delete, keep"),
-    ],
-)
-def test_invalid_inputs_fail_on_their_property(
-    backup: HostedResource, wrong: dict[str, Any], words: str
-) -> None:
-    found = backup.check(**{"container": "usr-1-sql", **wrong})
-
-    assert found.keys() == wrong.keys()
-    assert words in "".join(found.values())
 
 
 @pytest.mark.hosts("dynamic", "native")
@@ -102,15 +83,6 @@ def test_a_replacement_of_the_container_is_refused_for_a_backup_that_is_named(
     assert backup.check(container=container.id, backup_id=number) == {}
 
 
-def test_triggers_and_a_number_exclude_each_other(backup: HostedResource) -> None:
-    found = backup.check(container="usr-1-sql", triggers=["v2"], backup_id=178)
-
-    words = (
-        "a changed trigger creates a new backup, but backup_id selects an existing one: set only one of them"
-    )
-    assert found == {"triggers": backup.host.worded(f"{words} [invalid-input]")}
-
-
 # --- create ---
 
 
@@ -145,32 +117,6 @@ def test_progress_is_shown_during_a_backup(backup: HostedResource, sql: str, emu
 
     assert raised == [None, None]
     assert pins(emulator) == {1: True}
-
-
-def test_two_concurrent_resources_of_one_container_make_two_backups(
-    host: Host, sql: str, emulator: Emulator
-) -> None:
-    both = [host.resource("PinnedBackup", name) for name in ("one", "two")]
-
-    assert in_parallel(*(lambda it=it: it.up(container=sql) for it in both)) == [None, None]
-
-    assert {it.outs["backup_id"] for it in both} == {1, 2}
-    assert pins(emulator) == {1: True, 2: True}
-
-
-def test_a_lost_request_is_looked_for_and_not_sent_again(
-    backup: HostedResource, sql: str, emulator: Emulator
-) -> None:
-    started(emulator)
-    emulator.faults.add("backups.trigger", "drop_before")
-
-    with pytest.raises(CallFailedError, match=r"no list shows its result, so the outcome .* is unknown"):
-        backup.up(container=sql)
-
-    assert (emulator.calls("backups.trigger"), pins(emulator)) == (1, {1: False})
-    # The API cannot refuse a duplicate of a backup, so the next `up` decides.
-    backup.up(container=sql)
-    assert pins(emulator) == {1: False, 2: True}
 
 
 def test_a_stopped_container_is_an_immediate_error(
@@ -233,17 +179,6 @@ def test_a_backup_that_failed_after_the_timeout_is_retried(
     with pytest.raises(CallFailedError, match=r"failed: disk full.*pulumi up --refresh"):
         backup.update(backup.checked(container=sql))
     assert not backup.read()
-
-
-def test_a_failed_pin_is_retried(backup: HostedResource, sql: str, emulator: Emulator) -> None:
-    emulator.faults.add("backups.pin", "status", code=400)
-
-    with pytest.raises(CallFailedError, match="is not pinned") as failure:
-        backup.up(container=sql)
-
-    assert failure.value.kept_id == f"{sql}/1"
-    backup.update(backup.checked(container=sql))
-    assert pins(emulator) == {1: True}
 
 
 def test_a_pin_that_the_list_does_not_show_is_an_error(
@@ -345,18 +280,6 @@ def test_delete_unpins_or_deletes_the_backup(
     assert kept is (on_delete == "keep")
 
 
-def test_backups_of_one_container_are_read_with_one_call(host: Host, sql: str, emulator: Emulator) -> None:
-    both = [host.resource("PinnedBackup", name) for name in ("one", "two")]
-    numbers = started(emulator, 2)
-    for it, number in zip(both, numbers, strict=True):
-        it.up(container=sql, backup_id=number)
-    calls = emulator.calls()
-
-    assert all(it.read() for it in both)
-
-    assert emulator.calls() == calls + 1
-
-
 @pytest.mark.hosts("dynamic", "native")
 def test_a_look_up_by_id_reads_the_backup(backup: HostedResource, sql: str, emulator: Emulator) -> None:
     emulator.fail_backup("sql", "disk full")
@@ -370,9 +293,6 @@ def test_a_look_up_by_id_reads_the_backup(backup: HostedResource, sql: str, emul
 
     with pytest.raises(CallFailedError, match=r"does not exist in this account"):
         backup.get(f"{sql}/latest")
-
-
-# --- answers that the guide leaves open ---
 
 
 # --- evidence ---

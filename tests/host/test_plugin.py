@@ -8,9 +8,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import grpc
 import pytest
@@ -28,13 +28,30 @@ from stacks_pulumi.resources._resource import PARENT_IN_PROGRAM
 from stacks_pulumi.resources._values import secret
 from tests.chaos.account import holdings
 from tests.support.clock import fast_clock
-from tests.support.host import SECRET, UNKNOWN, FakeEngine, Host, HostedResource, _to_dict, _to_struct
+from tests.support.host import (
+    SECRET,
+    UNKNOWN,
+    FakeEngine,
+    Host,
+    HostedResource,
+    PluginHost,
+    _to_dict,
+    _to_struct,
+)
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.hosts("native")
 
 ROOT = Path(__file__).resolve().parents[2]
 URN = "urn:pulumi:dev::tests::stacks:index:Container::web"
+
+
+@pytest.fixture(scope="module")
+def offline() -> Iterator[Host]:
+    """Start a plugin for all tests of calls that need no account and leave nothing behind."""
+    host = PluginHost({})
+    yield host
+    assert host.stop() == ""
 
 
 def check(host: Host, **options: Any) -> provider_pb2.CheckResponse:
@@ -61,9 +78,9 @@ def provider(name: str, project: str = "tests") -> str:
     return f"urn:pulumi:dev::{project}::pulumi:providers:stacks::{name}"
 
 
-def test_it_reports_its_name_and_version(host: Host) -> None:
-    assert host.stub.GetPluginInfo(empty_pb2.Empty()).version == stacks_pulumi.__version__
-    schema = json.loads(host.stub.GetSchema(provider_pb2.GetSchemaRequest()).schema)
+def test_it_reports_its_name_and_version(offline: Host) -> None:
+    assert offline.stub.GetPluginInfo(empty_pb2.Empty()).version == stacks_pulumi.__version__
+    schema = json.loads(offline.stub.GetSchema(provider_pb2.GetSchemaRequest()).schema)
     assert set(schema["resources"]) == {f"{NATIVE}{kind}" for kind in KINDS}
 
 
@@ -90,9 +107,9 @@ def test_the_schema_is_that_of_the_classes() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_each_malformed_setting_is_reported(host: Host) -> None:
+def test_each_malformed_setting_is_reported(offline: Host) -> None:
     found = failures(
-        host,
+        offline,
         apiKey="sk_stacks_short",
         baseUrl="http://elsewhere.example",
         adopt="maybe",
@@ -113,27 +130,27 @@ def test_each_malformed_setting_is_reported(host: Host) -> None:
     assert "sk_stacks_short" not in "".join(found)
 
 
-def test_a_wrong_setting_is_not_reported_on_another_one(host: Host) -> None:
-    (found,) = failures(host, allowHttp="yes", baseUrl="http://127.0.0.1:7822/api/v1")
+def test_a_wrong_setting_is_not_reported_on_another_one(offline: Host) -> None:
+    (found,) = failures(offline, allowHttp="yes", baseUrl="http://127.0.0.1:7822/api/v1")
     assert found.startswith("stacks:allowHttp must be true or false")
 
 
-def test_a_providers_key_is_always_a_secret(host: Host) -> None:
+def test_a_providers_key_is_always_a_secret(offline: Host) -> None:
     key = "sk_stacks_" + "0" * 64
 
-    answer = host.stub.CheckConfig(
+    answer = offline.stub.CheckConfig(
         provider_pb2.CheckRequest(news=_to_struct({"apiKey": key, "adopt": "never"}))
     )
-    unknown = host.stub.CheckConfig(provider_pb2.CheckRequest(news=_to_struct({"apiKey": UNKNOWN})))
+    unknown = offline.stub.CheckConfig(provider_pb2.CheckRequest(news=_to_struct({"apiKey": UNKNOWN})))
 
     assert _to_dict(answer.inputs) == {"apiKey": {**SECRET, "value": key}, "adopt": "never"}
     assert _to_dict(unknown.inputs) == {"apiKey": UNKNOWN}
 
 
-def test_settings_of_programs_and_of_the_engine_are_accepted(host: Host) -> None:
+def test_settings_of_programs_and_of_the_engine_are_accepted(offline: Host) -> None:
     assert (
         failures(
-            host,
+            offline,
             urn=provider("default_0_3_0"),
             version="1.0.0",
             pluginDownloadURL="https://plugins.example",
@@ -199,16 +216,16 @@ def test_settings_of_programs_and_of_the_engine_are_accepted(host: Host) -> None
     ],
 )
 def test_an_unknown_setting_is_an_error(
-    host: Host, urn: str, settings: dict[str, Any], expected: str | None
+    offline: Host, urn: str, settings: dict[str, Any], expected: str | None
 ) -> None:
-    found = failures(host, urn, **settings)
+    found = failures(offline, urn, **settings)
 
     assert len(found) == (expected is not None)
     assert all(reason.startswith(str(expected)) for reason in found), found
 
 
-def test_an_address_is_not_refused_while_http_may_be_allowed(host: Host) -> None:
-    assert failures(host, baseUrl="http://emulator.example:7822", allowHttp=UNKNOWN) == []
+def test_an_address_is_not_refused_while_http_may_be_allowed(offline: Host) -> None:
+    assert failures(offline, baseUrl="http://emulator.example:7822", allowHttp=UNKNOWN) == []
 
 
 def unknown_inputs(host: Host, kind: str, **inputs: Any) -> list[tuple[str, str]]:
@@ -219,34 +236,34 @@ def unknown_inputs(host: Host, kind: str, **inputs: Any) -> list[tuple[str, str]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_input_that_has_no_effect_is_an_error_with_the_nearest_name(host: Host, kind: str) -> None:
+def test_an_input_that_has_no_effect_is_an_error_with_the_nearest_name(offline: Host, kind: str) -> None:
     names = list(parsed()["resources"][f"{NATIVE}{kind}"]["inputProperties"])
 
     for name in names:
         wrong = f"{name}s"
         expected = f"unknown input {wrong}; did you mean {name}? [invalid-input]"
         # The engine prints the value of a property that a failure names, and the value may be a misspelt secret.
-        assert unknown_inputs(host, kind, **{wrong: UNKNOWN}) == [("", expected)]
+        assert unknown_inputs(offline, kind, **{wrong: UNKNOWN}) == [("", expected)]
     known = dict.fromkeys(names, UNKNOWN)
-    assert unknown_inputs(host, kind, **known, wrong=None, __defaults=[]) == []
-    ((_, listed),) = unknown_inputs(host, kind, qqq=1)
+    assert unknown_inputs(offline, kind, **known, wrong=None, __defaults=[]) == []
+    ((_, listed),) = unknown_inputs(offline, kind, qqq=1)
     assert listed == f"unknown input qqq; the inputs are {', '.join(sorted(names))} [invalid-input]"
 
 
-def test_an_output_cannot_be_set(host: Host) -> None:
-    assert unknown_inputs(host, "Container", url="x", externalAcess=True) == [
+def test_an_output_cannot_be_set(offline: Host) -> None:
+    assert unknown_inputs(offline, "Container", url="x", externalAcess=True) == [
         ("", "unknown input externalAcess; did you mean externalAccess? [invalid-input]"),
         ("", "url is an output: it cannot be set [invalid-input]"),
     ]
 
 
 @pytest.mark.parametrize("note", [DEFAULT_NAME, PARENT_IN_PROGRAM, CHANGED_OUTSIDE, MARKER])
-def test_what_the_package_notes_beside_the_inputs_is_accepted(host: Host, note: str) -> None:
+def test_what_the_package_notes_beside_the_inputs_is_accepted(offline: Host, note: str) -> None:
     request = provider_pb2.CheckRequest(
         urn=URN, news=_to_struct({"name": "web", "template": "nodejs", camel_case(note): "x"})
     )
 
-    assert [it.reason for it in host.stub.Check(request).failures] == []
+    assert [it.reason for it in offline.stub.Check(request).failures] == []
 
 
 KIND = provider_pb2.PropertyDiff.Kind
@@ -264,24 +281,25 @@ KIND = provider_pb2.PropertyDiff.Kind
     ],
 )
 def test_a_difference_says_what_is_done_with_the_input(
-    host: Host, kind: str, before: Any, after: Any, how: Any
+    offline: Host, kind: str, before: Any, after: Any, how: Any
 ) -> None:
-    resource = host.resource(kind)
+    resource = offline.resource(kind)
     given = (
         {"container": "usr-1-web", "name": "laptop"} if kind == "VpnClient" else {"container": "usr-1-web"}
     )
     resource.id, resource.outs = "usr-1-web/laptop", {**given, "rotate_triggers": before, MARKER: kind}
 
-    difference = resource.diff({**given, "rotate_triggers": after, MARKER: kind}).detailedDiff
+    answer = resource.diff({**given, "rotate_triggers": after, MARKER: kind})
 
-    assert difference["rotateTriggers"].kind == how
+    assert list(answer.diffs) == list(answer.detailedDiff) == ["rotateTriggers"]
+    assert answer.detailedDiff["rotateTriggers"].kind == how
 
 
-def test_what_an_earlier_check_returned_is_accepted(host: Host) -> None:
+def test_what_an_earlier_check_returned_is_accepted(offline: Host) -> None:
     # With `ignoreChanges: ["*"]`, the engine passes all earlier inputs instead of the program's inputs.
-    inputs = check(host).inputs
+    inputs = check(offline).inputs
 
-    again = host.stub.Check(provider_pb2.CheckRequest(urn=URN, olds=inputs, news=inputs))
+    again = offline.stub.Check(provider_pb2.CheckRequest(urn=URN, olds=inputs, news=inputs))
 
     assert [it.reason for it in again.failures] == []
 
@@ -310,12 +328,12 @@ def test_a_child_is_checked_against_its_container_in_the_program(host: Host, emu
     assert emulator.calls() == calls, "at preview there are no requests"
 
 
-def test_another_key_or_address_never_replaces_a_provider(host: Host) -> None:
+def test_another_key_or_address_never_replaces_a_provider(offline: Host) -> None:
     request = provider_pb2.DiffRequest(
         olds=_to_struct({"apiKey": "a", "version": "1"}), news=_to_struct({"apiKey": "b", "version": "2"})
     )
 
-    answer = host.stub.DiffConfig(request)
+    answer = offline.stub.DiffConfig(request)
 
     assert (list(answer.diffs), list(answer.replaces)) == (["apiKey"], [])
     assert answer.changes == provider_pb2.DiffResponse.DIFF_SOME
@@ -325,36 +343,36 @@ def test_another_key_or_address_never_replaces_a_provider(host: Host) -> None:
     ("olds", "news"), [({}, {"adopt": "never"}), ({"adopt": "never"}, {})], ids=["added", "removed"]
 )
 def test_a_setting_that_is_added_or_removed_is_a_difference(
-    host: Host, olds: dict[str, str], news: dict[str, str]
+    offline: Host, olds: dict[str, str], news: dict[str, str]
 ) -> None:
-    answer = host.stub.DiffConfig(provider_pb2.DiffRequest(olds=_to_struct(olds), news=_to_struct(news)))
+    answer = offline.stub.DiffConfig(provider_pb2.DiffRequest(olds=_to_struct(olds), news=_to_struct(news)))
 
     assert list(answer.diffs) == ["adopt"]
     assert answer.changes == provider_pb2.DiffResponse.DIFF_SOME
 
 
-def test_a_name_comes_from_state_then_autonaming_then_program(host: Host) -> None:
+def test_a_name_comes_from_state_then_autonaming_then_program(offline: Host) -> None:
     options = provider_pb2.CheckRequest.AutonamingOptions
     proposed = options(proposed_name="web-dev", mode=options.PROPOSE)
 
-    assert _to_dict(check(host).inputs)["name"] == "web"
-    assert _to_dict(check(host, autonaming=proposed).inputs)["name"] == "web-dev"
-    kept = check(host, autonaming=proposed, olds=_to_struct({"name": "former", "template": "nodejs"}))
+    assert _to_dict(check(offline).inputs)["name"] == "web"
+    assert _to_dict(check(offline, autonaming=proposed).inputs)["name"] == "web-dev"
+    kept = check(offline, autonaming=proposed, olds=_to_struct({"name": "former", "template": "nodejs"}))
     assert _to_dict(kept.inputs)["name"] == "former"
 
 
-def test_an_input_that_the_program_marks_as_secret_is_returned_so(host: Host) -> None:
+def test_an_input_that_the_program_marks_as_secret_is_returned_so(offline: Host) -> None:
     given = _to_struct({"name": "web", "template": "nodejs", "discountCode": secret("SPRING")})
     answers = (
-        host.stub.Check(provider_pb2.CheckRequest(urn=URN, news=given)).inputs,
-        host.stub.Create(provider_pb2.CreateRequest(urn=URN, properties=given, preview=True)).properties,
-        host.stub.Update(
+        offline.stub.Check(provider_pb2.CheckRequest(urn=URN, news=given)).inputs,
+        offline.stub.Create(provider_pb2.CreateRequest(urn=URN, properties=given, preview=True)).properties,
+        offline.stub.Update(
             provider_pb2.UpdateRequest(urn=URN, id="usr-1-web", olds=given, news=given, preview=True)
         ).properties,
     )
 
     # Otherwise, the engine removes the mark before each call.
-    assert host.accepts_secrets
+    assert offline.accepts_secrets
     assert [_to_dict(answer)["discountCode"] for answer in answers] == [secret("SPRING")] * 3
 
 
@@ -366,26 +384,26 @@ def test_the_answer_to_a_secret_argument_is_secret(host: Host, emulator: Emulato
     assert answer["name"] == secret("web")
 
 
-def test_a_secret_name_of_the_state_stays_one(host: Host) -> None:
-    kept = check(host, olds=_to_struct({"name": secret("former"), "template": "nodejs"}))
+def test_a_secret_name_of_the_state_stays_one(offline: Host) -> None:
+    kept = check(offline, olds=_to_struct({"name": secret("former"), "template": "nodejs"}))
 
     assert _to_dict(kept.inputs)["name"] == secret("former")
 
 
-def test_the_default_name_includes_colons_of_the_resource_name(host: Host) -> None:
+def test_the_default_name_includes_colons_of_the_resource_name(offline: Host) -> None:
     request = provider_pb2.CheckRequest(urn=f"{URN}::two", news=_to_struct({"template": "nodejs"}))
 
-    (failure,) = host.stub.Check(request).failures
+    (failure,) = offline.stub.Check(request).failures
 
     assert "'web::two'" in failure.reason
 
 
-def test_a_long_name_is_shortened_unless_it_is_enforced(host: Host) -> None:
+def test_a_long_name_is_shortened_unless_it_is_enforced(offline: Host) -> None:
     options = provider_pb2.CheckRequest.AutonamingOptions
     long = "a-very-long-name-of-a-container-1a2b3c4"
 
-    proposed = check(host, autonaming=options(proposed_name=long, mode=options.PROPOSE))
-    enforced = check(host, autonaming=options(proposed_name=long, mode=options.ENFORCE))
+    proposed = check(offline, autonaming=options(proposed_name=long, mode=options.PROPOSE))
+    enforced = check(offline, autonaming=options(proposed_name=long, mode=options.ENFORCE))
 
     name = _to_dict(proposed.inputs)["name"]
     assert name.startswith("a-very-long-name-of-a-con")
@@ -411,10 +429,10 @@ def test_autonaming_takes_precedence_over_a_name_pattern(
     assert _to_dict(host.stub.Check(request).inputs)["name"] == "mine"
 
 
-def test_without_autonaming_a_name_is_needed(host: Host) -> None:
+def test_without_autonaming_a_name_is_needed(offline: Host) -> None:
     options = provider_pb2.CheckRequest.AutonamingOptions
 
-    (failure,) = check(host, autonaming=options(mode=options.DISABLE)).failures
+    (failure,) = check(offline, autonaming=options(mode=options.DISABLE)).failures
 
     assert failure.property == "name"
     assert "set name" in failure.reason
@@ -451,38 +469,11 @@ def test_the_preview_of_an_update_shows_a_new_key_as_an_unknown_secret_without_a
     assert emulator.calls() == before
 
 
-@pytest.mark.parametrize(
-    ("kind", "needed", "name", "end"),
-    [
-        ("Container", {"name": "web", "template": "nodejs"}, "restartTriggers", ""),
-        ("PinnedBackup", {"container": "usr-1-sql"}, "triggers", "_REPLACE"),
-    ],
-)
-def test_a_diff_says_how_each_property_changes(
-    host: Host, kind: str, needed: dict[str, str], name: str, end: str
-) -> None:
-    urn = host.resource(kind).urn
+def test_at_the_preview_of_a_creation_secrets_are_marked(offline: Host) -> None:
+    client = offline.resource("VpnClient", "laptop")
+    news = offline.to_struct("VpnClient", client.checked(container=UNKNOWN, name="laptop"))
 
-    def how(olds: dict[str, Any], news: dict[str, Any]) -> str:
-        inputs = [
-            host.stub.Check(provider_pb2.CheckRequest(urn=urn, news=_to_struct({**needed, **given}))).inputs
-            for given in (olds, news)
-        ]
-        request = provider_pb2.DiffRequest(id="usr-1-sql/7", urn=urn, olds=inputs[0], news=inputs[1])
-        answer = host.stub.Diff(request)
-        assert list(answer.diffs) == list(answer.detailedDiff) == [name]
-        return provider_pb2.PropertyDiff.Kind.Name(answer.detailedDiff[name].kind)
-
-    assert how({}, {name: ["1"]}) == f"ADD{end}"
-    assert how({name: ["1"]}, {}) == f"DELETE{end}"
-    assert how({name: ["1"]}, {name: ["2"]}) == f"UPDATE{end}"
-
-
-def test_at_the_preview_of_a_creation_secrets_are_marked(host: Host) -> None:
-    client = host.resource("VpnClient", "laptop")
-    news = host.to_struct("VpnClient", client.checked(container=UNKNOWN, name="laptop"))
-
-    answer = host.stub.Create(provider_pb2.CreateRequest(urn=client.urn, properties=news, preview=True))
+    answer = offline.stub.Create(provider_pb2.CreateRequest(urn=client.urn, properties=news, preview=True))
 
     assert _to_dict(answer.properties)["config"] == {**SECRET, "value": UNKNOWN}
 
@@ -498,85 +489,83 @@ def test_a_data_function_uses_camel_case_names(host: Host, emulator: Emulator) -
     assert SECRET.items() <= invoke(host, "getSshCertificate", containerId=id_)["result"].items()
 
 
-@pytest.mark.parametrize(
-    ("token", "arguments", "expected", "code"),
-    [
-        ("getContainer", {}, "getContainer: id is missing: set it", "missing-input"),
-        (
-            "getLogs",
-            {"containerId": "usr-1-web", "line": 2},
-            "getLogs: unknown argument line; did you mean lines?",
-            "invalid-input",
-        ),
-        (
-            "listContainers",
-            {"all": True},
-            "listContainers: unknown argument all; the arguments are none [",
-            "invalid-input",
-        ),
-        ("getContainer", {"id": "usr-1-none"}, "getContainer: ", "not-found"),
-        ("getContainer", {"id": ""}, "getContainer: '' is not a valid id", "invalid-id"),
-        ("getContainer", {"id": 5}, "getContainer: id is 5: it must be text", "invalid-input"),
-        (
-            "getLogs",
-            {"containerId": "usr-1-web", "lines": "two"},
-            "getLogs: lines is 'two': it must be a whole number",
-            "invalid-input",
-        ),
-        (
-            "getVpnConfig",
-            {"containerId": "usr-1-web", "client": True},
-            "getVpnConfig: client is True: it must be text",
-            "invalid-input",
-        ),
-        ("restart", {}, "restart: stacks has no such function: check the name, or install", "unknown-type"),
-        (
-            "getContaner",
-            {},
-            "getContaner: stacks has no such function: did you mean getContainer?",
-            "unknown-type",
-        ),
-    ],
-)
-def test_a_failed_data_function_has_a_reason(
-    host: Host, token: str, arguments: dict[str, Any], expected: str, code: str
-) -> None:
-    with pytest.raises(grpc.RpcError) as failure:
-        invoke(host, token, **arguments)
-
-    message = str(failure.value.details())
-    assert message.startswith(expected)
-    assert message.endswith(f" [{code}]")
-    assert "Traceback" not in message
+FAILED_CALLS: Final[list[tuple[str, dict[str, Any], str, str]]] = [
+    ("getContainer", {}, "getContainer: id is missing: set it", "missing-input"),
+    (
+        "getLogs",
+        {"containerId": "usr-1-web", "line": 2},
+        "getLogs: unknown argument line; did you mean lines?",
+        "invalid-input",
+    ),
+    (
+        "listContainers",
+        {"all": True},
+        "listContainers: unknown argument all; the arguments are none [",
+        "invalid-input",
+    ),
+    ("getContainer", {"id": "usr-1-none"}, "getContainer: ", "not-found"),
+    ("getContainer", {"id": ""}, "getContainer: '' is not a valid id", "invalid-id"),
+    ("getContainer", {"id": 5}, "getContainer: id is 5: it must be text", "invalid-input"),
+    (
+        "getLogs",
+        {"containerId": "usr-1-web", "lines": "two"},
+        "getLogs: lines is 'two': it must be a whole number",
+        "invalid-input",
+    ),
+    (
+        "getVpnConfig",
+        {"containerId": "usr-1-web", "client": True},
+        "getVpnConfig: client is True: it must be text",
+        "invalid-input",
+    ),
+    ("restart", {}, "restart: stacks has no such function: check the name, or install", "unknown-type"),
+    (
+        "getContaner",
+        {},
+        "getContaner: stacks has no such function: did you mean getContainer?",
+        "unknown-type",
+    ),
+]
 
 
-@pytest.mark.parametrize(
-    ("kind", "id_", "expected"),
-    [
-        ("Container", "usr-1-web", "Container usr-1-web does not exist in this account"),
-        ("Container", "../web", "'../web' is not the id of a Container, which has the form usr-abc12345-web"),
-        (
-            "Connection",
-            "abc",
-            "'abc' is not the id of a Connection, which has the form <source id>/<connection id>",
-        ),
-        (
-            "AllowedIp",
-            "abc",
-            "'abc' is not the id of an AllowedIp, which has the form <container id>/<address>",
-        ),
-        ("PinnedBackup", "usr-1-web/first", "PinnedBackup usr-1-web/first does not exist"),
-        # After an import, the next `up` would restore a backup over newer data.
-        ("BackupRestore", "1", "a BackupRestore cannot be imported or looked up"),
-    ],
-)
-def test_an_impossible_import_has_a_reason(host: Host, kind: str, id_: str, expected: str) -> None:
-    request = provider_pb2.ReadRequest(id=id_, urn=host.resource(kind).urn)
+def test_a_failed_data_function_has_a_reason(host: Host) -> None:
+    for token, arguments, expected, code in FAILED_CALLS:
+        with pytest.raises(grpc.RpcError) as failure:
+            invoke(host, token, **arguments)
 
-    with pytest.raises(grpc.RpcError) as failure:
-        host.stub.Read(request)
+        message = str(failure.value.details())
+        assert message.startswith(expected)
+        assert message.endswith(f" [{code}]")
+        assert "Traceback" not in message
 
-    assert str(failure.value.details()).startswith(expected)
+
+IMPOSSIBLE_IMPORTS: Final = [
+    ("Container", "usr-1-web", "Container usr-1-web does not exist in this account"),
+    ("Container", "../web", "'../web' is not the id of a Container, which has the form usr-abc12345-web"),
+    (
+        "Connection",
+        "abc",
+        "'abc' is not the id of a Connection, which has the form <source id>/<connection id>",
+    ),
+    (
+        "AllowedIp",
+        "abc",
+        "'abc' is not the id of an AllowedIp, which has the form <container id>/<address>",
+    ),
+    ("PinnedBackup", "usr-1-web/first", "PinnedBackup usr-1-web/first does not exist"),
+    # After an import, the next `up` would restore a backup over newer data.
+    ("BackupRestore", "1", "a BackupRestore cannot be imported or looked up"),
+]
+
+
+def test_an_impossible_import_has_a_reason(host: Host) -> None:
+    for kind, id_, expected in IMPOSSIBLE_IMPORTS:
+        request = provider_pb2.ReadRequest(id=id_, urn=host.resource(kind).urn)
+
+        with pytest.raises(grpc.RpcError) as failure:
+            host.stub.Read(request)
+
+        assert str(failure.value.details()).startswith(expected)
 
 
 @pytest.mark.parametrize(
@@ -586,11 +575,11 @@ def test_an_impossible_import_has_a_reason(host: Host, kind: str, id_: str, expe
         ("VPNClient", "did you mean stacks:index:VpnClient?"),
     ],
 )
-def test_an_unknown_type_is_an_error_that_names_it(host: Host, kind: str, hint: str) -> None:
+def test_an_unknown_type_is_an_error_that_names_it(offline: Host, kind: str, hint: str) -> None:
     urn = URN.replace("Container", kind)
 
     with pytest.raises(grpc.RpcError) as failure:
-        host.stub.Check(provider_pb2.CheckRequest(urn=urn))
+        offline.stub.Check(provider_pb2.CheckRequest(urn=urn))
 
     assert f"stacks has no resource 'stacks:index:{kind}': {hint}" in str(failure.value.details())
 

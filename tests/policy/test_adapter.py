@@ -144,16 +144,6 @@ def test_a_wrong_configuration_is_reported_without_a_resource() -> None:
     )
 
 
-def test_an_invalid_pattern_names_its_policy() -> None:
-    guard = StacksGuard(
-        "test", ["naming"], config={"naming": {"pattern": "a{99999999999999999}"}}, all="mandatory"
-    )
-
-    PackTester(guard).preview(container("web")).assert_blocked_by(
-        "naming", "naming is misconfigured", "'pattern'", "[policy-settings]"
-    )
-
-
 # From letters that do not form a word in the messages.
 word = st.text("jqxz", min_size=9, max_size=12)
 

@@ -58,6 +58,7 @@ class FakeClock:
         self._lock = threading.Lock()
         self._asleep: dict[threading.Thread, tuple[float, threading.Condition]] = {}
         self._crew: list[threading.Thread] = []
+        self._rested = threading.Event()
 
     def now(self) -> float:
         return self._now
@@ -88,6 +89,7 @@ class FakeClock:
             return
         with self._lock:
             self._asleep[thread] = (self._now + seconds, condition)
+        self._rested.set()
         condition.wait()
         with self._lock:
             del self._asleep[thread]
@@ -101,6 +103,7 @@ class FakeClock:
                 outcomes[index] = job()
             except BaseException as error:  # noqa: BLE001  (the test gets it)
                 outcomes[index] = error
+            self._rested.set()
 
         self._crew = [
             threading.Thread(target=carry_out, args=(index, job), daemon=True)
@@ -110,13 +113,15 @@ class FakeClock:
             thread.start()
         give_up = time.monotonic() + PATIENCE
         while alive := [thread for thread in self._crew if thread.is_alive()]:
+            self._rested.clear()
             if self._all_asleep(alive):
                 self._wake_next()
             elif time.monotonic() > give_up:
                 msg = f"{len(alive)} threads neither end nor sleep"
                 raise AssertionError(msg)
             else:
-                time.sleep(0.0002)
+                # A thread says that it sleeps or ends shortly before it does.
+                self._rested.wait(0.002)
         self._crew = []
         return outcomes
 

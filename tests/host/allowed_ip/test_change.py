@@ -23,12 +23,6 @@ def test_another_address_or_container_replaces(office: HostedResource, web: str)
         assert diff.deleteBeforeReplace is False
 
 
-def test_the_same_address_in_another_spelling_is_no_change(office: HostedResource, web: str) -> None:
-    office.up(container=web, ip_address="2001:db8:0::/48")
-
-    assert office.up(container=web, ip_address="2001:0DB8::/48") == []
-
-
 @pytest.mark.parametrize("alone", [False, True])
 @pytest.mark.parametrize("duplicates", [False, True])
 def test_a_change_replaces_the_entry_without_an_empty_list(
@@ -130,17 +124,6 @@ def test_a_second_entry_for_the_address_is_drift(make_host: Any) -> None:
         ]
 
 
-def test_entries_of_one_container_share_one_call(host: Host, web: str, emulator: Emulator) -> None:
-    entries = [host.resource("AllowedIp", f"ip-{number}") for number in range(4)]
-    for number, entry in enumerate(entries):
-        entry.up(container=web, ip_address=f"198.51.100.{number}")
-    calls = emulator.calls()
-
-    assert all(entry.read() for entry in entries)
-
-    assert emulator.calls() == calls + 2
-
-
 @pytest.mark.hosts("dynamic", "native")
 def test_a_look_up_by_id_reads_the_entry(office: HostedResource, web: str, emulator: Emulator) -> None:
     emulator.drift.allow_ip("web", OFFICE, description="by hand", service_type="tcp")
@@ -208,18 +191,6 @@ def test_concurrent_deletions_end_with_access_disabled(host: Host, web: str, emu
     assert in_parallel(*(entry.delete for entry in entries)) == [None] * 4
 
     assert emulator.state.container("web").external_access is False
-
-
-def test_another_refusal_does_not_disable_access(
-    office: HostedResource, web: str, emulator: Emulator
-) -> None:
-    office.up(**inputs(web))
-    emulator.faults.add("allowed_ips.remove", "status", code=400, body={"error": "Not today"})
-
-    with pytest.raises(CallFailedError, match="Not today"):
-        office.delete()
-
-    assert addresses(emulator, "web").keys() == {CALLER, OFFICE}
 
 
 def test_an_address_moves_from_one_resource_to_another(

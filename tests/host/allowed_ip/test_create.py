@@ -1,4 +1,4 @@
-"""AllowedIp on the real host: check, create, and every shape of an answer."""
+"""AllowedIp on the real host: create."""
 
 from __future__ import annotations
 
@@ -10,81 +10,7 @@ from stacks_pulumi.emulator import Emulator
 from tests.host.allowed_ip.conftest import AUTO_ADDED, CALLER, OFFICE, inputs
 from tests.support.accounts import addresses, fewest_addresses, running
 from tests.support.clock import fast_clock
-from tests.support.host import UNKNOWN, CallFailedError, Host, HostedResource, in_parallel
-
-
-@pytest.mark.parametrize(
-    ("stack", "own", "is_refused"),
-    [
-        ("never", None, True),
-        ("never", "if_matching", False),
-        ("if_matching", None, False),
-        ("if_matching", "never", True),
-    ],
-)
-def test_an_address_in_a_container_that_may_be_adopted_is_not_refused(
-    make_host: Any, emulator: Emulator, stack: str, own: str | None, is_refused: bool
-) -> None:
-    """External access may be on for an existing container, but is off for a new one."""
-    host = make_host({"stacks:apiKey": emulator.key, "stacks:baseUrl": emulator.url, "stacks:adopt": stack})
-    facts = {"template": "nodejs", "adopt": own}
-
-    failures = host.resource("AllowedIp").check(
-        container=UNKNOWN, ip_address="198.51.100.7", container_in_program=facts
-    )
-
-    assert ("external access is off" in failures.get("container", "")) is is_refused
-
-
-@pytest.mark.parametrize(
-    ("given", "canonical"),
-    [
-        ("10.0.0.7", "10.0.0.7"),
-        ("10.0.0.7/32", "10.0.0.7"),
-        (" 10.0.0.0/8 ", "10.0.0.0/8"),
-        ("2001:DB8:0:0::1", "2001:db8::1"),
-        ("2001:db8::1/128", "2001:db8::1"),
-        ("2001:0db8::/32", "2001:db8::/32"),
-        ("0.0.0.0/0", "0.0.0.0/0"),
-        (UNKNOWN, UNKNOWN),
-    ],
-)
-def test_addresses_are_stored_in_canonical_form(host: Host, given: str, canonical: str) -> None:
-    assert host.resource("AllowedIp").checked(container="usr-1-web", ip_address=given) == {
-        "container": "usr-1-web",
-        "ip_address": canonical,
-        "description": "Custom IP",
-        "service_type": "both",
-        "revoke_auto_added": False,
-    }
-
-
-@pytest.mark.parametrize(
-    ("wrong", "words"),
-    [
-        ({"ip_address": "office"}, "'office' is neither an IPv4 or IPv6 address nor a network"),
-        ({"ip_address": "10.0.0.7/33"}, "neither an IPv4 or IPv6 address"),
-        ({"ip_address": "fe80::1%eth0"}, "neither an IPv4 or IPv6 address"),
-        (
-            {"ip_address": "10.0.0.7/24"},
-            "write 10.0.0.0/24 for the network, or 10.0.0.7 for the address alone",
-        ),
-        ({"ip_address": "2001:db8::1/64"}, "write 2001:db8::/64 for the network"),
-        ({"ip_address": 7}, "but must be text"),
-        ({"ip_address": None}, "ip_address is missing"),
-        ({"container": None}, "container is missing"),
-        ({"container": "usr-1-web/10.0.0.7"}, "is not a container's id"),
-        ({"service_type": "udp"}, "'udp' is not one of http, tcp, both"),
-        ({"description": ""}, "empty"),
-        ({"revoke_auto_added": "yes"}, "but must be true or false"),
-        ({"adopt": "always"}, "never, if_matching"),
-    ],
-)
-def test_invalid_inputs_fail_on_their_property(host: Host, wrong: dict[str, Any], words: str) -> None:
-    found = host.resource("AllowedIp").check(**{"container": "usr-1-web", "ip_address": "10.0.0.7", **wrong})
-
-    assert found.keys() == wrong.keys()
-    assert host.worded(words) in "".join(found.values())
+from tests.support.host import CallFailedError, Host, HostedResource, in_parallel
 
 
 def test_create_reads_the_list_and_the_container_once(

@@ -13,30 +13,6 @@ from tests.support.platforms import READINGS, play
 
 
 @pytest.mark.hosts("dynamic", "native")
-def test_a_taken_name_is_an_error_with_the_line_to_write(web: HostedResource, there: str) -> None:
-    with pytest.raises(CallFailedError) as failure:
-        web.up(name="web", template="nodejs")
-
-    assert there in failure.value.message
-    assert web.host.worded('stacks.Container("web", ..., adopt="if_matching")') in failure.value.message
-    assert "`stacks-pulumi account` shows which stack owns it" in failure.value.message
-    assert "an interrupted or waitlisted `up` of this stack" in failure.value.message
-    assert "deletes it with its data, even if another stack manages it too" in failure.value.message
-    assert "stacks:namePattern '${name}-${stack}'" in failure.value.message
-    assert failure.value.kept_id is None
-
-
-def test_no_pattern_is_suggested_for_an_explicit_name(web: HostedResource, emulator: Emulator) -> None:
-    emulator.load([{"name": "shop", "template": "nodejs"}])
-
-    with pytest.raises(CallFailedError) as failure:
-        web.up(name="shop", template="nodejs")
-
-    assert web.host.worded('write a different name="..."') in failure.value.message
-    assert "namePattern" not in failure.value.message
-
-
-@pytest.mark.hosts("dynamic", "native")
 def test_an_equal_container_is_adopted_and_updated(
     web: HostedResource, there: str, emulator: Emulator
 ) -> None:
@@ -158,25 +134,6 @@ def test_a_stopped_container_is_adopted_with_the_desired_status(
     assert (there, desired or "stopped") == (web.id, web.outs["status"])
 
 
-def test_a_container_of_another_resource_is_not_adopted(host: Host) -> None:
-    host.resource("Container", "one").up(name="web", template="nodejs")
-
-    failures = host.resource("Container", "two").check(name="Web", template="nodejs", adopt="if_matching")
-
-    assert failures == {
-        "name": "two resources declare the same Container (Web): 'one' and 'two'. Change or remove one of them "
-        "[declared-twice]"
-    }
-
-
-def test_a_released_name_is_free_for_another_resource(host: Host) -> None:
-    one = host.resource("Container", "one")
-    one.checked(name="web", template="nodejs")
-    one.checked(name="web-2", template="nodejs")
-
-    assert host.resource("Container", "two").check(name="web", template="nodejs") == {}
-
-
 def test_a_renamed_resource_keeps_the_adopted_container(
     host: Host, make_host: Callable[..., Host], emulator: Emulator
 ) -> None:
@@ -194,19 +151,15 @@ def test_a_renamed_resource_keeps_the_adopted_container(
     assert any("was not deleted: 'new' in this program manages it now" in line for line in old.lines())
 
 
-@pytest.mark.parametrize(
-    ("inputs", "difference"),
-    [
+def test_a_different_container_is_not_adopted(web: HostedResource, there: str) -> None:
+    inputs = {"name": "web", "template": "nodejs", "adopt": "if_matching"}
+    for change, difference in (
         ({"template": "python"}, "its template is 'nodejs', not 'python'"),
         ({"plan": "premium"}, "its plan is 'basic', not 'premium'"),
         ({"additional_storage_tier": 1}, "MB of storage, not"),
-    ],
-)
-def test_a_different_container_is_not_adopted(
-    web: HostedResource, there: str, inputs: dict[str, object], difference: str
-) -> None:
-    with pytest.raises(CallFailedError, match=difference):
-        web.up(**{"name": "web", "template": "nodejs", "adopt": "if_matching", **inputs})
+    ):
+        with pytest.raises(CallFailedError, match=difference):
+            web.up(**{**inputs, **change})
 
 
 def test_the_configuration_can_allow_adoption_for_all(

@@ -1,4 +1,4 @@
-"""Create of a Container on the real host: waits, lost responses, failures, the spending cap."""
+"""Create of a Container on the real host: waits, failures, the spending cap, the waitlist."""
 
 from __future__ import annotations
 
@@ -39,56 +39,11 @@ def test_numbers_and_lists_keep_their_values(web: HostedResource) -> None:
     assert web.outs["storage_mb"] == (10 + 64) * 1024
 
 
-def test_concurrent_creates_share_one_look_and_their_polls(host: Host, emulator: Emulator) -> None:
-    webs = [host.resource("Container", f"web-{number}") for number in range(12)]
-
-    raised = in_parallel(*(lambda web=web: web.up(name=web.name, template="nodejs") for web in webs))
-
-    assert raised == [None] * 12
-    assert emulator.calls("containers.create") == 12
-    # One list before all creates and a few polls, independent of their number.
-    assert emulator.calls("containers.list") <= 6
-    assert emulator.calls("containers.status") == 0
-
-
 def test_desired_status_stopped_stops_after_the_boot(web: HostedResource) -> None:
     web.up(name="web", template="nodejs", desired_status="stopped", external_access=True)
 
     assert web.outs["status"] == "stopped"
     assert web.outs["url"].endswith(".stackshosting.cloud")
-
-
-def test_a_lost_response_creates_no_second_container(web: HostedResource, emulator: Emulator) -> None:
-    emulator.faults.add("containers.create", "drop_after")
-
-    web.up(name="web", template="nodejs")
-
-    assert set(emulator.state.names()) == {"web"}
-    assert emulator.calls("containers.create") == 1
-
-
-@pytest.mark.parametrize("kind", ["html", "answer"])
-def test_a_503_after_the_creation_leaves_no_orphan(
-    web: HostedResource, emulator: Emulator, kind: str
-) -> None:
-    fault = emulator.faults.add("containers.create", kind, code=503)
-
-    web.up(name="web", template="nodejs")
-
-    assert web.outs["status"] == "running"
-    assert set(emulator.state.containers) == {web.id}
-    assert fault.fired == 1
-
-
-def test_a_lost_response_is_resolved_with_lower_case_names(web: HostedResource, emulator: Emulator) -> None:
-    emulator.platform.lower_case_names = True
-    fault = emulator.faults.add("containers.create", "drop_after")
-
-    web.up(name="Web", template="nodejs")
-
-    assert set(emulator.state.names()) == {"web"}
-    assert set(emulator.state.containers) == {web.id}
-    assert fault.fired == 1
 
 
 @pytest.mark.hosts("dynamic", "native")

@@ -38,18 +38,6 @@ def test_a_404_to_a_deletion_is_no_success_while_the_container_is_listed(
     assert emulator.state.names() == ["web"]
 
 
-def test_a_refresh_drops_a_container_that_is_listed_as_deleted(
-    web: HostedResource, emulator: Emulator
-) -> None:
-    web.up(name="web", template="nodejs")
-    tombstone = {"id": web.id, "name": "web", "type": "nodejs", "status": "deleted"}
-    emulator.faults.add("containers.list", "answer", body={"data": [tombstone]}, times=None)
-    emulator.faults.add("containers.status", "answer", body=tombstone, times=None)
-
-    assert not web.read()
-    emulator.faults.clear()
-
-
 # --- changed ---
 
 
@@ -149,37 +137,7 @@ def test_a_refused_rollback_of_a_container_that_is_not_visible_yet_is_repeated(
     until(lambda: emulator.state.names() == [] and refused.fired == hidden.fired == 1)
 
 
-@pytest.mark.parametrize("answer", [{"id": "job-7"}, {}], ids=["the request's id", "no id"])
-def test_an_answer_without_the_containers_id_is_resolved_by_the_name(
-    web: HostedResource, emulator: Emulator, answer: dict[str, str]
-) -> None:
-    data = {"name": "web", "template": "nodejs", "status": "pending", **answer}
-    emulator.faults.add("containers.create", "answer", code=202, body={"success": True, "data": data})
-
-    web.up(name="web", template="nodejs")
-
-    assert [web.id] == list(emulator.state.containers)
-
-
 # --- the same ---
-
-
-def test_a_creation_time_that_only_the_status_has_is_compared(
-    web: HostedResource, emulator: Emulator, make_host: Callable[..., Host]
-) -> None:
-    web.up(name="web", template="nodejs")
-    # The next operation of the engine has read no list yet.
-    web.host = make_host(web.host.config)
-    row = {"id": web.id, "name": "web", "type": "nodejs", "status": "running"}
-    emulator.faults.add("containers.list", "answer", body={"data": [row]}, times=None)
-    emulator.advance(60)
-    emulator.drift.recreate("web")
-
-    with pytest.raises(CallFailedError, match="It was not deleted"):
-        web.delete()
-
-    assert emulator.calls("containers.delete") == 0
-    emulator.faults.clear()
 
 
 @pytest.mark.parametrize("end", ["source", "target"])

@@ -9,23 +9,8 @@ import pytest
 
 from stacks_pulumi.emulator import Emulator
 from tests.support.clock import fast_clock
-from tests.support.host import CallFailedError, Host, HostedResource, in_parallel
+from tests.support.host import CallFailedError, Host, HostedResource
 from tests.support.platforms import READINGS, play
-
-
-@pytest.mark.parametrize("fault", [401, 403, 500, 503])
-def test_a_failed_read_is_an_error_and_keeps_the_state(
-    web: HostedResource, emulator: Emulator, fault: int
-) -> None:
-    web.up(name="web", template="nodejs")
-    emulator.faults.add("containers.list", fault, times=None)
-    emulator.faults.add("containers.status", fault, times=None)
-
-    with pytest.raises(CallFailedError):
-        web.read()
-
-    emulator.faults.clear()
-    assert web.read()
 
 
 def test_an_empty_list_is_verified_by_the_container_itself(web: HostedResource, emulator: Emulator) -> None:
@@ -33,17 +18,6 @@ def test_an_empty_list_is_verified_by_the_container_itself(web: HostedResource, 
     emulator.faults.add("containers.list", "answer", body={"success": True, "count": 0, "data": []})
 
     assert web.read()
-
-
-def test_reads_share_one_call(host: Host, emulator: Emulator) -> None:
-    webs = [host.resource("Container", f"web-{number}") for number in range(6)]
-    in_parallel(*(lambda web=web: web.up(name=web.name, template="nodejs") for web in webs))
-    calls = emulator.calls()
-
-    for web in webs:
-        assert web.read()
-
-    assert emulator.calls() == calls + 1
 
 
 @pytest.mark.hosts("dynamic", "native")

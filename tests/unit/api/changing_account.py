@@ -30,7 +30,7 @@ class ChangingAccount:
         self.most_under_way = 0
         self._changes: dict[str, list[tuple[float, str | None]]] = {}
 
-    def put(self, id: str, status: str | None, after: float = 0.0, error_message: str | None = None) -> None:
+    def put(self, id: str, status: str | None, after: float = 0.0) -> None:
         self._changes.setdefault(id, []).append((self.clock.now() + after, status))
 
     def __call__(self, call: Call[Any]) -> Any:

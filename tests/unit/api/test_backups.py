@@ -186,15 +186,6 @@ def test_a_scheduled_backup_meanwhile_is_not_the_result(clock: FakeClock) -> Non
     assert backups(store, clock).start("a", deadline=clock.now() + 60).id == 12
 
 
-@pytest.mark.parametrize("lost", [errors.ConnectionFailedError("x", sent=True), refusal(500), refusal(504)])
-def test_a_lost_response_is_resolved_before_another_request(clock: FakeClock, lost: Any) -> None:
-    store = Store(clock)
-    store.replies = [lost]
-
-    assert backups(store, clock).start("a", deadline=clock.now() + 60).id == 11
-    assert store.asked == 1
-
-
 def test_a_refusal_is_raised_and_the_next_start_runs(clock: FakeClock) -> None:
     store = Store(clock)
     store.replies = [refusal(400, "Container must be running")]

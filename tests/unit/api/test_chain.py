@@ -31,15 +31,6 @@ def test_a_rate_limited_call_waits_and_then_succeeds(clock: FakeClock, method: s
     assert 30 <= clock.now() - 1000 < 31
 
 
-@pytest.mark.parametrize("status", [500, 502, 503, 504])
-def test_a_post_is_not_retried_after_a_server_error(clock: FakeClock, status: int) -> None:
-    script = Script(tests__any=refusal(status))
-
-    with pytest.raises(errors.ServerError):
-        chain(script, clock)(a_call("POST"))
-    assert len(script.calls) == 1
-
-
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
 def test_a_503_is_retried_like_a_502(clock: FakeClock, method: str) -> None:
     assert chain(Script(tests__any=[refusal(503), ok(1)]), clock)(a_call(method)) == 1

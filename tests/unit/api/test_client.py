@@ -60,21 +60,6 @@ def test_on_limit_is_called_in_the_waiting_thread(clock: FakeClock, http: respon
     assert heard[0][1:] == (1, threading.current_thread().name)
 
 
-def test_an_exception_of_on_limit_prevents_the_request(
-    clock: FakeClock, http: responses.RequestsMock
-) -> None:
-    def on_limit(seconds: float, queued: int) -> None:
-        raise errors.WaitCancelledError("enough")
-
-    client = StacksClient(KEY, base_url=URL, clock=clock, requests_per_minute=1, on_limit=on_limit)
-    http.get(f"{URL}/containers", json=[])
-    client.containers.list()
-
-    with pytest.raises(errors.WaitCancelledError):
-        client.containers.list()
-    assert len(http.calls) == 1
-
-
 def test_a_closed_client_can_still_be_used(client: StacksClient, http: responses.RequestsMock) -> None:
     http.get(f"{URL}/containers", json=[])
     client.containers.list()

@@ -148,25 +148,6 @@ def test_without_a_name_any_connection_to_the_target_is_equal(clock: FakeClock) 
         connections(script, clock).create("usr-1-app", "usr-1-db")
 
 
-@pytest.mark.parametrize(
-    "lost", [errors.ConnectionFailedError("x", sent=True), refusal(502), ok({"success": True})]
-)
-def test_a_lost_answer_is_resolved_by_the_list_of_the_source(clock: FakeClock, lost: object) -> None:
-    script = Script(
-        connections__list=[
-            outgoing(entry("b", "main", "cache")),
-            outgoing(entry("b", "main", "cache"), entry("c", "main", "db")),
-        ],
-        containers__list=listed(app="running", db="running"),
-        connections__create=lost,  # type: ignore[arg-type]  # as the table above has it
-    )
-
-    made = connections(script, clock).create("usr-1-app", "usr-1-db", name="main")
-
-    assert (made.id, made.source_id, made.target_id) == ("c", "usr-1-app", "usr-1-db")
-    assert script.operations.count("connections.create") == 1
-
-
 def test_names_are_compared_without_case(clock: FakeClock) -> None:
     script = Script(
         connections__list=[outgoing(), outgoing(entry("c", "main", "db"))],

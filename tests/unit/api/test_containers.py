@@ -303,24 +303,6 @@ def test_a_taken_name_sends_no_create(clock: FakeClock) -> None:
     assert caught.value.existing.status == "running"
 
 
-@pytest.mark.parametrize(
-    "lost",
-    [
-        errors.ConnectionFailedError("x", sent=True),
-        refusal(500),
-        refusal(502),
-        refusal(504),
-        ok({"success": True, "message": "no id"}, 202),
-    ],
-)
-def test_a_lost_answer_is_resolved_by_the_list(clock: FakeClock, lost: Any) -> None:
-    made = data([booting(clock.wall() + 1)])
-    script = Script(containers__list=[listed(), made], containers__create=lost)
-
-    assert dated(script, clock).create(name="web", template="nodejs").id == "usr-1-web"
-    assert script.operations == ["containers.list", "containers.create", "containers.list"]
-
-
 def test_a_new_container_of_another_template_is_not_the_result(clock: FakeClock) -> None:
     theirs = ok([{"id": "usr-1-web", "name": "web", "type": "redis"}])
     script = Script(

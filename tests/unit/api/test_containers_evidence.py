@@ -76,42 +76,6 @@ def test_a_lost_create_is_recognised_in_a_list_that_may_lack_rows(clock: FakeClo
     assert made.id == "usr-1-web"
 
 
-def test_a_row_without_a_time_is_an_unknown_outcome(clock: FakeClock) -> None:
-    script = Script(containers__create=LOST, containers__list=[data([]), data([row()])])
-
-    with pytest.raises(errors.ConnectionFailedError, match="usr-1-web has no creation time") as caught:
-        api(script, clock).create(name="web", template="nodejs")
-    assert caught.value.code == "outcome-unknown"
-
-
-def test_a_create_that_was_not_carried_out_costs_a_look_and_a_second(clock: FakeClock) -> None:
-    script = Script(containers__create=[LOST, data(row(), 202)], containers__list=data([]))
-
-    assert api(script, clock).create(name="web", template="nodejs").id == "usr-1-web"
-    assert clock.now() - 1000 <= 3
-    assert script.operations.count("containers.create") == 2
-
-
-def test_an_outage_ends_after_three_repeats_and_a_last_look(clock: FakeClock) -> None:
-    script = Script(containers__create=LOST, containers__list=data([]))
-
-    with pytest.raises(errors.ConnectionFailedError, match="no list shows its result") as caught:
-        api(script, clock).create(name="web", template="nodejs")
-    assert caught.value.code == "outcome-unknown"
-    assert script.operations.count("containers.create") == 4
-    assert clock.now() - 1000 <= 15
-
-
-def test_a_name_that_is_taken_after_a_lost_create_is_an_unknown_outcome(clock: FakeClock) -> None:
-    script = Script(
-        containers__create=[LOST, refusal(400, "Name exists", field="name")], containers__list=data([])
-    )
-
-    with pytest.raises(errors.ConnectionFailedError, match=r"Name exists.*but no list shows") as caught:
-        api(script, clock).create(name="web", template="nodejs")
-    assert caught.value.code == "outcome-unknown"
-
-
 @pytest.mark.parametrize("name", ["acme-web", "web-x7f3", "we", None])
 def test_a_platform_that_changes_names_is_refused_by_name(clock: FakeClock, name: str | None) -> None:
     """The repeated request is refused, and no list shows the name: no container is bound or deleted."""
@@ -269,15 +233,6 @@ def test_a_container_that_is_deleted_and_still_listed_does_not_exist(clock: Fake
     assert containers.create(name="web", template="nodejs").id == "usr-1-web"
 
 
-@pytest.mark.parametrize("text", ["No capacity: you are on the waitlist", "Scheduled maintenance"])
-def test_a_503_to_a_create_is_the_waitlist_and_shows_what_came(clock: FakeClock, text: str) -> None:
-    script = Script(containers__list=data([]), containers__create=refusal(503, text))
-
-    with pytest.raises(errors.NoCapacityError, match=text):
-        api(script, clock).create(name="web", template="nodejs")
-    assert script.operations.count("containers.create") == 1
-
-
 @pytest.mark.parametrize("created_at", [as_time(NOW), None])
 @pytest.mark.parametrize("words", [{"template": "node"}, {"template": "redis", "plan": "premium"}])
 def test_what_our_request_has_made_is_ours_under_any_words(
@@ -290,17 +245,6 @@ def test_what_our_request_has_made_is_ours_under_any_words(
     made = api(script, clock).create(name="web", template="nodejs", plan="basic")
 
     assert (made.id, made.template) == ("usr-1-web", words["template"])
-
-
-def test_a_lost_create_is_found_under_another_word_for_its_template(clock: FakeClock) -> None:
-    new = {**row(createdAt=as_time(NOW + 1)), "type": "node", "status": "pending"}
-    script = Script(
-        containers__create=errors.ConnectionFailedError("x", sent=True),
-        containers__list=[data([]), data([new])],
-    )
-
-    assert api(script, clock).create(name="web", template="nodejs", plan="basic").id == "usr-1-web"
-    assert script.operations.count("containers.create") == 1
 
 
 def test_a_name_that_is_taken_by_what_no_list_shows_may_be_a_container_that_is_not_visible_yet(

@@ -8,7 +8,6 @@ import pytest
 
 from stacks_pulumi.api import models
 from stacks_pulumi.api._bodies import record
-from stacks_pulumi.api._words import is_known_status
 from stacks_pulumi.api.models import Model
 
 MODELS = [name for name in models.__all__ if isinstance(getattr(models, name), type)]
@@ -36,20 +35,6 @@ def test_the_internal_host_is_the_id() -> None:
 )
 def test_the_id_of_a_backup_is_a_number_or_a_text(told: object, id: object) -> None:
     assert record(models.Backup, {"id": told}).id == id
-
-
-@pytest.mark.parametrize(
-    ("word", "noun", "known"),
-    [
-        ("running", "container", True),
-        ("completed", "backup", True),
-        ("completed", "container", False),
-        ("warming", "container", False),
-        ("", "container", False),
-    ],
-)
-def test_a_status_that_means_nothing_here_is_unknown(word: str, noun: str, known: bool) -> None:
-    assert is_known_status(word, noun) is known
 
 
 def test_a_vpn_client_is_known_by_its_name() -> None:
@@ -80,21 +65,3 @@ def test_credentials_show_nothing_of_themselves() -> None:
 
     assert repr(made) == "Credentials(container_name=None, type='redis', ...)"
     assert made.__rich_repr__() == [("container_name", None), ("type", "redis")]
-
-
-@pytest.mark.parametrize(
-    ("listed", "template", "expected"),
-    [
-        ("nodejs", "nodejs", True),
-        (None, "nodejs", None),
-        ("node", "nodejs", None),
-        ("nginx", "nginx-micro", True),
-        ("vpn", "stacks-vpn", True),
-        ("python", "nodejs", False),
-        ("nginx-micro", "nginx", False),
-    ],
-)
-def test_a_listed_type_need_not_spell_out_the_size(
-    listed: str | None, template: str, expected: bool | None
-) -> None:
-    assert models.Container(id="usr-1-x", template=listed).is_from(template) is expected

@@ -62,19 +62,6 @@ def test_a_preview_has_past_planned_and_difference(write: Callable[..., bytes]) 
     assert not report.blocked
 
 
-def test_the_steps_of_a_replacement_are_one_line() -> None:
-    old, new = web("basic"), web("standard")
-    steps = (
-        step("delete-replaced", "web", old),
-        step("replace", "web", old, new),
-        step("create-replacement", "web", old, new),
-    )
-
-    [one] = report_of(events(*steps)).lines
-
-    assert (one.action, one.past, one.planned) == ("replace", dollars(4), dollars(5))
-
-
 @pytest.mark.parametrize("write", [preview, events])
 def test_a_container_that_a_refresh_found_deleted_is_new(write: Callable[..., bytes]) -> None:
     # The plain JSON shows a deleted container as in the state; the events mark it at the end.
@@ -167,29 +154,6 @@ def test_what_the_stack_takes_over_from_itself_counts_once(write: Callable[..., 
     assert {one.name: one.action for _, one in changes_of(write(renamed, *steps))[1]}["new-name"] == "create"
 
 
-def test_a_looked_up_container_has_no_past_price() -> None:
-    managed = step("same", "shared", web("premium"), web("premium"))
-    managed["op"], managed["oldState"]["external"] = "create-replacement", True
-
-    report = report_of(preview(managed))
-
-    assert (line(report, "shared").action, report.difference.high) == ("create", Decimal(10))
-
-
-@pytest.mark.parametrize("write", [preview, events])
-def test_a_deleted_old_half_has_no_price(write: Callable[..., bytes]) -> None:
-    pending = step("remove-pending-replace", "web", web("premium"))
-    again = step("replace", "web", web("premium"), web("premium"))
-    for one in (pending, again):
-        one["oldState"]["pendingReplacement"] = True
-
-    report = report_of(write(pending, again))
-
-    assert (line(report, "web").action, report.past, report.planned) == ("create", dollars(0), dollars(10))
-    assert report_of(write(pending)).lines == ()
-    assert report_of(export(pending["oldState"])).planned == dollars(0)
-
-
 def test_a_replacement_counts_again_in_the_cap() -> None:
     def note(*plans: str) -> str:
         steps = [step("replace", f"web{n}", web(plan), web(plan)) for n, plan in enumerate(plans)]
@@ -268,21 +232,6 @@ def test_a_container_that_is_only_looked_up_is_not_priced() -> None:
     assert [other.reason for other in report.not_priced] == ["read"]
 
 
-def test_a_leftover_of_a_replacement_is_a_separate_line() -> None:
-    report = report_of(
-        preview(
-            step("same", "web", web("basic"), web("basic")),
-            {
-                **step("delete-replaced", "web", web("premium")),
-                "oldState": state("web", web("premium"), delete=True),
-            },
-        )
-    )
-
-    assert (report.past, report.planned) == (dollars(14), dollars(4))
-    assert line(report, "web (left over from a replacement)").action == "delete"
-
-
 @pytest.mark.parametrize("write", [preview, events])
 def test_a_new_container_outside_of_the_target_is_noted(write: Callable[..., bytes]) -> None:
     outside = {**step("same", "later", {}, {}), "oldState": state("later", {}, id="")}
@@ -291,14 +240,6 @@ def test_a_new_container_outside_of_the_target_is_noted(write: Callable[..., byt
 
     assert report.planned == dollars(4)
     assert "'later' is new and not in --target" in report.notes[0]
-
-
-def test_a_retained_container_keeps_its_price_with_a_note() -> None:
-    report = report_of(preview(step("delete", "kept", web("premium"), retainOnDelete=True)))
-
-    [kept] = report.lines
-    assert (kept.name, kept.action) == ("kept (leaves the stack, still billed)", "keep")
-    assert (report.past, report.planned, report.difference.none) == (dollars(10), dollars(10), True)
 
 
 def test_a_truncated_preview_is_incomplete() -> None:

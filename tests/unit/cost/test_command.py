@@ -151,11 +151,10 @@ def test_outputs_that_were_closed_before_the_start_are_no_error(file: str, close
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize("form", ["table", "json", "markdown"])
-def test_a_closed_pipe_ends_without_a_message(file: str, form: str) -> None:
+def test_a_closed_pipe_ends_without_a_message(file: str) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    command = [sys.executable, "-m", "stacks_pulumi", "cost", file, "--format", form]
+    command = [sys.executable, "-m", "stacks_pulumi", "cost", file]
 
     try:
         done = subprocess.run(

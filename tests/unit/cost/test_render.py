@@ -210,15 +210,6 @@ def test_a_marker_cannot_be_broken_out_of(name: str) -> None:
     assert "--" not in marker(name)[4:-3]
 
 
-def test_a_long_comment_stays_below_what_a_comment_may_hold() -> None:
-    many = [step("create", f"container-{number}", None, web()) for number in range(3000)]
-
-    text = markdown(result(data=preview(*many)))
-
-    assert len(text) < 65_000
-    assert "and 2900 more" in text
-
-
 def test_a_change_without_cost_says_that_it_stays() -> None:
     assert plain(result(data=preview(step("same", "kept", web(), web())))).startswith(
         "The monthly cost stays at $4.00."

@@ -155,6 +155,16 @@ def test_one_absence_is_no_deletion(kind: Kind) -> None:
     assert account.seconds == pytest.approx(2.0, abs=0.1)
 
 
+def test_reads_of_one_container_share_their_calls(kind: Kind) -> None:
+    account = kind.account(kind.shows(kind.row))
+
+    assert kind.read(account) is not None
+    sent = account.script.operations
+    assert kind.read(account) is not None
+
+    assert account.script.operations == sent
+
+
 def in_a_list_with_a_gap(kind: Kind, **more: Any) -> ScriptedAccount:
     """Return an account whose list lacks the child, but states that there are more rows."""
     other = {**kind.row, "id": 1 if kind.lists == "backups.list" else "8", "name": "other"}

@@ -315,12 +315,6 @@ def test_while_it_is_not_known_whose_a_container_is_the_state_keeps_its_address(
 # --- the platform's words ---
 
 
-def test_a_container_whose_template_is_unknown_is_not_adopted() -> None:
-    unknown = models.Container(id=ID, name="web", template="Runtime")
-
-    assert differences_to({"template": "nodejs"}, unknown) == ["its template is 'Runtime', not 'nodejs'"]
-
-
 @pytest.mark.parametrize(
     ("tier", "storage_mb", "difference"),
     [
