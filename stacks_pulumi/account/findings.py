@@ -26,7 +26,7 @@ from stacks_pulumi.api.models import AllowedIp, Container, Listing
 from stacks_pulumi.cost.live import priced
 from stacks_pulumi.cost.report import FOOTER, Item, Line, Report
 from stacks_pulumi.cost.result import LimitVerdict
-from stacks_pulumi.pricing.money import Price, count, total
+from stacks_pulumi.pricing.money import Price, count, some, total
 from stacks_pulumi.reports import Advice, Column, Document, Row, Table, Weight
 from stacks_pulumi.reports.writers import MARKS
 
@@ -164,12 +164,9 @@ def _remarks(result: AccountResult) -> Iterator[tuple[Weight, str]]:
     for budget, verdict in result.verdicts:
         yield verdict.weight, f"{budget.title}: {verdict.text}"
     if result.uncovered:
-        named = ", ".join(result.uncovered[:_SHOWN])
-        more = len(result.uncovered) - _SHOWN
-        rest = f" and {more} more" if more > 0 else ""
         yield (
             "error" if result.covers_all else "note",
-            f"no budget with max_total or max_increase covers {named}{rest}",
+            f"no budget with max_total or max_increase covers {some(result.uncovered, _SHOWN)}",
         )
     for stack, reason in account.elsewhere.items():
         yield "note", f"resources of {stack} are in a different account and are not counted: {reason}"

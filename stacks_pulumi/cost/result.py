@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, Final, Literal, TypeAlias
 
 from stacks_pulumi.cost.report import FOOTER, Item, Line, Report, Rest, bounds
-from stacks_pulumi.pricing.money import count, number, signed, usd
+from stacks_pulumi.pricing.money import count, number, signed, some, usd
 from stacks_pulumi.reports import Check, Column, Document, Folded, Row, Table, Weight
 
 _TIMES: Final = "\N{MULTIPLICATION SIGN}"
@@ -201,9 +201,8 @@ class CostResult:
         )
         if not kept or "kept" not in self.fail_on:
             return ""
-        names = ", ".join(repr(line.name) for line in kept[:_SHOWN])
-        more = f" and {len(kept) - _SHOWN} more" if len(kept) > _SHOWN else ""
-        return f"containers leave this stack and its totals, but stay billed: {names}{more} (--fail-on kept)"
+        names = some([repr(line.name) for line in kept], _SHOWN)
+        return f"containers leave this stack and its totals, but stay billed: {names} (--fail-on kept)"
 
 
 def _leaves(line: Line) -> bool:
@@ -272,9 +271,8 @@ def _not_exact(report: Report) -> str:
         return f"not listed by the API, so priced by the catalogue: {', '.join(report.borrowed[:_SHOWN])}"
     if not unknown:
         return ""
-    names = ", ".join(f"{line.name!r} ({', '.join(line.unknown) or 'price'})" for line in unknown[:_SHOWN])
-    more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
-    return f"no exact price: {names}{more}"
+    names = [f"{line.name!r} ({', '.join(line.unknown) or 'price'})" for line in unknown]
+    return f"no exact price: {some(names, _SHOWN)}"
 
 
 def _table(report: Report) -> Table:

@@ -18,7 +18,7 @@ from stacks_pulumi._identifiers import nearest
 from stacks_pulumi.pricing.recognition import UNKNOWN, Unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 
 _CENT: Final = Decimal("0.01")
@@ -44,6 +44,12 @@ def usd(amount: Decimal) -> str:
 def count(number: int, noun: str) -> str:
     """Return a number with its noun: `1 container`, `2 containers`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def some(names: Sequence[str], most: int) -> str:
+    """Return the first names, and the number of the others: `a, b and 3 more`."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def signed(amount: Decimal) -> str:

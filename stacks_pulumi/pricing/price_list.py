@@ -20,7 +20,7 @@ from typing import Any, Final
 from stacks_pulumi import catalog
 from stacks_pulumi._identifiers import snake_case
 from stacks_pulumi.platform_file import Prices
-from stacks_pulumi.pricing.money import usd
+from stacks_pulumi.pricing.money import some, usd
 
 
 def _these(words: str) -> frozenset[str]:
@@ -157,20 +157,15 @@ class PriceList:
         for template, reason in self.doubts.items():
             by_reason[reason].append(template)
         notes += [
-            f"live prices: the price of {_some(templates)} is not known: {reason}. If you know the field and its "
-            f"unit, {advice(_LINE)}"
+            f"live prices: the price of {some(templates, _SHOWN)} is not known: {reason}. If you know the field and "
+            f"its unit, {advice(_LINE)}"
             for reason, templates in by_reason.items()
         ]
         if self.borrowed:
             notes.append(
-                f"live prices: not listed by the API, so priced by the catalogue: {_some([*self.borrowed])}"
+                f"live prices: not listed by the API, so priced by the catalogue: {some([*self.borrowed], _SHOWN)}"
             )
         return tuple(notes)
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def price_list(
