@@ -116,6 +116,14 @@ def account_of(id_: str) -> str:
     return "-".join(id_.split("/", maxsplit=1)[0].split("-")[:2])
 
 
+def is_of_key(origin: str | None, fingerprint: str) -> bool:
+    """
+    Return whether the last change of a resource was made with the key that has this fingerprint. If so, the resource is
+    in that key's account.
+    """
+    return origin is not None and origin.partition("-")[0] == fingerprint
+
+
 def may_be_of(id_: str, name: str) -> bool:
     """
     Return whether a container with this id may have this name, because the id ends with the name or contains no name.

@@ -110,7 +110,6 @@ class ResourceEvent(msgspec.Struct):
     """An event about a resource."""
 
     metadata: Step
-    planning: bool = False
 
 
 class PolicyEvent(msgspec.Struct, rename="camel"):

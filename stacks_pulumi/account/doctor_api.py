@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from stacks_pulumi import config
-from stacks_pulumi._identifiers import account_of
+from stacks_pulumi._identifiers import account_of, is_of_key
 from stacks_pulumi._pulumi_cli import PulumiError
 from stacks_pulumi.account.doctor_facts import (
     KEYS_PAGE,
@@ -289,8 +289,7 @@ def account(facts: Facts) -> Iterator[Diagnosis]:
         yield unknown("account", "the containers of the key's account were not listed: see the lines above")
         return
     theirs, ours = {account_of(one.id) for one in owned}, {account_of(one.id) for one in seen.containers}
-    mine = settings.fingerprint
-    if theirs & ours or any((one.origin or "").startswith(f"{mine}-") for one in owned):
+    if theirs & ours or any(is_of_key(one.origin, settings.fingerprint) for one in owned):
         yield ok("account", f"the key belongs to the account of the stack's {len(owned)} resources")
     elif ours:
         yield problem(

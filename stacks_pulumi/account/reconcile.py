@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
 
-from stacks_pulumi._identifiers import account_of, canonical_network, compare_instants, is_unique
+from stacks_pulumi._identifiers import account_of, canonical_network, compare_instants, is_of_key, is_unique
 from stacks_pulumi.account.backend import Interrupted, Managed, Stacks, Unread, normal_url
 from stacks_pulumi.account.read import Belongings, said_of
 from stacks_pulumi.api.allowed_ips import is_auto_added
@@ -251,7 +251,7 @@ class ThisAccount:
         """Return why a resource is not in this account; `None` if it is in this account."""
         if self.is_other_api(resource.base_url):
             return f"their provider uses the API at {resource.base_url}"
-        if resource.origin is not None and resource.origin.partition("-")[0] == self._fingerprint:
+        if is_of_key(resource.origin, self._fingerprint):
             return None
         if account_of(resource.id) in self._accounts:
             return None

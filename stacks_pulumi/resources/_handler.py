@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Final, NoReturn, TypeVar
 import pulumi
 
 from stacks_pulumi import config
-from stacks_pulumi._identifiers import name_of, with_article
+from stacks_pulumi._identifiers import is_of_key, name_of, with_article
 from stacks_pulumi.config import AccountSettings
 from stacks_pulumi.errors import (
     ConfigError,
@@ -45,7 +45,6 @@ from stacks_pulumi.resources._identity import (
     ORIGIN,
     UnseenError,
     check_account,
-    is_of_key,
     renewed_origin,
     token_of,
 )

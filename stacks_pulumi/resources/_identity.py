@@ -13,7 +13,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from stacks_pulumi._clock import sleep_with_pulse
-from stacks_pulumi._identifiers import account_of, compare_instants, is_before, same_name, seconds_of
+from stacks_pulumi._identifiers import (
+    account_of,
+    compare_instants,
+    is_before,
+    is_of_key,
+    same_name,
+    seconds_of,
+)
 from stacks_pulumi.api import models
 from stacks_pulumi.api._pages import UNSHOWN
 from stacks_pulumi.api.containers import CLOCKS_APART, is_older
@@ -217,14 +224,6 @@ def renewed_origin(session: Session, origin: str | None) -> str:
 def token_of(origin: str | None) -> str | None:
     """Return the part of an origin that is unique to one creation or adoption."""
     return None if origin is None else origin.rpartition("-")[2]
-
-
-def is_of_key(origin: str | None, fingerprint: str) -> bool:
-    """
-    Return whether the last change of a resource was made with the key that has this fingerprint. If so, the resource is
-    in that key's account.
-    """
-    return origin is not None and origin.partition("-")[0] == fingerprint
 
 
 def check_account(session: Session, id_: str, origin: str | None) -> None:
