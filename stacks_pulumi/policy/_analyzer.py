@@ -210,7 +210,6 @@ def write_properties(properties: Mapping[str, Any], changes: Mapping[str, Any]) 
 # The mark of a secret in Pulumi's resource protocol.
 _SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105  (the protocol's signature of a secret, not a secret)
 
-_LEVELS: Final = {level.value: level for level in pulumi_policy.EnforcementLevel}
 _TO_WIRE: Final = {
     "advisory": proto.ADVISORY,
     "mandatory": proto.MANDATORY,
@@ -333,11 +332,8 @@ class Analyzer:
 
     def remediate(self, resource: Resource) -> Resource:
         """Return the resource after the policies of level `remediate` have corrected it."""
-        request = _filled(proto.AnalyzeRequest(), resource)
         # The engine marks secrets only in this call.
-        request.properties.update(
-            {name: _to_wire(value, secrets=True) for name, value in resource.properties.items()}
-        )
+        request = _filled(proto.AnalyzeRequest(), resource, secrets=True)
         response = self._servicer.Remediate(request, None)
         for remediation in response.remediations:
             properties = json_format.MessageToDict(remediation.properties)
@@ -349,7 +345,6 @@ class Analyzer:
     def analyze(self, resource: Resource) -> list[Diagnostic]:
         """Return the violations that the policies for single resources report."""
         request = _filled(proto.AnalyzeRequest(), resource)
-        request.properties.update({name: _to_wire(value) for name, value in resource.properties.items()})
         return self._findings(self._servicer.Analyze(request, None), {}, resource)
 
     def analyze_stack(self, resources: Sequence[Resource]) -> list[Diagnostic]:
@@ -358,7 +353,6 @@ class Analyzer:
         request = proto.AnalyzeStackRequest()
         for resource in resources:
             message = _filled(request.resources.add(), resource)
-            message.properties.update({name: _to_wire(value) for name, value in resource.properties.items()})
             for property_name, sources in resource.sources.items():
                 urns = [urn for urn, name in names.items() if name in sources and urn != resource.urn]
                 message.propertyDependencies[property_name].urns.extend(urns)
@@ -387,10 +381,11 @@ class Analyzer:
         ]
 
 
-def _filled(message: Any, resource: Resource) -> Any:
-    """Return a message of the protocol that contains all data of a resource except its properties."""
+def _filled(message: Any, resource: Resource, *, secrets: bool = False) -> Any:
+    """Return a message of the protocol that contains a resource. `secrets` is whether secrets are marked."""
     message.type, message.urn, message.name = resource.type, resource.urn, resource.name
     message.options.protect = resource.protect
+    message.properties.update(_to_wire(resource.properties, secrets=secrets))
     if not (resource.component or resource.type == recognition.STACK):
         message.provider.type = f"pulumi:providers:{resource.type.partition(':')[0]}"
     return message
@@ -456,8 +451,8 @@ def _entry(entry: Any) -> _Entry:
 
 def _level(level: Any) -> str:
     value = level.value if isinstance(level, pulumi_policy.EnforcementLevel) else level
-    if value not in _LEVELS:
-        msg = f"{value!r} is not an enforcement level: it must be one of {', '.join(_LEVELS)}"
+    if value not in _TO_WIRE:
+        msg = f"{value!r} is not an enforcement level: it must be one of {', '.join(_TO_WIRE)}"
         raise ValueError(msg)
     return str(value)
 

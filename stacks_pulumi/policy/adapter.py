@@ -327,7 +327,7 @@ def _resource_validation(rule: ResourceRule[Any], pack: Pack) -> pulumi_policy.R
     return validate
 
 
-_ACCESSES: Final = {
+_ACCESSES: Final[Mapping[str, type[ChildView]]] = {
     view.KIND: view for view in (AllowedIpView, VpnClientView, ConnectionView, SshCertificateView)
 }
 
@@ -448,9 +448,9 @@ def _exempt(
     return exempt, ended, unclear
 
 
-def _stack(ours: list[_Ours], exempt: set[str]) -> StackView:
-    views: dict[str, list[Any]] = {}
-    kinds: tuple[type[ResourceView], ...] = (
+_IN_STACK: Final[Mapping[str, type[ResourceView]]] = {
+    view.KIND: view
+    for view in (
         ContainerView,
         PinnedBackupView,
         VpnClientView,
@@ -459,25 +459,26 @@ def _stack(ours: list[_Ours], exempt: set[str]) -> StackView:
         ConnectionView,
         SshCertificateView,
     )
+}
+
+
+def _stack(ours: list[_Ours], exempt: set[str]) -> StackView:
+    views: dict[str, list[Any]] = {kind: [] for kind in _IN_STACK}
+    left_out: list[Any] = []
     for one in ours:
-        resource = one.resource
-        if not (one.properties or one.kind == UNRECOGNISED):
+        resource, view = one.resource, _IN_STACK.get(one.kind)
+        if view is None or not (one.properties or one.kind == UNRECOGNISED):
             continue
-        for view in kinds:
-            if one.kind == view.KIND:
-                parent = view.PARENT if issubclass(view, ChildView) else ""
-                sources = {source.urn for source in resource.property_dependencies.get(parent, [])}
-                views.setdefault(one.kind if resource.urn not in exempt else f"exempt {one.kind}", []).append(
-                    view.of(
-                        resource.urn,
-                        resource.name,
-                        one.properties,
-                        protect=resource.opts.protect,
-                        made_from=frozenset(sources),
-                    )
-                )
-    stack = StackView(*(tuple(views.get(view.KIND, ())) for view in kinds))
-    return replace(stack, exempt=tuple(views.get(f"exempt {ContainerView.KIND}", ())))
+        parent = view.PARENT if issubclass(view, ChildView) else ""
+        sources = frozenset(source.urn for source in resource.property_dependencies.get(parent, []))
+        seen = view.of(
+            resource.urn, resource.name, one.properties, protect=resource.opts.protect, made_from=sources
+        )
+        if resource.urn not in exempt:
+            views[one.kind].append(seen)
+        elif one.kind == ContainerView.KIND:
+            left_out.append(seen)
+    return replace(StackView(*map(tuple, views.values())), exempt=tuple(left_out))
 
 
 def _as_check(rule: Remediation[Any]) -> ResourceRule[Any]:

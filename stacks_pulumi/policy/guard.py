@@ -145,20 +145,15 @@ class StacksGuard:
         wanted += [part.name for part in self._extra]
         _once(wanted)
         self._defaults = {part.name: _default_level(part) for part in (*everything.values(), *self._extra)}
-        given = {
-            "max_monthly_usd": None if max_monthly_usd is None else float(max_monthly_usd),
-            "max_container_usd": None if max_container_usd is None else float(max_container_usd),
-            "allowed_plans": None if allowed_plans is None else _list(allowed_plans, "allowed_plans"),
-            "allowed_templates": (
-                None if allowed_templates is None else _list(allowed_templates, "allowed_templates")
-            ),
-        }
+        prices = {"max_monthly_usd": max_monthly_usd, "max_container_usd": max_container_usd}
+        lists = {"allowed_plans": allowed_plans, "allowed_templates": allowed_templates}
+        given: dict[str, Any] = {name: float(price) for name, price in prices.items() if price is not None}
+        given |= {name: _list(values, name) for name, values in lists.items() if values is not None}
         self._config: dict[str, dict[str, Any]] = {}
         if all is not None:
             self._config[ALL] = {"enforcementLevel": _level(all, ALL)}
         for argument, value in given.items():
-            if value is not None:
-                self._fan_out(argument, value, wanted)
+            self._fan_out(argument, value, wanted)
         entries = self._entries(config or {})
         _known(entries, [*wanted, ALL], "config")
         for policy, setting in entries.items():
@@ -174,7 +169,7 @@ class StacksGuard:
             options = [option for option in properties if option != "enforcementLevel"]
             if options and len(options) == len(properties) and self._level_of(policy) == "disabled":
                 raise _wrong(without_effect(policy, options))
-        for argument in (argument for argument, value in given.items() if value is not None):
+        for argument in given:
             users = [policy for policy, _ in _FAN_OUT[argument] if policy in wanted]
             if {self._level_of(policy) for policy in users} == {"disabled"}:
                 raise _wrong(

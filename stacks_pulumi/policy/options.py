@@ -38,7 +38,6 @@ class Option:
         name: Its key in the configuration.
         schema: The JSON schema, for the engine and for the documentation. It contains the default if there is one.
         parse: Converts the raw value to a typed value. Raises `OptionError`.
-        help: Its effect, in one line.
         shared: Whether several policies of a pack have this limit. If so, it must be set for all of them.
         catalogue: The names that the option accepts in addition to those in `new_names`; empty if it accepts any name.
     """
@@ -46,7 +45,6 @@ class Option:
     name: str
     schema: Schema
     parse: Callable[[Any], Any]
-    help: str
     shared: bool = False
     catalogue: tuple[str, ...] = ()
 
@@ -54,6 +52,11 @@ class Option:
     def default(self) -> Any:
         """The raw default; `None` if the option has none."""
         return self.schema.get("default")
+
+    @property
+    def help(self) -> str:
+        """Its effect, in one line."""
+        return str(self.schema["description"])
 
 
 def money(name: str, help: str, default: Decimal | None = None) -> Option:
@@ -68,7 +71,7 @@ def money(name: str, help: str, default: Decimal | None = None) -> Option:
             raise OptionError(f"is less than {usd(Decimal(0))}")
         return amount
 
-    return Option(name, _schema("number", help, default and float(default), minimum=0.0), parse, help)
+    return Option(name, _schema("number", help, default and float(default), minimum=0.0), parse)
 
 
 def whole(name: str, help: str, default: int | None = None, most: int = 1_000_000, least: int = 0) -> Option:
@@ -81,7 +84,7 @@ def whole(name: str, help: str, default: int | None = None, most: int = 1_000_00
             raise OptionError(f"is not between {least} and {most}")
         return int(raw)
 
-    return Option(name, _schema("integer", help, default, minimum=least, maximum=most), parse, help)
+    return Option(name, _schema("integer", help, default, minimum=least, maximum=most), parse)
 
 
 def percent(name: str, help: str, default: int) -> Option:
@@ -97,7 +100,7 @@ def choice(name: str, help: str, *words: str) -> Option:
             raise OptionError(f"is not one of {', '.join(words)}")
         return str(raw)
 
-    return Option(name, _schema("string", help, words[0], enum=list(words)), parse, help)
+    return Option(name, _schema("string", help, words[0], enum=list(words)), parse)
 
 
 def names(
@@ -106,7 +109,7 @@ def names(
     """Return an option for a list of names from the catalogue."""
     default_list = None if default is None else list(default)
     schema = _schema("array", help, default_list, items={"type": "string"})
-    return Option(name, schema, _names, help, catalogue=tuple(catalogue))
+    return Option(name, schema, _names, catalogue=tuple(catalogue))
 
 
 NEW_NAMES: Final = "new_names"
@@ -115,7 +118,7 @@ NEW_NAMES: Final = "new_names"
 def new_names() -> Option:
     """Return the option for names that exist on the platform, but not in this version's catalogue."""
     help = "names to accept in the lists above, although they are not in this version's catalogue"
-    return Option(NEW_NAMES, _schema("array", help, [], items={"type": "string"}), _names, help)
+    return Option(NEW_NAMES, _schema("array", help, [], items={"type": "string"}), _names)
 
 
 def names_by_tag(name: str, help: str, *, catalogue: Iterable[str]) -> Option:
@@ -128,12 +131,12 @@ def names_by_tag(name: str, help: str, *, catalogue: Iterable[str]) -> Option:
 
     lists = {"type": "array", "items": {"type": "string"}}
     schema = _schema("object", help, None, additionalProperties=lists)
-    return Option(name, schema, parse, help, catalogue=tuple(catalogue))
+    return Option(name, schema, parse, catalogue=tuple(catalogue))
 
 
 def tag(name: str, help: str) -> Option:
     """Return an option for a stack tag with its value: `env=prod`."""
-    return Option(name, _schema("string", help, None, pattern="^[^=]+=.*$"), _tag, help)
+    return Option(name, _schema("string", help, None, pattern="^[^=]+=.*$"), _tag)
 
 
 def pattern(name: str, help: str) -> Option:
@@ -145,7 +148,7 @@ def pattern(name: str, help: str) -> Option:
         except (re.error, TypeError, OverflowError, RecursionError) as error:
             raise OptionError(f"is not a regular expression ({error})") from None
 
-    return Option(name, _schema("string", help, None), parse, help)
+    return Option(name, _schema("string", help, None), parse)
 
 
 def _schema(kind: str, description: str, default: Any, **more: Any) -> Schema:

@@ -146,7 +146,6 @@ EXEMPT: Final = Option(
         },
     },
     _parse,
-    "resources that the rule does not check, each with a reason and an expiry date (UTC)",
 )
 """The option that every rule has."""
 
