@@ -402,7 +402,7 @@ class AllowedIpList:
                 if self.access().enabled is True and waited >= platform.lag:
                     raise
             self.op.progress("waiting for external access")
-            self.op.check_time("external access")
+            self.op.check("external access")
             sleep_with_pulse(_PAUSE, clock, self.op.check_active)
 
     def put_entry(

@@ -11,7 +11,7 @@ import contextlib
 import functools
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from stacks_pulumi._clock import sleep_with_pulse
 from stacks_pulumi._identifiers import is_unique, seconds_between
@@ -65,10 +65,8 @@ class ChildHandler(ResourceHandler, Generic[T]):
     def describe(self, id_: str, found: T) -> str:
         """Return a description of the object for a message."""
 
-    @property
-    def time(self) -> str:
-        """The name of the output that contains the object's creation time."""
-        return "created_at"
+    time: ClassVar = "created_at"
+    """The name of the output that contains the object's creation time."""
 
     def own_id(self, id_: str, olds: Mapping[str, Any]) -> str | int:
         """Return the id that the platform has assigned to the object; empty if the program chose its name."""

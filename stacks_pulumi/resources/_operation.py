@@ -215,13 +215,15 @@ class Operation(msgspec.Struct):
             msg = f"the engine has ended; {self.label} was cancelled after {self.elapsed():.0f} s"
             raise WaitCancelledError(msg, subject=self.label, elapsed=self.elapsed())
 
-    def check_time(self, waiting_for: str) -> None:
+    def check(self, waiting_for: str) -> None:
         """
-        Check that the deadline has not passed.
+        Check that the engine still waits for the result, and that the deadline has not passed.
 
         Raises:
+            WaitCancelledError: The engine no longer waits.
             WaitTimeoutError: The deadline has passed.
         """
+        self.check_active()
         if self.clock.now() >= self.deadline and not is_shielded():
             msg = (
                 f"{self.label}: timed out after {self.elapsed():.0f} s, while it waited for {waiting_for} "
@@ -252,8 +254,7 @@ class Operation(msgspec.Struct):
         """
 
         def pulse() -> None:
-            self.check_active()
-            self.check_time(f"a second look for {id_}, which {why}")
+            self.check(f"a second look for {id_}, which {why}")
             self.progress(f"{why.removeprefix('is ').removeprefix('has ')}: looking again")
 
         return pulse

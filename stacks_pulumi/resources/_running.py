@@ -164,7 +164,7 @@ def wait_until_running(session: Session, op: Operation, purpose: str, *container
         if started or status not in CREATED.failed:
             try:
                 wait_for(session, op, CREATED, waiting.id)
-                op.check_time(f"{waiting.id}, which lists show alternately as running and not running")
+                op.check(f"{waiting.id}, which lists show alternately as running and not running")
                 continue
             except UnexpectedStateError as error:
                 status = error.last_state

@@ -453,8 +453,7 @@ def _checked(waiting_for: str) -> Operation | None:
     """Return this thread's operation, if it has one, unless it was cancelled or has timed out."""
     operation = current_operation()
     if operation is not None:
-        operation.check_active()
-        operation.check_time(waiting_for)
+        operation.check(waiting_for)
     return operation
 
 

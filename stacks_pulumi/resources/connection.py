@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -184,13 +185,10 @@ class _ConnectionCreation(Creation[models.Connection]):
     def _connect(self, before: tuple[models.Connection, ...] | None) -> models.Connection:
         self.op.progress("connecting")
         source, target, name = (self.inputs[field] for field in ("source", "target", "name"))
+        pulse = functools.partial(self.op.check, "the connection")
         return self.session.client.connections.create(
-            source, target, name=name, before=before, pulse=self._pulse, warn=self.op.warn
+            source, target, name=name, before=before, pulse=pulse, warn=self.op.warn
         )
-
-    def _pulse(self) -> None:
-        self.op.check_active()
-        self.op.check_time("the connection")
 
     def id_of(self, thing: models.Connection) -> str:
         return child_id(self.inputs["source"], thing.id)

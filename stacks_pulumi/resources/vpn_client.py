@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -165,12 +166,9 @@ class _VpnClientCreation(Creation[str]):
     def _add(self, before: tuple[models.VpnClient, ...] | None = None) -> str:
         self.op.progress("adding the client")
         container, name = self.inputs["container"], self.inputs["name"]
-        self._added = self.session.client.vpn_clients.add(container, name, before=before, pulse=self._pulse)
+        pulse = functools.partial(self.op.check, "the client")
+        self._added = self.session.client.vpn_clients.add(container, name, before=before, pulse=pulse)
         return str(name)
-
-    def _pulse(self) -> None:
-        self.op.check_active()
-        self.op.check_time("the client")
 
     def id_of(self, thing: str) -> str:
         return child_id(self.inputs["container"], thing)
@@ -303,7 +301,7 @@ class VpnClientHandler(ChildHandler[models.VpnClient]):
         except NotFoundError as error:
             raise error.but(message=f"{error.message}. {_ONLY_ONCE}") from None
 
-    time = _CREATED_AT
+    time: ClassVar = _CREATED_AT
 
     def own_id(self, id_: str, olds: Mapping[str, Any]) -> str:
         """Return an empty id, because a client has only its name, which may be used again."""

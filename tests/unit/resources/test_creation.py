@@ -178,7 +178,7 @@ def test_no_request_is_repeated_for_an_engine_that_is_gone(kind: Any, request_of
     engine = Engine()
     engine.gone = True
     operation: Any = SimpleNamespace(
-        check_active=engine.check_active, check_time=print, progress=print, warn=print
+        check=lambda _waiting_for: engine.check_active(), progress=print, warn=print
     )
     client = SimpleNamespace(connections=SimpleNamespace(create=add), vpn_clients=SimpleNamespace(add=add))
     session: Any = SimpleNamespace(client=client)
