@@ -187,7 +187,12 @@ class Witness:
                     for entry in row.allowed_ips
                 },
                 {one.id: (one.source, str(one.created_at)) for one in state.connections.values()},
-                {str(one.id): (one.container_id, str(one.created_at)) for one in state.backups.values()},
+                {
+                    str(one.id): (one.container_id, str(one.created_at))
+                    for one in state.backups.values()
+                    # The platform creates the nightly ones without a request.
+                    if one.backup_type != "scheduled"
+                },
                 {f"{row.id}/{one.name}": str(one.serial) for row in rows for one in row.vpn_clients},
                 frozenset(str(one.id) for one in state.backups.values() if one.pinned),
                 {
