@@ -323,7 +323,7 @@ COMMANDS = {
         _policies,
         codes={
             0: "the packs were written",
-            1: "they were written, but the source of stacks-pulumi is unknown",
+            1: "the packs were written, but the source of stacks-pulumi is unknown",
         },
         forms=TEXT,
     ),
