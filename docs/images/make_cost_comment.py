@@ -1,8 +1,6 @@
 # ruff: noqa: INP001  (a script beside what it makes)
 """
-Make cost-comment.png and cost-comment-2000.png again, as a pull request shows them.
-
-The first is a change with more, less, unknown and a violation; the second has 2,000 rows and the end of the comment.
+Make cost-comment.png again, as a pull request shows it: a change with more, less, unknown and a violation.
 
     python docs/images/make_cost_comment.py      needs chromium, a font with emoji, and what `make setup` installs
 """
@@ -33,8 +31,6 @@ table { border-collapse: collapse; margin: 12px 0; }
 th, td { border: 1px solid #d1d9e0; padding: 5px 12px; } tr:nth-child(even) td { background: #f6f8fa; }
 p, ul { margin: 0 0 10px; } ul { padding-left: 22px; } li { margin: 6px 0; } summary { margin: 6px 0; }
 """
-# All of a long comment, in columns.
-WHOLE = "body { zoom: .3; width: 3400px; columns: 4; column-gap: 40px; height: 3020px; column-fill: auto }"
 PLANS = (
     "Containers have one of the allowed plans.\n"
     "container 'search' has plan premium (2 vCPU, 4 GB RAM, 40 GB, $10/month); allowed here: micro, basic, standard. "
@@ -44,19 +40,8 @@ LATER = "the plan of 'worker' is not known yet; the update checks it before the 
 
 
 def main() -> None:
-    """Write both pictures."""
+    """Write the picture."""
     picture("cost-comment.png", small(), "860,560")
-    picture("cost-comment-2000.png", large(), "1040,930", WHOLE)
-
-
-def large() -> bytes:
-    """A change of 2,000 containers, each with a violation."""
-    plans = ("micro", "basic", "standard", "premium")
-    return events(
-        *(step("create", f"worker-{number}", None, web(plans[number % 4])) for number in range(2000)),
-        policies=tuple(violation("allowed-plans", f"worker-{number}", PLANS) for number in range(3, 2000, 4)),
-        errors=("preview failed",),
-    )
 
 
 def small() -> bytes:
@@ -77,21 +62,19 @@ def small() -> bytes:
     )
 
 
-def picture(name: str, data: bytes, size: str, style: str = "") -> None:
-    """Write one picture of a comment on costs."""
+def picture(name: str, data: bytes, size: str) -> None:
+    """Write a picture of a comment on costs."""
     report = report_of(data)
     limits = (CostLimit("increase", Decimal(20), block=True), CostLimit("total", Decimal(30), block=False))
-    shot(name, comment(document_of(CostResult(report, judge(report, limits))), "shop/prod"), size, style)
+    shot(name, comment(document_of(CostResult(report, judge(report, limits))), "shop/prod"), size)
 
 
-def shot(name: str, text: str, size: str, style: str = "") -> None:
+def shot(name: str, text: str, size: str) -> None:
     """Write one picture of a comment in Markdown."""
     page = MarkdownIt("gfm-like", {"linkify": False}).render(text)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "comment.html"
-        file.write_text(
-            f"<!doctype html><meta charset=utf-8><style>{STYLE}{style}</style>{page}", encoding="utf-8"
-        )
+        file.write_text(f"<!doctype html><meta charset=utf-8><style>{STYLE}</style>{page}", encoding="utf-8")
         subprocess.run(  # noqa: S603  (its arguments are ours)
             [  # noqa: S607  (chromium is wherever the machine has it)
                 "chromium",
