@@ -56,10 +56,6 @@ def test_drift_is_shown_by_property_and_corrected(native: Stack, emulator: Emula
     assert "~ externalAccess: false => true" in preview.text
     assert mended.steps("web") == ["update"]
 
-    emulator.drift.delete("web")
-    assert native.refresh(drift=True).changes == {"delete": 1}
-    assert native.up(quiet_afterwards=False).steps("web") == ["create"]
-
 
 def test_a_change_that_would_delete_data_is_refused_on_its_property(
     native: Stack, emulator: Emulator
@@ -74,12 +70,6 @@ def test_a_change_that_would_delete_data_is_refused_on_its_property(
     assert "plan would change from 'basic' to 'premium'" in refused.text
     assert "[replacement-refused]" in refused.text
     assert emulator.calls() == before
-
-    native.program(
-        f'{NATIVE}\nnative("Container", "sql", template="postgresql", plan="premium", replaceOnChange=True)'
-    )
-    # The name stays, so the old container is deleted first.
-    assert native.up().steps("sql") == ["delete-replaced", "replace", "create-replacement"]
 
 
 def test_a_create_that_fails_partway_keeps_its_id_and_is_resumed(native: Stack, emulator: Emulator) -> None:

@@ -14,14 +14,10 @@ from tools.engine.engine import Engine, EngineUnavailableError, load, record
 
 def test_an_engine_on_path_is_used(on_path: Path) -> None:
     engine_in(on_path)
-
-    assert Engine(on_path, "3.270.1", "path") == ensure.ensure()
-
-
-def test_an_engine_on_path_has_no_limits(on_path: Path) -> None:
-    engine_in(on_path)
     engine = ensure.ensure()
 
+    assert Engine(on_path, "3.270.1", "path") == engine
+    # It has no limits.
     assert engine.honours_runtime_options
     assert engine.starts_policy_folders
 

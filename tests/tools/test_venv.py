@@ -101,30 +101,19 @@ def test_an_environment_that_was_moved_is_made_again(tmp_path: Path, commands: l
     assert verbs(commands) == ["make", "install", "install"]
 
 
+@pytest.mark.parametrize("name", ["moved", "a new name"])
 def test_an_environment_outside_of_a_checkout_that_was_moved_is_made_again(
-    tmp_path: Path, commands: list[list[str]], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, commands: list[list[str]], monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
+    """A checkout may have spaces in its path."""
     venv.bring_up(tmp_path / ".venv", exact=False)
     verbs(commands)
-    moved = tmp_path / "moved"
+    moved = tmp_path / name
     moved.mkdir()
-    for name in ("pyproject.toml", "tools"):
-        (tmp_path / name).rename(moved / name)
+    for part in ("pyproject.toml", "tools"):
+        (tmp_path / part).rename(moved / part)
     monkeypatch.setattr(venv, "ROOT", moved)
 
-    venv.bring_up(tmp_path / ".venv", exact=False)
-
-    assert verbs(commands) == ["make", "install", "install"]
-
-
-def test_a_checkout_may_have_spaces_in_its_path(
-    tmp_path: Path, commands: list[list[str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    spaced = tmp_path / "a new name"
-    spaced.mkdir()
-    for name in ("pyproject.toml", "tools"):
-        (tmp_path / name).rename(spaced / name)
-    monkeypatch.setattr(venv, "ROOT", spaced)
     for _ in range(2):
         venv.bring_up(tmp_path / ".venv", exact=False)
 
