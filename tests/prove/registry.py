@@ -12,7 +12,6 @@ from tests.prove.agents import AgentsProof
 from tests.prove.gate import GateProof
 from tests.prove.mutants import Mutants
 from tests.prove.proof import Proof
-from tests.prove.properties import Properties
 
 __all__ = ["PROOFS"]
 
@@ -24,5 +23,4 @@ PROOFS: Final[dict[str, type[Proof]]] = {
     "mutants": Mutants,
     "platforms": PlatformsProof,
     "previews": PreviewsProof,
-    "properties": Properties,
 }

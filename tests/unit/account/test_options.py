@@ -369,7 +369,6 @@ def test_budgets_are_over_stacks_projects_and_the_account(accounts: Account, tmp
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("[", "line 1: it is not YAML"),
         ("budgets:\n- {name: 2026-99-99}", "line 2: it sets no limit: add one of max_total"),
         pytest.param(
             f"budgets: [{{max_total: {'9' * 5000}}}]", "must be a number of US dollars from 0", id="digits"
@@ -378,14 +377,10 @@ def test_budgets_are_over_stacks_projects_and_the_account(accounts: Account, tmp
         ("budgets: []", "line 1: budgets is empty: write a value, or leave it out"),
         ("covers: all", "line 1: budgets is missing: it must be a list"),
         ("[5]", "line 1: settings are needed"),
-        ("budgets: [{max_total: 5, max_total: 5000}]", "line 1: max_total occurs twice"),
         ("budgets: [5]", "line 1: budgets[0] is '5', and must be settings (name, owner, stacks"),
-        ("budgets: [{max_totl: 5}]", "line 1: there is no setting max_totl; did you mean max_total?"),
         ("budgets: [{name: x}]", "line 1: it sets no limit"),
-        ("budgets: [{max_total: lots}]", "line 1: max_total is 'lots', and must be a number of US dollars"),
         ("budgets: [{max_total: 1:30}]", "max_total is '1:30', and must be a number"),
         ("budgets: [{max_total: yes}]", "max_total is 'yes', and must be a number"),
-        ("budgets:\n- {max_total: 1}\n- {max_total: 5, stacks: []}", "line 3: stacks is empty"),
         ("budgets: [{max_total: 5, tags: [a]}]", "line 1: tags must be names, each with a text"),
         (
             "budgets: [{max_total: 5, stacks: [x/nope]}]",
@@ -395,22 +390,16 @@ def test_budgets_are_over_stacks_projects_and_the_account(accounts: Account, tmp
         ("budgets: [{max_total: 5, projects: [shop, blog]}]", "'blog' matches none of shop"),
         ("budgets: [{max_total: -5}]", "max_total is '-5', and must be a number of US dollars from 0"),
         ("budgets: [{max_total: 5, tags: {live: [a]}}]", "line 1: live must be a text"),
-        ("budgets: [{max_total: 5, tags: {live: }}]", "line 1: live is empty: write a value"),
         ("budgets: [{max_total: 5, tags: {live: yes}}]", "cannot select stacks by live=yes"),
         ("budgets: [{max_increase: 5}]", "limits an increase: add --compare-to"),
         ("budgets: [{max_total: 5, tags: {team: web}}]", "cannot select stacks by team=web"),
-        ("budgets: [{max_total: 5%}]", "max_total is '5%', and must be a number of US dollars"),
         ("budgets: [{max_increase_pct: $5}]", "max_increase_pct is '$5', and must be a percentage"),
-        ("budgets: [{max_total: 2026-13-45}]", "max_total is '2026-13-45', and must be a number"),
         ("budgets: [{max_total: !!int x}]", "max_total is 'x', and must be a number"),
         ("budgets: [{max_total: {? {a: b} : c}}]", "line 1: a name is needed before the colon"),
-        ("budgets: &a [*a]", "line 1: it is nested too deeply"),
         ("budgets: [{max_total: 1e-99999999}]", "max_total is '1e-99999999', and must be a number"),
         (f"budgets: [{{max_total: {'9' * 45}}}]", f"max_total is '{'9' * 40}...', and must be a number"),
         ("budgets: [{max_total: [5]}]", "line 1: max_total must be a number of US dollars"),
         ("budgets: [{max_total: 5, owner: [a]}]", "line 1: owner must be a text"),
-        ("covers: some\nbudgets: [{max_total: 5}]", "line 1: covers is 'some', and must be all"),
-        ("cover: all\nbudgets: [{max_total: 5}]", "line 1: there is no setting cover; did you mean covers?"),
     ],
 )
 def test_a_budget_that_cannot_be_judged_is_an_error(text: str, problem: str, accounts: Account) -> None:
