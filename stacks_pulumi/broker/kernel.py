@@ -764,7 +764,7 @@ class Kernel:
             if is_closed and values["state"] == "done":
                 # The platform has cleared the list of addresses.
                 for one in self._ledger.made("AllowedIp", "ids = ?", text_of(use.ids)):
-                    update(db, "uses", one.id, state="undone", answer=None)
+                    _is_gone(db, one, use)
             if effect.makes != "Pin" and values.get("object"):
                 # The platform has reused the id, so the earlier object is gone.
                 self._undo(db, effect.makes, values["object"], use)
@@ -822,16 +822,13 @@ class Kernel:
         return [one for one in made if one.parent is None or not where or one.parent in where]
 
     def _undo(self, db: sqlite3.Connection, kind: Kind, id_: str, by: Use) -> None:
-        """
-        Record that an object and its parts were deleted. Its create becomes `undone`; the price of the create still
-        counts.
-        """
+        """Record that an object and its parts no longer exist. The price of the create still counts."""
         gone = self._made_in(kind, id_, by.ids)
         if kind == "Container":
             gone += self._ledger.objects("exists(select 1 from json_each(ids) where value = ?)", id_)
         for one in gone:
             if one.id != by.id:
-                update(db, "uses", one.id, state="undone", answer=None)
+                _is_gone(db, one, by)
 
     def _was_lost(self, use: Use) -> bool:
         """
@@ -916,6 +913,15 @@ class Kernel:
                 request, status = ("DELETE", path_of(name, ids), ""), getattr(got, "status", 0)
                 with self._ledger.writing() as db:
                     journal.write(self._ledger, db, visit.grant, request, decision="twin", status=status)
+
+
+def _is_gone(db: sqlite3.Connection, one: Use, by: Use) -> None:
+    """
+    Record that a created object no longer exists. A permit may be used again only if its own grant removed the object:
+    another grant, or a person in the dashboard, has decided that the object should not exist.
+    """
+    is_removed = EFFECTS[by.endpoint].makes == "" and (one.permit is None or one.grant_id == by.grant_id)
+    update(db, "uses", one.id, answer=None, **({"state": "undone"} if is_removed else {"object": None}))
 
 
 def _sees(seen: Sequence[Use] | None, ask: Ask, look: Look) -> bool:

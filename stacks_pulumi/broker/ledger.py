@@ -159,8 +159,8 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
         usd: What it adds to the monthly price.
         status: The status of the answer.
         answer: The answer, if it may be repeated.
-        object: The id of the created object; `None` if there is none, or if an administrator has assigned the object to
-            another stack.
+        object: The id of the created object; `None` if there is none, if another grant has removed it, or if an
+            administrator has assigned it to another stack.
         created_at: The creation time of the object according to the platform.
     """
 

@@ -65,7 +65,7 @@ _PASSWORD: Final = re.compile(
 _LOWER: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 """Lower-cases ASCII only, so that the length of a text does not change, as it can with `str.lower`."""
 _NAMED: Final = re.compile(
-    r'("\w{0,100}(?:password|secret)"\s*:\s*")(?:[^"\\]|\\.)+(?=")', re.ASCII | re.IGNORECASE
+    r'("\w{0,100}(?:password|secret)\w{0,100}"\s*:\s*")(?:[^"\\]|\\.)+(?=")', re.ASCII | re.IGNORECASE
 )
 """The value of a field whose name contains one of these words. The platform masks such a value as `****`."""
 _SUCCESS: Final = range(200, 300)

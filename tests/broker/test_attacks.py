@@ -775,6 +775,10 @@ def test_a_password_that_the_platform_does_not_mask_is_in_no_answer_and_not_in_t
     ]
 
     assert all("redis://" in answer and "hunter" not in answer for answer in answers)
+    # The names of other templates' variables are not known.
+    bench.emulator.faults.add("connections.list", "answer", body={"data": {"MINIO_SECRET_KEY": "hunter2"}})
+    said = grant("GET", f"/containers/{source}/connections").json()
+    assert said == {"data": {"MINIO_SECRET_KEY": "****"}}
 
 
 def test_a_lost_request_is_not_sent_again_to_a_container_that_was_made_since_under_the_id(
@@ -1255,3 +1259,27 @@ def test_a_backup_that_was_guessed_is_not_restored_for_another_stack(benches: Be
     # An approver without a limit may approve it now.
     unlimited = bench.granted(permit("backups.restore", ids=ids))
     assert unlimited("POST", f"/backups/{number}/restore").status_code < 300
+
+
+@pytest.mark.parametrize("is_made_again", [False, True])
+def test_a_create_is_permitted_once_though_another_grant_removes_its_container(
+    bench: Bench, is_made_again: bool
+) -> None:
+    """Otherwise the change could be submitted again, and would create a container that nobody signed since."""
+    makes = permit("containers.create", create("data"))
+    change = bench.change(makes)
+    first = bench.client(bench.hand_in(change, "ann").json()["token"])
+    row = bench.listed(first.create("data").json()["data"]["id"])
+    assert first("DELETE", "/_broker/me").status_code == 200
+    bench.emulator.advance(60)
+    if is_made_again:
+        bench.emulator.drift.delete("data")
+        bench.clock.advance(2)
+        row = bench.listed(bench.granted(makes).create("data").json()["data"]["id"])
+    deletes = bench.granted(permit("containers.delete", ids={"container_id": literal(row)}))
+    assert deletes("DELETE", f"/containers/{row['id']}").status_code == 200
+
+    again = bench.client(bench.hand_in(change, "ann").json()["token"])
+
+    assert refused(again.create("data"))
+    assert bench.names == []
