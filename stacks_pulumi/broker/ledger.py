@@ -52,6 +52,7 @@ create table uses(id integer primary key, grant_id text not null, stack text not
 create index uses_of_grant on uses(grant_id, endpoint);
 create index uses_of_state on uses(state, endpoint, at);
 create index uses_of_object on uses(object, endpoint);
+create index uses_of_path on uses(ids, endpoint);
 create index uses_of_settled on uses(settled);
 create index uses_of_endpoint on uses(endpoint, settled);
 create index uses_of_end on uses(ended);

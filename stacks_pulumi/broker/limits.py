@@ -13,17 +13,17 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from stacks_pulumi import catalog
-from stacks_pulumi._identifiers import compare_instants, same_name
+from stacks_pulumi._identifiers import compare_instants, is_before, same_name
 from stacks_pulumi.api.models import Container
 from stacks_pulumi.api.once import is_within
 from stacks_pulumi.broker.change import Known
-from stacks_pulumi.broker.ledger import DAY, Grant, Ledger, Use
+from stacks_pulumi.broker.ledger import DAY, Grant, Ledger, Use, text_of
 from stacks_pulumi.broker.settings import GateFile, Policy
 from stacks_pulumi.pricing.money import MonthlyPrice, Price, billed, usd
 from stacks_pulumi.pricing.recognition import UNKNOWN
 
 _LISTED: Final = 120.0
-"""Seconds after which a list shows a created container."""
+"""Seconds after which a list shows that a container was created or deleted."""
 
 
 @dataclass(frozen=True)
@@ -157,6 +157,23 @@ def is_same(row: Container, container: Known) -> bool:
         wanted = container.template, container.plan
         return None not in wanted and (row.template, row.plan) == wanted
     return compare_instants(row.created_at, container.created_at) is True
+
+
+def is_gone(ledger: Ledger, row: Container) -> bool:
+    """
+    Return whether a recent request has deleted a listed container, or created another one under its id. The list then
+    lags behind.
+    """
+    since, ids = ledger.now() - _LISTED, text_of({"container_id": row.id})
+    # With `+`, SQLite uses the index of the ids, and not that of all ended deletions.
+    removed = "endpoint = 'containers.delete' and +state = 'done' and ended > ? and ids = ?"
+    return any(
+        compare_instants(one.before["parent_made"], row.created_at)
+        for one in ledger.uses(removed, since, ids)
+    ) or any(
+        is_before(row.created_at, one.created_at)
+        for one in ledger.creates("object = ? and ended > ?", row.id, since)
+    )
 
 
 def total(found: Iterable[Bill]) -> Decimal | None:

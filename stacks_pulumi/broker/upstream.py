@@ -94,6 +94,7 @@ class Upstream:
         live_prices: Whether prices are read from the platform.
         settled: Returns the number of the last change that ended, of all endpoints or of one. It shows whether a list
             is older than a change.
+        is_gone: Returns whether a listed container no longer exists, because the platform's list lags behind.
     """
 
     def __init__(
@@ -107,6 +108,7 @@ class Upstream:
         per_minute: int = 60,
         live_prices: bool = False,
         settled: Callable[..., int],
+        is_gone: Callable[[Container], bool] = lambda _row: False,
     ) -> None:
         # Imported here because it loads `requests`, which a command that only reads the ledger does not need.
         from stacks_pulumi.api._transport import Transport  # noqa: PLC0415
@@ -122,7 +124,7 @@ class Upstream:
         self._live_prices = live_prices
         self._priced: tuple[float, MonthlyPrice] | None = None
         self._counted = threading.local()
-        self.settled = settled
+        self.settled, self.is_gone = settled, is_gone
         self._list_lock = threading.Lock()
         self._list: tuple[float, float, int, Answer] | None = None
 
@@ -395,12 +397,18 @@ class Look:
         return self._once("containers", "", ask)
 
     def container(self, id_: str) -> Container | None:
-        """Return a container from the list or from its own address; `None` if neither contains it."""
-        found = next((one for one in self.containers if one.id == id_), None)
-        if found is not None:
-            return found
+        """
+        Return a container from the list or from its own address; `None` if neither contains it.
 
-        return self._asked(containers.status_call(id_), id_, None)
+        Raises:
+            RequestRefusedError: The platform does not show yet that the container was deleted.
+        """
+        found = next((one for one in self.containers if one.id == id_), None)
+        if found is None:
+            found = self._asked(containers.status_call(id_), id_, None)
+        if found is not None and self._upstream.is_gone(found):
+            raise busy(f"the platform still shows a container {id_} that was deleted")
+        return found
 
     def access(self, container: str) -> ExternalAccess:
         """Return who may connect to a container."""

@@ -1283,3 +1283,29 @@ def test_a_create_is_permitted_once_though_another_grant_removes_its_container(
 
     assert refused(again.create("data"))
     assert bench.names == []
+
+
+@pytest.mark.parametrize("is_deleted_here", [True, False])
+def test_a_list_that_lags_behind_does_not_lead_to_another_container(
+    bench: Bench, is_deleted_here: bool
+) -> None:
+    """The ledger knows that the listed container was deleted, or that another one was created under its id since."""
+    web = bench.made("web")
+    bench.emulator.advance(60)
+    bench.emulator.set_lag(60)
+    deletes = permit("containers.delete", ids={"container_id": literal(web)})
+    late, other = bench.granted(deletes), bench.granted(deletes, permit("containers.create", create("web")))
+    path = f"/containers/{web['id']}"
+    if is_deleted_here:
+        assert other("DELETE", path).status_code == 200
+    else:
+        bench.emulator.drift.delete("web")
+    assert other.create_in_the_end("web").status_code == 202
+    bench.emulator.advance(5)
+    bench.clock.advance(5)
+
+    assert code(late("DELETE", path)) == (409, "grant-busy")
+    bench.emulator.advance(60)
+    bench.clock.advance(60)
+    assert refused(late("DELETE", path))
+    assert bench.names == ["web"]
