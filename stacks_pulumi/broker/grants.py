@@ -630,9 +630,11 @@ class Desk:
         """Return the requests of each grant that has changed something, the newest grant first."""
         found = []
         for grant in reversed(self._ledger.grants("kind <> 'read'")):
-            uses = self._ledger.uses("grant_id = ? and state in ('done', 'undone', 'unknown')", grant.id)
+            happened = "grant_id = ? and state in ('done', 'undone', 'gone', 'unknown')"
+            uses = self._ledger.uses(happened, grant.id)
             statement = self._ledger.statement(grant.id)
-            added = sum((Decimal(use.usd) for use in uses if use.usd and use.state != "undone"), Decimal(0))
+            exist = [use for use in uses if use.state not in {"undone", "gone"}]
+            added = sum((Decimal(use.usd) for use in exist if use.usd), Decimal(0))
             found.append(
                 {
                     "grant": grant.id,

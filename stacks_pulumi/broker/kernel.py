@@ -1,7 +1,7 @@
 """
 What happens to one request: is it refused, answered from the ledger, or sent once? What did it change?
 
-    judged -> reserved (`sent`, on the disk) -> done | void | unknown;  done -> undone
+    judged -> reserved (`sent`, on the disk) -> done | void | unknown;  done -> undone | gone
 
 A request is judged by its grant, the platform's lists and the ledger. The transaction that admits it also reserves it.
 The kernel keeps no other state. A request with an unknown outcome keeps its reservation until a list shows the outcome.
@@ -921,7 +921,7 @@ def _is_gone(db: sqlite3.Connection, one: Use, by: Use) -> None:
     another grant, or a person in the dashboard, has decided that the object should not exist.
     """
     is_removed = EFFECTS[by.endpoint].makes == "" and (one.permit is None or one.grant_id == by.grant_id)
-    update(db, "uses", one.id, answer=None, **({"state": "undone"} if is_removed else {"object": None}))
+    update(db, "uses", one.id, state="undone" if is_removed else "gone", answer=None)
 
 
 def _sees(seen: Sequence[Use] | None, ask: Ask, look: Look) -> bool:

@@ -151,7 +151,8 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
         endpoint: The endpoint.
         ids: The variables of its path.
         body: Its body.
-        state: `sent`, `done`, `void`, `unknown` or `undone`.
+        state: `sent`, `done`, `void`, `unknown`; `undone` if its grant removed the created object, and `gone` if the
+            object was removed otherwise.
         at: The time at which it was reserved.
         ended: The time at which its last attempt ended.
         attempts: How often it was sent.
@@ -160,8 +161,8 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
         usd: What it adds to the monthly price.
         status: The status of the answer.
         answer: The answer, if it may be repeated.
-        object: The id of the created object; `None` if there is none, if another grant has removed it, or if an
-            administrator has assigned it to another stack.
+        object: The id of the created object; `None` if there is none, or if an administrator has assigned the object to
+            another stack.
         created_at: The creation time of the object according to the platform.
     """
 
