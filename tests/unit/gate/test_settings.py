@@ -215,10 +215,29 @@ def of_ref(folder: Path, ref: str) -> Iterator[settings.Gate]:
         yield gate
 
 
+def refused(folder: Path, ref: str, reason: str) -> None:
+    """Check that the gate of a git ref is not read, and that the error contains the reason."""
+    with pytest.raises(ConfigError, match=reason), of_ref(folder, ref):
+        pass
+
+
+def committed(repository: Path, branch: str = "main") -> None:
+    """Make a repository of a folder, and commit its files."""
+    _git(repository, "init", "-q", "-b", branch)
+    _git(repository, "add", ".")
+    _git(repository, "commit", "-qm", "The gate")
+
+
+def lenient(folder: Path) -> Path:
+    """Make another gate, without limits."""
+    folder.mkdir()
+    (folder / "gate.yaml").write_text("version: 1\n")
+    (folder / "allowed_signers").write_text("")
+    return folder
+
+
 def test_a_gate_of_a_git_ref_is_not_that_of_the_working_tree(folder: Path, tmp_path: Path) -> None:
-    _git(tmp_path, "init", "-q", "-b", "main")
-    _git(tmp_path, "add", ".")
-    _git(tmp_path, "commit", "-qm", "The gate")
+    committed(tmp_path)
     (folder / "gate.yaml").write_text("version: 1\n")
 
     with of_ref(folder, "main") as gate:
@@ -235,16 +254,13 @@ def test_nobody_replaces_a_gate_by_a_tag_or_a_branch_of_the_name_of_its_ref(
     folder: Path, tmp_path: Path, kind: str
 ) -> None:
     """For `origin/main`, git prefers a tag or a branch of that name, and an author can push both."""
-    _git(tmp_path, "init", "-q", "-b", "main")
-    _git(tmp_path, "add", ".")
-    _git(tmp_path, "commit", "-qm", "The gate")
+    committed(tmp_path)
     _git(tmp_path, "update-ref", "refs/remotes/origin/main", "HEAD")
     _git(tmp_path, "tag", "v1")
     (folder / "gate.yaml").write_text("version: 1\n")
     _git(tmp_path, "commit", "-qam", "No rules")
     _git(tmp_path, kind, "origin/main")
-    with pytest.raises(ConfigError, match="write the full name"), of_ref(folder, "origin/main"):
-        pass
+    refused(folder, "origin/main", "write the full name")
 
     _git(tmp_path, "remote", "add", "origin", "https://example.com")
     for ref in ("origin/main", "refs/remotes/origin/main", "v1", "origin/main^{commit}"):
@@ -264,36 +280,27 @@ def test_a_ref_that_was_not_fetched_is_not_a_tag_of_that_whole_name(
     _git(tmp_path, "add", ".")
     _git(tmp_path, "commit", "-qm", "No rules")
     _git(tmp_path, kind, "refs/remotes/origin" if ref == "origin" else "refs/remotes/origin/main")
-    with (
-        pytest.raises(ConfigError, match=r"has no refs/remotes/origin.*: fetch it"),
-        of_ref(folder, ref),
-    ):
-        pass
+    refused(folder, ref, r"has no refs/remotes/origin.*: fetch it")
 
 
 def test_a_name_with_a_sign_that_git_gives_no_meaning_there_is_compared_whole(
     folder: Path, tmp_path: Path
 ) -> None:
-    _git(tmp_path, "init", "-q", "-b", "gate@2")
-    _git(tmp_path, "add", ".")
-    _git(tmp_path, "commit", "-qm", "The gate")
+    committed(tmp_path, "gate@2")
     (folder / "gate.yaml").write_text("version: 1\n")
     _git(tmp_path, "checkout", "-q", "-b", "change")
     _git(tmp_path, "commit", "-qam", "No rules")
     with of_ref(folder, "gate@2") as gate:
         assert gate.file.limits.max_increase == Decimal(15)
     _git(tmp_path, "tag", "gate@2")
-    with pytest.raises(ConfigError, match="write the full name of one of them"), of_ref(folder, "gate@2"):
-        pass
+    refused(folder, "gate@2", "write the full name of one of them")
 
 
 @pytest.mark.parametrize("kind", ["tag", "branch"])
 def test_nobody_replaces_a_gate_by_a_name_that_looks_like_its_commit(
     folder: Path, tmp_path: Path, kind: str
 ) -> None:
-    _git(tmp_path, "init", "-q", "-b", "main")
-    _git(tmp_path, "add", ".")
-    _git(tmp_path, "commit", "-qm", "The gate")
+    committed(tmp_path)
     words = ["git", "-C", str(tmp_path), "rev-parse", "HEAD"]
     commit = subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
     with of_ref(folder, commit[:8]) as gate:
@@ -301,8 +308,7 @@ def test_nobody_replaces_a_gate_by_a_name_that_looks_like_its_commit(
     (folder / "gate.yaml").write_text("version: 1\n")
     _git(tmp_path, "commit", "-qam", "No rules")
     _git(tmp_path, kind, commit[:8])
-    with pytest.raises(ConfigError, match="write the full name of one of them"), of_ref(folder, commit[:8]):
-        pass
+    refused(folder, commit[:8], "write the full name of one of them")
     with of_ref(folder, commit) as gate:
         assert gate.file.limits.max_increase == Decimal(15)
 
@@ -310,29 +316,16 @@ def test_nobody_replaces_a_gate_by_a_name_that_looks_like_its_commit(
 def test_a_gate_of_a_git_ref_has_no_links(folder: Path, tmp_path: Path) -> None:
     (folder / "spend.json").unlink()
     (folder / "spend.json").symlink_to("../elsewhere.json")
-    _git(tmp_path, "init", "-q", "-b", "main")
-    _git(tmp_path, "add", ".")
-    _git(tmp_path, "commit", "-qm", "The gate")
+    committed(tmp_path)
 
-    with (
-        pytest.raises(ConfigError, match=r"spend\.json, which is neither a file nor a folder"),
-        of_ref(folder, "main"),
-    ):
-        pass
+    refused(folder, "main", r"spend\.json, which is neither a file nor a folder")
 
 
 def test_a_repository_that_the_author_made_up_is_not_read(folder: Path, tmp_path: Path) -> None:
-    _git(tmp_path, "init", "-q", "-b", "main")
-    _git(tmp_path, "add", ".")
-    _git(tmp_path, "commit", "-qm", "The gate")
+    committed(tmp_path)
     # The folder itself looks like a repository, with a different gate on its branch main.
-    other = tmp_path / "other"
-    other.mkdir()
-    (other / "gate.yaml").write_text("version: 1\n")
-    (other / "allowed_signers").write_text("")
-    _git(other, "init", "-q", "-b", "main")
-    _git(other, "add", ".")
-    _git(other, "commit", "-qm", "Another gate")
+    other = lenient(tmp_path / "other")
+    committed(other)
     shutil.copytree(other / ".git", folder, dirs_exist_ok=True)
     _git(other, "config", "--file", str(folder / "config"), "core.worktree", str(other))
     found = subprocess.run(
@@ -351,42 +344,29 @@ def test_a_repository_that_the_author_made_up_is_not_read(folder: Path, tmp_path
 def test_a_submodule_of_the_author_is_no_repository_of_a_gate(
     folder: Path, tmp_path: Path, *, link: bool
 ) -> None:
-    _git(tmp_path, "init", "-q", "-b", "main")
-    _git(tmp_path, "add", ".")
-    _git(tmp_path, "commit", "-qm", "The gate")
-    lenient = tmp_path / "lenient"
-    lenient.mkdir()
-    (lenient / "gate.yaml").write_text("version: 1\n")
-    (lenient / "allowed_signers").write_text("")
-    _git(lenient, "init", "-q", "-b", "main")
-    _git(lenient, "add", ".")
-    _git(lenient, "commit", "-qm", "Another gate")
+    committed(tmp_path)
+    clone = lenient(tmp_path / "lenient")
+    committed(clone)
 
     def use(place: Path) -> None:
         shutil.rmtree(place)
         if link:
             place.symlink_to("lenient")
         else:
-            lenient.rename(place)
+            clone.rename(place)
 
     # A clone next to the files of a repository is not part of the repository.
-    with of_ref(lenient, "main") as gate:
+    with of_ref(clone, "main") as gate:
         assert gate.file.limits.max_increase is None
     use(folder)
     _git(tmp_path, "rm", "-rq", "--cached", folder.name)
     _git(tmp_path, "-c", "advice.addEmbeddedRepo=false", "add", folder.name)
-    with pytest.raises(ConfigError, match="can choose its content"), of_ref(folder, "main"):
-        pass
+    refused(folder, "main", "can choose its content")
 
 
 def test_a_link_of_the_working_tree_leads_to_no_other_gate(folder: Path, tmp_path: Path) -> None:
-    lenient = tmp_path / "lenient"
-    lenient.mkdir()
-    (lenient / "gate.yaml").write_text("version: 1\n")
-    (lenient / "allowed_signers").write_text("")
-    _git(tmp_path, "init", "-q", "-b", "main")
-    _git(tmp_path, "add", ".")
-    _git(tmp_path, "commit", "-qm", "Two gates")
+    lenient(tmp_path / "lenient")
+    committed(tmp_path)
     shutil.rmtree(folder)
     folder.symlink_to("lenient")
 
@@ -395,19 +375,14 @@ def test_a_link_of_the_working_tree_leads_to_no_other_gate(folder: Path, tmp_pat
 
 
 def test_a_folder_outside_of_a_repository_has_no_ref(folder: Path) -> None:
-    with pytest.raises(ConfigError, match="is not in a git repository"), of_ref(folder, "main"):
-        pass
+    refused(folder, "main", "is not in a git repository")
 
 
 @pytest.mark.parametrize("ref", ["--output=x", "HEAD", "1234567"])
 def test_a_ref_that_is_missing_is_an_error(folder: Path, tmp_path: Path, ref: str) -> None:
     _git(tmp_path, "init", "-q")
 
-    with (
-        pytest.raises(ConfigError, match=rf"no commit has this name: fetch it or commit first \({ref}\)"),
-        of_ref(folder, ref),
-    ):
-        pass
+    refused(folder, ref, rf"no commit has this name: fetch it or commit first \({ref}\)")
     assert not (folder / "x").exists()
 
 
