@@ -62,32 +62,6 @@ def test_a_preview_has_past_planned_and_difference(write: Callable[..., bytes]) 
     assert not report.blocked
 
 
-@pytest.mark.parametrize("write", [preview, events])
-def test_a_container_that_a_refresh_found_deleted_is_new(write: Callable[..., bytes]) -> None:
-    # The plain JSON shows a deleted container as in the state; the events mark it at the end.
-    premium = web("premium")
-    steps = (
-        step("refresh", "shop-dev", {}, {}, previews.STACK),
-        step("refresh", "gone", premium, premium),
-        step("refresh", "gone", premium),
-        step("refresh", "unwanted", premium, premium),
-        step("refresh", "resized", premium, premium),
-        step("refresh", "kept", web("micro"), web("micro")),
-        step("create", "gone", None, premium),
-        step("update", "resized", web("standard"), premium),
-        step("same", "kept", web("micro"), web("micro")),
-    )
-
-    report = report_of(write(*steps))
-
-    assert [(one.name, one.action, one.past) for one in report.lines] == [
-        ("gone", "create", dollars(0)),
-        ("resized", "update", dollars(5)),
-        ("kept", "same", dollars(1)),
-    ]
-    assert (report.planned, report.difference) == (dollars(21), Change(Decimal(15), Decimal(15)))
-
-
 def test_a_refresh_costs_what_it_finds() -> None:
     steps = [
         step("refresh", "shop-dev", {}, {}, previews.STACK),
@@ -189,15 +163,6 @@ def test_what_stays_unknown_makes_no_difference() -> None:
 
     assert not report.planned.exact
     assert report.difference.none
-
-
-def test_a_plan_that_the_catalogue_does_not_know_has_no_upper_bound() -> None:
-    report = report_of(
-        preview(step("create", "new", None, web("colossal")), step("create", "two", None, web()))
-    )
-
-    assert report.planned == Price(Decimal(4), None, ("price",))
-    assert report.difference == Change(Decimal(4), None)
 
 
 def test_totals_without_unchanged_resources_are_not_the_whole() -> None:
