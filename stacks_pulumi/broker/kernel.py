@@ -48,6 +48,7 @@ from stacks_pulumi.broker.ledger import (
     update,
 )
 from stacks_pulumi.broker.limits import (
+    LISTED,
     Bill,
     Budget,
     Limit,
@@ -385,6 +386,13 @@ class Kernel:
             *permit.after
         }
 
+    def _check_addresses(self, ask: Ask, look: Look) -> None:
+        """Refuse a request that closes access if the list of addresses lags behind: it lacks an added address."""
+        recent = "ids = ? and ended > ?"
+        added = self._ledger.made("AllowedIp", recent, text_of(ask.ids), self._ledger.now() - LISTED)
+        if not {one.object for one in added} <= {row.id for row in look.rows("AllowedIp", ask.containers[0])}:
+            raise busy("the platform does not list yet an address that was added")
+
     def _is_judged(self, permit: Permit, grant: Grant, look: Look) -> bool:
         """
         Return whether the container of a backup has an owner with which the change was judged. The number of a later
@@ -399,6 +407,8 @@ class Kernel:
         """Check every limit, and return the row for the ledger of a request that is about to be sent."""
         effect, now, began = EFFECTS[ask.endpoint], self._ledger.now(), self._upstream.now()
         self._check_free(grant, ask)
+        if permit is not None and permit.only_address is not None:
+            self._check_addresses(ask, look)
         if self._is_newer(grant, permit, ask):
             raise RequestRefusedError(
                 404, "Not found: the object that exists now was created later, by another grant"

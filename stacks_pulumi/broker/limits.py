@@ -22,7 +22,7 @@ from stacks_pulumi.broker.settings import GateFile, Policy
 from stacks_pulumi.pricing.money import MonthlyPrice, Price, billed, usd
 from stacks_pulumi.pricing.recognition import UNKNOWN
 
-_LISTED: Final = 120.0
+LISTED: Final = 120.0
 """Seconds after which a list shows that a container was created or deleted."""
 
 
@@ -102,7 +102,7 @@ def bills(ledger: Ledger, rows: Sequence[Container], monthly: MonthlyPrice) -> l
     for one in ledger.made("Container"):
         made.setdefault(one.object, []).append(one)
     now, found = ledger.now(), list[Bill]()
-    hidden = {one.id: one for one in ledger.creates("(state <> 'done' or ended > ?)", now - _LISTED)}
+    hidden = {one.id: one for one in ledger.creates("(state <> 'done' or ended > ?)", now - LISTED)}
     for row in rows:
         # Without a creation time, the row may be the container in the ledger, so it counts as that container.
         owners = [
@@ -164,7 +164,7 @@ def is_gone(ledger: Ledger, row: Container) -> bool:
     Return whether a recent request has deleted a listed container, or created another one under its id. The list then
     lags behind.
     """
-    since, ids = ledger.now() - _LISTED, text_of({"container_id": row.id})
+    since, ids = ledger.now() - LISTED, text_of({"container_id": row.id})
     # With `+`, SQLite uses the index of the ids, and not that of all ended deletions.
     removed = "endpoint = 'containers.delete' and +state = 'done' and ended > ? and ids = ?"
     return any(

@@ -1309,3 +1309,24 @@ def test_a_list_that_lags_behind_does_not_lead_to_another_container(
     bench.clock.advance(60)
     assert refused(late("DELETE", path))
     assert bench.names == ["web"]
+
+
+def test_access_is_not_closed_while_the_list_of_addresses_lags_behind(bench: Bench) -> None:
+    """It would remove the address that another grant has added."""
+    web = bench.made("web")
+    bench.emulator.drift.set_external_access("web", enabled=True)
+    bench.emulator.advance(60)
+    ids, body = {"container_id": literal(web)}, {"ip_address": "198.51.100.9"}
+    (only,) = [entry.ip_address for entry in bench.emulator.state.containers[web["id"]].allowed_ips]
+    bench.emulator.set_lag(60)
+    closed = permit("containers.external_access", {"enabled": False}, ids=ids, only_address=only)
+    closes, adds = bench.granted(closed), bench.granted(permit("allowed_ips.add", body, ids=ids))
+    path = f"/containers/{web['id']}"
+    assert adds("POST", f"{path}/allowed-ips", body).status_code == 200
+    bench.emulator.advance(5)
+    bench.clock.advance(5)
+
+    assert code(closes("PUT", f"{path}/external-access", {"enabled": False})) == (409, "grant-busy")
+    bench.emulator.advance(60)
+    bench.clock.advance(60)
+    assert refused(closes("PUT", f"{path}/external-access", {"enabled": False}))
