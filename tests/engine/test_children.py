@@ -8,7 +8,7 @@ import pytest
 
 from stacks_pulumi.emulator import Emulator
 from tests.support import beyond_a_grant
-from tests.support.accounts import addresses
+from tests.support.accounts import addresses, running
 from tests.support.children import fails_and_is_given_up, replaced
 from tests.support.contents import contents, managed, writes
 from tests.support.stack import Stack
@@ -100,9 +100,17 @@ def test_children_stay_in_the_state_while_they_exist(stack: Stack, emulator: Emu
     assert in_both(stack, emulator) == CHILD_NAMES
 
 
+OUTLIVING = """
+kept = stacks.Container("kept", template="stacks-vpn", opts=pulumi.ResourceOptions(retain_on_delete=True))
+stacks.VpnClient("phone", container=kept)
+stacks.VpnClient("tablet", container=stacks.Container.get("seen", "{}"))
+"""
+"""Children whose containers stay when the stack is destroyed, so they delete themselves."""
+
+
 def test_deleted_with_is_off_unless_the_stack_asks_for_it(stack: Stack, emulator: Emulator) -> None:
-    program = FAMILY.format(opts="") + CHILDREN
-    stack.program(program)
+    seen = running(emulator, "seen", "stacks-vpn")
+    stack.program(FAMILY.format(opts="") + CHILDREN + OUTLIVING.format(seen))
     stack.up(quiet_afterwards=False)
     assert not any(found.get("deletedWith") for found in stack.resources().values())
 
@@ -119,7 +127,7 @@ def test_deleted_with_is_off_unless_the_stack_asks_for_it(stack: Stack, emulator
     assert len(emulator.requests) == calls
 
     stack.destroy()
-    assert contents(emulator) == EMPTY
+    assert contents(emulator) == {**EMPTY, "containers": ["kept", "seen"]}
     assert {"allowed_ips.remove", "connections.delete", "vpn_clients.remove"} <= set(writes(emulator, calls))
 
 
