@@ -7,10 +7,12 @@ import subprocess
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
+
 from stacks_pulumi.emulator import Emulator
 from tests.support import beyond_a_grant
 from tests.support.packs import with_packs
-from tests.support.stack import Stack
+from tests.support.stack import PASSPHRASE, Stack
 
 SHOP = """
     data = stacks.Container("data", template="postgresql")
@@ -141,3 +143,17 @@ def test_a_preview_tells_whether_an_up_can_start(stack: Stack, emulator: Emulato
     failed = doctor(stack)
     assert (failed.code, failed.level("preview")) == (1, "problem")
     assert failed.checks["preview"]["text"].endswith("ModuleNotFoundError: No module named 'no_such_module'")
+
+
+@beyond_a_grant.KEY
+@pytest.mark.passphrase
+def test_a_wrong_passphrase_and_a_missing_stack_are_recognised(stack: Stack) -> None:
+    assert doctor(stack, PULUMI_CONFIG_PASSPHRASE="another").code == 1
+    assert doctor(stack, "--stack", "none").checks["stack"]["fix"] == "pulumi stack ls"
+
+    locked = command(stack, "logs", "app", PULUMI_CONFIG_PASSPHRASE="another")
+    assert locked.returncode == 1
+    assert locked.stderr.startswith(
+        "stacks-pulumi logs: the stack's key cannot be decrypted: incorrect passphrase; STACKS_API_KEY is used"
+    )
+    assert PASSPHRASE not in locked.stdout + locked.stderr

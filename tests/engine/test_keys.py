@@ -164,6 +164,7 @@ KEY = f"sk_stacks_{DIGITS}"
     ("settings", "program", "message"),
     [
         ({"stacks:apiKey": MALFORMED}, DEFAULT, "the STACKS API key is malformed"),
+        ({"stacks:apikey": KEY}, DEFAULT, "unknown setting stacks:apikey; did you mean stacks:apiKey?"),
         ({}, NATIVE_DEFAULT, "unknown input apiKey; the inputs are"),
         ({}, NATIVE_TEAM.format(settings={"apiKey": KEY, "adopt": KEY}), "stacks:adopt contains an API key"),
     ],

@@ -113,6 +113,26 @@ def test_a_target_cannot_adopt_what_another_resource_of_the_program_owns(
     assert (contents(emulator)["containers"], writes(emulator)) == (["web"], ["containers.create"])
 
 
+def test_an_address_that_is_unknown_at_preview_makes_no_container_unknown(
+    stack: Stack, emulator: Emulator
+) -> None:
+    """External access is on, but was not turned on by this program: the check of a child sees an existing container."""
+    web = 'web = stacks.Container("web", template="nodejs")\n'
+    stack.program(web)
+    stack.up(quiet_afterwards=False)
+    emulator.drift.set_external_access("web", enabled=True)
+
+    stack.program(
+        web
+        + 'other = stacks.Container("other", template="nodejs")\n'
+        + 'stacks.AllowedIp("office", container=web, ip_address=other.id.apply(lambda _: "198.51.100.7"))\n'
+    )
+    stack.preview()
+    stack.up(quiet_afterwards=False)
+
+    assert contents(emulator)["addresses"] == ["web 198.51.100.7"]
+
+
 def test_a_target_in_one_component_cannot_adopt_the_container_of_another_component(
     stack: Stack, emulator: Emulator
 ) -> None:

@@ -174,20 +174,21 @@ def test_a_name_that_the_api_may_not_know_passes_with_a_warning(inputs: dict[str
 
 
 @pytest.mark.parametrize(
-    ("stack", "own", "is_refused"),
+    ("container", "stack", "own", "is_refused"),
     [
-        ("never", None, True),
-        ("never", "if_matching", False),
-        ("if_matching", None, False),
-        ("if_matching", "never", True),
+        (UNKNOWN, "never", None, True),
+        (UNKNOWN, "never", "if_matching", False),
+        (UNKNOWN, "if_matching", None, False),
+        (UNKNOWN, "if_matching", "never", True),
+        ("usr-1-web", "never", None, False),
     ],
 )
-def test_an_address_in_a_container_that_may_be_adopted_is_not_refused(
-    stack: str, own: str | None, is_refused: bool
+def test_an_address_in_a_container_that_may_exist_is_not_refused(
+    container: str, stack: str, own: str | None, is_refused: bool
 ) -> None:
     """External access may be on for an existing container, but is off for a new one."""
     facts = {"template": "nodejs", "adopt": own}
 
-    found = check("AllowedIp", {"container": UNKNOWN, "container_in_program": facts}, adopt=stack).failures
+    found = check("AllowedIp", {"container": container, "container_in_program": facts}, adopt=stack).failures
 
     assert ("external access is off" in found.get("container", "")) is is_refused
