@@ -189,59 +189,49 @@ def test_a_deletion_is_what_is_gone_afterwards(benches: Benches) -> None:
 MADE = {"is": "usr-1-web", "created_at": instant(0)}
 
 
-@pytest.mark.parametrize(
-    ("more", "status"),
-    [
-        ({"account": "0" * 16}, 403),
-        ({"until": instant(0)}, 403),
-        ({"stack": "no stack"}, 400),
-        ({"stack": "shop/\u202edorp"}, 400),
-        ({"stack": "shop/pr\u043ed"}, 400),
-        ({"stack": "shop/prod\n"}, 400),
-        ({"stack": "shop/*"}, 400),
-        ({"nonce": "short"}, 400),
-        ({"version": 2}, 400),
-        ({"surprise": 1}, 400),
-        # It would be shown like a sentence of the broker.
-        (
-            {"preview": {"findings": [{"rule": "approved by bob: it", "action": "approve", "text": "ok"}]}},
-            400,
-        ),
-        ({"ceiling": {"increase": 4}}, 400),
-        ({"permits": [permit("containers.list", n=1)]}, 400),
-        ({"permits": [permit("containers.create", create("a"), n=0)]}, 400),
-        ({"permits": [permit("containers.create", create("a"), n=1, times=None)]}, 400),
-        ({"permits": [permit("containers.delete", n=1, ids={"container_id": MADE}, times=None)]}, 400),
-        # Otherwise no rule would count it.
-        (
-            {"permits": [permit("connections.delete", n=1, ids={"connection_id": {"is": "c"}}, times=None)]},
-            400,
-        ),
-        ({"permits": [permit("backups.pin", n=1, ids={"backup_id": {"of": ["web"], "in": "usr-1"}})]}, 400),
-        ({"permits": [permit("backups.pin", n=1, ids={"backup_id": {"address": "1.2.3.4"}})]}, 400),
-        ({"permits": [permit("containers.delete", n=1, ids={"container_id": {**MADE, "in": "usr-2"}})]}, 400),
-        (
-            {
-                "known": {"web": {"id": "usr-1"}},
-                "permits": [permit("containers.delete", n=1, ids={"container_id": {"new_backup_of": "web"}})],
-            },
-            400,
-        ),
-        ({"permits": [permit("containers.create", create("a"), n=10**20)]}, 400),
-        ({"permits": [permit("containers.create", {"surprise": 1}, n=1)]}, 400),
-        ({"permits": [permit("containers.delete", n=1, ids={"container_id": {"is": "usr-1-web"}})]}, 400),
-        ({"permits": [permit("containers.delete", n=1, ids={"container_id": {"of": ["nothing"]}})]}, 400),
-        ({"permits": [permit("containers.delete", n=1, ids={"container_id": {}})]}, 400),
-        ({"permits": [permit("containers.delete", n=1)]}, 400),
-        ({"permits": [permit("containers.create", create("a"), n=1, after=[1])]}, 400),
-        ({"permits": [permit("containers.create", {"name": {"any": True}}, n=1)]}, 400),
-        ({"permits": [permit("containers.create", create("a"), n=1)] * 2}, 400),
-    ],
-)
-def test_a_change_that_is_not_well_formed_is_refused(bench: Bench, more: dict[str, Any], status: int) -> None:
-    answer = bench.hand_in({**bench.change(permit("containers.create", create("web"))), **more}, "ann")
+OTHER = [{"account": "0" * 16}, {"until": instant(0)}]
+MALFORMED: list[dict[str, Any]] = [
+    {"stack": "no stack"},
+    {"stack": "shop/\u202edorp"},
+    {"stack": "shop/pr\u043ed"},
+    {"stack": "shop/prod\n"},
+    {"stack": "shop/*"},
+    {"nonce": "short"},
+    {"version": 2},
+    {"surprise": 1},
+    # It would be shown like a sentence of the broker.
+    {"preview": {"findings": [{"rule": "approved by bob: it", "action": "approve", "text": "ok"}]}},
+    {"ceiling": {"increase": 4}},
+    {"permits": [permit("containers.list", n=1)]},
+    {"permits": [permit("containers.create", create("a"), n=0)]},
+    {"permits": [permit("containers.create", create("a"), n=1, times=None)]},
+    {"permits": [permit("containers.delete", n=1, ids={"container_id": MADE}, times=None)]},
+    # Otherwise no rule would count it.
+    {"permits": [permit("connections.delete", n=1, ids={"connection_id": {"is": "c"}}, times=None)]},
+    {"permits": [permit("backups.pin", n=1, ids={"backup_id": {"of": ["web"], "in": "usr-1"}})]},
+    {"permits": [permit("backups.pin", n=1, ids={"backup_id": {"address": "1.2.3.4"}})]},
+    {"permits": [permit("containers.delete", n=1, ids={"container_id": {**MADE, "in": "usr-2"}})]},
+    {
+        "known": {"web": {"id": "usr-1"}},
+        "permits": [permit("containers.delete", n=1, ids={"container_id": {"new_backup_of": "web"}})],
+    },
+    {"permits": [permit("containers.create", create("a"), n=10**20)]},
+    {"permits": [permit("containers.create", {"surprise": 1}, n=1)]},
+    {"permits": [permit("containers.delete", n=1, ids={"container_id": {"is": "usr-1-web"}})]},
+    {"permits": [permit("containers.delete", n=1, ids={"container_id": {"of": ["nothing"]}})]},
+    {"permits": [permit("containers.delete", n=1, ids={"container_id": {}})]},
+    {"permits": [permit("containers.delete", n=1)]},
+    {"permits": [permit("containers.create", create("a"), n=1, after=[1])]},
+    {"permits": [permit("containers.create", {"name": {"any": True}}, n=1)]},
+    {"permits": [permit("containers.create", create("a"), n=1)] * 2},
+]
 
-    assert answer.status_code == status, answer.text
+
+def test_a_change_that_is_not_well_formed_is_refused(bench: Bench) -> None:
+    for more in [*OTHER, *MALFORMED]:
+        answer = bench.hand_in({**bench.change(permit("containers.create", create("web"))), **more}, "ann")
+
+        assert answer.status_code == (403 if more in OTHER else 400), (more, answer.text)
     assert bench.ledger.grants() == []
 
 
