@@ -223,7 +223,13 @@ MALFORMED: list[dict[str, Any]] = [
     {"permits": [permit("containers.delete", n=1)]},
     {"permits": [permit("containers.create", create("a"), n=1, after=[1])]},
     {"permits": [permit("containers.create", {"name": {"any": True}}, n=1)]},
+    {"permits": [permit("containers.create", {**create("a"), "plan": {"all": True}}, n=1)]},
     {"permits": [permit("containers.create", create("a"), n=1)] * 2},
+    {"permits": [permit("containers.delete", n=1, ids={"container_id": MADE}, binds="web")]},
+    {"permits": [permit("containers.delete", n=1, ids={"container_id": MADE}, only_address="192.0.2.1")]},
+    {"permits": [permit("containers.delete", n=1, ids={"container_id": {"caller": True}})]},
+    {"permits": [permit("backups.pin", n=1, ids={"backup_id": {"is": "5", "created_at": instant(0)}})]},
+    {"permits": [permit("allowed_ips.remove", n=1, ids={"container_id": MADE, "ip_id": {"address": "x"}})]},
 ]
 
 
