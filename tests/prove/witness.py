@@ -70,6 +70,13 @@ class Shown:
 
     Args:
         document: The report.
+
+    Attributes:
+        lines: Its lines, by their numbers.
+        known: The containers that exist, by their names in the change.
+        changed: The ids that belong to a different container now, so that the broker refuses each request about them.
+        ceiling: The amount by which it may increase the monthly price.
+        destroys: Whether a line destroys data.
     """
 
     def __init__(self, document: Document) -> None:
@@ -87,8 +94,11 @@ class Shown:
                     method, _SEGMENT.findall(path), json.loads(body or "{}"), most, about
                 )
         self.known: dict[str, Made | None] = {}
+        self.changed: set[str] = set()
         for name, id_, what in (row.cells for row in tables.get("Containers that exist", ())):
             self.known[json.loads(name)] = _made_in(id_, what)
+            if "but the change is for a container created" in what:
+                self.changed.add(id_)
         said = _CEILING.search(" ".join(text for _, text in document.remarks))
         self.ceiling = None if said is None else Decimal(said[2] or said[1])
         self.destroys = any(map(_destroys, self.all))
