@@ -76,8 +76,8 @@ def text_of(file: Path, *, longest: int = _LONGEST_FILE) -> str:
 
 def why_unreadable(error: OSError | ValueError) -> str:
     """
-    Return, for a message, why a file cannot be read as text. A path that contains a null byte also raises a
-    `ValueError`.
+    Return the reason why a file cannot be read as text, as text for a message. A path that contains a null byte also
+    raises a `ValueError`.
     """
     if isinstance(error, OSError):
         return error.strerror or str(error)

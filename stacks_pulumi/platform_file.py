@@ -1,8 +1,8 @@
 """
 The facts about a platform that the API guide does not state, and the file that contains them.
 
-The client accepts the forms that the guide shows. It uses defaults where the guide states nothing, for instance for the
-seconds by which a list lags behind, or for which a deleted container's name is reserved. A platform file
+The client accepts the forms that the guide shows. If the guide states no value, the client uses a default: for instance,
+for the lag of lists, and for the time during which the name of a deleted container is reserved. A platform file
 (`stacks:platform`, `STACKS_PLATFORM`) replaces a default with an observed fact. The acceptance run writes such a file.
 
     version: 1

@@ -465,7 +465,7 @@ def rate_limit(facts: Facts) -> Iterator[Diagnosis]:
         yield warning(
             "rate-limit",
             f"the key's rate limit{'' if limit is None else f' of {limit} requests a minute'} is used up{when}",
-            f"use a different key for other programs ({KEYS_PAGE}); `pulumi up` waits until then",
+            f"use a different key for other programs ({KEYS_PAGE}); until the limit is reset, `pulumi up` waits",
         )
     elif limit is None or left is None:
         yield unknown("rate-limit", "the answer has no X-RateLimit headers")

@@ -142,7 +142,7 @@ def _report(options: argparse.Namespace) -> tuple[Report, Snapshot | None]:
     """Return the report, and the snapshot to save."""
     if not options.account and (options.save or options.compare_to):
         raise InputError(
-            "--save and --compare-to need --account: remove them",
+            "--save and --compare-to work only with --account: add --account, or remove both options",
             code="invalid-argument",
         )
     for name in ("state", "prices"):

@@ -206,7 +206,7 @@ class Report:
 
     @property
     def difference(self) -> Change:
-        """The difference of the monthly price of everything."""
+        """The difference between the planned and the past total."""
         if self.incomplete and self.source == "preview":
             # An unlisted container may exist already, or be new.
             return Change(None, None)

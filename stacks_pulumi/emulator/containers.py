@@ -1,6 +1,6 @@
 """
-How are containers created, started, stopped and deleted, and how do answers show them (guide, from "List Containers"
-on)?
+How are containers created, started, stopped and deleted, and which responses describe them (guide, from "List
+Containers" on)?
 
 The content of a container (credentials, logs ...) is in `contents`, and its external access is in `access`.
 """

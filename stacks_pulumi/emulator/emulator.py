@@ -41,7 +41,7 @@ class Emulator(Controls):
         delete_seconds: How long a deleted container is still listed.
         backup_seconds: How long a backup takes.
         rate_limit: Requests in a window for `key`, and the default for other keys; `None` for no limit.
-        rate_window: Seconds of that window, which `advance` does not shorten.
+        rate_window: The length of the window in seconds. `advance` does not shorten it.
         spending_cap: US dollars a calendar month for `key`; `None` for no cap.
         key: The key to accept; by default derived from the seed.
         seed: The text from which ids, passwords and keys are derived.
@@ -49,7 +49,7 @@ class Emulator(Controls):
         duplicate_ips: Whether an address may be allowed twice.
         refuse_repeated_delete: Whether deleting a container that is being deleted is refused with a 400.
         lower_case_names: Whether names and ids are stored in lower case.
-        strict: Refuse requests that the guide does not exclude but the platform may refuse.
+        strict: Refuse also the requests that the guide allows and the platform may refuse.
         shapes: The shape of responses that the guide does not specify: one of `SHAPES`, or operation -> shape.
         list_lag: The lag of all lists in seconds; `set_lag` has more options.
         clock: The clock to use instead of a new one.

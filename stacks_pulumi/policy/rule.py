@@ -331,7 +331,7 @@ def tell_sdk(
     findings: list[Finding],
     name: str,
 ) -> None:
-    """Report the findings that are not violations to the SDK."""
+    """Report to the SDK all findings except violations."""
     for finding in findings:
         if isinstance(finding, Deferred):
             raise _DeferredError(name, finding.property)

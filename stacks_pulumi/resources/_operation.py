@@ -370,8 +370,8 @@ def _file(engine: str) -> Path | None:
 
 def reason_of(error: StacksError, timeout: Literal["create", "update"]) -> str:
     """
-    Return, for a message, why a wait for a container ended. `timeout` is the name of the timeout that the user can
-    raise.
+    Return the reason why a wait for a container ended, as text for a message. `timeout` is the name of the timeout that
+    the user can raise.
     """
     if isinstance(error, WaitTimeoutError) and error.last_state is not None:
         return (

@@ -170,4 +170,4 @@ def test_the_cost_of_an_account_is_compared_with_a_snapshot_and_limited(
 
 def test_saving_needs_the_account(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["cost", "--save", str(tmp_path / "x")]) == 1
-    assert "--save and --compare-to need --account" in capsys.readouterr().err
+    assert "--save and --compare-to work only with --account" in capsys.readouterr().err
