@@ -175,7 +175,7 @@ def clean(text: str) -> str:
     one.
 
     The function escapes unprintable characters, including those that change the text direction: `\n`, `\x1b`,
-    `\u202e`. It escapes invisible letters and signs, which could imitate table columns or make two names look the
+    `\u202e`. It escapes invisible characters and symbols that could imitate table columns or make two names look the
     same. It escapes one character of each command to a CI system or to the engine: `\x3a:`, `#\x23`, `<\x7b%`.
     """
     if not text.isprintable():

@@ -1,9 +1,10 @@
 """
 The facts about a platform that the API guide does not state, and the file that contains them.
 
-The client accepts the forms that the guide shows. If the guide states no value, the client uses a default: for instance,
-for the lag of lists, and for the time during which the name of a deleted container is reserved. A platform file
-(`stacks:platform`, `STACKS_PLATFORM`) replaces a default with an observed fact. The acceptance run writes such a file.
+The client accepts the forms that the guide shows. If the guide states no value, the client uses a default: for
+instance, for the lag of lists, and for the time during which the name of a deleted container is reserved. A platform
+file (`stacks:platform`, `STACKS_PLATFORM`) replaces a default with an observed fact. The acceptance run writes such a
+file.
 
     version: 1
     lists:

@@ -282,8 +282,7 @@ def rates(answer: Answer) -> Rates:
 
 def retry_after(answer: Answer) -> float | None:
     """
-    Return the seconds to wait according to the response, which contains a number or a date; `None` if it contains
-    neither.
+    Return how many seconds the response says to wait, as a number or as a date; `None` if it contains neither.
     """
     text = answer.headers.get("retry-after")
     seconds = _number(_SECONDS, text)

@@ -159,8 +159,8 @@ class Container(Model, frozen=True, kw_only=True):
         ip_address: Address inside the network.
         port: Public port.
         ssh_user: User name for SSH.
-        ssh_host: Host name for SSH from outside.
-        ssh_port: Port for SSH from outside.
+        ssh_host: Host name for external SSH access.
+        ssh_port: Port for external SSH access.
         has_ssh_access: Whether SSH access is possible.
         has_web_ui: Whether it has a web interface.
         vpc_network: The network of the container.

@@ -1,5 +1,5 @@
 """
-Single requests for diagnosis, whose responses reveal facts about the key, the rate limit and the clock.
+Diagnostic requests that show details of the key, the rate limit and the clock.
 
 A client retries requests, waits for the rate limit and keeps only the response's body. Here each request is sent once,
 and the headers are kept.

@@ -157,7 +157,7 @@ class Known(_Part, frozen=True):
     Attributes:
         id: Its id.
         created_at: Its creation time; left out on a platform without creation times.
-        template: Its template; on a platform without creation times, template and plan are its identity.
+        template: Its template. On a platform without creation times, template and plan identify the container.
         plan: Its plan.
     """
 

@@ -355,7 +355,7 @@ def missing(
 def not_counted(
     change: Change, verdict: Verdict, settings: GateFile, names: Collection[str], requester: str = ""
 ) -> dict[str, str]:
-    """Return the signers who may not approve a change, each with the reason; see `missing`."""
+    """Return the signers who are not allowed to approve a change, each with the reason; see `missing`."""
     most = None if change.ceiling is None else change.ceiling.most
     # The change names the author; the ledger names the requester.
     authors = [*filter(None, (change.author, requester))] or [""]

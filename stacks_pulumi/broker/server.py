@@ -235,7 +235,7 @@ class App:
         if not token:
             return None
         if self._upstream.is_key(token):
-            _LOG.warning("refused a client that sent the API key itself: only the broker may have this key")
+            _LOG.warning("refused a client that sent the real API key: only the broker may have this key")
             raise RequestRefusedError(401, "Invalid API key")
         grant = self._folder.ledger.grant_of(token)
         if grant is None or grant.revoked is not None:

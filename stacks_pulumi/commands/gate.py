@@ -216,7 +216,8 @@ def _init(options: argparse.Namespace) -> int:
     is_address = "://" in options.folder
     if is_address and (options.workflow is None or asked != ([], None, None, None)):
         raise InputError(
-            "with the address of a broker, `gate init` writes only a pipeline, because the broker has its own folder: add --workflow",
+            "with the address of a broker, `gate init` writes only a pipeline, because the broker has its own folder: "
+            "add --workflow",
             code="invalid-argument",
         )
     top, files, notes, project = (Path(), {}, [], "") if options.workflow is None else _pipeline(options)

@@ -115,7 +115,7 @@ class _Platform(ABC):
         for page in range(1, _MOST_PAGES + 1):
             rows = self.call("GET", f"{self.comments()}?per_page={_PAGE}&page={page}")
             if not isinstance(rows, list):
-                raise CommentError("the API's list of comments is not a list")
+                raise CommentError("the response to a list of comments is not a JSON array")
             yield from rows
             if len(rows) < _PAGE:
                 return

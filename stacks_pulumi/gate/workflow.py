@@ -200,7 +200,7 @@ def _planned(broker: Broker, wanted: Wanted, gate: Gate) -> Judged:
     data, violations = _previewed(broker, gate, wanted)
     seen = preview.read(data, gate.prices)
     if not seen.stack:
-        raise InputError("the preview has no resource, so its stack is not known")
+        raise InputError("the preview contains no resources, so its stack cannot be determined")
     try:
         needed = permits.needed(seen.changes, _containers(broker), wanted.reads)
     except InputError as error:

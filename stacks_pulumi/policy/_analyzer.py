@@ -199,8 +199,8 @@ def write_properties(properties: Mapping[str, Any], changes: Mapping[str, Any]) 
     """
     Change properties of a resource in place.
 
-    A copy would lose the marks of secrets, and the engine would store their values in plain text. The SDK's type of the
-    mapping is read-only, but the mapping is writable.
+    In a copy, secrets would no longer be marked as secret, and the engine would store them in plain text. The SDK's
+    type of the mapping is read-only, but the mapping is writable.
     """
     writable = cast("MutableMapping[str, Any]", properties)
     for name, value in changes.items():

@@ -84,7 +84,7 @@ class Table:
         rows: Its rows.
         title: Its title; empty if it needs none.
         total: The last row, which only a terminal shows. On a page, the headline contains the total.
-        unchanged: The rows without a change, which a page collapses.
+        unchanged: The rows without a change. A page collapses them.
     """
 
     columns: tuple[Column, ...]
