@@ -156,7 +156,7 @@ def test_variable_that_is_missing_is_named(platform: str, env: dict[str, str], t
         ({"status": 404}, "no such pull request"),
         ({"status": 302, "headers": {"Location": "https://elsewhere.example/"}}, "status 302"),
         ({"body": "not JSON"}, "JSONDecodeError"),
-        ({"json": {"message": "odd"}}, "is not a list"),
+        ({"json": {"message": "odd"}}, "is not a JSON array"),
         ({"body": ConnectionError(TOKEN)}, "failed"),
     ],
 )

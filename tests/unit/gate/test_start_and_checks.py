@@ -598,7 +598,7 @@ def test_with_the_address_of_a_broker_only_the_pipeline_is_written(
     address = "https://broker.example.com:7823"
     assert main(["gate", "init", address]) == 1
     assert main(["gate", "init", address, "--workflow", "github", "--max-total", "7"]) == 1
-    assert capsys.readouterr().err.count("a broker has its own folder") == 2
+    assert capsys.readouterr().err.count("because the broker has its own folder") == 2
 
     assert main(["gate", "init", address, "--workflow", "github"]) == 0
 
