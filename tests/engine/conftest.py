@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import itertools
 import operator
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.emulator import Emulator, platform
 from tests.support import emulators
 from tests.support.stack import Stack
 from tools.engine.ensure import ensure
@@ -28,6 +29,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         are_stories = ["make_stack" in getattr(item, "fixturenames", ()) for item in items]
         config.hook.pytest_deselected(items=list(itertools.compress(items, map(operator.not_, are_stories))))
         items[:] = itertools.compress(items, are_stories)
+
+
+@pytest.fixture(autouse=True)
+def _no_nightly_backups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set the time of nightly backups to twelve hours from now: tests that count all backups run at any time."""
+    monkeypatch.setattr(platform, "_SCHEDULE", (time.time() + platform.DAY / 2) % platform.DAY)
 
 
 @pytest.fixture(scope="session")
