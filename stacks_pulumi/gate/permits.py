@@ -164,7 +164,8 @@ class _Table:
             exists = self._of_its_name(one) if symbol in self.made else None
             if exists is not None:
                 self.uncertain.add(symbol)
-                self.known.setdefault(symbol, self.container(exists, {}))
+                # It can only be adopted in place of the old container, which has a different name.
+                self.known[symbol] = self.container(exists, {})
 
     def _of_its_name(self, change: Change) -> str | None:
         """Return the id of the container that a create adopts if its unknown values match; `None` if there is none."""
@@ -270,7 +271,7 @@ def _container(table: _Table, change: Change) -> None:
     me = Constraint(of=(symbol,))
     if change.operation in _ENDS:
         old = table.container(change.id, change.outputs)
-        is_ = Constraint(is_=old.id, created_at=old.created_at) if old.created_at else me
+        is_ = Constraint(is_=old.id, created_at=old.created_at) if old.created_at else table.existing(old.id)
         data = catalog.TEMPLATES[old.template].data if old.template in catalog.TEMPLATES else ""
         if change.deleted_first:
             table.first.add(is_)

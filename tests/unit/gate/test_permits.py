@@ -171,6 +171,7 @@ def test_a_replacement_of_what_has_ended_before_has_the_permits_of_a_create() ->
     [
         ("create", "if_matching", UNKNOWN, [(1,)]),
         ("create", "never", UNKNOWN, [(1, 3)]),
+        ("replace", "if_matching", UNKNOWN, [(1, 4), (1,)]),
         ("replace", "never", UNKNOWN, [(1, 4), (1,)]),
         ("replace", "never", "micro", [(1, 4), (1, 4)]),
     ],
@@ -194,7 +195,10 @@ def test_no_deletion_waits_for_a_create_that_may_not_happen(
     assert [one.after for one in found.permits if one.endpoint == "containers.delete"] == after
     closes = any(one.endpoint == "containers.external_access" for one in found.permits)
     assert closes == (plan is UNKNOWN and (operation, adopt) != ("create", "never"))
-    assert [one.id for one in found.known.values()][:-1] == ([id_] if id_ else ["usr-1-db"] if closes else [])
+    is_adopted = adopt == "if_matching"
+    assert [one.id for one in found.known.values()][:-1] == (
+        ["usr-1-db"] if is_adopted else [id_] if id_ else []
+    )
 
 
 def test_a_retained_container_may_be_updated_in_place_of_its_replacement() -> None:
