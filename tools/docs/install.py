@@ -11,7 +11,7 @@ from stacks_pulumi.commands._package import IN_FOLDER, PLACE_UNKNOWN, Place, ins
 from stacks_pulumi.commands.doctor import pack_files, pack_requirements
 from stacks_pulumi.gate.start import pipeline
 
-__all__ = ["install", "written"]
+__all__ = ["install", "wheel", "written"]
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _POLICIES: Final = _ROOT / "policies"
@@ -24,8 +24,13 @@ _PIPELINES: Final = {"github": "workflow.yml", "gitlab": "gitlab-ci.yml"}
 
 def install(extras: str) -> str:
     """Return the command that installs the package with extras, separated by commas, or with none."""
+    return wheel(extras, "; for other ways, see install.md")
+
+
+def wheel(extras: str, more: str = "") -> str:
+    """Return the command for the page about installation itself, which describes the other ways."""
     words = shlex.join(["pip", "install", *install_words(f"[{extras}]" if extras else "", IN_FOLDER)])
-    return f"```sh\n{words}    # the wheel is in this folder; for other ways, see install.md\n```"
+    return f"```sh\n{words}    # the wheel is in this folder{more}\n```"
 
 
 def written() -> dict[Path, str]:

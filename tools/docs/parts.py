@@ -54,6 +54,7 @@ _OF_A_KIND: Final[dict[str, Callable[[str], str]]] = {
     "outputs": resources.outputs,
     "calls": calls.calls,
     "install": install.install,
+    "wheel": install.wheel,
     "languages": samples.in_other_languages,
     "registry": samples.registry,
 }
