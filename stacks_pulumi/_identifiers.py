@@ -66,7 +66,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return the question that suggests a known name, for the end of a message; empty if no name is similar."""
+    """Return a question that suggests a known name, to append to a message; empty if no name is similar."""
     near = nearest(name, known)
     return "" if near is None else f" (did you mean {near!r}?)"
 

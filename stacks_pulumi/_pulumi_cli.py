@@ -347,7 +347,7 @@ def _is_deep(data: bytes) -> bool:
 
 
 def _cut(data: bytes) -> Iterator[bytes]:
-    """Yield the parts of JSON, with an unknown value in place of each value that is nested too deeply."""
+    """Yield a JSON text in parts. An unknown value replaces each value that is nested too deeply."""
     depth = shown = 0
     for found in _TOKENS.finditer(data):
         if found[0] in {b"{", b"["}:

@@ -170,9 +170,9 @@ def clean(text: str) -> str:
     r"""
     Return untrusted text on one line, escaped so that a program that shows it executes no part of it.
 
-    Every message to the engine and every output of a command passes through this function: names and messages come
-    from the API, from project files and from states. A line break could forge a line, and an escape code could erase
-    one.
+    Every message to the engine and every output of a command passes through this function, because it can contain names
+    and texts from the API, from project files and from states. A line break could forge a line, and an escape code
+    could erase one.
 
     The function escapes unprintable characters, including those that change the text direction: `\n`, `\x1b`,
     `\u202e`. It escapes invisible characters and symbols that could imitate table columns or make two names look the

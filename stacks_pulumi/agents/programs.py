@@ -253,7 +253,7 @@ class _Copy:
             copy: dict[str, Any] = {}
             for key, one in value.items():
                 if not isinstance(key, str):
-                    raise self._error("yaml", where, "a name is not a text")
+                    raise self._error("yaml", where, "a name is not a string")
                 below = f"{where}.{key}" if where else key
                 self._take(below, depth, key)
                 copy[key] = self.of(one, below, depth + 1)

@@ -391,7 +391,7 @@ class Kernel:
         recent = "ids = ? and ended > ?"
         added = self._ledger.made("AllowedIp", recent, text_of(ask.ids), self._ledger.now() - LISTED)
         if not {one.object for one in added} <= {row.id for row in look.rows("AllowedIp", ask.containers[0])}:
-            raise busy("the platform does not list yet an address that was added")
+            raise busy("the platform does not list a newly added address yet")
 
     def _is_judged(self, permit: Permit, grant: Grant, look: Look) -> bool:
         """

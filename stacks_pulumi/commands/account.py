@@ -187,7 +187,7 @@ def _judged(
     before: Snapshot | None,
     prices: PriceList | None,
 ) -> AccountResult:
-    """Return the account with the verdicts on it, or on its expected content after a preview's change."""
+    """Return the account with its verdicts. With a preview, they are about the account after the change."""
     own = limits_of(options)
     limits = [*([budgets.Budget("the account", own)] if own else []), *file.budgets]
     planned, preview = account, None

@@ -131,9 +131,8 @@ def _check_increase_limits(limits: tuple[CostLimit, ...], report: Report) -> Non
     limit = next((limit for limit in limits if limit.measure != "total"), None)
     if limit is not None and not report.compares:
         raise InputError(
-            f"--{'max' if limit.block else 'warn'}-{limit.measure} limits the increase by a change, and this input has "
-            "no change: pass the output of `pulumi preview --json --show-sames`, compare the account with a snapshot "
-            "(--compare-to), or limit the total",
+            f"--{'max' if limit.block else 'warn'}-{limit.measure} limits the increase, but this input describes no "
+            "change: pass the output of `pulumi preview --json --show-sames`, use --compare-to, or limit the total",
             code="invalid-argument",
         )
 

@@ -346,7 +346,7 @@ def _approve(options: argparse.Namespace) -> int:
             where = "in " + str(workflow.save(signature, name, Path(options.change)))
     tell("gate", f"{name} approved the change; the signature is {where}")
     if missing:
-        tell("gate", f"{missing}; next: another person runs the same command with their key")
+        tell("gate", f"{missing}; next: ask another person to run the same command with their own key")
     elif not is_asked:
         tell("gate", f"next: `{_next('apply', options)}`, until {instant(judged.change.ends)}")
     return 0

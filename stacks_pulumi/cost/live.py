@@ -236,8 +236,8 @@ def compare(before: Snapshot, after: Snapshot) -> Report:
     earlier, current = _owners(before), _owners(after)
     if earlier and current and earlier.isdisjoint(current):
         raise InputError(
-            f"the snapshot is of the account {min(earlier)}, but this account is {min(current)}: compare it with a "
-            "snapshot of the same account",
+            f"the snapshot belongs to the account {min(earlier)}, but this account is {min(current)}: compare it with "
+            "a snapshot of the same account",
             code="other-account",
         )
     lines = sorted(_lines(before, after), key=lambda line: (line.action == "same", line.name))

@@ -71,7 +71,7 @@ def item(
     monthly: MonthlyPrice = catalog.monthly_price,
     outputs: Mapping[str, Any] | None = None,
 ) -> Item:
-    """Return the item for a container: the higher price of the declared values and the values in the state."""
+    """Return the item for a container, with the price of the declared or of the stored values, whichever is higher."""
     inputs, shown = snake_case(inputs), snake_case(outputs or {})
     template, size = text(inputs, "template"), whole(shown, "storage_mb")
     plan = shown_plan(template, text(inputs, "plan"), text(shown, "plan"), size)

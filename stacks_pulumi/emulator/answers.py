@@ -7,8 +7,8 @@ form of an open response. So the emulator can send it in several `SHAPES`, for a
 has an example of an error ("Common Error Responses", "Create Container"), its text is used. Otherwise the text is our
 own and marked as assumed.
 
-A wrong argument of a control raises a `ValueError`: a control request can contain any JSON. A value of the wrong type
-would break a later request, the page, or the state file.
+An invalid argument raises a `ValueError`, because a control request can contain any JSON value. A value of the wrong
+type would break a later request, the page, or the state file.
 """
 
 from __future__ import annotations

@@ -179,7 +179,7 @@ def create(platform: Platform, key: ApiKey, body: dict[str, Any]) -> Container:
 
 
 def add(platform: Platform, account: str, wanted: CreateRequest, *, created_by: str) -> Container:
-    """Add a container that begins to boot, without a check of key, cap and capacity."""
+    """Add a container that is starting, without checking the key, the cap or the capacity."""
     now, name = platform.clock.now(), stored(platform, wanted.name)
     number = platform.state.count("container")
     container = Container(

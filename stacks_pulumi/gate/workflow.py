@@ -181,7 +181,7 @@ def reported(change: Change) -> Report:
 
 def plan(broker: Broker, wanted: Wanted) -> Judged:
     """
-    Preview a program and return the change that it needs.
+    Preview a program and return the resulting change.
 
     Raises:
         RefusedError: Policies refuse the preview, or no permit can cover one of its changes.

@@ -1,5 +1,5 @@
 """
-A gRPC call from the engine, for both hosts: how it ends or fails, and how it shows lines next to a resource.
+How does a gRPC call from the engine end or fail, and how does it print lines next to a resource? Both hosts use it.
 
 Every text for the user passes through `EngineService.show` or `GrpcCall.reported`, which clean the text and remove API
 keys.

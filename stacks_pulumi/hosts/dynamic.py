@@ -182,7 +182,7 @@ def widen_worker_pool(workers: int) -> bool:
     Allow the host to run this many operations concurrently instead of four.
 
     A create that waits occupies a worker thread during the entire wait. The pool starts a new thread for each later
-    operation until its limit is reached, so a higher limit is enough for later operations. Queued operations need
+    operation until it reaches its limit. So for later operations, a higher limit is enough. Queued operations need
     additional threads, which this function starts. They matter because a `destroy` sends all of its deletes together,
     and the first delete calls this function.
 

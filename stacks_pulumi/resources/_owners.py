@@ -83,7 +83,7 @@ class Owners:
             self._undecided.add(urn)
 
     def keep(self, kind: str, id_: str, owner: Owner) -> None:
-        """Record the owner of an object according to the state, if the program still has that resource."""
+        """Record the owner that the state names for an object, if the program still declares the resource."""
         with self._lock:
             # For `up --refresh`, the engine also calls `diff` for resources that the program no longer has.
             if owner.urn not in self._declared:

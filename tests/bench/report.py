@@ -88,8 +88,8 @@ _TABLE = """
   divided by the bound.
 - `CPU s` is the processor time of the provider's process; `all CPU s` adds the engine and the program.
 - `memory MB` is the peak of the provider's process.
-- *Deleted with them* means that `stacks:deleteChildrenWithContainer` is set. *Shaped* is *idle* with as
-  many properties for each resource as this package has.
+- *Deleted with them* means that `stacks:deleteChildrenWithContainer` is set. *Shaped* is like
+  *idle*, but each resource has as many properties as a resource of this package.
 """
 
 _COLUMNS = (

@@ -158,7 +158,7 @@ def _spelt(value: Any) -> Any:
 
 
 def _arguments(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments, with the defaults of the Python function for those that are missing."""
+    """Return the arguments. The defaults of the Python function replace missing ones."""
     function = getattr(functions, name)
     parameters = dict(inspect.signature(function).parameters)
     del parameters["provider"]

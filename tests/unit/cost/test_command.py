@@ -124,7 +124,7 @@ def test_an_account_has_no_increase_to_limit(
 
     assert cost(str(export), option, "5") == 1
 
-    assert f"{option} limits the increase by a change" in capsys.readouterr().err
+    assert f"{option} limits the increase, but this input describes no" in capsys.readouterr().err
     assert cost(str(export), "--max-total", "5") == 0
 
 
