@@ -106,7 +106,7 @@ def test_a_snapshot_of_another_api_is_refused() -> None:
 def test_a_snapshot_of_another_account_at_the_same_api_is_refused() -> None:
     other = replace(entry("web"), id="usr-2-web")
 
-    with pytest.raises(InputError, match="of the account usr-2, but this account is usr-1"):
+    with pytest.raises(InputError, match="to the account usr-2, but this account is usr-1"):
         compare(snapshot(other), snapshot(entry("api")))
     assert changes(snapshot(), snapshot(entry("web"))) == [("web", "create", "+$4.00")]
     # An id in a form outside the guide shows nothing about the account.
