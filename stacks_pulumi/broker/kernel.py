@@ -774,7 +774,7 @@ class Kernel:
             if is_closed and values["state"] == "done":
                 # The platform has cleared the list of addresses.
                 for one in self._ledger.made("AllowedIp", "ids = ?", text_of(use.ids)):
-                    _is_gone(db, one, use)
+                    _record_gone(db, one, use)
             if effect.makes != "Pin" and values.get("object"):
                 # The platform has reused the id, so the earlier object is gone.
                 self._undo(db, effect.makes, values["object"], use)
@@ -838,7 +838,7 @@ class Kernel:
             gone += self._ledger.objects("exists(select 1 from json_each(ids) where value = ?)", id_)
         for one in gone:
             if one.id != by.id:
-                _is_gone(db, one, by)
+                _record_gone(db, one, by)
 
     def _was_lost(self, use: Use) -> bool:
         """
@@ -925,7 +925,7 @@ class Kernel:
                     journal.write(self._ledger, db, visit.grant, request, decision="twin", status=status)
 
 
-def _is_gone(db: sqlite3.Connection, one: Use, by: Use) -> None:
+def _record_gone(db: sqlite3.Connection, one: Use, by: Use) -> None:
     """
     Record that a created object no longer exists. A permit may be used again only if its own grant removed the object:
     another grant, or a person in the dashboard, has decided that the object should not exist.
