@@ -212,15 +212,14 @@ def _changes_of(
         olds.pop(id_, None)
     # The single step of a replacement also deletes the old object.
     ends.update(dict.fromkeys((replaced & olds.keys()) - ends.keys(), "delete-replaced"))
-    is_replaced = main is not None and main.op in REPLACES
-    # In place of its own object, the program looks up another one: the engine deletes its own.
-    looks_up = is_replaced and main is not None and main.new is not None and main.new.external
+    op = "" if main is None else "replace" if main.op in REPLACES else main.op
+    # The engine deletes the current object if the program looks up a different one in its place.
+    looks_up = op == "replace" and main is not None and main.new is not None and main.new.external
     current = "" if main is None or main.old is None or looks_up else main.old.id
     changes = []
     for id_, old in olds.items():
-        is_released = main is not None and main.op == "read" and id_ == current
         kept_with = _is_kept(old, ends[id_], ended, deleted_with(old)) if id_ in ends else False
-        if kept_with or is_released:
+        if kept_with or (op == "read" and id_ == current):
             changes.append(ObjectChange(urn, "keep", old, old, KEPT))
         elif kept_with is None:
             changes.append(ObjectChange(urn, "delete", old, old, MAY_BE_KEPT))
@@ -230,8 +229,7 @@ def _changes_of(
     kept = {change.before.id for change in changes if change.before is not None and change.op == "keep"}
     if main is not None:
         before = None if current in kept else olds.get(current)
-        op = "read" if looks_up else "replace" if is_replaced else main.op
-        changes.append(ObjectChange(urn, op, before, main.new))
+        changes.append(ObjectChange(urn, "read" if looks_up else op, before, main.new))
     return changes
 
 
