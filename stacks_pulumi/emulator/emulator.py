@@ -49,7 +49,7 @@ class Emulator(Controls):
         duplicate_ips: Whether an address may be allowed twice.
         refuse_repeated_delete: Whether deleting a container that is being deleted is refused with a 400.
         lower_case_names: Whether names and ids are stored in lower case.
-        strict: Refuse also the requests that the guide allows and the platform may refuse.
+        strict: Whether to refuse requests that the guide does not exclude but the platform may refuse.
         shapes: The shape of responses that the guide does not specify: one of `SHAPES`, or operation -> shape.
         list_lag: The lag of all lists in seconds; `set_lag` has more options.
         clock: The clock to use instead of a new one.
