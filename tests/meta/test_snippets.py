@@ -87,8 +87,12 @@ def test_every_snippet_has_a_language() -> None:
 
 def test_programs_in_other_languages_are_on_pages_whose_tests_run_them() -> None:
     generated = {it.name for it in snippets("python") if it.name.startswith("docs/resources/")}
+    programs = list(snippets("csharp", "go", "typescript"))
 
-    assert {it.name for it in snippets("csharp", "go", "typescript")} == {REGISTRY, REPOSITORY, *generated}
+    assert {it.name for it in programs} == {REGISTRY, REPOSITORY, "docs/native.md", *generated}
+    # The test of the repository's page runs this program.
+    native = {it.text for it in programs if it.name == "docs/native.md"}
+    assert native <= {it.text for it in programs if it.name == REPOSITORY}
 
 
 def test_every_command_is_known_to_a_test() -> None:

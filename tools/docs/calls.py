@@ -29,12 +29,11 @@ class Measured:
 
     calls: dict[str, dict[str, list[str]]] = field(default_factory=dict)
 
-    def users(self, operation: str) -> Iterator[tuple[str, list[str]]]:
-        """Return the kinds of resources that send a call, each with the operations that send it."""
+    def users(self, operation: str) -> Iterator[str]:
+        """Return the kinds of resources that send a call."""
         for kind, made in self.calls.items():
-            doing = [what for what, names in made.items() if operation in names]
-            if doing:
-                yield kind, doing
+            if any(operation in names for names in made.values()):
+                yield kind
 
 
 def calls(kind: str) -> str:

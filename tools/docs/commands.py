@@ -14,6 +14,8 @@ __all__ = ["LEFT_OUT", "command_line", "commands"]
 
 LEFT_OUT: Final = frozenset({"--help", "--cwd", "-s", "--json", "--markdown"})
 """Options with the same meaning in every command. The page has a separate table for them."""
+_OWN_PAGES: Final = frozenset({"account", "cost", "doctor", "scaffold"})
+"""Commands with a page that describes their options and exit codes."""
 
 
 def commands() -> Iterator[tuple[str, Command, argparse.ArgumentParser]]:
@@ -34,7 +36,7 @@ def _below(
 
 
 def command_line() -> str:
-    """Return a row for each command, without the options and exit codes that all commands share."""
+    """Return a row for each command without its own page. Options and exit codes of all commands are left out."""
     rows = [
         (
             f"`{name}`",
@@ -42,6 +44,7 @@ def command_line() -> str:
             "<br>".join(f"`{code}` {meaning}" for code, meaning in _codes(command)),
         )
         for name, command, parser in commands()
+        if name not in _OWN_PAGES
     ]
     return table(("Command", "Arguments and options", "Exit codes"), rows)
 

@@ -15,16 +15,12 @@ def endpoints() -> str:
     asked = {endpoint: name for name, endpoint in functions.asks().items()}
     rows = []
     for name, endpoint in ENDPOINTS.items():
-        kinds = "; ".join(
-            f"{kind} ({', '.join(dict.fromkeys(what.partition(':')[0].partition(',')[0] for what in doing))})"
-            for kind, doing in measured().users(name)
-        )
         rows.append(
             (
                 f"`{endpoint.method} {endpoint.path}`",
                 endpoint.section,
                 f"`{endpoint.scope.partition(':')[2]}`",
-                kinds,
+                ", ".join(measured().users(name)),
                 f"`{asked[name]}`" if name in asked else "",
                 f"`{name}`",
             )

@@ -42,17 +42,16 @@ def data_functions() -> str:
                 f"`{name}({', '.join(arguments)})`",
                 described(signature.return_annotation),
                 "yes" if QUESTIONS[name].secret else "",
-                f"`{asks()[name]}`",
                 _without_guide(first_sentence(function)).removeprefix("Return "),
             )
         )
-    return table(("Function", "Type", "Secret", "Call", "Returns"), rows)
+    return table(("Function", "Type", "Secret", "Returns"), rows)
 
 
 def answers() -> str:
     """Return the fields of the results: a list for each model."""
     parts = []
-    for name in sorted(_models()):
+    for name in sorted(_models() - {"Listing"}):  # a user's result contains plain lists
         model = getattr(models, name)
         said = section(model, "Attributes")
         parts.append(f"### {name}\n\n{_without_guide(first_sentence(model))}\n")

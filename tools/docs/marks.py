@@ -38,5 +38,5 @@ def filled(text: str, generate: Callable[[str], str]) -> str:
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     escaped = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-    lines = [head, ["---"] * len(head), *escaped]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    title, *lines = [f"| {' | '.join(line)} |" for line in (head, *escaped)]
+    return "\n".join((title, f"|{'---|' * len(head)}", *lines))

@@ -30,7 +30,6 @@ _PARTS: Final[dict[str, Callable[[], str]]] = {
     "packages": samples.packages,
     "gate file": platform_file.gate_settings,
     "platform file": platform_file.settings,
-    "seed": platform_file.seed_settings,
     "policies": policies.policies,
     "plans": sizes.plans,
     "storage tiers": sizes.storage,

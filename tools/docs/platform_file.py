@@ -1,10 +1,13 @@
-"""The JSON schemas (for editors) and the tables of the platform file, the gate's settings and the seed file."""
+"""
+The JSON schemas (for editors) of the platform file, the gate's settings and the seed file, and the tables of the first
+two.
+"""
 
 from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, get_args, get_type_hints
 
 import msgspec
@@ -20,7 +23,6 @@ __all__ = [
     "gate_settings",
     "schema_text",
     "seed_schema_text",
-    "seed_settings",
     "settings",
 ]
 
@@ -47,7 +49,8 @@ def seed_schema_text() -> str:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **msgspec.json.schema(drift.SeedFile),
     }
-    return _text(schema, tuple(_SEED), required="containers")
+    kinds = (drift.SeedFile, drift.SeedContainer, drift.SeedConnection)
+    return _text(schema, kinds, required="containers")
 
 
 def _text(schema: dict[str, Any], kinds: Sequence[type[msgspec.Struct]], *, required: str = "version") -> str:
@@ -105,27 +108,6 @@ def gate_settings() -> str:
         for field, encoded in zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True)
     ]
     return table(("Setting", "Meaning"), rows)
-
-
-_SEED: Final[Mapping[type[msgspec.Struct], str]] = {
-    drift.SeedFile: "",
-    drift.SeedContainer: "containers[].",
-    drift.SeedConnection: "connections[].",
-}
-"""The prefix of the field names of each part of a seed file."""
-
-
-def seed_settings() -> str:
-    """Return a row for each field of a seed file."""
-    rows = [
-        (
-            f"`{prefix}{field.encode_name}`{'' if field.required else ' (optional)'}",
-            section(kind, "Attributes")[field.name],
-        )
-        for kind, prefix in _SEED.items()
-        for field in msgspec.structs.fields(kind)
-    ]
-    return table(("Field", "Meaning"), rows)
 
 
 _ROWS: Final[dict[type[msgspec.Struct], str]] = {

@@ -11,8 +11,7 @@ from unittest import mock
 import pulumi
 
 import stacks_pulumi
-from stacks_pulumi.resources._fields import ANY_UPDATE, REPAIR, Field, OnChange, Output
-from stacks_pulumi.resources._identity import ORIGIN
+from stacks_pulumi.resources._fields import Field, OnChange
 from stacks_pulumi.resources.handlers import HANDLERS
 from tools.docs.docstrings import attributes, described, optional, section
 from tools.docs.marks import table
@@ -59,30 +58,14 @@ def outputs(kind: str) -> str:
     """Return a row for each output of a resource class, except for outputs that repeat an input."""
     cls = getattr(stacks_pulumi, kind)
     taken = {field.name for field in HANDLERS[kind].fields if not field.computed}
-    secrets = secret_outputs(kind)
-    changes = {output.name: _changed_by(output) for output in HANDLERS[kind].outputs}
     return table(
-        ("Output", "Type", "Secret", "An update may change it", "Meaning"),
+        ("Output", "Type", "Meaning"),
         [
-            (
-                f"`{name}`",
-                described(type_) + (" or `None`" if optional(type_) else ""),
-                "yes" if name in secrets else "",
-                changes.get(name, "with a different API key" if name == ORIGIN else "no"),
-                said,
-            )
+            (f"`{name}`", described(type_) + (" or `None`" if optional(type_) else ""), said)
             for name, (type_, said) in attributes(cls).items()
             if name not in taken
         ],
     )
-
-
-def _changed_by(output: Output) -> str:
-    """Return which updates may change an output."""
-    if ANY_UPDATE in output.changes_with:
-        return "yes"
-    inputs = [f"`{name}`" for name in output.changes_with if name != REPAIR]
-    return ", ".join([*inputs, *(["a repair"] if REPAIR in output.changes_with else [])]) or "no"
 
 
 def secret_outputs(kind: str) -> frozenset[str]:

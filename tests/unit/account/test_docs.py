@@ -98,7 +98,7 @@ def test_the_page_shows_the_output_of_each_command(
 
 
 OPTIONS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
-    # The page about commands has the options of all commands in a generated table.
+    # The page about commands has the options of the other commands in a generated table.
     "account": account.add_arguments,
     "cost": cost.add_arguments,
     "scaffold": scaffold.add_arguments,
