@@ -47,7 +47,7 @@ _PROVIDERS = """
 - **Plain** is written like the examples of Pulumi's documentation
   ([`plain_stacks.py`](../tests/bench/plain/plain_stacks.py)). It runs four operations in parallel, polls every 2 s,
   and does not wait for a deletion.
-- **Bound** is the shortest time that is possible for a provider ([how it is computed](#how-it-is-measured)).
+- **Bound** is the shortest possible time ([how it is computed](#how-it-is-measured)).
 
 ![up of each provider, as a multiple of the bound](images/bench.svg)
 
@@ -60,14 +60,14 @@ _PROVIDERS = """
 One run of `make bench` took {minutes:.0f} minutes on a machine with {cores} cores, with Python {python}, Pulumi
 SDK {sdk}, a real engine, and the emulator as the server.
 
-**The clock** of the providers and the emulator runs {fastest:.0f} times as fast while a provider only waits. So all
-figures are the seconds that a user would wait. These cases were also measured in real time:
+**The clock** of the providers and the emulator runs {fastest:.0f} times as fast while a provider only waits. The
+figures are seconds by this clock, as a user would wait. These cases were also measured in real time:
 
 {agreements}
 
-**The bound** is an empty `up` ({empty:.1f} s here), plus the time of the rate limit for the necessary calls or the time
-until the last container runs, whichever is longer. If *idle*, a provider that does nothing, takes longer, its time is
-the bound.
+**The bound** is the time of an empty `up` ({empty:.1f} s here), plus the longer of two times: the time for which the
+rate limit delays the necessary calls, and the time until the last container runs. If *idle* (a provider that does
+nothing) takes longer, its time is used as the bound.
 
 | Command | Necessary calls |
 |---|---|
@@ -82,7 +82,7 @@ because the engine's own time would otherwise grow with the square of the number
 _TABLE = """
 ## All figures
 
-[bench.csv](bench.csv) has every case.
+[bench.csv](bench.csv) contains every case.
 
 - `seconds` is the median of repeated commands, with the lowest and the highest value. `x bound` is the median
   divided by the bound.
@@ -101,14 +101,14 @@ _MISHAPS = """
 ## When something goes wrong
 
 The table shows the seconds that a fault, or a change in the dashboard, adds to a command. Here, a container takes
-{boot:.0f} s to boot, a restart or a deletion takes {action:.0f} s, and there is no rate limit. The `Retry-After` of a
-429 is not counted.
+{boot:.0f} s to boot, a restart or a deletion takes {action:.0f} s, and there is no rate limit. The time in the
+`Retry-After` of a 429 is not counted.
 
-- *Fails* is a command that ends with an error.
-- *1 unknown* is a container that is billed and in no state.
+- *Fails* means that the command ends with an error.
+- *1 unknown* means that a container is billed, but in no state.
 - *Not met* means that this provider does not send such a request.
 
-[bench-mishaps.csv](bench-mishaps.csv) also shows what happens if a fault hits the repeated request too.
+[bench-mishaps.csv](bench-mishaps.csv) also shows the results if the repeated request fails too.
 
 | command | containers | what goes wrong | {columns} |
 |---|---|---|{rule}|
@@ -117,7 +117,7 @@ The table shows the seconds that a fault, or a change in the dashboard, adds to 
 _ACCOUNTS = """
 ## Many stacks
 
-The table shows the seconds of [`stacks-pulumi account`](account.md), with {containers} containers in each stack, and
+The table shows how long [`stacks-pulumi account`](account.md) takes, with {containers} containers in each stack and
 the extra `backends`. The S3 server and PostgreSQL run on the same machine. The slow network delays each direction
 by {delay} ms, so a request takes {request:.1f} s.
 
