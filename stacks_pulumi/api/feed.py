@@ -85,7 +85,8 @@ class Watch(ABC, Generic[T]):
     Attributes:
         delay: Seconds before the first list.
         earliest: Seconds before the first list if few requests are left in the window.
-        quick: The first seconds of the wait, during which a list is requested each second.
+        quick: The first seconds of the wait, during which lists are requested more often.
+        often: The seconds between two of these lists, if the rate limit allows it.
         resource: The resource as in the last list; `None` if that list did not contain it.
         last_state: Its last known state.
         trouble: The reason why the last list or confirmation failed; `None` if it succeeded.
@@ -95,6 +96,7 @@ class Watch(ABC, Generic[T]):
     delay: float = 1.0
     earliest: float = 0.0
     quick: float = 2.0
+    often: float = 1.0
     missing: bool = False
     """
     Whether an earlier list contained the resource, but the last one did not. If so, the interval between lists stays
@@ -121,7 +123,7 @@ class Watch(ABC, Generic[T]):
         self._on_tick = on_tick
         self._cancelled = cancelled
         self.started = clock.now()
-        self._tick_at = -math.inf
+        self._tick_at = self.started + _TICK
 
     @abstractmethod
     def judge(self, rows: Listing[T]) -> bool:
@@ -210,7 +212,8 @@ class StateWatch(Watch[T]):
         **others: Any,
     ) -> None:
         super().__init__(f"{noun} {scrub(str(id), 80)}", wait.name, **others)
-        self.delay, self.earliest, self.quick = wait.delay, wait.earliest, wait.quick
+        self.delay, self.earliest = wait.delay, wait.earliest
+        self.quick, self.often = wait.quick, wait.often
         self._wait = wait
         self._id = id
         self._lag = lag
@@ -319,15 +322,15 @@ class StateWatch(Watch[T]):
         return f" ({scrub(message)})" if message else ""
 
 
-def interval(age: float, quick: float) -> float:
+def interval(age: float, quick: float, often: float) -> float:
     """
     Return the seconds between list calls for a waiter that has waited for `age` seconds.
 
-    A new waiter checks every second while the operation may be a quick one. Then it checks every two seconds for as
-    long as containers usually take to boot (10 to 30 s). After that, the interval is a twelfth of the time waited. So a
-    long operation costs few calls, and the delay stays proportionally small.
+    A new waiter checks often while the operation may be a quick one. Then it checks every two seconds for as long as
+    containers usually take to boot (10 to 30 s). After that, the interval is a twelfth of the time waited. So a long
+    operation costs few calls, and the delay stays proportionally small.
     """
-    return 1.0 if age < quick else min(max(age / 12, _SHORTEST), _LONGEST)
+    return often if age < quick else min(max(age / 12, _SHORTEST), _LONGEST)
 
 
 class _ListCall(msgspec.Struct, Generic[T], frozen=True):
@@ -533,7 +536,7 @@ class Feed(Generic[T]):
         Return the time, by the clock, at which this waiter makes the next call if no other waiter makes it earlier.
         """
         every, pace = (
-            _SHORTEST if watch.missing else interval(watch.elapsed, watch.quick),
+            _SHORTEST if watch.missing else interval(watch.elapsed, watch.quick, watch.often),
             min(self._pace(), _LONGEST),
         )
         # A list call that is too early shows nothing, and uses up a request that will be needed later.

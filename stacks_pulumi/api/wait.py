@@ -36,8 +36,8 @@ class Wait(msgspec.Struct, frozen=True):
         delay: Seconds before the first list.
         earliest: The minimum duration of the operation in seconds (guide). If few requests are left in the window of
             the rate limit, no list is requested before that time.
-        quick: The first seconds of the wait, during which a list is requested each second. A quick operation usually
-            ends within this time.
+        quick: The first seconds of the wait, within which a quick operation usually ends.
+        often: The seconds between the lists of that time, if the rate limit allows it.
     """
 
     name: str
@@ -49,6 +49,7 @@ class Wait(msgspec.Struct, frozen=True):
     delay: float = 1.0
     earliest: float = 0.0
     quick: float = 5.0
+    often: float = 1.0
 
 
 _FAILED: Final = frozenset({"error"})
@@ -73,7 +74,7 @@ STOPPED: Final = Wait("stopped", _STOPPED, _FAILED, failures=3)
 SETTLED: Final = Wait("settled", SETTLED_STATUSES, ENDING_STATUSES)
 """A container is no longer changing from one status to another."""
 
-GONE: Final = Wait("gone", gone="target", acknowledged=True)
+GONE: Final = Wait("gone", gone="target", acknowledged=True, often=0.5)
 """A container is deleted after an acknowledged delete request, and its name is free."""
 
 ABSENT: Final = Wait("gone", gone="target")

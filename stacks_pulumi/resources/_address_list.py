@@ -179,7 +179,6 @@ class AllowedIpList:
         refused: ApiError | None = None
         with self.session.turn(self.container):
             if self._goes_by_id(olds):
-                self.op.progress("removing the entry")
                 try:
                     self.session.client.allowed_ips.remove(self.container, olds["entry_id"])
                 except NotFoundError:
@@ -463,7 +462,6 @@ class AllowedIpList:
         """Remove entries; ignore entries that are already gone."""
         api = self.session.client.allowed_ips
         for entry in entries:
-            self.op.progress(f"removing {entry.ip_address}")
             try:
                 api.remove(self.container, entry.id)
             except NotFoundError:

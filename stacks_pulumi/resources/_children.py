@@ -114,7 +114,6 @@ class ChildHandler(ResourceHandler, Generic[T]):
             except UnreadableAnswerError:
                 # An incomplete list may lack the object, but its own id is enough for our request.
                 self.check_container(session, op, id_, olds, None)
-        op.progress("removing")
         try:
             self.remove(session, id_, olds)
         except NotFoundError:

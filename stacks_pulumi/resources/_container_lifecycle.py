@@ -244,7 +244,6 @@ class Lifecycle(msgspec.Struct, frozen=True):
 
     def delete(self, id_: str, olds: Mapping[str, Any]) -> None:
         """Delete the container and wait until its name is free."""
-        self.op.progress("deleting")
         try:
             found = find_container(self.session, id_, stored=olds, max_age=RECENT)
         except UnseenError:

@@ -356,14 +356,6 @@ def test_a_read_keeps_the_outputs_of_the_creation(
     assert link.up(**quick(app, db)) == []
 
 
-def test_a_deletion_shows_its_progress(link: HostedResource, app: str, db: str) -> None:
-    link.up(**quick(app, db))
-
-    link.delete()
-
-    assert "removing" in link.lines()
-
-
 @pytest.mark.hosts("dynamic", "native")
 def test_a_look_up_by_id_finds_the_target(
     link: HostedResource, app: str, db: str, emulator: Emulator
