@@ -24,8 +24,9 @@ from stacks_pulumi.account import doctor_api
 from stacks_pulumi.account.doctor_facts import (
     KEYS_PAGE,
     LONGEST_PREVIEW,
-    Diagnosis,
     Facts,
+    Finding,
+    Level,
     doctor_command,
     ok,
     problem,
@@ -61,11 +62,10 @@ message, and few enough for a readable line.
 """
 
 
-def stack(facts: Facts) -> Iterator[Diagnosis]:
+def stack(facts: Facts) -> Iterator[Finding]:
     """Check that there is a project with a stack, and that its configuration can be read."""
     if facts.project_file is None:
         yield problem(
-            "stack",
             f"there is no Pulumi.yaml in {facts.folder} or above it, so no `pulumi` command works here, and only the "
             "environment was checked",
             "run this command in the project's folder, or pass that folder with -C",
@@ -80,26 +80,23 @@ def stack(facts: Facts) -> Iterator[Diagnosis]:
     else:
         ours = sum(name.startswith(_OURS) for name in configuration.values)
         named = facts.stack or "the selected stack"
-        yield ok(
-            "stack", f"{named} of {facts.project_file.parent} has {count(ours, 'setting')} of stacks-pulumi"
-        )
+        yield ok(f"{named} of {facts.project_file.parent} has {count(ours, 'setting')} of stacks-pulumi")
 
 
-def _runtime(facts: Facts) -> Iterator[Diagnosis]:
+def _runtime(facts: Facts) -> Iterator[Finding]:
     if facts.project and facts.runtime is None:
         yield problem(
-            "stack",
             f"{facts.project_file} sets no runtime, so no program is run",
             "write `runtime: python` into it",
         )
 
 
-def _unreadable(facts: Facts, text: str) -> Iterator[Diagnosis]:
+def _unreadable(facts: Facts, text: str) -> Iterator[Finding]:
     broken = list(_broken_files(facts))
     for file, error in broken:
-        yield problem("stack", f"{file} is not valid YAML: {error}", f"correct {file}")
+        yield problem(f"{file} is not valid YAML: {error}", f"correct {file}")
     if not broken:
-        yield problem("stack", text, _to_read_stack(facts, text))
+        yield problem(text, _to_read_stack(facts, text))
 
 
 def _broken_files(facts: Facts) -> Iterator[tuple[Path, str]]:
@@ -162,10 +159,10 @@ def _to_read_stack(facts: Facts, error: str) -> str:
     return f"correct the problem in the message; `{pulumi_command(facts, 'config')}` shows it again"
 
 
-def settings(facts: Facts) -> Iterator[Diagnosis]:
+def settings(facts: Facts) -> Iterator[Finding]:
     """Check that each setting of stacks-pulumi is spelt correctly and has a valid value."""
     if not isinstance(facts.configuration, StackConfiguration):
-        yield unknown("settings", "the stack's configuration was not read")
+        yield unknown("the stack's configuration was not read")
         return
     wrong = False
     for name, value in sorted(facts.configured.values.items()):
@@ -175,10 +172,10 @@ def settings(facts: Facts) -> Iterator[Diagnosis]:
             wrong = True
             yield finding
     if not wrong:
-        yield ok("settings", "every setting of the stack is known and valid")
+        yield ok("every setting of the stack is known and valid")
 
 
-def _setting(facts: Facts, name: str, value: str | None) -> Iterator[Diagnosis]:
+def _setting(facts: Facts, name: str, value: str | None) -> Iterator[Finding]:
     full = f"{_OURS}{name}"
     if name not in config.OF_A_STACK:
         yield _misspelt(facts, name, value)
@@ -186,15 +183,15 @@ def _setting(facts: Facts, name: str, value: str | None) -> Iterator[Diagnosis]:
         try:
             config.load({full: value}, {})
         except ConfigError as error:
-            yield problem("settings", error.message, unset_command(facts, full))
+            yield problem(error.message, unset_command(facts, full))
 
 
-def _misspelt(facts: Facts, name: str, value: str | None) -> Diagnosis:
+def _misspelt(facts: Facts, name: str, value: str | None) -> Finding:
     full = f"{_OURS}{name}"
     close = nearest(name, config.OF_A_STACK)
     remove = unset_command(facts, full)
     if not close:
-        return warning("settings", f"unknown setting {full}: it has no effect", remove)
+        return warning(f"unknown setting {full}: it has no effect", remove)
     meant = f"{_OURS}{close}"
     text = f"unknown setting {full}: it has no effect; the setting is {meant}"
     # Do not show the value: it may be a key, or the command may read a project's own value as an option.
@@ -206,73 +203,69 @@ def _misspelt(facts: Facts, name: str, value: str | None) -> Diagnosis:
         config.check_spelling(lambda key: "" if key == full else None)
     except ConfigError:
         # The provider itself refuses these spellings.
-        return problem("settings", text, fix)
-    return warning("settings", text, fix)
+        return problem(text, fix)
+    return warning(text, fix)
 
 
-def key(facts: Facts) -> Iterator[Diagnosis]:
-    """Check that there is an API key of the right form, and that it is not stored in plain text."""
+def key(facts: Facts) -> Iterator[Finding]:
+    """Check that there is an API key of the right form."""
     value, source = facts.given("apiKey")
     yield _no_key(facts) if value is None else _key(facts, value, source)
-    yield from _stored_key(facts)
 
 
-def _key(facts: Facts, value: str, source: str) -> Diagnosis:
+def _key(facts: Facts, value: str, source: str) -> Finding:
     try:
         config.check_api_key(value)
     except ConfigError as error:
-        return problem("key", error.reason, set_key_command(facts, source))
+        return problem(error.reason, set_key_command(facts, source))
     if not source.startswith(_OURS):
-        return ok("key", f"from the variable {source}")
+        return ok(f"from the variable {source}")
     also = ", which takes precedence over STACKS_API_KEY" if "STACKS_API_KEY" in facts.environ else ""
-    return ok("key", f"from the configuration ({source}){also}")
+    return ok(f"from the configuration ({source}){also}")
 
 
-def _no_key(facts: Facts) -> Diagnosis:
+def _no_key(facts: Facts) -> Finding:
     name = f"{_OURS}apiKey"
     make = f"create a key in {KEYS_PAGE}"
     if facts.is_locked:
-        return unknown("key", "stacks:apiKey is set, but cannot be decrypted: see the line about the stack")
+        return unknown("stacks:apiKey is set, but cannot be decrypted: see the line about the stack")
     if isinstance(facts.configuration, PulumiError) and facts.project_file is not None:
-        return unknown("key", "the stack's configuration was not read, and STACKS_API_KEY is not set")
+        return unknown("the stack's configuration was not read, and STACKS_API_KEY is not set")
     if name in facts.configured.values and facts.environ.get("STACKS_API_KEY", "").strip():
         text = "stacks:apiKey is empty, and it takes precedence over STACKS_API_KEY"
-        return problem("key", text, unset_command(facts, name))
+        return problem(text, unset_command(facts, name))
     if facts.elsewhere and not facts.owned:
         # No key is needed if all resources have explicit providers.
         text = (
             f"no API key is configured; the stack's {len(facts.elsewhere)} resources have explicit providers"
         )
-        return warning("key", f"{text}; {make}", set_key_command(facts, name))
+        return warning(f"{text}; {make}", set_key_command(facts, name))
     return problem(
-        "key",
         f"no API key is configured, and STACKS_API_KEY is not set; {make}",
         f"{set_key_command(facts, name)}; or, for a stack without a key: {set_key_command(facts, 'STACKS_API_KEY')}",
     )
 
 
-def _stored_key(facts: Facts) -> Iterator[Diagnosis]:
+def key_storage(facts: Facts) -> Iterator[Finding]:
+    """Check that no API key is stored in plain text."""
     name = f"{_OURS}apiKey"
     revoke = f"if the file was committed or shared, revoke the key first and create a new one ({KEYS_PAGE})"
     if facts.has_key_in_state:
         yield warning(
-            "key-storage",
             "an API key is in plain text in the stack's state, and in the backend's history; revoke it, and create "
             f"a new key ({KEYS_PAGE})",
             f"{set_key_command(facts, name)} && {pulumi_command(facts, 'up')}",
         )
     if facts.in_project_file.get(name):
         yield warning(
-            "key-storage",
             f"an API key is in plain text in {facts.project_file}; {revoke}",
             f"delete {name} from the section `config` of {facts.project_file}, and then: "
             f"{set_key_command(facts, name)}",
         )
     elif name in facts.configured.secrets:
-        yield ok("key-storage", "the API key is encrypted in the stack's configuration file")
+        yield ok("the API key is encrypted in the stack's configuration file")
     elif facts.configured.values.get(name):
         yield (problem if _requires_secret_key(facts) else warning)(
-            "key-storage",
             f"the API key is in plain text in the stack's configuration file; {revoke}",
             set_key_command(facts, name),
         )
@@ -285,11 +278,11 @@ def _requires_secret_key(facts: Facts) -> bool:
         return True
 
 
-def base_url(facts: Facts) -> Iterator[Diagnosis]:
+def base_url(facts: Facts) -> Iterator[Finding]:
     """Check that the key may be sent to the base URL: both must come from the same source."""
     value, source = facts.given("baseUrl")
     if value is None:
-        yield ok("base-url", f"{config.DEFAULT_BASE_URL} (the default)")
+        yield ok(f"{config.DEFAULT_BASE_URL} (the default)")
         return
     fix = _repaired(facts, value, source)
     try:
@@ -299,9 +292,9 @@ def base_url(facts: Facts) -> Iterator[Diagnosis]:
         fix = _repaired(facts, value, source)
         config.check_base_url(value, allow_http=_allows_http(facts), source=source)
     except ConfigError as error:
-        yield problem("base-url", error.message, fix)
+        yield problem(error.message, fix)
         return
-    yield ok("base-url", f"{url} (from {source})")
+    yield ok(f"{url} (from {source})")
 
 
 def _repaired(facts: Facts, value: str, source: str) -> str:
@@ -329,34 +322,31 @@ def _allows_http(facts: Facts) -> bool:
         return False
 
 
-def adopt(facts: Facts) -> Iterator[Diagnosis]:
+def adopt(facts: Facts) -> Iterator[Finding]:
     """Check that the stack does not adopt all existing objects."""
     value = (facts.configured.values.get(f"{_OURS}adopt") or "never").strip()
     if value == "if_matching":
         yield warning(
-            "adopt",
             "stacks:adopt is if_matching: each container with the right name, template and plan is adopted, even if "
             "another stack owns it. Remove the setting after the adoption",
             unset_command(facts, "stacks:adopt"),
         )
     elif isinstance(facts.configuration, StackConfiguration):
         yield ok(
-            "adopt",
             'stacks:adopt is never: an existing object is adopted only by a resource with adopt="if_matching"',
         )
     else:
-        yield unknown("adopt", "the stack's configuration was not read")
+        yield unknown("the stack's configuration was not read")
 
 
-def autonaming(facts: Facts) -> Iterator[Diagnosis]:
+def autonaming(facts: Facts) -> Iterator[Finding]:
     """Check that `pulumi:autonaming` is not set, because it does not name containers."""
     if not isinstance(facts.configuration, StackConfiguration):
-        yield unknown("autonaming", "the stack's configuration was not read")
+        yield unknown("the stack's configuration was not read")
     elif _AUTONAMING in facts.configured.values and facts.is_native:
-        yield ok("autonaming", "pulumi:autonaming names the containers of the native plugin")
+        yield ok("pulumi:autonaming names the containers of the native plugin")
     elif _AUTONAMING in facts.configured.values:
         yield warning(
-            "autonaming",
             "pulumi:autonaming does not name containers in Python programs, and a pattern without a random part makes "
             "the engine delete each resource before it creates the replacement. Use stacks:namePattern for the names "
             "of containers",
@@ -366,60 +356,56 @@ def autonaming(facts: Facts) -> Iterator[Diagnosis]:
         pattern, _ = facts.given("namePattern")
         shaped = "" if pattern is None else f", shaped by stacks:namePattern ({pattern})"
         yield ok(
-            "autonaming",
             f"pulumi:autonaming is not set: a container's default name is its resource's name{shaped}",
         )
 
 
-def lock(facts: Facts) -> Iterator[Diagnosis]:
+def lock(facts: Facts) -> Iterator[Finding]:
     """
     Check that no update is running or was killed. Otherwise the stack is locked, or its state has unfinished creates.
     """
     held, state = facts.lock, facts.state
     if isinstance(state, PulumiError):
-        yield unknown("lock", "the stack's state was not read")
+        yield unknown("the stack's state was not read")
         return
     if held and not isinstance(held, PulumiError):
         cancel = pulumi_command(facts, "cancel")
         yield problem(
-            "lock",
             f"an update is running, or was killed: the stack is locked by {held}, so an `up` fails",
             f"wait until the update ends; if it was killed: {cancel}",
         )
         return
     if isinstance(held, PulumiError):
-        yield unknown("lock", f"it is not known whether the stack is locked: {held.message}")
+        yield unknown(f"it is not known whether the stack is locked: {held.message}")
     names = ", ".join(name_of(one.urn) for one in state.creating)
     if names:
         why = "an update was interrupted" if not held else "an update was interrupted, or is running"
         yield warning(
-            "lock",
             f"{why}: the state has {count(len(state.creating), 'unfinished create')} ({names}). An `up` repeats each "
             "create, which fails if the object exists",
             'check with `stacks-pulumi account` which objects exist, and write adopt="if_matching" on their resources '
             "before the next `up`",
         )
     elif not held:
-        yield ok("lock", "the stack is not locked, and no create is unfinished")
+        yield ok("the stack is not locked, and no create is unfinished")
 
 
-def preview(facts: Facts) -> Iterator[Diagnosis]:
+def preview(facts: Facts) -> Iterator[Finding]:
     """
     Check with a preview whether an `up` can start: only a preview runs the program, and so uses everything that an `up`
     needs.
     """
     if facts.project_file is None:
-        yield unknown("preview", "there is no project whose program could be run")
+        yield unknown("there is no project whose program could be run")
         return
     if isinstance(facts.configuration, PulumiError) or facts.configuration.error:
-        yield unknown("preview", "the program was not run: see the line about the stack")
+        yield unknown("the program was not run: see the line about the stack")
         return
     address, source = facts.given("baseUrl")
     # A grant is made for programs, and its token is useless at a different address.
     is_grant = source == "STACKS_BASE_URL" and facts.grant is not None
     if source == "STACKS_BASE_URL" and address is not None and not is_grant:
         yield unknown(
-            "preview",
             "the program was not run: its API is set only in STACKS_BASE_URL, and without that variable the stack's "
             "key would be sent to the default address",
             set_command(facts, "baseUrl", "stacks:", address),
@@ -443,7 +429,6 @@ def preview(facts: Facts) -> Iterator[Diagnosis]:
             # different shell.
             facts.pulumi.preview(facts.packs, facts.preview_seconds, kept)
             yield warning(
-                "preview",
                 f"`pulumi preview` runs the program{without}, and succeeds only while a virtual environment is active: "
                 f"this engine ignores `virtualenv: {facts.virtualenv}` of Pulumi.yaml, or that environment lacks a "
                 f"package. The error without an active environment: {scrub(error.message, _LONGEST)}",
@@ -455,7 +440,6 @@ def preview(facts: Facts) -> Iterator[Diagnosis]:
         more = doctor_command(facts, "--timeout", f"{longer:.0f}", *packs)
         wait = f"allow more time: {more}; " if longer > facts.preview_seconds else ""
         yield unknown(
-            "preview",
             f"`pulumi preview` runs the program{without}, and did not end within {facts.preview_seconds:g} s",
             f"{wait}check the reason in a terminal: {by_hand}",
         )
@@ -468,22 +452,22 @@ def preview(facts: Facts) -> Iterator[Diagnosis]:
         # If the command failed only because a variable was removed, an `up` in the user's shell may succeed.
         missed = "[missing-api-key]" in error.message or any(name in error.message for name in removed)
         yield (warning if removed and missed else problem)(
-            "preview",
             f"`pulumi preview` runs the program{without}, and fails: {scrub(error.message, _LONGEST)}",
             advice_on(error.message)
             or f"correct the problem in the message; `{by_hand}` shows the full message{in_stack}",
         )
     else:
         started = f", and starts {count(len(facts.packs), 'policy pack')}" if facts.packs else ""
-        yield ok("preview", f"`pulumi preview` runs the program{without}{started}, and succeeds")
+        yield ok(f"`pulumi preview` runs the program{without}{started}, and succeeds")
 
 
-Check = Callable[[Facts], Iterator[Diagnosis]]
+Check = Callable[[Facts], Iterator[Finding]]
 
 CHECKS: Final[dict[str, Check]] = {
     "stack": stack,
     "settings": settings,
     "key": key,
+    "key-storage": key_storage,
     "base-url": base_url,
     "adopt": adopt,
     "autonaming": autonaming,
@@ -491,6 +475,7 @@ CHECKS: Final[dict[str, Check]] = {
     "platform": doctor_api.platform,
     "account": doctor_api.account,
     "state-keys": doctor_api.state_keys,
+    "grant": doctor_api.grant,
     "scopes": doctor_api.scopes,
     "cap": doctor_api.cap,
     "rate-limit": doctor_api.rate_limit,
@@ -503,15 +488,30 @@ All checks in the order of the report. A check follows the checks that it depend
 """
 
 
+@dataclasses.dataclass(frozen=True)
+class Diagnosis:
+    """
+    One line of the report: a finding, and the check that made it.
+
+    Attributes:
+        check: The name of the check, in one word.
+        level: The severity.
+        text: The result in one sentence.
+        fix: The command or the step that fixes it; empty if there is nothing to fix.
+    """
+
+    check: str
+    level: Level
+    text: str
+    fix: str
+
+
 def diagnose(facts: Facts) -> Iterator[Diagnosis]:
     """Run every check. If a check itself fails, its level is `unknown`. No line shows a key."""
     for name, check in CHECKS.items():
         try:
-            yield from map(_without_keys, check(facts))
+            for level, text, fix in check(facts):
+                yield Diagnosis(name, level, without_keys(text), without_keys(fix))
         except Exception as error:  # noqa: BLE001  (a fault in one check must not hide the findings of the others)
             text = f"the check failed ({type(error).__name__}: {error}): please report it"
-            yield _without_keys(unknown(name, text))
-
-
-def _without_keys(finding: Diagnosis) -> Diagnosis:
-    return dataclasses.replace(finding, text=without_keys(finding.text), fix=without_keys(finding.fix))
+            yield Diagnosis(name, "unknown", without_keys(text), "")

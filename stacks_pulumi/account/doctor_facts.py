@@ -18,7 +18,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -55,42 +55,39 @@ LEVELS: Final[tuple[Level, ...]] = ("problem", "warning", "unknown", "ok")
 """All levels, the most urgent first. A `problem` prevents an `up`; `unknown` means that the check was not possible."""
 
 
-@dataclass(frozen=True)
-class Diagnosis:
+class Finding(NamedTuple):
     """
-    One line of the report.
+    One result of a check.
 
     Attributes:
-        check: The name of the check, in one word.
         level: The severity.
         text: The result in one sentence.
         fix: The command or the step that fixes it; empty if there is nothing to fix.
     """
 
-    check: str
     level: Level
     text: str
     fix: str = ""
 
 
-def ok(check: str, text: str) -> Diagnosis:
+def ok(text: str) -> Finding:
     """Return a finding that something is in order."""
-    return Diagnosis(check, "ok", text)
+    return Finding("ok", text)
 
 
-def warning(check: str, text: str, fix: str) -> Diagnosis:
+def warning(text: str, fix: str) -> Finding:
     """Return a finding about something that needs attention but does not prevent an `up`."""
-    return Diagnosis(check, "warning", text, fix)
+    return Finding("warning", text, fix)
 
 
-def problem(check: str, text: str, fix: str) -> Diagnosis:
+def problem(text: str, fix: str) -> Finding:
     """Return a finding about something that prevents an `up`."""
-    return Diagnosis(check, "problem", text, fix)
+    return Finding("problem", text, fix)
 
 
-def unknown(check: str, text: str, fix: str = "") -> Diagnosis:
+def unknown(text: str, fix: str = "") -> Finding:
     """Return a finding about something that could not be checked."""
-    return Diagnosis(check, "unknown", text, fix)
+    return Finding("unknown", text, fix)
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from typing import Final, NamedTuple
 from stacks_pulumi import __version__
 from stacks_pulumi._environment import keys_hidden
 from stacks_pulumi._pulumi_cli import read_file
-from stacks_pulumi.account.doctor_checks import diagnose
-from stacks_pulumi.account.doctor_facts import LONGEST_PREVIEW, Diagnosis, Facts, Level
+from stacks_pulumi.account.doctor_checks import Diagnosis, diagnose
+from stacks_pulumi.account.doctor_facts import LONGEST_PREVIEW, Facts, Level
 from stacks_pulumi.account.takeover import write
 from stacks_pulumi.commands._package import Place, Requirements, required
 from stacks_pulumi.commands._shared import (

@@ -15,7 +15,7 @@ import yaml
 
 from stacks_pulumi import cli
 from stacks_pulumi.account.budgets import read_budgets
-from stacks_pulumi.account.doctor_facts import Diagnosis
+from stacks_pulumi.account.doctor_checks import Diagnosis
 from stacks_pulumi.broker.settings import read_file
 from stacks_pulumi.commands._shared import enveloped
 from stacks_pulumi.config import KEYS
