@@ -22,7 +22,6 @@ from stacks_pulumi.account.doctor_facts import (
     KEYS_PAGE,
     Facts,
     Finding,
-    Owned,
     doctor_command,
     ok,
     problem,
@@ -34,6 +33,7 @@ from stacks_pulumi.account.doctor_facts import (
     warning,
 )
 from stacks_pulumi.api._words import is_known_status
+from stacks_pulumi.api.probe import Look, look
 from stacks_pulumi.config import DEFAULT_BASE_URL, AccountSettings
 from stacks_pulumi.cost.live import item_of
 from stacks_pulumi.cost.report import UNSEEN
@@ -54,7 +54,6 @@ from stacks_pulumi.pricing.money import FREE, count, total
 
 if TYPE_CHECKING:
     from stacks_pulumi.api.models import Container, Listing
-    from stacks_pulumi.api.probe import Look
 
 
 _ANOTHER_GRANT: Final = "ask the broker's administrator for a new grant, or submit the change again"
@@ -77,7 +76,7 @@ _USES: Final = {
 def api(facts: Facts) -> Iterator[Finding]:
     """Check that the API answers at the base URL, and that it accepts the key."""
     seen, settings = facts.look, facts.settings
-    if seen is None or not isinstance(settings, AccountSettings):
+    if seen is None or settings is None:
         yield unknown(_NOT_ASKED)
         return
     error = seen.error
@@ -269,16 +268,16 @@ def _with_version(url: str) -> str | None:
 
 def account(facts: Facts) -> Iterator[Finding]:
     """Check that the key belongs to the account with the stack's containers."""
-    seen, settings, owned = facts.look, facts.settings, facts.owned
-    if isinstance(owned, PulumiError):
-        yield unknown(f"the stack's state was not read: {owned.message}")
+    seen, settings, owned, state = facts.look, facts.settings, facts.owned, facts.state
+    if isinstance(state, PulumiError):
+        yield unknown(f"the stack's state was not read: {state.message}")
         return
     if not owned:
         yield ok(
             "the stack has no resources in the account of its key, so the key may belong to any account",
         )
         return
-    if seen is None or seen.containers is None or not isinstance(settings, AccountSettings):
+    if seen is None or seen.containers is None or settings is None:
         yield unknown("the containers of the key's account were not listed: see the lines above")
         return
     theirs, ours = {account_of(one.id) for one in owned}, {account_of(one.id) for one in seen.containers}
@@ -307,8 +306,6 @@ def state_keys(facts: Facts) -> Iterator[Finding]:
     if isinstance(others, PulumiError):
         yield unknown(f"the keys in the stack's state were not read: {others.message}")
         return
-    from stacks_pulumi.api.probe import look  # noqa: PLC0415  (checks before it need no HTTP)
-
     without = "`pulumi refresh` and `pulumi destroy`, which do not run the program, use"
     for name, settings in others.items():
         if settings.api_key is None:
@@ -373,13 +370,12 @@ def _listed(held: frozenset[str]) -> str:
 
 def _needed(facts: Facts) -> dict[str, str]:
     """Return each scope that the stack needs, with the reason."""
-    owned: tuple[Owned, ...] = () if isinstance(facts.owned, PulumiError) else facts.owned
     needed = {_READ: _USES[_READ], _CREATE: _USES[_CREATE]}
-    managed = [one for one in owned if one.kind != "Container" or one.external_access]
+    managed = [one for one in facts.owned if one.kind != "Container" or one.external_access]
     if managed:
         kinds = sorted({one.kind for one in managed})
         needed[_MANAGE] = f"the stack's {', '.join(kinds)} resources"
-    if owned:
+    if facts.owned:
         needed[_DELETE] = _USES[_DELETE]
     return needed
 
@@ -389,7 +385,7 @@ def cap(facts: Facts) -> Iterator[Finding]:
     settings = facts.settings
     if facts.grant is not None:
         return
-    if not isinstance(settings, AccountSettings) or settings.api_key is None:
+    if settings is None or settings.api_key is None:
         yield unknown(_NOT_ASKED)
         return
     raise_it = (

@@ -18,7 +18,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
@@ -35,14 +35,11 @@ from stacks_pulumi._pulumi_cli import (
     read_project,
 )
 from stacks_pulumi.account.backend import lock_of
+from stacks_pulumi.api import probe
 from stacks_pulumi.config import DEFAULT_BASE_URL, NAMESPACE, AccountSettings
 from stacks_pulumi.endpoints import Scope
-from stacks_pulumi.errors import ConfigError, StacksError
+from stacks_pulumi.errors import ConfigError, MissingScopeError, StacksError
 from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
-
-if TYPE_CHECKING:
-    from stacks_pulumi.api.probe import Look, Scopes
-
 
 KEYS_PAGE: Final = "the STACKS dashboard, Account Settings, API Keys"
 
@@ -236,10 +233,10 @@ class Facts:
             return error
 
     @functools.cached_property
-    def settings(self) -> AccountSettings | ConfigError:
-        """The key and the base URL that the provider would use, or why it would refuse them."""
+    def settings(self) -> AccountSettings | None:
+        """The key and the base URL that the provider would use; `None` if it would refuse them."""
         if self.is_locked:
-            return ConfigError("the API key of the stack cannot be decrypted")
+            return None
         try:
             # Other malformed settings do not prevent requests to the API.
             names = [f"{NAMESPACE}:{key}" for key in ("apiKey", "baseUrl", "allowHttp")]
@@ -247,39 +244,32 @@ class Facts:
             loaded = config.load({name: self.configured.values.get(name) for name in names}, environ)
             known = self.platform if isinstance(self.platform, PlatformFile) else None
             return dataclasses.replace(loaded, platform=known)
-        except ConfigError as error:
-            return error
+        except ConfigError:
+            return None
 
     @functools.cached_property
-    def look(self) -> Look | None:
+    def look(self) -> probe.Look | None:
         """The result of one request for the list of containers; `None` if the request cannot be sent."""
-        if not isinstance(self.settings, AccountSettings) or self.settings.api_key is None:
+        if self.settings is None or self.settings.api_key is None:
             return None
-        from stacks_pulumi.api.probe import look  # noqa: PLC0415  (checks before it need no HTTP)
-
-        return look(self.settings, self.clock)
+        return probe.look(self.settings, self.clock)
 
     @functools.cached_property
     def grant(self) -> Mapping[str, Any] | StacksError | None:
         """
         The broker's answer about the grant, or why there is no answer; `None` if the key is not the token of a grant.
         """
-        if not isinstance(self.settings, AccountSettings) or not self.settings.is_grant:
+        if self.settings is None or not self.settings.is_grant:
             return None
-        from stacks_pulumi.api.probe import grant  # noqa: PLC0415  (as above)
-
         try:
-            return grant(self.settings, self.clock)
+            return probe.grant(self.settings, self.clock)
         except StacksError as error:
             return error
 
     @functools.cached_property
-    def scopes(self) -> Scopes:
+    def scopes(self) -> probe.Scopes:
         """The key's scopes, as far as they can be determined."""
-        from stacks_pulumi.api import probe  # noqa: PLC0415  (as above)
-        from stacks_pulumi.errors import MissingScopeError  # noqa: PLC0415  (as above)
-
-        if self.look is None or not isinstance(self.settings, AccountSettings):
+        if self.look is None or self.settings is None:
             return probe.Scopes()
         if isinstance(self.look.error, MissingScopeError):
             return probe.Scopes.told_by(self.look.error)
@@ -290,33 +280,24 @@ class Facts:
         return probe.Scopes(probed.held | {Scope.READ}, probed.lacking, probed.cap)
 
     @property
-    def owned(self) -> tuple[Owned, ...] | PulumiError:
-        """The resources of the stack's own account in its state, or why the state cannot be read."""
-        resources = self.resources
-        return (
-            resources
-            if isinstance(resources, PulumiError)
-            else tuple(one for one in resources if not one.explicit)
-        )
+    def owned(self) -> tuple[Owned, ...]:
+        """The resources of the stack's own account in its state; empty if the state cannot be read."""
+        return tuple(one for one in self.resources if not one.explicit)
 
     @property
     def elsewhere(self) -> tuple[Owned, ...]:
         """The resources of explicit providers in the stack's state, which may use other keys."""
-        resources = self.resources
-        return () if isinstance(resources, PulumiError) else tuple(one for one in resources if one.explicit)
+        return tuple(one for one in self.resources if one.explicit)
 
     @functools.cached_property
-    def resources(self) -> tuple[Owned, ...] | PulumiError:
-        """The STACKS resources in the stack's state, or why the state cannot be read."""
-        stored = self.stored
-        if isinstance(stored, PulumiError):
-            return stored
-        return tuple(owned for one in stored if (owned := _owned(one)) is not None)
+    def resources(self) -> tuple[Owned, ...]:
+        """The STACKS resources in the stack's state; empty if the state cannot be read."""
+        return tuple(owned for one in self.stored if (owned := _owned(one)) is not None)
 
     @property
     def has_key_in_state(self) -> bool:
         """Whether a provider in the stack's state has an API key that is not encrypted."""
-        return not isinstance(self.stored, PulumiError) and any(map(_has_plain_key, self.stored))
+        return any(map(_has_plain_key, self.stored))
 
     @functools.cached_property
     def other_keys(self) -> Mapping[str, AccountSettings] | PulumiError:
@@ -325,15 +306,15 @@ class Facts:
 
         Commands that do not run the program, such as `pulumi destroy` and `pulumi refresh`, use these keys.
         """
-        if isinstance(self.stored, PulumiError):
-            return self.stored
+        if isinstance(self.state, PulumiError):
+            return self.state
         stored = [one for one in self.stored if _KEY_INPUTS.get(one.type) in (one.inputs or {})]
         if any(not _has_plain_key(one) for one in stored):
             try:
                 stored = self.pulumi.state("--show-secrets").resources
             except PulumiError as error:
                 return error
-        mine = self.settings.api_key if isinstance(self.settings, AccountSettings) else None
+        mine = None if self.settings is None else self.settings.api_key
         found = {}
         for one in stored:
             settings = _settings_of(one)
@@ -360,9 +341,9 @@ class Facts:
         return {"PATH": path, "VIRTUAL_ENV": ""} if is_changed else {}
 
     @property
-    def stored(self) -> list[StoredResource] | PulumiError:
-        """All resources in the stack's state, or why it cannot be read."""
-        return self.state if isinstance(self.state, PulumiError) else self.state.resources
+    def stored(self) -> list[StoredResource]:
+        """All resources in the stack's state; empty if it cannot be read."""
+        return [] if isinstance(self.state, PulumiError) else self.state.resources
 
     @functools.cached_property
     def state(self) -> Stack | PulumiError:
