@@ -416,25 +416,8 @@ def preview(facts: Facts) -> Iterator[Finding]:
     ours = {name: value for name, value in facts.environ.items() if name.startswith("STACKS_")}
     kept, removed = (ours, []) if is_grant else ({}, sorted(ours))
     without = f", without {', '.join(removed)}" if removed else ""
-    alone = {} if facts.virtualenv is None else facts.without_active_environment()
     try:
-        try:
-            facts.pulumi.preview(facts.packs, facts.preview_seconds, {**alone, **kept})
-        except PulumiTimeoutError:
-            raise
-        except PulumiError as error:
-            if not alone:
-                raise
-            # The preview may succeed only with the environment that is active in this shell, and would then fail in a
-            # different shell.
-            facts.pulumi.preview(facts.packs, facts.preview_seconds, kept)
-            yield warning(
-                f"`pulumi preview` runs the program{without}, and succeeds only while a virtual environment is active: "
-                f"this engine ignores `virtualenv: {facts.virtualenv}` of Pulumi.yaml, or that environment lacks a "
-                f"package. The error without an active environment: {scrub(error.message, _LONGEST)}",
-                "activate the environment in each shell that runs `pulumi`, or use the engine from pulumi.com",
-            )
-            return
+        facts.pulumi.preview(facts.packs, facts.preview_seconds, kept)
     except PulumiTimeoutError:
         longer = min(facts.preview_seconds * 5, LONGEST_PREVIEW)
         more = doctor_command(facts, "--timeout", f"{longer:.0f}", *packs)

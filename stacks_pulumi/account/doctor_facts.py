@@ -11,10 +11,7 @@ import contextlib
 import dataclasses
 import functools
 import json
-import os
 import shlex
-import shutil
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -321,24 +318,6 @@ class Facts:
             if settings is not None and settings.api_key != mine:
                 found[name_of(one.urn)] = settings
         return found
-
-    @property
-    def virtualenv(self) -> str | None:
-        """The program's virtual environment in Pulumi.yaml."""
-        runtime = self.project.get("runtime")
-        options = runtime.get("options") if isinstance(runtime, dict) else None
-        named = options.get("virtualenv") if isinstance(options, dict) else None
-        return named if isinstance(named, str) and named else None
-
-    def without_active_environment(self) -> dict[str, str]:
-        """Return the environment variables of a shell in which no virtual environment is active."""
-        active = {self.environ.get("VIRTUAL_ENV"), sys.prefix} - {None, "", sys.base_prefix}
-        folders = {str(Path(folder) / place) for folder in active if folder for place in ("bin", "Scripts")}
-        parts = self.environ.get("PATH", "").split(os.pathsep)
-        path = os.pathsep.join(part for part in parts if part.rstrip("/") not in folders)
-        # Keep a folder that contains `pulumi`: without this command, the check would show nothing.
-        is_changed = path != os.pathsep.join(parts) and shutil.which("pulumi", path=path) is not None
-        return {"PATH": path, "VIRTUAL_ENV": ""} if is_changed else {}
 
     @property
     def stored(self) -> list[StoredResource]:

@@ -222,29 +222,6 @@ def test_the_engines_words_are_short_and_have_no_key(machine: CheckedMachine) ->
     assert machine.emulator.key not in machine.capsys.readouterr().out
 
 
-def test_an_environment_that_the_engine_ignores_is_named(
-    machine: CheckedMachine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    machine.project_file.write_text(
-        "name: tests\nruntime: {name: python, options: {virtualenv: .venv}}\n", encoding="utf-8"
-    )
-    active = machine.project / "venv"
-    monkeypatch.setenv("VIRTUAL_ENV", str(active))
-    monkeypatch.setenv("PATH", f"{active}/bin:{machine.bin}:/usr/bin:/bin")
-    machine.preview(before="[ -n \"$VIRTUAL_ENV\" ] || { echo 'error: No module named pulumi' >&2; exit 1; }")
-
-    report = machine.doctor()
-
-    line = only(report, "preview")
-    assert (line["level"], report.code) == ("warning", 0)
-    assert "succeeds only while a virtual environment is active" in line["text"]
-    assert "ignores `virtualenv: .venv` of Pulumi.yaml" in line["text"]
-    assert "No module named pulumi" in line["text"]
-
-    machine.preview(before="echo 'error: No module named pulumi' >&2; exit 1")
-    assert only(machine.doctor(), "preview")["level"] == "problem"
-
-
 def test_a_preview_that_takes_too_long_is_ended(machine: CheckedMachine) -> None:
     machine.preview(before="exec sleep 3600")
 
