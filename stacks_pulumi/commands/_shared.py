@@ -13,7 +13,7 @@ import shlex
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TextIO, TypeVar
@@ -168,6 +168,16 @@ def print_json(data: object, incomplete: str | None = None) -> None:
     from stacks_pulumi.reports.writers import as_json  # noqa: PLC0415  (other formats do not need it)
 
     sys.stdout.write(as_json(enveloped(data, incomplete)))
+
+
+def answer(
+    options: argparse.Namespace, data: object, lines: Iterable[str], incomplete: str | None = None
+) -> None:
+    """Print a result: for programs as JSON, for people as lines of text, which are cleaned."""
+    if options.format == "json":
+        print_json(data, incomplete)
+    else:
+        sys.stdout.write("".join(f"{clean(line)}\n" for line in lines))
 
 
 def incomplete_of(document: Document) -> str | None:

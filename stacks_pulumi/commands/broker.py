@@ -25,7 +25,7 @@ from stacks_pulumi.broker.request import OWN
 from stacks_pulumi.broker.server import Server, Tls
 from stacks_pulumi.broker.settings import read_file, read_key
 from stacks_pulumi.broker.upstream import BASE, Look, Upstream
-from stacks_pulumi.commands._shared import TEXT, Command, argument, one_line, print_json, tell
+from stacks_pulumi.commands._shared import TEXT, Command, answer, argument, one_line, tell
 from stacks_pulumi.config import DEFAULT_BASE_URL, GRANT, check_base_url
 from stacks_pulumi.errors import ConfigError, StacksError, clean
 from stacks_pulumi.gate import start
@@ -173,17 +173,8 @@ def _stack(text: str) -> str:
     return text
 
 
-@contextlib.contextmanager
-def _opened(options: argparse.Namespace) -> Iterator[Folder]:
-    with contextlib.closing(Folder(options.folder, SYSTEM_CLOCK)) as folder:
-        yield folder
-
-
-@contextlib.contextmanager
-def _desk(options: argparse.Namespace) -> Iterator[tuple[Folder, Desk]]:
-    """Yield the folder, and the object that lists its grants and access requests. The platform is not called."""
-    with _opened(options) as folder:
-        yield folder, Desk(folder)
+def _opened(options: argparse.Namespace) -> contextlib.closing[Folder]:
+    return contextlib.closing(Folder(options.folder, SYSTEM_CLOCK))
 
 
 def _init(options: argparse.Namespace) -> int:
@@ -286,11 +277,8 @@ def _grant(options: argparse.Namespace) -> int:
             spec=spec,
         )
         url = announced(folder.path).get("url", "")
-    if options.format == "json":
-        print_json({"grant": id_, "token": token, "url": url or None})
-    else:
-        tell("broker", f"the grant {id_} for {options.holder}; its token is shown only now")
-        sys.stdout.write(f"{token}\n")
+    tell("broker", f"the grant {id_} for {options.holder}; its token is shown only now")
+    answer(options, {"grant": id_, "token": token, "url": url or None}, [token])
     return 0
 
 
@@ -316,21 +304,20 @@ def _claim(options: argparse.Namespace) -> int:
 
 
 def _requests(options: argparse.Namespace) -> int:
-    with _desk(options) as (_, desk):
-        found = desk.requests()
-    if options.format == "json":
-        print_json({"requests": found})
-        return 0
-    for one in found:
-        line = f"{one['id']}  {one['state']:<8}  {one['at']}  {one['for']} ({one['stack'] or _NONE}): {one['why']}"
-        sys.stdout.write(f"{clean(line)}\n")
+    with _opened(options) as folder:
+        found = Desk(folder).requests()
+    lines = (
+        f"{one['id']}  {one['state']:<8}  {one['at']}  {one['for']} ({one['stack'] or _NONE}): {one['why']}"
+        for one in found
+    )
+    answer(options, {"requests": found}, lines)
     return 0
 
 
 def _deny(options: argparse.Namespace) -> int:
-    with _desk(options) as (_, desk):
+    with _opened(options) as folder:
         try:
-            desk.deny(options.request)
+            Desk(folder).deny(options.request)
         except RequestRefusedError as error:
             raise StacksError(error.text, code="not-found") from None
     return 0
@@ -357,16 +344,12 @@ def _log(options: argparse.Namespace) -> int:
         return _REFUSED
     if options.anchor is not None:
         options.anchor.write_text(f"{last[0]} {last[1]}\n", encoding="utf-8")
-    if options.format == "json":
-        print_json({"lines": rows, "verified": bool(options.verify)})
-        return 0
     if options.verify:
         tell(
             "broker",
             f"the journal is intact: {last[0]} lines; the digest of the last line begins with {last[1][:16] or _NONE}",
         )
-    for row in rows:
-        sys.stdout.write(f"{clean(_line(row))}\n")
+    answer(options, {"lines": rows, "verified": bool(options.verify)}, map(_line, rows))
     return 0
 
 
@@ -379,30 +362,30 @@ def _line(row: dict[str, Any]) -> str:
 
 
 def _status(options: argparse.Namespace) -> int:
-    with _desk(options) as (folder, desk):
-        server = announced(folder.path)
+    with _opened(options) as folder:
+        desk, server = Desk(folder), announced(folder.path)
         grants = [
             {**desk.describe(one), "revoked": one.revoked is not None} for one in folder.ledger.grants()
         ]
         account = folder.ledger.account
-    if options.format == "json":
-        print_json({"server": server or None, "account": account, "grants": grants})
-        return 0
+    answer(
+        options,
+        {"server": server or None, "account": account, "grants": grants},
+        _status_lines(account, server, grants),
+    )
+    return 0
+
+
+def _status_lines(account: str, server: dict[str, Any], grants: list[dict[str, Any]]) -> Iterator[str]:
     where = f"serves at {server['url']} (process {server['pid']})" if server else "does not run"
-    sys.stdout.write(f"The broker {account} {clean(where)}.\n")
+    yield f"The broker {account} {where}."
     for one in grants:
         state = "revoked" if one["revoked"] else "ended" if one["ended"] else "valid"
-        line = (
-            f"{one['grant']}  {one['kind']:<6}  {state:<7}  until {one['until']}  {one['for']} {one['stack']}"
-        )
-        sys.stdout.write(f"{clean(line)}\n")
+        yield f"{one['grant']}  {one['kind']:<6}  {state:<7}  until {one['until']}  {one['for']} {one['stack']}"
         for permit in one["permits"]:
             if permit["left"] and not permit["used"]:
-                words = f"not done: {permit['n']}. {permit['endpoint']} {permit.get('body', '')}"
-                sys.stdout.write(f"  {clean(words)}\n")
-        for use in one["unknown"]:
-            sys.stdout.write(f"  {clean(f'outcome unknown: {use}')}\n")
-    return 0
+                yield f"  not done: {permit['n']}. {permit['endpoint']} {permit.get('body', '')}"
+        yield from (f"  outcome unknown: {use}" for use in one["unknown"])
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -25,6 +25,7 @@ from stacks_pulumi.commands._shared import (
     TEXT,
     Command,
     add_container,
+    answer,
     client_of,
     container_of,
     has_colours,
@@ -40,7 +41,6 @@ from stacks_pulumi.errors import (
     StacksError,
     UnreadableAnswerError,
     clean,
-    clean_lines,
 )
 from stacks_pulumi.reports.writers import aligned
 
@@ -67,28 +67,20 @@ def _run_backups(options: argparse.Namespace) -> int:
     with client_of(options) as client:
         if options.container is None:
             stats = client.backups.stats()
-            if options.format == "json":
-                print_json(stats)
-            else:
-                sys.stdout.write(_figures(stats))
+            answer(options, stats, _figures(stats))
             return 0
         container = container_of(client, options.container)
         listed = client.backups.list(container.id, options.limit)
         # Only the newest backups were requested, so further pages are not a gap.
         gap = listed.gap if len(listed) < options.limit else None
-        if options.format == "json":
-            said = {"container": container.id, "complete": gap is None, "gap": gap, "backups": list(listed)}
-            print_json(said, gap)
-        elif gap is None:
-            sys.stdout.write(_table(listed))
-        else:
-            sys.stdout.write(f"Incomplete: {_shown(gap)}\n{_table(listed) if listed else ''}")
+        said = {"container": container.id, "complete": gap is None, "gap": gap, "backups": list(listed)}
+        answer(options, said, _table(listed, gap), gap)
         if gap is not None:
             tell("backups", f"the list is incomplete: {gap}")
         return 0 if gap is None else 1
 
 
-def _figures(stats: BackupStats) -> str:
+def _figures(stats: BackupStats) -> Iterator[str]:
     rows = (
         ("backups", _shown(stats.total_backups)),
         ("completed", _shown(stats.completed_backups)),
@@ -96,12 +88,16 @@ def _figures(stats: BackupStats) -> str:
         ("size", _size(stats.total_size_bytes)),
         ("last", "none" if stats.last_backup_at is None else _shown(stats.last_backup_at)),
     )
-    return "".join(f"{name:<10} {value}\n" for name, value in rows)
+    yield from (f"{name:<10} {value}" for name, value in rows)
 
 
-def _table(listed: Sequence[Backup]) -> str:
+def _table(listed: Sequence[Backup], gap: str | None) -> Iterator[str]:
+    if gap is not None:
+        yield f"Incomplete: {gap}"
+    elif not listed:
+        yield "There are no backups. The platform makes one each day at 2:00 UTC."
     if not listed:
-        return "There are no backups. The platform makes one each day at 2:00 UTC.\n"
+        return
     head = ("Id", "Kind", "Status", "Created", "Size", "Pinned")
     rows = [
         (
@@ -114,7 +110,7 @@ def _table(listed: Sequence[Backup]) -> str:
         )
         for one in listed
     ]
-    return "".join(f"{line}\n" for line in aligned([head, *rows]))
+    yield from aligned([head, *rows])
 
 
 def _shown(value: object) -> str:
@@ -154,12 +150,9 @@ def _run_credentials(options: argparse.Namespace) -> int:
     shown: dict[str, Any] = {"container": container.id, **{name: getattr(said, name) for name in _FIELDS}}
     if shown["password"] is not None and not options.show_secrets:
         shown["password"] = HIDDEN
-    if options.format == "json":
-        # The form of the answer depends on the template, and every part of it may be a secret.
-        print_json({**shown, "raw": said.raw} if options.show_secrets else shown)
-    else:
-        rows = [(name, clean(str(value))) for name, value in shown.items() if value is not None]
-        sys.stdout.write("".join(f"{name:<14} {value}\n" for name, value in rows))
+    # The form of the answer depends on the template, and every part of it may be a secret.
+    data = {**shown, "raw": said.raw} if options.show_secrets else shown
+    answer(options, data, (f"{name:<14} {value}" for name, value in shown.items() if value is not None))
     return 0
 
 
@@ -329,16 +322,13 @@ def _run_vpn_config(options: argparse.Namespace) -> int:
             )
         _write_file(Path(options.out), text)
         said["file"] = options.out
-        told = f"wrote {options.out}\n"
+        lines = [f"wrote {options.out}"]
     else:
         said["config"] = text
-        told = clean_lines(text.rstrip("\n")) + "\n"
+        lines = text.rstrip("\n").split("\n")
     if risks:
         tell("vpn-config", f"warning: {risks}; read the configuration before you use it")
-    if options.format == "json":
-        print_json(said)
-    else:
-        sys.stdout.write(told)
+    answer(options, said, lines)
     return 0
 
 

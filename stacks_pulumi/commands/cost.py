@@ -16,7 +16,7 @@ from stacks_pulumi.commands._shared import (
     KEY_OF_STACK,
     Command,
     LimitNotice,
-    print_json,
+    answer,
     save_snapshot,
     settings_of,
     show,
@@ -119,10 +119,7 @@ def _comment(options: argparse.Namespace) -> int:
     except UnicodeDecodeError as error:
         raise InputError(f"the comment is not UTF-8 ({error})") from None
     done = post(words[0], text)
-    if options.format == "json":
-        print_json({"result": done})
-    else:
-        sys.stdout.write(f"{done}\n")
+    answer(options, {"result": done}, [done])
     return 0
 
 

@@ -11,7 +11,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from stacks_pulumi._pulumi_cli import InputError, find_project, read_project
 from stacks_pulumi.account.takeover import check_overwrites_nothing, write
@@ -24,10 +24,10 @@ from stacks_pulumi.commands._shared import (
     OF_STACK,
     TEXT,
     Command,
+    answer,
     argument,
     folder_of,
     one_line,
-    print_json,
     report_error,
     show,
     tell,
@@ -385,11 +385,13 @@ def _log(options: argparse.Namespace) -> int:
         grants = broker.ask("GET", "log")["grants"]
     if options.stack is not None:
         grants = [one for one in grants if options.stack in {one["stack"], one["stack"].rpartition("/")[2]}]
-    if options.format == "json":
-        print_json({"entries": grants})
-        return 0
     if not grants:
         tell("gate", "the ledger contains no change yet")
+    answer(options, {"entries": grants}, _log_lines(grants))
+    return 0
+
+
+def _log_lines(grants: list[dict[str, Any]]) -> Iterator[str]:
     for one in grants:
         who = (
             f"approved by {', '.join(one['approvals'])}"
@@ -398,11 +400,10 @@ def _log(options: argparse.Namespace) -> int:
         )
         author = f", written by {one['author']!r}" if one["author"] else ""
         line = f"{one['at']}  {one['stack']}: +${one['usd']} a month; {who}{author}"
-        sys.stdout.write(f"{one_line(line)}\n")
+        yield one_line(line)
         for use in one["done"]:
             line = f"{use['state']}: {use['method']} {use['path']} {json.dumps(use['body']) if use['body'] else ''}"
-            sys.stdout.write(f"  {one_line(line)}\n")
-    return 0
+            yield f"  {one_line(line)}"
 
 
 def _place(options: argparse.Namespace) -> Place | None:
@@ -429,8 +430,6 @@ def _check_file(file: Path) -> None:
 @contextlib.contextmanager
 def _judged(options: argparse.Namespace) -> Iterator[tuple[Broker, Judged]]:
     """Yield the broker, and the change from a file or from an access request."""
-    # Each action needs its own modules.
-
     file = Path(options.change)
     _check_file(file)
     # An agent could write a file with the name of its access request, and with different content.
@@ -466,16 +465,11 @@ def _check(options: argparse.Namespace) -> int:
             noted = tuple(checks.notes(gate, now))
     except (ConfigError, InputError) as error:
         found, noted = (str(error),), ()
-    if options.format == "json":
-        texts = {"problems": found, "notes": noted}
-        print_json({"ok": not found, **{name: [one_line(text) for text in of] for name, of in texts.items()}})
-        return _REFUSED if found else 0
-    for problem in found:
-        sys.stdout.write(f"{one_line(problem)}\n")
-    for text in noted:
-        sys.stdout.write(f"{one_line(f'note: {text}')}\n")
+    texts = {"problems": [one_line(text) for text in found], "notes": [one_line(text) for text in noted]}
+    lines = [*texts["problems"], *(f"note: {text}" for text in texts["notes"])]
     if not found:
-        sys.stdout.write(f"{one_line(f'{options.gate}: correct')}\n")
+        lines.append(one_line(f"{options.gate}: correct"))
+    answer(options, {"ok": not found, **texts}, lines)
     return _REFUSED if found else 0
 
 

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import itertools
 import re
 import shlex
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +25,7 @@ from stacks_pulumi.account.takeover import (
     files,
     plan,
     project_name,
+    without_duplicate,
     write,
 )
 from stacks_pulumi.api.models import Container, Listing
@@ -38,8 +36,8 @@ from stacks_pulumi.commands._shared import (
     Command,
     LimitNotice,
     add_exports,
+    answer,
     folder_of,
-    print_json,
     settings_of,
     target_folder,
     tell,
@@ -171,10 +169,12 @@ def _write(options: argparse.Namespace) -> ScaffoldPlan:
             unknown = LeftOut("the source of stacks-pulumi (requirements.txt)", needed.problem, unread=True)
             program = dataclasses.replace(program, left_out=(*program.left_out, unknown))
     write(folder, texts)
-    if options.format == "json":
-        print_json(_data(folder, program, list(texts)), None if program.complete else _INCOMPLETE)
-    else:
-        sys.stdout.write(_report(folder, program, list(texts), project, stacks))
+    answer(
+        options,
+        _data(folder, program, list(texts)),
+        _report(folder, program, list(texts), project, stacks),
+        None if program.complete else _INCOMPLETE,
+    )
     return program
 
 
@@ -242,7 +242,7 @@ def _data(folder: Path, program: ScaffoldPlan, names: list[str]) -> dict[str, An
 
 def _report(
     folder: Path, program: ScaffoldPlan, names: list[str], project: str, stacks: Stacks | None
-) -> str:
+) -> list[str]:
     kinds = ", ".join(f"{number} {kind}" for kind, number in program.counts.items())
     lines = [f"Wrote {', '.join(names)} to {folder}: {count(len(program.declared), 'resource')} ({kinds})."]
     if not program.complete:
@@ -257,7 +257,8 @@ def _report(
     if program.left_out:
         lines += ["", "Left out:"]
         lines += [f"  {one.what}: {one.reason}" for one in program.left_out]
-    lines += [
+    return [
+        *lines,
         "",
         "Next:",
         *([] if folder.resolve() == Path.cwd() else [f"  cd {shlex.quote(str(folder))}"]),
@@ -268,7 +269,6 @@ def _report(
         "  pulumi preview   # is empty",
         "  stacks-pulumi account --fail-on double   # no other stack has taken over the same containers",
     ]
-    return "".join(f"{clean(line)}\n" for line in lines)
 
 
 def _new_stack(project: str, stacks: Stacks | None) -> str:
@@ -278,12 +278,7 @@ def _new_stack(project: str, stacks: Stacks | None) -> str:
     """
     known = [] if stacks is None else [one.name for one in stacks.read] + [one.stack for one in stacks.unread]
     taken = {tuple(name.split("/")[-2:]) for name in known}
-    return next(name for name in _stack_names() if (project, name) not in taken)
-
-
-def _stack_names() -> Iterator[str]:
-    yield "dev"
-    yield from (f"dev-{number}" for number in itertools.count(2))
+    return without_duplicate("dev", lambda name: (project, name) in taken)
 
 
 COMMANDS = {"scaffold": Command(_HELP, add_arguments, run, codes=_CODES, forms=TEXT, stack=KEY_OF_STACK)}
