@@ -67,7 +67,7 @@ def advice(missing: ModuleNotFoundError) -> str | None:
 _MODULES: Final = {
     **{name: name for name in ("account", "broker", "cost", "doctor", "emulator", "gate", "mcp", "scaffold")},
     **dict.fromkeys(("backups", "credentials", "logs", "vpn-config"), "container"),
-    **dict.fromkeys(("policies", "policy"), "doctor"),
+    **dict.fromkeys(("policies", "policy"), "policies"),
 }
 """Subcommand -> the module of `stacks_pulumi.commands` with its table. A subcommand imports only its own module."""
 

@@ -10,10 +10,11 @@ it implements.
 - `broker`: Which actions does `broker` have, and what are their exit codes?
 - `container`: Which backups, credentials, logs and VPN configurations does one container have?
 - `cost`: Which options does `cost` have, and what are its exit codes?
-- `doctor`: Which options do `doctor`, `policy` and `policies` have, and what are their exit codes?
+- `doctor`: Which options does `doctor` have, and what are its exit codes?
 - `emulator`: How does the emulator start?
 - `gate`: Which actions does `gate` have, and what are their exit codes?
 - `mcp`: How does an agent reach one stack through a broker?
+- `policies`: Which options do `policy` and `policies` have, and what are their exit codes?
 - `scaffold`: Which options does `scaffold` have, which files does it write, and how does a repository install this
   package?
 """

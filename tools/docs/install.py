@@ -8,7 +8,7 @@ from typing import Final
 
 from stacks_pulumi.commands._lock import INSTALL
 from stacks_pulumi.commands._package import IN_FOLDER, PLACE_UNKNOWN, Place, install_words, required
-from stacks_pulumi.commands.doctor import pack_files, pack_requirements
+from stacks_pulumi.commands.policies import pack_files, pack_requirements
 from stacks_pulumi.gate.start import pipeline
 
 __all__ = ["install", "wheel", "written"]
