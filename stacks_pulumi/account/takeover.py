@@ -3,17 +3,14 @@ Which program adopts the objects of an account, in any language?
 
 Its first `up` must not change the account. So objects that the provider would change, or could not adopt, are left out
 with a reason. Names and descriptions come from the account and are untrusted input: any content stays a string
-literal. The program includes a file for `pulumi import --file`. Either all files or none are written, and no existing
-file is overwritten.
+literal. The program includes a file for `pulumi import --file`.
 """
 
 from __future__ import annotations
 
 import builtins
-import contextlib
 import itertools
 import keyword
-import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,7 +26,6 @@ from stacks_pulumi.api._words import is_known_status
 from stacks_pulumi.api.allowed_ips import is_auto_added
 from stacks_pulumi.api.models import AllowedIp, Connection, Container, ExternalAccess
 from stacks_pulumi.config import DEFAULT_BASE_URL, OLDEST_ENGINE
-from stacks_pulumi.errors import StacksError
 from stacks_pulumi.pricing.recognition import NATIVE
 from stacks_pulumi.reports.writers import as_json
 
@@ -514,53 +510,3 @@ def project_name(folder: Path) -> str:
     """Return a valid Pulumi project name, derived from the name of a folder."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name).strip("-.")
     return name[:100] or "stacks-account"
-
-
-def check_overwrites_nothing(folder: Path, names: Iterable[str]) -> None:
-    """
-    Check that the files can be created in the folder, and that none of them exists.
-
-    Raises:
-        StacksError: A file exists, or the files cannot be created.
-    """
-    nearest = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
-    if not nearest.is_dir():
-        raise StacksError(f"{nearest} is a file, not a folder: choose a different folder", code="file-access")
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise StacksError(
-            f"no file can be written in {nearest}: choose a different folder", code="file-access"
-        )
-    there = [name for name in names if (folder / name).exists() or (folder / name).is_symlink()]
-    if there:
-        raise StacksError(
-            f"{folder} already has {', '.join(there)}, which are not overwritten: choose a different folder, and "
-            "copy the parts that you need",
-            code="file-access",
-        )
-
-
-def write(folder: Path, files: Mapping[str, str | bytes]) -> None:
-    """
-    Write the files into a folder, which is created if it does not exist.
-
-    Raises:
-        StacksError: A file exists, or cannot be written.
-    """
-    check_overwrites_nothing(folder, files)
-    written: list[Path] = []
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            # Use mode "x", so that a file that another process has just created is not overwritten either.
-            with (folder / name).open("xb") as file:
-                written.append(folder / name)
-                file.write(content.encode() if isinstance(content, str) else content)
-    except BaseException as error:
-        for path in written:
-            with contextlib.suppress(OSError):
-                path.unlink()
-        if isinstance(error, OSError):
-            msg = f"{error.filename or folder} cannot be written: {error.strerror}"
-            raise StacksError(msg, code="file-access") from None
-        raise

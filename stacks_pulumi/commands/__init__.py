@@ -3,6 +3,7 @@ The subcommands of `stacks-pulumi`. Each file without an underscore defines a ta
 it implements.
 
 - `_broker_demo`: How does a demo of a few seconds show a broker?
+- `_files`: How does a command write new files, and overwrite none?
 - `_package`: How does a repository install this package?
 - `_lock`: Which packages, with which hashes, does a repository install together with this package?
 - `_shared`: What is a command, and what do the commands share?

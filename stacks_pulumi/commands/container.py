@@ -7,7 +7,6 @@ Each of the four subcommands finds the account and the container, requests the d
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +18,7 @@ from stacks_pulumi._pulumi_cli import InputError
 from stacks_pulumi.api import StacksClient
 from stacks_pulumi.api.models import Backup, BackupStats
 from stacks_pulumi.api.vpn_clients import risks_of
+from stacks_pulumi.commands._files import write
 from stacks_pulumi.commands._shared import (
     HIDDEN,
     KEY_OF_STACK,
@@ -320,7 +320,8 @@ def _run_vpn_config(options: argparse.Namespace) -> int:
                 "changed it; --allow-commands writes it anyway",
                 code="invalid-file",
             )
-        _write_file(Path(options.out), text)
+        file = Path(options.out)
+        write(file.parent, {file.name: text if text.endswith("\n") else f"{text}\n"}, mode=0o600)
         said["file"] = options.out
         lines = [f"wrote {options.out}"]
     else:
@@ -343,19 +344,6 @@ def _config(client: StacksClient, container_id: str, name: str) -> str:
         listed.require_complete()
         msg = f"{container_id} has no VPN client {name!r}; it has: {', '.join(names) or 'none'}"
         raise StacksError(msg, code="not-found") from error
-
-
-def _write_file(file: Path, text: str) -> None:
-    try:
-        # The file is created with read permission only for its owner, and never replaces another file.
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        msg = f"{file} already exists and is not overwritten: choose a different file"
-        raise StacksError(msg, code="file-access") from None
-    except OSError as error:
-        raise StacksError(f"{file} cannot be written: {error.strerror}", code="file-access") from None
-    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-        out.write(text if text.endswith("\n") else f"{text}\n")
 
 
 _INCOMPLETE: Final = {0: "done", 1: "an incomplete list"}

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from stacks_pulumi._pulumi_cli import InputError, find_project, read_project
-from stacks_pulumi.account.takeover import check_overwrites_nothing, write
 from stacks_pulumi.broker.change import REQUEST, instant
 from stacks_pulumi.broker.reader import duration
+from stacks_pulumi.commands._files import check_overwrites_nothing, write
 from stacks_pulumi.commands._lock import INSTALL, RENEW, REQUIREMENTS, extras_in
 from stacks_pulumi.commands._lock import NAME as LOCK
 from stacks_pulumi.commands._package import repository_of, required

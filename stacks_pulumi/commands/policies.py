@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from stacks_pulumi import __version__
 from stacks_pulumi._environment import keys_hidden
 from stacks_pulumi._pulumi_cli import read_file
-from stacks_pulumi.account.takeover import write
+from stacks_pulumi.commands._files import write
 from stacks_pulumi.commands._package import Place, Requirements, required
 from stacks_pulumi.commands._shared import TEXT, Command, answer, one_line, target_folder, tell
 

@@ -20,15 +20,14 @@ from stacks_pulumi.account.takeover import (
     LANGUAGES,
     LeftOut,
     ScaffoldPlan,
-    check_overwrites_nothing,
     chosen,
     files,
     plan,
     project_name,
     without_duplicate,
-    write,
 )
 from stacks_pulumi.api.models import Container, Listing
+from stacks_pulumi.commands._files import check_overwrites_nothing, write
 from stacks_pulumi.commands._package import required
 from stacks_pulumi.commands._shared import (
     KEY_OF_STACK,

@@ -168,13 +168,17 @@ class TestVpnConfig:
         file = tmp_path / "wg.conf"
         file.write_text("mine", encoding="utf-8")
 
-        assert "already exists and is not overwritten" in failed("vpn-config", "net", "--out", str(file))
+        assert "already has wg.conf, and no file is overwritten" in failed(
+            "vpn-config", "net", "--out", str(file)
+        )
         assert file.read_text(encoding="utf-8") == "mine"
 
-    def test_a_folder_that_is_not_there_is_one_line(self, failed: Callable[..., str], tmp_path: Path) -> None:
-        where = str(tmp_path / "none" / "wg.conf")
+    def test_a_folder_that_is_a_file_is_one_line(self, failed: Callable[..., str], tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
 
-        assert "cannot be written: No such file or directory" in failed("vpn-config", "net", "--out", where)
+        where = str(tmp_path / "file" / "wg.conf")
+
+        assert "is a file, not a folder" in failed("vpn-config", "net", "--out", where)
 
     def test_it_is_printed_only_if_that_is_asked_for(
         self, said: Said, document: Document, capsys: pytest.CaptureFixture[str]
