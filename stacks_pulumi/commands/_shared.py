@@ -284,7 +284,7 @@ def add_exports(parser: argparse.ArgumentParser) -> None:
     """Add the options for the stacks of a backend: the timeout, and the exports that are read instead."""
     parser.add_argument(
         "--timeout",
-        type=number_to(_LONGEST),
+        type=seconds_to(_LONGEST, least=1),
         default=math.inf,
         metavar="S",
         help="the timeout for each of the two reads of all stacks, in seconds (default: 120 for each command)",
@@ -317,15 +317,35 @@ def add_container(parser: argparse.ArgumentParser, metavar: str = "CONTAINER", *
     argument.complete = _COMPLETED  # type: ignore[attr-defined]  # shtab reads this attribute
 
 
-def number_to(most: int, noun: str = "number") -> Callable[[str], int]:
-    """Return a parser for an argument that is a number from 1 to `most`."""
+def number_to(most: int, least: int = 1) -> Callable[[str], int]:
+    """Return a parser for an argument that is a whole number in this range."""
 
     def parse(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and 1 <= int(text) <= most):
-            raise argparse.ArgumentTypeError(f"{text!r} is not a {noun} from 1 to {most}")
+        if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {least} to {most}")
         return int(text)
 
     return parse
+
+
+def seconds_to(most: int, least: int = 0) -> Callable[[str], float]:
+    """Return a parser for an argument that is a number of seconds in this range."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from {least} to {most}")
+        return value
+
+    return parse
+
+
+def or_none(parse: Callable[[str], _T]) -> Callable[[str], _T | None]:
+    """Return a parser for an argument that may also be the word `none`."""
+    return lambda text: None if text == "none" else parse(text)
 
 
 def argument(convert: Callable[[str], _T]) -> Callable[[str], _T]:

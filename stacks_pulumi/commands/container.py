@@ -31,6 +31,7 @@ from stacks_pulumi.commands._shared import (
     has_colours,
     number_to,
     print_json,
+    seconds_to,
     tell,
 )
 from stacks_pulumi.errors import (
@@ -184,21 +185,11 @@ def _add_logs(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--interval",
-        type=_seconds,
+        type=seconds_to(3600, least=1),
         default=3.0,
         metavar="S",
         help="seconds between two requests with -f (default: 3)",
     )
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 1 <= value <= 3600:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 1 to 3600")
-    return value
 
 
 def _run_logs(options: argparse.Namespace) -> int:

@@ -20,8 +20,8 @@ from stacks_pulumi.commands._shared import (
     TEXT,
     Command,
     folder_of,
-    number_to,
     print_json,
+    seconds_to,
 )
 from stacks_pulumi.errors import clean
 from stacks_pulumi.pricing.money import count
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--timeout",
-        type=number_to(LONGEST_PREVIEW, "number of seconds"),
+        type=seconds_to(LONGEST_PREVIEW, least=1),
         default=120,
         metavar="S",
         help="seconds after which the preview is ended (default: 120)",

@@ -5,24 +5,32 @@ from __future__ import annotations
 import argparse
 import fcntl
 import hashlib
+import inspect
 import json
 import os
 import re
 import signal
 import sys
 import tempfile
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from stacks_pulumi.commands._shared import TEXT, Command, enveloped, tell
+from stacks_pulumi.commands._shared import (
+    TEXT,
+    Command,
+    argument,
+    enveloped,
+    number_to,
+    or_none,
+    seconds_to,
+    tell,
+)
 from stacks_pulumi.config import check_api_key
 from stacks_pulumi.errors import ConfigError, StacksError
+from stacks_pulumi.pricing.money import number
 
 if TYPE_CHECKING:
-    from types import FrameType
-
     from stacks_pulumi.emulator import Emulator
 
 _HELP = "serve an emulated STACKS API on this machine"
@@ -32,6 +40,9 @@ DEFAULT_PORT = 7822
 
 _EXPOSED = "Everyone who can reach this address can use the API with the key below, over plain http.\n"
 _GUARDED = "The page and the control API need the token in the page's address.\n"
+
+_LONGEST = 31_536_000
+"""The most seconds that an option accepts: a year."""
 
 _UNLIMITED = 6000
 """The requests per minute that the printed configuration sets if there is no limit: a hundred per second."""
@@ -45,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--port",
-        type=_port,
+        type=number_to(65_535, least=0),
         default=DEFAULT_PORT,
         metavar="N",
         help="the port to listen on; 0 for a free one (default: %(default)s)",
@@ -64,6 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--cors-origin",
+        dest="cors_origins",
         action="append",
         type=_origin,
         default=[],
@@ -72,6 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--allow-host",
+        dest="allow_hosts",
         action="append",
         type=_host_name,
         default=[],
@@ -86,10 +99,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--key",
+        type=_key,
+        metavar="KEY",
         help="the API key to accept: sk_stacks_ and 64 hexadecimal digits (default: one derived from the seed)",
     )
     parser.add_argument(
         "--state",
+        dest="state_file",
         metavar="FILE",
         help="store the emulator's state in this JSON file, and load it at the next start",
     )
@@ -102,15 +118,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _duration(parser, "backup", 5, "a backup takes")
     parser.add_argument(
         "--rate-limit",
-        type=_limit,
+        type=or_none(number_to(1_000_000)),
         default=60,
         metavar="N",
         help="requests a minute, or 'none' for no limit (default: 60)",
     )
     parser.add_argument(
         "--spending-cap",
-        type=_dollars,
-        default=None,
+        type=or_none(argument(number)),
         metavar="USD",
         help="the key's monthly spending cap (default: no cap)",
     )
@@ -134,7 +149,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--lenient",
-        action="store_true",
+        dest="strict",
+        action="store_false",
         help="accept requests that the platform may refuse; by default the emulator refuses them",
     )
     parser.add_argument(
@@ -145,7 +161,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--list-lag",
-        type=_seconds,
+        type=seconds_to(_LONGEST),
         default=0.0,
         metavar="SECONDS",
         help="the lag of lists in seconds (default: 0)",
@@ -162,40 +178,22 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         StacksError: The emulator cannot start, or cannot write its state at the end.
     """
-    ended = _end_by_signal()
+    ends = _held_back()
     from stacks_pulumi import emulator  # noqa: PLC0415  (its packages come with an extra)
 
     try:
-        key = None if arguments.key is None else _checked(arguments.key)
-        is_held = _hold(arguments.state)
-        server = emulator.Emulator(
-            port=arguments.port,
-            host=arguments.host,
-            control_token=arguments.control_token,
-            cors_origins=arguments.cors_origin,
-            allow_hosts=arguments.allow_host,
-            strict=not arguments.lenient,
-            key=key,
-            seed=arguments.seed,
-            state_file=arguments.state,
-            boot_seconds=arguments.boot_seconds,
-            action_seconds=arguments.action_seconds,
-            delete_seconds=arguments.delete_seconds,
-            backup_seconds=arguments.backup_seconds,
-            rate_limit=arguments.rate_limit,
-            spending_cap=arguments.spending_cap,
-            your_ip=arguments.your_ip,
-            shapes=arguments.shapes,
-            list_lag=arguments.list_lag,
-        )
+        is_held = _hold(arguments.state_file)
+        # An option has the name of the emulator's own setting.
+        settings = inspect.signature(emulator.Emulator).parameters
+        server = emulator.Emulator(**{name: it for name, it in vars(arguments).items() if name in settings})
         if not is_held:
-            _hold(arguments.state)
+            _hold(arguments.state_file)
         for name in arguments.fail_boot:
             server.fail_boot(name)
         server.start()
         # The port is known only after the start.
         if arguments.load is not None:
-            _load(server, arguments.load, arguments.state)
+            _load(server, arguments.load, arguments.state_file)
         if arguments.env_file is not None and server.is_key_revoked:
             # The file may contain the key that an earlier start added.
             tell("emulator", f"{arguments.env_file} was not written: the key is {_REVOKED}")
@@ -203,8 +201,6 @@ def run(arguments: argparse.Namespace) -> int:
             _write_environment(Path(arguments.env_file), server)
     except (ValueError, emulator.PortTakenError, emulator.StateFileError) as exc:
         raise _failed(str(exc)) from None
-    except ConfigError as exc:
-        raise _failed(exc.message) from None
     except OSError as exc:
         raise _failed(f"{exc.filename}: {exc.strerror}") from None
     if server.control_token is not None and arguments.format != "json":
@@ -214,8 +210,7 @@ def run(arguments: argparse.Namespace) -> int:
         tell("emulator", f"the key is {_REVOKED}")
     _say(_as_json(server) if arguments.format == "json" else _greeting(server, arguments.rate_limit))
     # If the terminal is closed, the last line is not printed.
-    is_deserted = os.read(ended, 1)[0] == signal.SIGHUP
-    _ignore_signals()
+    is_deserted = signal.sigwait(ends) == signal.SIGHUP
     try:
         server.stop()
     except emulator.StateFileError as exc:
@@ -225,29 +220,19 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _end_by_signal() -> int:
-    """Return the read end of a pipe, from which the number of the signal that ends the process can be read."""
-    ended, writer = os.pipe()
-    os.set_blocking(writer, False)
-    # The thread that gets the signal writes the number. A handler in Python would wait for the main thread, which may
-    # be in a wait that a signal to another thread does not interrupt.
-    signal.set_wakeup_fd(writer)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _nothing)
-    # Under `nohup` the signal is ignored; keep it ignored.
+def _held_back() -> set[signal.Signals]:
+    """
+    Hold back the signals that end the command, and return them. A second one then does not change the exit code.
+
+    Each thread that is started later holds them back too. Otherwise another thread could receive a signal, and the
+    wait of the main thread would go on.
+    """
+    ends = {signal.SIGINT, signal.SIGTERM}
+    # Under `nohup` this signal is ignored; keep it ignored.
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, _nothing)
-    return ended
-
-
-def _ignore_signals() -> None:
-    """Ignore further signals: at its end Python restores the default, and a second one would set the exit code."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-
-
-def _nothing(_number: int, _frame: FrameType | None) -> None:
-    """No-op: the number of the signal is in the pipe."""
+        ends.add(signal.SIGHUP)
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
+    return ends
 
 
 def _hold(state: str | None) -> bool:
@@ -282,13 +267,6 @@ def _hold(state: str | None) -> bool:
         os.close(journal)
         return False
     return True
-
-
-def _checked(key: str) -> str:
-    try:
-        return check_api_key(key)
-    except ConfigError:
-        raise ValueError("the --key is malformed: it must be sk_stacks_ and 64 hexadecimal digits") from None
 
 
 def _load(server: Emulator, file: str, state: str | None) -> None:
@@ -392,17 +370,19 @@ def _greeting(server: Emulator, rate_limit: int | None) -> str:
 def _duration(parser: argparse.ArgumentParser, name: str, default: float, what: str) -> None:
     parser.add_argument(
         f"--{name}-seconds",
-        type=_seconds,
+        type=seconds_to(_LONGEST),
         default=default,
         metavar="N",
         help=f"how long {what} (default: {default})",
     )
 
 
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) <= 65535):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a valid port: pass a number from 0 to 65535")
-    return int(text)
+def _key(text: str) -> str:
+    try:
+        return check_api_key(text)
+    except ConfigError:
+        # Show neither the text, which may be a key, nor how to configure a key for the provider.
+        raise argparse.ArgumentTypeError("a key is sk_stacks_ and 64 hexadecimal digits") from None
 
 
 def _origin(text: str) -> str:
@@ -420,42 +400,6 @@ def _host_name(text: str) -> str:
             f"{text!r} is not a valid host name: pass it without http:// and port"
         )
     return text
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a valid duration: pass a number of seconds, 0 or more"
-        )
-    return value
-
-
-def _limit(text: str) -> int | None:
-    if text == "none":
-        return None
-    if not (text.isascii() and text.isdigit() and int(text) >= 1):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a valid limit: pass a number of requests (1 or more), or the word none"
-        )
-    return int(text)
-
-
-def _dollars(text: str) -> Decimal | None:
-    if text == "none":
-        return None
-    try:
-        value = Decimal(text)
-    except InvalidOperation:
-        value = Decimal(-1)
-    if not value.is_finite() or value < 0:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a valid cap: pass an amount in US dollars (0 or more), or the word none"
-        )
-    return value
 
 
 def _failed(text: str) -> StacksError:
