@@ -16,28 +16,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, Literal, TypeAlias
 
-__all__ = [
-    "DEFAULT_PLAN",
-    "LONGEST_NAME",
-    "PLANS",
-    "STORAGE_TIERS",
-    "TEMPLATES",
-    "VPN_TEMPLATE",
-    "Category",
-    "NameFault",
-    "Plan",
-    "StorageTier",
-    "Template",
-    "added_tier",
-    "default_plan",
-    "is_database",
-    "is_micro",
-    "is_site",
-    "monthly_price",
-    "name_faults",
-    "of_other_tier",
-]
-
 
 class Category(enum.Enum):
     """The purpose of a template, as in the guide's column "Type"."""

@@ -44,41 +44,9 @@ if TYPE_CHECKING:
 else:
 
     def dataclass_transform(**_: Any) -> Any:
+        """Do nothing at run time: only a type checker reads it."""
         return lambda kind: kind
 
-
-__all__ = [
-    "ApiError",
-    "BadRequestError",
-    "ConfigError",
-    "ConflictError",
-    "ConnectionFailedError",
-    "DashboardOnlyError",
-    "ErrorCode",
-    "ExistsError",
-    "ForbiddenError",
-    "GrantRefusedError",
-    "InvalidApiKeyError",
-    "InvalidIdError",
-    "MissingScopeError",
-    "NoCapacityError",
-    "NotFoundError",
-    "PaymentRequiredError",
-    "RateLimitedError",
-    "ServerError",
-    "SpendingCapError",
-    "StacksError",
-    "UnexpectedStateError",
-    "UnreadableAnswerError",
-    "VanishedError",
-    "WaitCancelledError",
-    "WaitError",
-    "WaitTimeoutError",
-    "clean",
-    "clean_lines",
-    "with_account",
-    "with_code",
-]
 
 ErrorCode = Literal[
     # Settings

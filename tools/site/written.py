@@ -51,6 +51,7 @@ _REACHED: Final[dict[str, tuple[Callable[[], object], tuple[str, ...]]]] = {
 """Attributes of a public class that are the only access to their classes."""
 _INHERITED: Final = "\n    options:\n      inherited_members: true"
 """The emulator's class inherits its controls from a private base class."""
+_DEFINED: Final = re.compile(r"^(?:class |def |(?=\w+(?:: | = )))(\w+)", re.MULTILINE)
 _MODEL: Final = re.compile(r"results\.(\w+)")
 
 
@@ -128,8 +129,7 @@ def _result(annotation: str, *, secret: bool) -> str:
 def _reference(page: str) -> str:
     title, module, said = _API[page]
     left_out = _NOT_HERE.get(page)
-    public = _FUNCTIONS if page == "functions" else importlib.import_module(module).__all__
-    names = [it for it in public if not (left_out and left_out.search(it))]
+    names = [it for it in _public(page, module) if not (left_out and left_out.search(it))]
     # Constants come last, because a reader searches for classes.
     first = [f"{module}.{name}" for name in names if not name.isupper()]
     reached = _reached(page)
@@ -138,6 +138,17 @@ def _reference(page: str) -> str:
     shown = [f"::: {name}{options}" for name in (*first, *reached, *last)]
     guide = "`(guide, ...)` names a section of the [API guide](https://docs.stackshosting.cloud)."
     return "\n\n".join([f"# {title}", f"{said} {guide}", *shown, ""])
+
+
+def _public(page: str, module: str) -> list[str]:
+    """Return the public names of a module: those in its list, or else those that it defines."""
+    if page == "functions":
+        return _FUNCTIONS
+    content = importlib.import_module(module)
+    if hasattr(content, "__all__"):
+        return list(content.__all__)
+    defined = _DEFINED.findall(inspect.getsource(content))
+    return [name for name in defined if not name.startswith("_")]
 
 
 def _reached(page: str) -> list[str]:
