@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import argparse
 import codecs
-import contextlib
 import importlib
 import io
 import itertools
 import os
-import re
 import shlex
-import signal
 import sys
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TextIO
 
@@ -19,11 +16,7 @@ from stacks_pulumi import __version__
 from stacks_pulumi._identifiers import nearest
 from stacks_pulumi.commands._package import install_words
 from stacks_pulumi.commands._shared import (
-    NAMES,
-    NAMES_FUNCTION,
     Command,
-    add_stack,
-    client_of,
     declare,
     one_line,
     print_error,
@@ -32,8 +25,7 @@ from stacks_pulumi.commands._shared import (
 from stacks_pulumi.errors import StacksError, with_code
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from types import FrameType
+    from collections.abc import Iterable, Sequence
 
 
 _EXTRAS: Final = {
@@ -65,9 +57,10 @@ def advice(missing: ModuleNotFoundError) -> str | None:
 
 
 _MODULES: Final = {
-    **{name: name for name in ("account", "broker", "cost", "doctor", "emulator", "gate", "mcp", "scaffold")},
+    **{name: name for name in ("account", "broker", "completion", "cost", "doctor")},
+    **{name: name for name in ("emulator", "gate", "mcp", "policies", "scaffold")},
     **dict.fromkeys(("backups", "credentials", "logs", "vpn-config"), "container"),
-    **dict.fromkeys(("policies", "policy"), "policies"),
+    "policy": "policies",
 }
 """Subcommand -> the module of `stacks_pulumi.commands` with its table. A subcommand imports only its own module."""
 
@@ -135,97 +128,14 @@ def build_parser(words: Sequence[str] = ()) -> tuple[argparse.ArgumentParser, di
     parser.add_argument("--version", action="version", version=f"stacks-pulumi {__version__}")
     parser.set_defaults(format="text")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
-    commands = {"completion": Command("print a completion script for a shell", _add_completion, _complete)}
     first = next(iter(words), "")
-    for name in [] if first in commands else [first] if first in _MODULES else _MODULES:
-        commands[name] = importlib.import_module(f"stacks_pulumi.commands.{_MODULES[name]}").COMMANDS[name]
+    commands = {
+        name: importlib.import_module(f"stacks_pulumi.commands.{_MODULES[name]}").COMMANDS[name]
+        for name in ([first] if first in _MODULES else _MODULES)
+    }
     for name, command in sorted(commands.items()):
         declare(subparsers.add_parser(name, help=command.help), command)
     return parser, commands
-
-
-_SHELLS: Final = ("bash", "zsh", "fish", "tcsh")
-_BASH: Final = f"""
-{NAMES_FUNCTION}() {{
-  compgen -W "$(stacks-pulumi completion {NAMES} "${{COMP_WORDS[@]:1}}" 2>/dev/null)" -- "$1"
-}}
-"""
-_ZSH: Final = f"""
-{NAMES_FUNCTION}() {{
-  local -a names
-  names=(${{(f)"$(stacks-pulumi completion {NAMES} "${{(@)words[2,-1]}}" 2>/dev/null)"}})
-  compadd -a names
-}}
-"""
-_FUNCTIONS: Final = {"bash": _BASH, "zsh": _ZSH}
-_PATIENCE: Final = 8
-"""Seconds after which completion stops, because a person is waiting for the names."""
-
-_PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-"""A name that contains no characters with a special meaning in a shell."""
-
-
-def _add_completion(parser: argparse.ArgumentParser) -> None:
-    parser.description = (
-        'Print a completion script for a shell, for instance: eval "$(stacks-pulumi completion bash)". It also '
-        "completes the names of containers: for that, it lists the containers of the account."
-    )
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument(
-        "shell", nargs="?", choices=_SHELLS, metavar="|".join(_SHELLS), help="which shell the script is for"
-    )
-    what.add_argument(NAMES, nargs=argparse.REMAINDER, dest="words", help=argparse.SUPPRESS)
-
-
-def _complete(options: argparse.Namespace) -> int:
-    if options.words is not None:
-        return _print_names(options.words)
-    import shtab  # noqa: PLC0415  (it comes with an extra)
-
-    parser = build_parser()[0]
-    paths = {"FILE": shtab.FILE, "DIR": shtab.DIRECTORY}
-    for action in actions_of(parser):
-        if action.metavar in paths:
-            action.complete = paths[action.metavar]  # type: ignore[attr-defined]  # where shtab looks for it
-    script = shtab.complete(parser, options.shell, preamble=_FUNCTIONS.get(options.shell, ""))
-    sys.stdout.write(f"{script}\n")
-    return 0
-
-
-def actions_of(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
-    """Yield the arguments of a parser and of all parsers below it."""
-    for action in parser._actions:  # noqa: SLF001  (there is no public list of them)
-        yield action
-        if isinstance(action.choices, dict):
-            for below in action.choices.values():
-                yield from actions_of(below)
-
-
-def _print_names(words: Sequence[str]) -> int:
-    """Print the names of the account's containers for a shell. Everything else on the command line is ignored."""
-    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    finder.set_defaults(command="completion")
-    add_stack(finder, "")
-    before = signal.signal(signal.SIGALRM, _leave)
-    signal.alarm(_PATIENCE)
-    # Print no error: it would appear in the line that the person is typing.
-    with contextlib.redirect_stderr(io.StringIO()):
-        try:
-            options, _ = finder.parse_known_args(words)
-            with client_of(options) as client:
-                listed = client.containers.list()
-        except (StacksError, OSError, SystemExit):
-            return _ERROR
-        finally:
-            signal.alarm(0)
-            signal.signal(signal.SIGALRM, before)
-    names = (one.name or one.id for one in listed)
-    sys.stdout.write("".join(f"{name}\n" for name in names if _PLAIN_NAME.fullmatch(name)))
-    return 0
-
-
-def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
-    os._exit(_ERROR)
 
 
 _SIMPLE: Final[dict[int, str | int | None]] = {
@@ -308,7 +218,3 @@ def _nowhere() -> TextIO:
 
 def _wants_json(words: Sequence[str]) -> bool:
     return "--json" in words or "--format=json" in words or ("--format", "json") in itertools.pairwise(words)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -9,6 +9,7 @@ it implements.
 - `_shared`: What is a command, and what do the commands share?
 - `account`: Which options does `account` have, and what are its exit codes?
 - `broker`: Which actions does `broker` have, and what are their exit codes?
+- `completion`: Which script completes commands and the names of containers in a shell?
 - `container`: Which backups, credentials, logs and VPN configurations does one container have?
 - `cost`: Which options does `cost` have, and what are its exit codes?
 - `doctor`: Which options does `doctor` have, and what are its exit codes?
