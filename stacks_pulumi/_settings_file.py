@@ -152,18 +152,14 @@ class Reader:
         file: The description of the file, for messages.
         lines: The line of each value, by its path (`.a.b`).
         scalars: Types that only this kind of file contains.
-        unknown: An additional sentence for messages about unknown settings. It follows the hint about the spelling.
     """
 
     file: str
     lines: Mapping[str, int]
     scalars: Scalars = field(default_factory=dict)
-    unknown: str = ""
 
     @classmethod
-    def of(
-        cls, text: str, file: str, scalars: Scalars | None = None, unknown: str = ""
-    ) -> tuple[Any, Reader]:
+    def of(cls, text: str, file: str, scalars: Scalars | None = None) -> tuple[Any, Reader]:
         """
         Return the content of a YAML text, in which every scalar is a text, and the reader for it.
 
@@ -171,7 +167,7 @@ class Reader:
             ConfigError: The text is not YAML.
         """
         document, lines = positioned(text, lambda line, problem: _wrong(file, line, problem))
-        return document, cls(file, lines, scalars or {}, unknown)
+        return document, cls(file, lines, scalars or {})
 
     def error(self, where: str, problem: str) -> ConfigError:
         """Return the error for a place in the file."""
@@ -216,7 +212,7 @@ class Reader:
             if key not in names:
                 near = nearest(key, names)
                 hint = f"did you mean {near}?" if near else f"the settings are {', '.join(names)}"
-                problem = f"there is no setting {without_keys(key)}; {hint}{self.unknown}"
+                problem = f"there is no setting {without_keys(key)}; {hint}"
                 raise self.error(f"{where}.{key}", problem)
         given = {
             names[key]: self.read(one, hints[names[key]], f"{where}.{key}") for key, one in value.items()

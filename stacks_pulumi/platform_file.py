@@ -208,10 +208,6 @@ _MOST_BYTES: Final = 200_000
 The maximum size of the file. A file of this size is parsed in seconds, but a file of 10 MB would take minutes in each
 process.
 """
-_GONE: Final = (
-    ". If the setting is of an older version, remove the line: the client now reads only the forms that the guide "
-    "shows"
-)
 
 
 def read(path: str | Path) -> PlatformFile:
@@ -240,7 +236,7 @@ def parse(text: str, path: str) -> PlatformFacts:
     Raises:
         ConfigError: The content does not have the expected format. The message contains the line number.
     """
-    document, reader = Reader.of(text, f"the platform file {path}", unknown=_GONE)
+    document, reader = Reader.of(text, f"the platform file {path}")
     if not isinstance(document, dict):
         raise reader.error("", f"the file needs settings: begin with `version: {VERSION}`")
     if "version" not in document:

@@ -63,14 +63,6 @@ def test_an_error_has_its_line(text: str, line: int, problem: str) -> None:
     assert caught.value.message.startswith(f"the platform file facts.yaml, line {line}: {problem}")
 
 
-@pytest.mark.parametrize(
-    ("line", "gone"), [("lists: {rows: items}", "rows"), ("errors: {form: html}", "errors")]
-)
-def test_a_setting_that_is_gone_is_named_with_what_to_do(line: str, gone: str) -> None:
-    with pytest.raises(ConfigError, match=rf"line 2: there is no setting {gone}; .* remove the line:"):
-        parse(f"version: 1\n{line}", "facts.yaml")
-
-
 def test_a_key_in_the_wrong_place_is_not_printed() -> None:
     key = f"sk_stacks_{'a1' * 32}"
 
