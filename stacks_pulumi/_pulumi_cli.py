@@ -429,15 +429,9 @@ def run(arguments: Sequence[str], *, folder: Path | None = None, seconds: float 
     """
     done = execute(arguments, folder, seconds, environment=without_options(_environ()))
     if done.returncode != 0:
-        raise PulumiError(failure(done))
+        # Standard output is not shown, because it may be a secret.
+        raise PulumiError(_reason(done.stderr.decode(errors="replace")))
     return done.stdout
-
-
-def failure(done: subprocess.CompletedProcess[bytes]) -> str:
-    """
-    Return the error of a failed command, in one line. It contains no standard output, because that may be a secret.
-    """
-    return _reason(done.stderr.decode(errors="replace"))
 
 
 def execute(
@@ -451,7 +445,9 @@ def execute(
     """
     Run `pulumi` and return the result, even after a failure. By default, the command receives no `STACKS_*` variables.
     """
-    given = {**_unless_set(folder), **(environment or _environ())}
+    # On PostgreSQL, several readers block each other: each holds one connection while it waits for a second one.
+    alone = {"PULUMI_DIY_BACKEND_PARALLEL": "1"} if backend_url(folder).startswith("postgres://") else {}
+    given = {**alone, **(environment or _environ())}
     try:
         process = subprocess.Popen(  # noqa: S603  (the user's own command, without a shell)
             ["pulumi", *arguments, "--non-interactive"],  # noqa: S607  (found on PATH, as in the user's shell)
@@ -507,11 +503,6 @@ def _outputs(process: subprocess.Popen[bytes], seconds: float) -> tuple[bytes, b
     process.wait(max(until - monotonic(), 0))
     output, errors = map(bytes, written.values())
     return output, errors
-
-
-def _unless_set(folder: Path | None) -> dict[str, str]:
-    # On PostgreSQL, several readers block each other: each holds one connection while it waits for a second one.
-    return {"PULUMI_DIY_BACKEND_PARALLEL": "1"} if backend_url(folder).startswith("postgres://") else {}
 
 
 def backend_url(folder: Path | None = None) -> str:

@@ -34,6 +34,7 @@ key. Errors can be pickled.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -241,18 +242,12 @@ class StacksError(_WithValues):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # By default an exception is pickled by its positional arguments, but `code` is a keyword argument.
-        return _restored, (type(self), self.__dict__)
+        return functools.partial(type(self), **self.values()), ()
 
 
 def with_account(message: str, account: str | None) -> str:
     """Return a message with the account's name added, which an explicit provider sets; unchanged without a name."""
     return message if account is None else f"{message} (account {account})"
-
-
-def _restored(kind: type[StacksError], values: dict[str, Any]) -> StacksError:
-    error = kind.__new__(kind, values["message"])
-    error.__dict__.update(values)
-    return error
 
 
 class ConfigError(StacksError):
