@@ -162,7 +162,10 @@ def load(
     environ = os.environ if environ is None else environ
 
     def value(key: str) -> str | None:
-        return _without_key(key, config, environ)
+        value, source = given(key, config, environ)
+        if value is not None and _WITH_PREFIX.search(value):
+            raise ConfigError(f"{source} contains an API key: remove it there; {_how_to_set_key(None)}")
+        return value
 
     account = value("account")
     api_key, _ = _key(config, environ)
@@ -172,7 +175,11 @@ def load(
         raise ConfigError(msg)
     name_pattern = value("namePattern")
     platform = value("platform")
-    base_url, allow_http = address_of(config, environ)
+    address, source = given("baseUrl", config, environ)
+    base_url = check_base_url(address or DEFAULT_BASE_URL, allow_http=True, source=source)
+    check_pair(base_url, config, environ)
+    allow_http = allows_http(config, environ)
+    base_url = check_base_url(base_url, allow_http=allow_http, source=source)
     return AccountSettings(
         api_key=None if api_key is None else check_api_key(api_key, account),
         base_url=base_url,
@@ -204,29 +211,6 @@ def given(key: str, config: Mapping[str, str | None], environ: Mapping[str, str]
     if value is None and variable is not None and environ.get(variable, "").strip():
         value, source = environ[variable], variable
     return (value or "").strip() or None, source
-
-
-def _without_key(key: str, config: Mapping[str, str | None], environ: Mapping[str, str]) -> str | None:
-    """Return the value of a setting that must not contain a key; raise an error if it does."""
-    value, source = given(key, config, environ)
-    if value is not None and _WITH_PREFIX.search(value):
-        msg = f"{source} contains an API key: remove it there; {_how_to_set_key(None)}"
-        raise ConfigError(msg)
-    return value
-
-
-def address_of(config: Mapping[str, str | None], environ: Mapping[str, str]) -> tuple[str, bool]:
-    """
-    Return the checked base URL, and whether it may be `http://` on another machine.
-
-    Raises:
-        ConfigError: The address is malformed, or the key must not be sent to it.
-    """
-    value, source = given("baseUrl", config, environ)
-    base_url = check_base_url(value or DEFAULT_BASE_URL, allow_http=True, source=source)
-    check_pair(base_url, config, environ)
-    allow_http = allows_http(config, environ)
-    return check_base_url(base_url, allow_http=allow_http, source=source), allow_http
 
 
 def allows_http(config: Mapping[str, str | None], environ: Mapping[str, str]) -> bool:
