@@ -33,14 +33,14 @@ import msgspec
 from stacks_pulumi._identifiers import account_of, compare_instants, name_of
 from stacks_pulumi._pulumi_cli import InputError
 from stacks_pulumi._settings_file import Scalars
-from stacks_pulumi.account.backend import Managed
-from stacks_pulumi.account.reconcile import ContainerRecord, Reconciliation, StackTotal
+from stacks_pulumi.account.backend import Managed, StackState
+from stacks_pulumi.account.reconcile import ContainerRecord, Reconciliation
 from stacks_pulumi.api.models import Container
 from stacks_pulumi.cost.build import REPLACES, ObjectChange
 from stacks_pulumi.cost.live import Snapshot, compare
 from stacks_pulumi.cost.report import Item, Line, higher, read_yaml
 from stacks_pulumi.cost.result import LIMITS, CostLimit, LimitVerdict, judge, limits_of
-from stacks_pulumi.pricing.money import FREE, Price, count, number, total
+from stacks_pulumi.pricing.money import count, number, total
 from stacks_pulumi.pricing.recognition import Unknown, snake_case, text
 
 _SHOWN: Final = 20
@@ -85,7 +85,7 @@ class Budget:
         """
         return any(limit.block and limit.measure != "increase-pct" for limit in self.limits)
 
-    def chooses(self, stack: StackTotal, tagged: Mapping[tuple[str, str], frozenset[str]]) -> bool:
+    def chooses(self, stack: StackState, tagged: Mapping[tuple[str, str], frozenset[str]]) -> bool:
         """Return whether the budget applies to a stack: at least one name pattern and all tags match."""
         if self.stacks and not _matches(stack.name, self.stacks):
             return False
@@ -236,9 +236,9 @@ def uncovered(
     choosing = [budget for budget in refusing if not budget.everything]
     by_tag = {tag: tagged(*tag) for tag in dict.fromkeys(tag for budget in choosing for tag in budget.tags)}
     found = [
-        f"{stack.name} ({stack.price})"
+        f"{stack.name} ({account.price_of(account.by_stack[stack.name])})"
         for stack in account.stacks
-        if (stack.containers or stack.name in account.unplaced)
+        if (account.by_stack[stack.name] or stack.name in account.unplaced)
         and not any(budget.chooses(stack, by_tag) for budget in choosing)
     ]
     none = account.without_stack
@@ -344,12 +344,10 @@ def after(account: Reconciliation, changes: Iterable[tuple[ObjectChange, Line]])
                     records[id_] = replace(other, owners=(*other.owners, mine))
             owners = one.owners if change.urn in {it.urn for it in one.owners} else (*one.owners, mine)
             records[one.container.id] = replace(one, item=higher(one.item, line.after), owners=owners)
-    containers = tuple(records.values())
-    stacks = tuple(_with_total(stack, containers, account.unseen) for stack in account.stacks)
-    return replace(account, containers=containers, stacks=stacks, notes=(*account.notes, *notes))
+    return replace(account, containers=tuple(records.values()), notes=(*account.notes, *notes))
 
 
-def _stack_of(account: Reconciliation, name: str, project: str) -> tuple[StackTotal, Reconciliation]:
+def _stack_of(account: Reconciliation, name: str, project: str) -> tuple[StackState, Reconciliation]:
     """Return the stack with this name and project, and the account, to which the stack is added if necessary."""
     found = [one for one in account.stacks if one.project == project and one.ref.rpartition("/")[2] == name]
     if len(found) > 1:
@@ -360,7 +358,7 @@ def _stack_of(account: Reconciliation, name: str, project: str) -> tuple[StackTo
         )
     if found:
         return found[0], account
-    new = StackTotal(f"{project}/{name}", project, name, 0, FREE)
+    new = StackState(f"{project}/{name}", project, name)
     return new, replace(account, stacks=(*account.stacks, new))
 
 
@@ -393,8 +391,3 @@ def _may_be(one: ContainerRecord, change: ObjectChange) -> bool:
 
 def _new(change: ObjectChange, item: Item) -> ContainerRecord:
     return ContainerRecord(Container(id=change.urn, name=name_of(change.urn)), item)
-
-
-def _with_total(stack: StackTotal, containers: Iterable[ContainerRecord], unseen: Price) -> StackTotal:
-    mine = [one.item.price for one in containers if stack.name in one.stacks]
-    return replace(stack, containers=len(mine), price=total(mine) + unseen)

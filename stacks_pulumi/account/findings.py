@@ -20,13 +20,13 @@ from stacks_pulumi._identifiers import SLASH, canonical_network
 from stacks_pulumi.account.backend import Managed
 from stacks_pulumi.account.budgets import Budget
 from stacks_pulumi.account.read import Belongings
-from stacks_pulumi.account.reconcile import ChildRecord, ContainerRecord, Missing, Reconciliation, StackTotal
+from stacks_pulumi.account.reconcile import ChildRecord, ContainerRecord, Missing, Reconciliation
 from stacks_pulumi.account.takeover import LeftOut, why_not
 from stacks_pulumi.api.models import AllowedIp, Container, Listing
 from stacks_pulumi.cost.live import priced
 from stacks_pulumi.cost.report import FOOTER, Item, Line, Report
 from stacks_pulumi.cost.result import LimitVerdict
-from stacks_pulumi.pricing.money import Price, count, some, total
+from stacks_pulumi.pricing.money import count, some
 from stacks_pulumi.reports import Advice, Column, Document, Row, Table, Weight
 from stacks_pulumi.reports.writers import MARKS
 
@@ -219,17 +219,13 @@ def _note(one: ContainerRecord) -> str:
 
 def _totals(account: Reconciliation) -> Table:
     none, twice = account.without_stack, account.counted_twice
-    rows = [(stack.name, str(stack.containers), str(stack.price)) for stack in account.stacks]
-    rows.append(("no stack", str(len(none)), str(_price_of(account, none))))
+    parts = [*account.by_stack.items(), ("no stack", none)]
+    rows = [(name, str(len(part)), str(account.price_of(part))) for name, part in parts]
     if twice.high != 0:
         rows.append(("counted in more than one stack", "", f"-{twice}"))
     rows.append(("account", str(len(account.containers)), str(account.price)))
     columns = (Column("Total"), Column("Containers"), Column("A month", "figure"))
     return Table(columns, tuple(map(Row, rows)))
-
-
-def _price_of(account: Reconciliation, containers: Sequence[ContainerRecord]) -> Price:
-    return total(one.item.price for one in containers) + account.unseen
 
 
 def _changes(report: Report) -> Table:
@@ -278,13 +274,19 @@ def _data(result: AccountResult) -> dict[str, Any]:
 
 
 def _totals_row(account: Reconciliation) -> dict[str, Any]:
-    none = account.without_stack
     return {
-        "account": {"containers": len(account.containers), **priced(account.price)},
-        "stacks": {stack.name: _stack(stack) for stack in account.stacks},
-        "none": {"containers": len(none), **priced(_price_of(account, none))},
+        "account": _part(account, account.containers),
+        "stacks": {
+            stack.name: {"project": stack.project, **_part(account, account.by_stack[stack.name])}
+            for stack in account.stacks
+        },
+        "none": _part(account, account.without_stack),
         "counted_twice": priced(account.counted_twice),
     }
+
+
+def _part(account: Reconciliation, containers: Sequence[ContainerRecord]) -> dict[str, Any]:
+    return {"containers": len(containers), **priced(account.price_of(containers))}
 
 
 def _container(result: AccountResult, one: ContainerRecord) -> dict[str, Any]:
@@ -347,10 +349,6 @@ def _missing_row(missing: Missing) -> dict[str, Any]:
         "urn": resource.urn,
         "reason": missing.reason,
     }
-
-
-def _stack(stack: StackTotal) -> dict[str, Any]:
-    return {"project": stack.project, "containers": stack.containers, **priced(stack.price)}
 
 
 def _change(line: Line) -> dict[str, Any]:

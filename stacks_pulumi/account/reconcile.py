@@ -8,13 +8,14 @@ container is an orphan only if every stack, and the list of the containers, was 
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+import functools
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
 
 from stacks_pulumi._identifiers import account_of, canonical_network, compare_instants, is_of_key, is_unique
-from stacks_pulumi.account.backend import Interrupted, Managed, Stacks, Unread, normal_url
+from stacks_pulumi.account.backend import Interrupted, Managed, Stacks, StackState, Unread, normal_url
 from stacks_pulumi.account.read import Belongings, said_of
 from stacks_pulumi.api.allowed_ips import is_auto_added
 from stacks_pulumi.api.models import Container
@@ -127,26 +128,6 @@ class Missing:
 
 
 @dataclass(frozen=True)
-class StackTotal:
-    """
-    The containers of a stack and their price.
-
-    Attributes:
-        name: The stack's name.
-        project: Its project.
-        ref: Its name for `pulumi --stack`.
-        containers: How many containers it owns.
-        price: Their monthly price.
-    """
-
-    name: str
-    project: str
-    ref: str
-    containers: int
-    price: Price
-
-
-@dataclass(frozen=True)
 class Reconciliation:
     """
     An account, compared with stacks.
@@ -156,7 +137,7 @@ class Reconciliation:
         taken_at: When the account was read.
         containers: Its containers, sorted by name.
         missing: The resources that are in a state but not in the account.
-        stacks: The total of each stack.
+        stacks: The stacks that it was compared with, sorted by name.
         unread: The stacks that could not be read completely.
         gaps: The parts of the account that could not be read.
         gap: Why there may be more containers; empty if these are all. `gaps` contains it too.
@@ -173,7 +154,7 @@ class Reconciliation:
     taken_at: str
     containers: tuple[ContainerRecord, ...]
     missing: tuple[Missing, ...] = ()
-    stacks: tuple[StackTotal, ...] = ()
+    stacks: tuple[StackState, ...] = ()
     unread: tuple[Unread, ...] = ()
     gaps: tuple[str, ...] = ()
     gap: str = ""
@@ -211,12 +192,20 @@ class Reconciliation:
     @property
     def price(self) -> Price:
         """The monthly price of the account."""
-        return total(one.item.price for one in self.containers) + self.unseen
+        return self.price_of(self.containers)
 
-    @property
-    def unseen(self) -> Price:
-        """The possible price of containers that were not listed."""
-        return UNSEEN if self.gap else FREE
+    def price_of(self, containers: Iterable[ContainerRecord]) -> Price:
+        """Return the monthly price of some of its containers, and of those that were not listed."""
+        return total(one.item.price for one in containers) + (UNSEEN if self.gap else FREE)
+
+    @functools.cached_property
+    def by_stack(self) -> Mapping[str, Sequence[ContainerRecord]]:
+        """The containers of each stack, by its name."""
+        found: dict[str, list[ContainerRecord]] = {stack.name: [] for stack in self.stacks}
+        for one in self.containers:
+            for stack in one.stacks:
+                found.setdefault(stack, []).append(one)
+        return found
 
     @property
     def without_stack(self) -> tuple[ContainerRecord, ...]:
@@ -320,7 +309,7 @@ def reconcile(
         taken_at,
         tuple(records),
         tuple(claims.missing),
-        _totals(stacks, records, UNSEEN if gap else FREE),
+        tuple(sorted(stacks.read, key=lambda state: state.name)),
         stacks.unread,
         gaps=(gap,) if gap else (),
         gap=gap,
@@ -403,15 +392,9 @@ def _record(
     container: Container, item: Item, claims: _Claims, creating: Sequence[Interrupted], *, complete: bool
 ) -> ContainerRecord:
     mine, notes = claims.owners.get(container.id, []), claims.remarks.get(container.id, [])
-    ownership: Ownership
-    if container.id in claims.unsure:
-        ownership = "unknown"
-    elif mine:
-        ownership = "owned" if len(mine) == 1 else "double"
-    elif creating:
-        ownership = "interrupted"
-    else:
-        ownership = "orphan" if complete and not notes else "unknown"
+    ownership = _ownership(
+        mine, creating, sure=container.id not in claims.unsure, complete=complete and not notes
+    )
     return ContainerRecord(
         container,
         item,
@@ -429,21 +412,6 @@ def _higher(item: Item, owners: Sequence[Managed]) -> Item:
         if told is not None:
             item = higher(item, told)
     return item
-
-
-def _totals(stacks: Stacks, records: Iterable[ContainerRecord], unseen: Price) -> tuple[StackTotal, ...]:
-    prices: dict[str, list[Price]] = defaultdict(list)
-    counts: Counter[str] = Counter()
-    for one in records:
-        for stack in one.stacks:
-            prices[stack].append(one.item.price)
-            counts[stack] += 1
-    return tuple(
-        StackTotal(
-            state.name, state.project, state.ref, counts[state.name], total(prices[state.name]) + unseen
-        )
-        for state in sorted(stacks.read, key=lambda state: state.name)
-    )
 
 
 def with_children(
@@ -488,7 +456,13 @@ def with_children(
             )
             _, _, own = child.id.rpartition("/")
             is_known = is_unique(own) or child.kind in belongings[one.container.id].known
-            ownership = _ownership(judged, complete=account.complete and account.project is None and is_known)
+            ownership = _ownership(
+                owners,
+                judged.creating,
+                sure=judged.sure,
+                complete=account.complete and account.project is None and is_known,
+                automatic=child.automatic,
+            )
             children.append(replace(judged, ownership=ownership))
         containers.append(replace(one, children=tuple(children)))
     missing += [
@@ -526,16 +500,24 @@ def _is_certain(kind: str, resource: Managed, belongings: dict[str, Belongings],
     return complete if container is None else kind in container.known
 
 
-def _ownership(child: ChildRecord, *, complete: bool) -> Ownership:
-    if not child.sure:
+def _ownership(
+    owners: Sequence[Managed],
+    creating: Sequence[Interrupted],
+    *,
+    sure: bool,
+    complete: bool,
+    automatic: bool | None = False,
+) -> Ownership:
+    """Return the ownership of an object; `complete` is whether every possible owner is known."""
+    if not sure:
         return "unknown"
-    if child.owners:
-        return "owned" if len(child.owners) == 1 else "double"
-    if child.automatic:
+    if owners:
+        return "owned" if len(owners) == 1 else "double"
+    if automatic:
         return "automatic"
-    if child.creating:
+    if creating:
         return "interrupted"
-    return "orphan" if complete and child.automatic is False else "unknown"
+    return "orphan" if complete and automatic is False else "unknown"
 
 
 def _is_it(resource: Managed, child: ChildRecord, one: ContainerRecord) -> bool | None:
