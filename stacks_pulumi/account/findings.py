@@ -9,28 +9,23 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 from urllib.parse import quote
 
-import msgspec
-
-from stacks_pulumi._identifiers import SLASH, canonical_network
+from stacks_pulumi._identifiers import SLASH
 from stacks_pulumi.account.backend import Managed
 from stacks_pulumi.account.budgets import Budget
-from stacks_pulumi.account.read import Belongings
 from stacks_pulumi.account.reconcile import ChildRecord, ContainerRecord, Missing, Reconciliation
 from stacks_pulumi.account.takeover import LeftOut, why_not
-from stacks_pulumi.api.models import AllowedIp, Container, Listing
+from stacks_pulumi.api.models import Container
 from stacks_pulumi.cost.live import priced
 from stacks_pulumi.cost.report import FOOTER, Item, Line, Report
 from stacks_pulumi.cost.result import LimitVerdict
 from stacks_pulumi.pricing.money import count, some
 from stacks_pulumi.reports import Advice, Column, Document, Row, Table, Weight
 from stacks_pulumi.reports.writers import MARKS
-
-_Row = TypeVar("_Row")
 
 SCAFFOLD: Final = "stacks-pulumi scaffold --out taken-over"
 """The command that adopts objects without a stack."""
@@ -532,25 +527,21 @@ def _advice(result: AccountResult) -> tuple[Advice, ...]:
 
 
 def unowned(
-    account: Reconciliation, has: Mapping[str, Belongings]
-) -> tuple[list[Container], dict[str, Belongings], tuple[LeftOut, ...]]:
+    account: Reconciliation,
+) -> tuple[list[Container], frozenset[tuple[str, str]], tuple[LeftOut, ...]]:
     """
-    Return the containers and child objects that no stack owns, and the reasons why the others are left out.
-
-    Args:
-        account: The chosen containers, compared with the stacks. It includes their child objects, if these were read.
-        has: The child objects of each container, by its id.
+    Return the containers that no stack owns, the child objects that a stack owns or may own, by kind and id, and why
+    both are left out. The account contains only the chosen containers, with their child objects if these were read.
     """
     left = []
     containers = []
-    belongings = dict(has)
+    owned = set()
     for one in account.containers:
         reason = _why_not(account, one)
         if reason is not None:
             left.append(LeftOut(f"container {one.name}", *reason))
             continue
         containers.append(one.container)
-        owned = set()
         for child in one.children:
             reason = None if child.ownership == "automatic" else _why_not(account, child)
             # The owner may be unknown because of the container or a list. That container or list then has its own
@@ -558,27 +549,7 @@ def unowned(
             if reason is not None and (child.owners or child.creating or child.recreated):
                 owned.add((child.kind, child.id.casefold()))
                 left.append(LeftOut(f"{child.kind} {child.description} of {one.name}", *reason))
-        if owned:
-            belongings[one.container.id] = _without(one.container.id, belongings[one.container.id], owned)
-    return containers, belongings, tuple(left)
-
-
-def _without(container: str, has: Belongings, owned: Collection[tuple[str, str]]) -> Belongings:
-    def rest(kind: str, rows: Iterable[_Row], own: Callable[[_Row], object]) -> tuple[_Row, ...]:
-        return tuple(row for row in rows if (kind, f"{container}/{own(row)}".casefold()) not in owned)
-
-    def address(row: AllowedIp) -> str | None:
-        return canonical_network(row.ip_address) or row.ip_address
-
-    return replace(
-        has,
-        access=msgspec.structs.replace(
-            has.access, allowed_ips=Listing(rest("AllowedIp", has.access.allowed_ips, address))
-        ),
-        connections=rest("Connection", has.connections, lambda row: row.id),
-        vpn_clients=rest("VpnClient", has.vpn_clients, lambda row: row.name),
-        backups=rest("PinnedBackup", has.backups, lambda row: row.id),
-    )
+    return containers, frozenset(owned), tuple(left)
 
 
 def _why_not(account: Reconciliation, one: ContainerRecord | ChildRecord) -> tuple[str, bool] | None:

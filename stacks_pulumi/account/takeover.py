@@ -13,7 +13,7 @@ import itertools
 import keyword
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -130,10 +130,11 @@ def plan(
     belongings: Mapping[str, Belongings],
     everything: Iterable[Container] | None = None,
     *,
+    owned: Collection[tuple[str, str]] = (),
     protect: Protect = "databases",
 ) -> ScaffoldPlan:
-    """Return the program that adopts these containers."""
-    maker = _Maker(list(containers if everything is None else everything), protect)
+    """Return the program that adopts these containers, and their child objects that no stack owns."""
+    maker = _Maker(list(containers if everything is None else everything), owned, protect)
     for container in containers:
         maker.container(container, belongings.get(container.id))
     for container in containers:
@@ -154,6 +155,8 @@ def without_duplicate(base: str, is_taken: Callable[[str], bool], joint: str = "
 @dataclass
 class _Maker:
     everything: Sequence[Container]
+    owned: Collection[tuple[str, str]]
+    """Kind and id of each child object that has an owner."""
     protect: Protect
     names: dict[str, str] = field(default_factory=dict)
     """Container id -> its resource name."""
@@ -214,6 +217,8 @@ class _Maker:
         for gap in has.gaps:
             self._leave_out(f"the unreadable parts of {container.name}", gap, unread=True)
         for client in has.vpn_clients:
+            if self._is_owned("VpnClient", container, client.name):
+                continue
             what = f"VPN client {client.name} of {container.name}"
             if client.name == "default":
                 self._leave_out(what, "the platform created it with the container")
@@ -225,6 +230,8 @@ class _Maker:
                     "VpnClient", f"{container.name}-{client.name}", f"{container.id}/{client.name}", inputs
                 )
         for backup in has.backups:
+            if self._is_owned("PinnedBackup", container, backup.id):
+                continue
             what = f"backup {backup.id} of {container.name}"
             if backup.status is not None and not is_known_status(backup.status, "backup"):
                 self._leave_out(what, _unknown(backup.status), unread=True)
@@ -238,6 +245,9 @@ class _Maker:
                 "PinnedBackup", f"{container.name}-{backup.id}", f"{container.id}/{backup.id}", pinned
             )
 
+    def _is_owned(self, kind: str, container: Container, own: object) -> bool:
+        return (kind, f"{container.id}/{own}".casefold()) in self.owned
+
     def _why_not(self, container: Container) -> str | None:
         if self._times[(container.name or "").casefold()] > 1:
             return (
@@ -248,6 +258,8 @@ class _Maker:
 
     def _connections(self, container: Container, connections: Iterable[Connection]) -> None:
         for connection in connections:
+            if self._is_owned("Connection", container, connection.id):
+                continue
             what = f"connection {connection.name or connection.id} of {container.name}"
             target = self._target(connection)
             if target is None or not (connection.name or "").strip() or connection.name is None:
@@ -280,6 +292,8 @@ class _Maker:
         placeholder = any(entry.description == PLACEHOLDER for entry in entries)
         for entry in entries:
             address = canonical_network(entry.ip_address)
+            if self._is_owned("AllowedIp", container, address or entry.ip_address):
+                continue
             what = f"allowed address {entry.ip_address} of {container.name}"
             if is_auto_added(access, entry):
                 self._leave_out(what, "the platform added it when external access was turned on")

@@ -130,6 +130,7 @@ def _write(options: argparse.Namespace) -> ScaffoldPlan:
         # From an incomplete list, the program would silently lack containers.
         everything.require_complete()
         containers = _chosen(everything, options)
+        owned: frozenset[tuple[str, str]] = frozenset()
         left: tuple[LeftOut, ...] = ()
         if stacks is None:
             has = belongings(client, containers, stop, everything=everything)
@@ -144,11 +145,11 @@ def _write(options: argparse.Namespace) -> ScaffoldPlan:
                 # List the account again, because a stack may have created an absent container since the first list.
                 everything = live.confirmed(client, live.described(client, live.listed(client)), absent)
                 everything.require_complete()
-            free, _, _ = unowned(account, {})
+            free, _, _ = unowned(account)
             has = belongings(client, free, stop, everything=everything)
             account = with_children(account, has, stacks, this)
-            containers, has, left = unowned(account, has)
-        program = plan(containers, has, everything, protect=options.protect)
+            containers, owned, left = unowned(account)
+        program = plan(containers, has, everything, owned=owned, protect=options.protect)
     if not program.declared:
         # List the objects without an owner first: an object that a stack owns is the normal case.
         reasons = [*program.left_out, *left]
