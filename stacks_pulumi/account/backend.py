@@ -77,7 +77,7 @@ class Managed:
         base_url: The API that its provider was configured with; `None` if the state does not contain it.
         item: Its kind and price according to the state; `None` if it is not a container.
         protect: Whether Pulumi refuses to delete it.
-        retain: Whether the object stays in the account when the resource leaves the stack.
+        retain_on_delete: Whether the object stays in the account when the resource leaves the stack.
         left_over: Whether it is the old object of a replacement, which the next `up` deletes.
         in_transit: Whether it was created or deleted between two reads of the state, so that only one of them contains
             it.
@@ -93,7 +93,7 @@ class Managed:
     base_url: str | None = None
     item: Item | None = None
     protect: bool = False
-    retain: bool = False
+    retain_on_delete: bool = False
     left_over: bool = False
     in_transit: bool = False
 
@@ -246,7 +246,7 @@ def _managed(stack: str, resource: StoredResource, base_url: str | None) -> Mana
         base_url=base_url,
         item=item(resource.inputs or {}, outputs=resource.outputs) if kind == "Container" else None,
         protect=resource.protect,
-        retain=resource.retain_on_delete,
+        retain_on_delete=resource.retain_on_delete,
         left_over=resource.delete,
     )
 

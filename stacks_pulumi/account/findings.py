@@ -87,14 +87,7 @@ class AccountResult:
     def complaints(self) -> tuple[str, ...]:
         """The reasons for the exit code 2."""
         blocked = self.preview.blocked if self.preview is not None else ""
-        over = [f"{budget.title}: {verdict.text}" for budget, verdict in self.verdicts if verdict.blocks]
-        bare = [f"no budget covers {one} (covers: all)" for one in self.uncovered]
-        return (
-            *([blocked] if blocked else []),
-            *self.failed,
-            *over,
-            *(bare if self.covers_all else []),
-        )
+        return (*([blocked] if blocked else []), *self.failed, *self.over)
 
     @property
     def ending(self) -> str:
@@ -109,10 +102,12 @@ class AccountResult:
         return f"Exit code {self.exit_code}: {said}."
 
     @property
-    def is_over(self) -> bool:
-        """Whether a limit is exceeded, or a budget is missing that `covers: all` requires."""
-        return (self.covers_all and bool(self.uncovered)) or any(
-            verdict.blocks for _, verdict in self.verdicts
+    def over(self) -> tuple[str, ...]:
+        """The exceeded limits, and what lacks a budget that `covers: all` requires."""
+        bare = self.uncovered if self.covers_all else ()
+        return (
+            *(f"{budget.title}: {verdict.text}" for budget, verdict in self.verdicts if verdict.blocks),
+            *(f"no budget covers {one} (covers: all)" for one in bare),
         )
 
 
@@ -207,7 +202,7 @@ def _note(one: ContainerRecord) -> str:
         words.append("left over from a replacement")
     if any(owner.protect for owner in one.owners):
         words.append("protected")
-    if any(owner.retain for owner in one.owners):
+    if any(owner.retain_on_delete for owner in one.owners):
         words.append("retained on delete")
     return ", ".join([*words, *one.notes])
 
@@ -242,12 +237,13 @@ def _data(result: AccountResult) -> dict[str, Any]:
         **account.snapshot.header(),
         "complete": account.complete,
         "containers": [_container(result, one) for one in account.containers],
-        "missing": [_missing_row(missing) for missing in account.missing],
+        "missing": [
+            {**_picked(one.resource, "id", "kind", "name", "stack", "urn"), "reason": one.reason}
+            for one in account.missing
+        ],
         "totals": _totals_row(account),
         "after": None if after is None else _totals_row(after),
-        "unread": [
-            {"stack": unread.stack, "error": unread.error, "cause": unread.cause} for unread in account.unread
-        ],
+        "unread": [_picked(one, "stack", "error", "cause") for one in account.unread],
         "gaps": list(account.gaps),
         "other_accounts": [
             {"stack": stack, "reason": reason, "certain": stack not in account.unplaced}
@@ -266,6 +262,10 @@ def _data(result: AccountResult) -> dict[str, Any]:
         "reason": result.ending,
         "notes": list((after or account).notes),
     }
+
+
+def _picked(whole: object, *names: str) -> dict[str, Any]:
+    return {name: getattr(whole, name) for name in names}
 
 
 def _totals_row(account: Reconciliation) -> dict[str, Any]:
@@ -288,12 +288,8 @@ def _container(result: AccountResult, one: ContainerRecord) -> dict[str, Any]:
     found = [remedy.command for remedy in remedy_for(result, one)]
     row = {
         **one.entry.describe(),
-        "template": one.container.template,
-        "plan": one.container.plan,
-        "status": one.container.status,
-        "ownership": one.ownership,
-        "owners": [_owner_row(owner) for owner in one.owners],
-        **_unclear(one),
+        **_picked(one.container, "template", "plan", "status"),
+        **_owned(one),
         "command": found[0] if found else None,
         "notes": list(one.notes),
     }
@@ -304,53 +300,31 @@ def _container(result: AccountResult, one: ContainerRecord) -> dict[str, Any]:
     return row
 
 
-def _owner_row(owner: Managed) -> dict[str, Any]:
-    return {
-        "stack": owner.stack,
-        "urn": owner.urn,
-        "protect": owner.protect,
-        "retain_on_delete": owner.retain,
-        "left_over": owner.left_over,
-    }
-
-
 def _child(child: ChildRecord) -> dict[str, Any]:
     return {
-        "kind": child.kind,
-        "id": child.id,
-        "description": child.description,
-        "ownership": child.ownership,
+        **_picked(child, "kind", "id", "description"),
         "stacks": list(dict.fromkeys(owner.stack for owner in child.owners)),
-        "owners": [_owner_row(owner) for owner in child.owners],
-        **_unclear(child),
+        **_owned(child),
     }
 
 
-def _unclear(one: ContainerRecord | ChildRecord) -> dict[str, Any]:
-    """Return the possible owners of an object that no state contains."""
+def _owned(one: ContainerRecord | ChildRecord) -> dict[str, Any]:
+    """Return the owners of an object, and the possible owners of an object that no state contains."""
     return {
-        "interrupted": [{"stack": operation.stack, "urn": operation.urn} for operation in one.creating],
+        "ownership": one.ownership,
+        "owners": [_owner_row(owner) for owner in one.owners],
+        "interrupted": [_picked(operation, "stack", "urn") for operation in one.creating],
         "recreated": [_owner_row(owner) for owner in one.recreated],
     }
 
 
-def _missing_row(missing: Missing) -> dict[str, Any]:
-    resource = missing.resource
-    return {
-        "id": resource.id,
-        "kind": resource.kind,
-        "name": resource.name,
-        "stack": resource.stack,
-        "urn": resource.urn,
-        "reason": missing.reason,
-    }
+def _owner_row(owner: Managed) -> dict[str, Any]:
+    return _picked(owner, "stack", "urn", "protect", "retain_on_delete", "left_over")
 
 
 def _change(line: Line) -> dict[str, Any]:
     return {
-        "name": line.name,
-        "id": line.id,
-        "action": line.action,
+        **_picked(line, "name", "id", "action"),
         "before": _item(line.before),
         "after": _item(line.after),
     }

@@ -109,7 +109,7 @@ def run(options: argparse.Namespace) -> int:
     document = document_of(result)
     if options.save is not None:
         saved = enveloped(document.data, incomplete_of(document))
-        save_snapshot("account", options.save, saved, result.account.gap, blocked=result.is_over)
+        save_snapshot("account", options.save, saved, result.account.gap, blocked=bool(result.over))
     show(document, options)
     if not result.account.complete:
         # The report contains this as well, but its output may go to a pipe.
