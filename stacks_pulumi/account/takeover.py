@@ -371,18 +371,9 @@ _RESERVED: Final = frozenset({*keyword.kwlist, *keyword.softkwlist, *dir(builtin
 
 
 def literal(value: str | int | bool) -> str:
-    """Return a value as a Python literal; a string has the quotes that ruff's formatter chooses."""
-    if not isinstance(value, str):
-        return repr(value)
-    # Choose the quotes that need fewer escapes; double quotes if both need the same number.
-    quote = "'" if value.count('"') > value.count("'") else '"'
-    return f"{quote}{''.join(_escaped(sign, quote) for sign in value)}{quote}"
-
-
-def _escaped(sign: str, quote: str) -> str:
-    if sign in {quote, "\\"}:
-        return f"\\{sign}"
-    return sign if sign.isprintable() else sign.encode("unicode_escape").decode()
+    """Return a value as a Python literal, with double quotes as formatters prefer them."""
+    text = repr(value)
+    return f'"{text[1:-1]}"' if isinstance(value, str) and not {'"', "'"} & set(value) else text
 
 
 def variables_of(names: Iterable[str]) -> dict[str, str]:
