@@ -7,7 +7,6 @@ refused.
 
 from __future__ import annotations
 
-import datetime
 import json
 import math
 import urllib.request
@@ -35,8 +34,6 @@ from stacks_pulumi.account.doctor_facts import (
 from stacks_pulumi.api._words import is_known_status
 from stacks_pulumi.api.probe import Look, look
 from stacks_pulumi.config import DEFAULT_BASE_URL, AccountSettings
-from stacks_pulumi.cost.live import item_of
-from stacks_pulumi.cost.report import UNSEEN
 from stacks_pulumi.endpoints import SCOPES
 from stacks_pulumi.errors import (
     ApiError,
@@ -50,7 +47,6 @@ from stacks_pulumi.errors import (
     StacksError,
     UnreadableAnswerError,
 )
-from stacks_pulumi.pricing.money import FREE, count, total
 
 if TYPE_CHECKING:
     from stacks_pulumi.api.models import Container, Listing
@@ -388,36 +384,14 @@ def cap(facts: Facts) -> Iterator[Finding]:
     if settings is None or settings.api_key is None:
         yield unknown(_NOT_ASKED)
         return
-    raise_it = (
-        f"raise the key's cap in {KEYS_PAGE}, choose cheaper plans, or wait for the first of the month (UTC)"
-    )
-    told = facts.scopes.cap if facts.look is not None else None
-    if told is not None:
+    told = facts.scopes.cap
+    if told is None:
+        yield unknown("the API shows a key's cap only when it refuses a create")
+    else:
         yield problem(
             f"the key's spending cap is reached: {_money(told.spending_cap, told.amount_spent)}",
-            raise_it,
+            f"raise the key's cap in {KEYS_PAGE}, choose cheaper plans, or wait for the first of the month (UTC)",
         )
-        return
-    text = "the API shows a key's cap only when it refuses a create"
-    listed = None if facts.look is None else facts.look.containers
-    yield unknown(text if listed is None else f"{text}. {_created_this_month(listed, facts.clock.wall())}")
-
-
-def _created_this_month(listed: Listing[Container], now: float) -> str:
-    """
-    Describe the containers created this month. The cap applies to the key's own containers, but the list shows no
-    keys.
-    """
-    month = datetime.datetime.fromtimestamp(now, datetime.timezone.utc).strftime("%Y-%m")
-    created = [one for one in listed if one.status != "deleted" and (one.created_at or "").startswith(month)]
-    if not created and listed.gap is not None:
-        return "The list of containers is incomplete, so it does not show which were created this month"
-    if not created:
-        return "No container of the account was created this month"
-    price = total(item_of(one).price for one in created) + (FREE if listed.gap is None else UNSEEN)
-    return (
-        f"This month, all keys of the account created {count(len(created), 'container')}, for {price} a month"
-    )
 
 
 def _money(limit: float | None, spent: float | None) -> str:

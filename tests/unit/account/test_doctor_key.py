@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import copy
-import time
 from typing import Any
 
 import pytest
 
 from stacks_pulumi.account.doctor_api import _USES
-from stacks_pulumi.emulator.platform import iso
 from tests.support.machine import resource
 from tests.unit.account.conftest import CheckedMachine, only
 
@@ -97,31 +95,6 @@ def test_a_cap_that_a_probe_shows_prevents_an_up(machine: CheckedMachine) -> Non
         only(report, "cap")["text"] == "the key's spending cap is reached: $10.00 of $10.00 a month are spent"
     )
     assert (only(report, "cap")["level"], report.code) == ("problem", 1)
-
-
-def test_without_a_refusal_only_this_months_prices_are_known(machine: CheckedMachine) -> None:
-    now = time.time()
-    rows = [
-        {"id": "usr-1-a", "name": "a", "type": "postgresql", "plan": "basic", "storage_allocated": 10240},
-        {
-            "id": "usr-1-b",
-            "name": "b",
-            "type": "nodejs",
-            "plan": "premium",
-            "storage_allocated": 40960 + 65536,
-        },
-        {"id": "usr-1-c", "name": "c", "type": "nodejs", "plan": "basic", "storage_allocated": 10240},
-    ]
-    for row, age in zip(rows, (0.0, 0.0, 40 * 86400), strict=True):
-        row["created_at"] = iso(now - age)
-    machine.emulator.faults.add("containers.list", "answer", body={"success": True, "count": 3, "data": rows})
-
-    line = only(machine.doctor(), "cap")
-
-    assert line["level"] == "unknown"
-    assert line["text"].endswith(
-        "This month, all keys of the account created 2 containers, for $17.00 a month"
-    )
 
 
 def test_a_used_up_rate_limit_is_a_warning(machine: CheckedMachine) -> None:
