@@ -307,7 +307,7 @@ def state_keys(facts: Facts) -> Iterator[Finding]:
         if settings.api_key is None:
             yield unknown(f"the key of the provider {name!r} in the state cannot be decrypted")
             continue
-        error = look(settings, facts.clock).error
+        error = look(settings).error
         if isinstance(error, InvalidApiKeyError):
             yield problem(
                 f"{without} the key of the provider {name!r} in the state, and {settings.base_url} does not accept it "

@@ -20,7 +20,6 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 from stacks_pulumi import config, platform_file
-from stacks_pulumi._clock import SYSTEM_CLOCK, Clock
 from stacks_pulumi._identifiers import name_of
 from stacks_pulumi._pulumi_cli import (
     Pulumi,
@@ -112,20 +111,18 @@ class Facts:
     Args:
         folder: The project's folder, or one below it.
         environ: The environment's variables.
-        stack: The stack's name; by default the selected stack.
+        stack: The stack's name; `None` for the selected stack.
         packs: Policy packs that the preview starts.
         probe: Whether to test the key's scopes by requests, which change nothing.
         preview_seconds: The timeout of the preview.
-        clock: The clock.
     """
 
     folder: Path
     environ: Mapping[str, str] = field(repr=False)
-    stack: str | None = None
-    packs: tuple[Path, ...] = ()
-    probe: bool = False
-    preview_seconds: float = 120.0
-    clock: Clock = SYSTEM_CLOCK
+    stack: str | None
+    packs: tuple[Path, ...]
+    probe: bool
+    preview_seconds: float
 
     @functools.cached_property
     def pulumi(self) -> Pulumi:
@@ -249,7 +246,7 @@ class Facts:
         """The result of one request for the list of containers; `None` if the request cannot be sent."""
         if self.settings is None or self.settings.api_key is None:
             return None
-        return probe.look(self.settings, self.clock)
+        return probe.look(self.settings)
 
     @functools.cached_property
     def grant(self) -> Mapping[str, Any] | StacksError | None:
@@ -259,7 +256,7 @@ class Facts:
         if self.settings is None or not self.settings.is_grant:
             return None
         try:
-            return probe.grant(self.settings, self.clock)
+            return probe.grant(self.settings)
         except StacksError as error:
             return error
 
@@ -273,7 +270,7 @@ class Facts:
         if self.look.error is not None:
             return probe.Scopes()
         is_probed = self.probe and not self.settings.is_grant
-        probed = probe.probe_scopes(self.settings, self.clock) if is_probed else probe.Scopes()
+        probed = probe.probe_scopes(self.settings) if is_probed else probe.Scopes()
         return probe.Scopes(probed.held | {Scope.READ}, probed.lacking, probed.cap)
 
     @property
