@@ -40,7 +40,7 @@ from stacks_pulumi.cost.build import REPLACES, ObjectChange
 from stacks_pulumi.cost.live import Snapshot, compare
 from stacks_pulumi.cost.report import Item, Line, higher, read_yaml
 from stacks_pulumi.cost.result import LIMITS, CostLimit, LimitVerdict, judge, limits_of
-from stacks_pulumi.pricing.money import count, number, total
+from stacks_pulumi.pricing.money import count, number, some, total
 from stacks_pulumi.pricing.recognition import Unknown, snake_case, text
 
 _SHOWN: Final = 20
@@ -262,8 +262,8 @@ def _check_patterns(budget: Budget, account: Reconciliation) -> None:
     for patterns, known in ((budget.stacks, names), (budget.projects, projects)):
         wrong = next((one for one in patterns if not any(fnmatchcase(name, one) for name in known)), None)
         if wrong is not None:
-            shown = ", ".join(known[:_SHOWN]) + (" ..." if len(known) > _SHOWN else "")
-            raise InputError(f"the budget {budget.name!r}: {wrong!r} matches none of {shown or 'no stacks'}")
+            shown = some(known, _SHOWN) or "no stacks"
+            raise InputError(f"the budget {budget.name!r}: {wrong!r} matches none of {shown}")
 
 
 def _may_own(one: ContainerRecord) -> Iterable[str]:

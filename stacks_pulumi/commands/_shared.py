@@ -416,6 +416,12 @@ def _configured(options: argparse.Namespace) -> Mapping[str, str | None]:
     return configured.values
 
 
+def chosen_words(options: argparse.Namespace) -> list[str]:
+    """Return the options that choose the stack, for a command that uses the same one."""
+    words = ["--cwd", options.cwd] if options.cwd != "." else []
+    return words if options.stack is None else [*words, "--stack", options.stack]
+
+
 def key_words(options: argparse.Namespace, settings: AccountSettings) -> str:
     """
     Return a shell expression for the key in these settings, without the key itself. `settings_of(options)` returned the
@@ -424,9 +430,7 @@ def key_words(options: argparse.Namespace, settings: AccountSettings) -> str:
     if settings.api_key == os.environ.get("STACKS_API_KEY", "").strip():
         return '"$STACKS_API_KEY"'
     # The variable may be unset, or may contain another account's key, which must not be sent to this address.
-    words = ["pulumi", "config", "get", f"{config.NAMESPACE}:apiKey"]
-    words += ["--cwd", options.cwd] if options.cwd != "." else []
-    words += ["--stack", options.stack] if options.stack is not None else []
+    words = ["pulumi", "config", "get", f"{config.NAMESPACE}:apiKey", *chosen_words(options)]
     return f'"$({shlex.join(words)})"'
 
 
@@ -451,6 +455,7 @@ def container_of(client: StacksClient, wanted: str) -> Container:
         StacksError: The account has no such container, or the list cannot be read.
     """
     from stacks_pulumi.cost.live import listed as live  # noqa: PLC0415  (other commands do not need it)
+    from stacks_pulumi.pricing.money import some  # noqa: PLC0415  (as above)
 
     listed = live(client)
     container = next((one for one in listed if one.id == wanted), None)
@@ -458,10 +463,8 @@ def container_of(client: StacksClient, wanted: str) -> Container:
         container = listed.find(lambda one: (one.name or "").lower() == wanted.lower())
     if container is None:
         names = sorted(one.name or one.id for one in listed)
-        shown = ", ".join(names[:20]) + (" ..." if len(names) > 20 else "")
-        raise StacksError(
-            f"the account has no container {wanted!r}; it has: {shown or 'none'}", code="not-found"
-        )
+        shown = some(names, 20) or "none"
+        raise StacksError(f"the account has no container {wanted!r}; it has: {shown}", code="not-found")
     return container
 
 

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import functools
 import shlex
+from collections import Counter
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,7 @@ from stacks_pulumi.commands._shared import (
     Command,
     LimitNotice,
     add_exports,
+    chosen_words,
     enveloped,
     folder_of,
     incomplete_of,
@@ -36,7 +38,7 @@ from stacks_pulumi.cost import live
 from stacks_pulumi.cost.build import Pricer, changes_of, exists_already
 from stacks_pulumi.cost.live import Snapshot
 from stacks_pulumi.cost.result import add_limits, limits_of
-from stacks_pulumi.pricing.money import count
+from stacks_pulumi.pricing.money import count, some
 from stacks_pulumi.pricing.price_list import PriceList
 
 _HELP: Final = "show which stack owns each object of the account, and which objects have no owner"
@@ -172,9 +174,13 @@ def _result(options: argparse.Namespace) -> AccountResult:
             notes = prices.notes(client.platform.advice)
             gaps = filter(None, (*account.gaps, prices.incomplete))
             account = dataclasses.replace(account, gaps=tuple(gaps))
+    beside = (
+        f"compared only with {account.source}: an object that is in none of these stacks may belong to a different "
+        "backend, or be created by hand"
+    )
     account = dataclasses.replace(
         account,
-        notes=(*account.notes, *notes, _may_be_owned(account)),
+        notes=(*account.notes, *notes, beside),
         key_words=key_words(options, settings),
     )
     return _judged(options, account, file, before, prices)
@@ -203,6 +209,7 @@ def _judged(
         report = dataclasses.replace(report, notes=(f"the change of {options.after}", *report.notes[1:]))
     in_folder = functools.partial(backend.tagged, folder=folder_of(options), seconds=options.timeout)
     tagged = functools.cache(_no_tags if options.state else in_folder)
+    words = [*chosen_words(options), *(word for file in options.state for word in ("--state", file))]
     return AccountResult(
         account,
         report,
@@ -213,22 +220,8 @@ def _judged(
         file.covers_all,
         None if preview is None else planned,
         preview,
-        " ".join([SCAFFOLD, *_chosen(options)]),
+        f"{SCAFFOLD} {shlex.join(words)}".rstrip(),
         options.deletions,
-    )
-
-
-def _chosen(options: argparse.Namespace) -> list[str]:
-    """Return the options that choose the account and the stacks, for a suggested command that reads the same ones."""
-    words = [("--cwd", options.cwd if options.cwd != "." else None), ("--stack", options.stack)]
-    words += [("--state", file) for file in options.state]
-    return [shlex.join(pair) for pair in words if pair[1] is not None]
-
-
-def _may_be_owned(account: Reconciliation) -> str:
-    return (
-        f"compared only with {account.source}: an object that is in none of these stacks may belong to a different "
-        "backend, or be created by hand"
     )
 
 
@@ -241,30 +234,23 @@ def _no_tags(name: str, value: str) -> frozenset[str]:
 
 
 def _failed(account: Reconciliation, fail_on: tuple[str, ...]) -> list[str]:
-    ownerships = [one.ownership for one in account.containers]
-    ownerships += [child.ownership for child in account.children()]
-    orphans, interrupted = ownerships.count("orphan"), ownerships.count("interrupted")
-    double = ownerships.count("double")
-    texts = {
-        "orphans": (orphans, f"{count(orphans, 'object')} in no stack (--fail-on orphans)"),
-        "interrupted": (
-            interrupted,
-            f"{count(interrupted, 'object')} that an interrupted create may have created (--fail-on orphans)",
-        ),
-        "double": (double, f"{count(double, 'object')} managed more than once (--fail-on double)"),
-        "missing": (
-            len(account.missing),
-            f"{count(len(account.missing), 'resource')} that the account does not have (--fail-on missing)",
-        ),
-    }
-    asked = [*fail_on, *(["interrupted"] if "orphans" in fail_on else [])]
-    found = [text for word, (number, text) in texts.items() if word in asked and number]
+    counts = Counter(one.ownership for one in (*account.containers, *account.children()))
+    findings = (
+        ("orphans", counts["orphan"], "object", "in no stack"),
+        ("orphans", counts["interrupted"], "object", "that an interrupted create may have created"),
+        ("double", counts["double"], "object", "managed more than once"),
+        ("missing", len(account.missing), "resource", "that the account does not have"),
+    )
+    found = [
+        f"{count(number, noun)} {text} (--fail-on {word})"
+        for word, number, noun, text in findings
+        if number and word in fail_on
+    ]
     # An incomplete report lists the parts that were not read, and the exit code is 1.
     names = [one.name for one in account.containers if one.ownership == "unknown"]
     names += [f"{it.kind} {it.description}" for it in account.children() if it.ownership == "unknown"]
     if fail_on and names and account.complete and account.project is None:
-        told = f"{', '.join(names[:_NAMED])}{', ...' if len(names) > _NAMED else ''}"
-        which = f"{count(len(names), 'object')} with an unknown owner: {told}"
+        which = f"{count(len(names), 'object')} with an unknown owner: {some(names, _NAMED)}"
         found.append(f"{which} (--fail-on {','.join(fail_on)})")
     if fail_on and account.unplaced:
         found.append(
