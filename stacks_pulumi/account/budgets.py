@@ -20,13 +20,13 @@ stack and has a limit that can refuse it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -38,12 +38,14 @@ from stacks_pulumi.account.reconcile import ContainerRecord, Reconciliation
 from stacks_pulumi.api.models import Container
 from stacks_pulumi.cost.build import REPLACES, ObjectChange
 from stacks_pulumi.cost.live import Snapshot, compare
-from stacks_pulumi.cost.report import Item, Line, higher, read_yaml
+from stacks_pulumi.cost.report import Line, higher, read_yaml
 from stacks_pulumi.cost.result import LIMITS, CostLimit, LimitVerdict, judge, limits_of
 from stacks_pulumi.pricing.money import count, number, some, total
 from stacks_pulumi.pricing.recognition import Unknown, snake_case, text
 
 _SHOWN: Final = 20
+Tagged: TypeAlias = Callable[[str, str], frozenset[str]]
+"""Returns the stacks with a tag of this name and value. It remembers its answers."""
 
 
 @dataclass(frozen=True)
@@ -85,13 +87,13 @@ class Budget:
         """
         return any(limit.block and limit.measure != "increase-pct" for limit in self.limits)
 
-    def chooses(self, stack: StackState, tagged: Mapping[tuple[str, str], frozenset[str]]) -> bool:
+    def chooses(self, stack: StackState, tagged: Tagged) -> bool:
         """Return whether the budget applies to a stack: at least one name pattern and all tags match."""
         if self.stacks and not _matches(stack.name, self.stacks):
             return False
         if self.projects and not _matches(stack.project, self.projects):
             return False
-        return all(stack.ref in tagged[tag] for tag in self.tags)
+        return all(stack.ref in tagged(*tag) for tag in self.tags)
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:
@@ -172,7 +174,7 @@ def judged(
     account: Reconciliation,
     budgets: Sequence[Budget],
     before: Snapshot | None,
-    tagged: Callable[[str, str], frozenset[str]],
+    tagged: Tagged,
 ) -> tuple[tuple[Budget, LimitVerdict], ...]:
     """
     Return the verdict of each limit of each budget.
@@ -183,10 +185,9 @@ def judged(
     for budget in budgets:
         _check_patterns(budget, account)
     now = account.snapshot
-    by_tag = {tag: tagged(*tag) for tag in dict.fromkeys(tag for budget in budgets for tag in budget.tags)}
     verdicts: list[tuple[Budget, LimitVerdict]] = []
     for budget in budgets:
-        stacks = {stack.name for stack in account.stacks if budget.chooses(stack, by_tag)}
+        stacks = {stack.name for stack in account.stacks if budget.chooses(stack, tagged)}
         if not budget.everything and not stacks:
             # With a misspelt pattern the total would be zero, which is within every limit.
             raise InputError(
@@ -212,7 +213,11 @@ def judged(
             gap = f"resources of {', '.join(left_out)} are in a different account, and were not counted"
         # A container may also belong to a stack with an interrupted create, or with its id and a different creation
         # time.
-        possible = {one.container.id for one in account.containers if not stacks.isdisjoint(_may_own(one))}
+        possible = {
+            one.container.id
+            for one in account.containers
+            if any(it.stack in stacks for it in (*one.creating, *one.recreated))
+        }
         part = _part(now, budget, stacks, possible)
         earlier = now if before is None or is_total else before
         then = _part(earlier, budget, stacks, possible | _taken_over(earlier, part))
@@ -223,9 +228,7 @@ def judged(
     return tuple(verdicts)
 
 
-def uncovered(
-    account: Reconciliation, budgets: Sequence[Budget], tagged: Callable[[str, str], frozenset[str]]
-) -> tuple[str, ...]:
+def uncovered(account: Reconciliation, budgets: Sequence[Budget], tagged: Tagged) -> tuple[str, ...]:
     """
     Return the stacks that no budget covers, and the containers without a stack, each with its price.
 
@@ -234,12 +237,11 @@ def uncovered(
     """
     refusing = [budget for budget in budgets if budget.refuses]
     choosing = [budget for budget in refusing if not budget.everything]
-    by_tag = {tag: tagged(*tag) for tag in dict.fromkeys(tag for budget in choosing for tag in budget.tags)}
     found = [
         f"{stack.name} ({account.price_of(account.by_stack[stack.name])})"
         for stack in account.stacks
         if (account.by_stack[stack.name] or stack.name in account.unplaced)
-        and not any(budget.chooses(stack, by_tag) for budget in choosing)
+        and not any(budget.chooses(stack, tagged) for budget in choosing)
     ]
     none = account.without_stack
     if none and len(choosing) == len(refusing):
@@ -264,10 +266,6 @@ def _check_patterns(budget: Budget, account: Reconciliation) -> None:
         if wrong is not None:
             shown = some(known, _SHOWN) or "no stacks"
             raise InputError(f"the budget {budget.name!r}: {wrong!r} matches none of {shown}")
-
-
-def _may_own(one: ContainerRecord) -> Iterable[str]:
-    return [*(operation.stack for operation in one.creating), *(resource.stack for resource in one.recreated)]
 
 
 def _taken_over(before: Snapshot, part: Snapshot) -> set[str]:
@@ -338,7 +336,9 @@ def after(account: Reconciliation, changes: Iterable[tuple[ObjectChange, Line]])
     for change, line in changes:
         if line.after is not None and (change.before is None or change.before.id not in foreign):
             mine = Managed(known.name, change.urn, "Container", change.urn)
-            one = _existing(records.values(), change) or _new(change, line.after)
+            one = _existing(records.values(), change) or ContainerRecord(
+                Container(id=change.urn, name=name_of(change.urn)), line.after
+            )
             for id_, other in records.items():
                 if id_ != one.container.id and _may_be(other, change):
                     records[id_] = replace(other, owners=(*other.owners, mine))
@@ -387,7 +387,3 @@ def _may_be(one: ContainerRecord, change: ObjectChange) -> bool:
     wanted = _wanted(change)
     is_new = (change.before is None or change.op in REPLACES) and not one.container.id.startswith("urn:")
     return is_new and isinstance(wanted, str) and one.name.casefold() == wanted.casefold()
-
-
-def _new(change: ObjectChange, item: Item) -> ContainerRecord:
-    return ContainerRecord(Container(id=change.urn, name=name_of(change.urn)), item)
