@@ -13,7 +13,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TextIO
 
 from stacks_pulumi import __version__
-from stacks_pulumi._identifiers import nearest
+from stacks_pulumi._identifiers import did_you_mean
 from stacks_pulumi.commands._package import install_words
 from stacks_pulumi.commands._shared import (
     Command,
@@ -25,7 +25,7 @@ from stacks_pulumi.commands._shared import (
 from stacks_pulumi.errors import StacksError, with_code
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 
 _EXTRAS: Final = {
@@ -103,21 +103,15 @@ class _Parser(argparse.ArgumentParser):
             # This method is called on the parser of the subcommand; `parse_args` is called only on the main parser.
             option = rest[0].partition("=")[0]
             known = self._option_string_actions if option.startswith("-") else ()
-            self.error(f"unrecognized arguments: {' '.join(rest)}{_meant(option, known)}")
+            self.error(f"unrecognized arguments: {' '.join(rest)}{did_you_mean(option, known)}")
         return found, rest
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         try:
             super()._check_value(action, value)
         except argparse.ArgumentError as error:
-            close = _meant(str(value), [str(choice) for choice in action.choices or ()])
+            close = did_you_mean(str(value), [str(choice) for choice in action.choices or ()])
             raise argparse.ArgumentError(action, f"{error.message}{close}") from None
-
-
-def _meant(word: str, known: Iterable[str]) -> str:
-    """Return a question that suggests the most similar known word; empty if no word is similar."""
-    near = nearest(word, known)
-    return "" if near is None else f"; did you mean {near}?"
 
 
 def build_parser(words: Sequence[str] = ()) -> tuple[argparse.ArgumentParser, dict[str, Command]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from stacks_pulumi import catalog
-from stacks_pulumi._identifiers import nearest
+from stacks_pulumi._identifiers import did_you_mean
 from stacks_pulumi._pulumi_cli import InputError, read_file
 from stacks_pulumi.account import backend, budgets
 from stacks_pulumi.account.budgets import BudgetFile
@@ -99,8 +99,7 @@ def _findings(text: str) -> tuple[str, ...]:
     words = tuple(word.strip() for word in text.split(","))
     wrong = [word for word in words if word not in _FINDINGS]
     if wrong:
-        near = nearest(wrong[0], _FINDINGS)
-        hint = "" if near is None else f": did you mean {near}?"
+        hint = did_you_mean(wrong[0], _FINDINGS)
         raise argparse.ArgumentTypeError(f"{wrong[0]!r} is not one of {', '.join(_FINDINGS)}{hint}")
     return words
 

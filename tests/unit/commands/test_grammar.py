@@ -194,7 +194,7 @@ def test_what_was_meant_is_suggested(
     with pytest.raises(SystemExit):
         main(given)
 
-    assert f"; did you mean {meant}? [invalid-argument]\n" in capsys.readouterr().err
+    assert f" (did you mean {meant!r}?) [invalid-argument]\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("given", [["xyzzy"], ["account", "--xyzzy"], ["logs", "a", "b"]])
