@@ -24,7 +24,7 @@ from stacks_pulumi._identifiers import PLACEHOLDER, camel_case, canonical_networ
 from stacks_pulumi.account.read import Belongings, said_of
 from stacks_pulumi.api._words import is_known_status
 from stacks_pulumi.api.allowed_ips import is_auto_added
-from stacks_pulumi.api.models import AllowedIp, Connection, Container, ExternalAccess
+from stacks_pulumi.api.models import Connection, Container, ExternalAccess
 from stacks_pulumi.config import DEFAULT_BASE_URL, OLDEST_ENGINE
 from stacks_pulumi.pricing.recognition import NATIVE
 from stacks_pulumi.reports.writers import as_json
@@ -182,7 +182,12 @@ class _Maker:
         if container.status is None or not is_known_status(container.status):
             self._leave_out(what, _unknown(container.status), unread=True)
             return
-        reason = self._why_not(container)
+        reason = why_not(container)
+        if self._times[name.casefold()] > 1:
+            reason = (
+                "its name and another container's name differ only in upper and lower case, "
+                "which the provider ignores"
+            )
         if reason is not None:
             self._leave_out(what, reason)
             return
@@ -248,14 +253,6 @@ class _Maker:
     def _is_owned(self, kind: str, container: Container, own: object) -> bool:
         return (kind, f"{container.id}/{own}".casefold()) in self.owned
 
-    def _why_not(self, container: Container) -> str | None:
-        if self._times[(container.name or "").casefold()] > 1:
-            return (
-                "its name and another container's name differ only in upper and lower case, "
-                "which the provider ignores"
-            )
-        return why_not(container)
-
     def _connections(self, container: Container, connections: Iterable[Connection]) -> None:
         for connection in connections:
             if self._is_owned("Connection", container, connection.id):
@@ -280,11 +277,7 @@ class _Maker:
         if connection.target_id is not None:
             return next((one for one in self.everything if one.id == connection.target_id), None)
         name = (connection.target_name or "").casefold()
-        return (
-            next((one for one in self.everything if (one.name or "").casefold() == name), None)
-            if name
-            else None
-        )
+        return next((one for one in self.everything if name and (one.name or "").casefold() == name), None)
 
     def _allowed_ips(self, container: Container, access: ExternalAccess) -> None:
         entries = access.allowed_ips
@@ -312,27 +305,20 @@ class _Maker:
             elif entry.description is not None and entry.description and not entry.description.strip():
                 self._leave_out(what, "its description is blank, so adopting it would change the description")
             else:
-                self._declare_allowed_ip(container, entry, address)
-
-    def _declare_allowed_ip(self, container: Container, entry: AllowedIp, address: str) -> None:
-        own = Reference(self.names[container.id])
-        inputs: dict[str, Value] = {"container": own, "ip_address": address, **said_of(entry)}
-        inputs["adopt"] = "if_matching"
-        self._declare("AllowedIp", f"{container.name}-{address}", f"{container.id}/{address}", inputs)
+                own = Reference(self.names[container.id])
+                inputs: dict[str, Value] = {"container": own, "ip_address": address, **said_of(entry)}
+                inputs["adopt"] = "if_matching"
+                self._declare("AllowedIp", f"{container.name}-{address}", f"{container.id}/{address}", inputs)
 
     def _declare(
         self, kind: str, wish: str, id_: str, inputs: Mapping[str, Value], *, has_data: bool = False
     ) -> str:
-        name = self._unique(kind, wish)
-        protect = self.protect == "all" or (self.protect == "databases" and has_data)
-        self.declared.append(DeclaredResource(kind, name, id_, inputs, protect))
-        return name
-
-    def _unique(self, kind: str, wish: str) -> str:
-        """Return a name that is valid in every language and URN, and unique among the resources of the kind."""
+        # The name is valid in every language and URN, and unique among the resources of the kind.
         base = re.sub(r"[^A-Za-z0-9._-]+", "-", wish).strip("-")[:80] or kind.lower()
         name = without_duplicate(base, lambda name: (kind, name.casefold()) in self._taken)
         self._taken.add((kind, name.casefold()))
+        protect = self.protect == "all" or (self.protect == "databases" and has_data)
+        self.declared.append(DeclaredResource(kind, name, id_, inputs, protect))
         return name
 
     def _leave_out(self, what: str, reason: str, *, unread: bool = False) -> None:
