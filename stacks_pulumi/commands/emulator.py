@@ -112,10 +112,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=int, default=0, help="the seed from which ids and the key are derived (default: 0)"
     )
-    _duration(parser, "boot", 12, "a container is pending")
-    _duration(parser, "action", 2, "a start, stop or restart takes")
-    _duration(parser, "delete", 2, "a deleted container is still listed")
-    _duration(parser, "backup", 5, "a backup takes")
+    parser.add_argument(
+        "--boot-seconds",
+        type=seconds_to(_LONGEST),
+        default=12,
+        metavar="N",
+        help="how long a container is pending (default: 12)",
+    )
+    # The control API changes them.
+    parser.set_defaults(action_seconds=2.0, delete_seconds=2.0, backup_seconds=5.0)
     parser.add_argument(
         "--rate-limit",
         type=or_none(number_to(1_000_000)),
@@ -136,13 +141,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the IP address that the emulator shows as the caller's (default: %(default)s)",
     )
     parser.add_argument(
-        "--fail-boot",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="make the next boot of this container, or of this template, fail; may be repeated",
-    )
-    parser.add_argument(
         "--load",
         metavar="FILE",
         help="begin with the containers and connections in this JSON file; with --state only at the first start",
@@ -152,12 +150,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="strict",
         action="store_false",
         help="accept requests that the platform may refuse; by default the emulator refuses them",
-    )
-    parser.add_argument(
-        "--shapes",
-        default="guide",
-        help="the shape of answers that the guide does not specify: guide, bare, wrapped, text, strings, terse "
-        "or empty (default: guide)",
     )
     parser.add_argument(
         "--list-lag",
@@ -188,8 +180,6 @@ def run(arguments: argparse.Namespace) -> int:
         server = emulator.Emulator(**{name: it for name, it in vars(arguments).items() if name in settings})
         if not is_held:
             _hold(arguments.state_file)
-        for name in arguments.fail_boot:
-            server.fail_boot(name)
         server.start()
         # The port is known only after the start.
         if arguments.load is not None:
@@ -364,16 +354,6 @@ def _greeting(server: Emulator, rate_limit: int | None) -> str:
             f"  pulumi config set stacks:apiKey {key} --secret &&",
             f"  pulumi config set stacks:requestsPerMinute {rate_limit or _UNLIMITED}",
         )
-    )
-
-
-def _duration(parser: argparse.ArgumentParser, name: str, default: float, what: str) -> None:
-    parser.add_argument(
-        f"--{name}-seconds",
-        type=seconds_to(_LONGEST),
-        default=default,
-        metavar="N",
-        help=f"how long {what} (default: {default})",
     )
 
 

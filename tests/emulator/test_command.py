@@ -132,7 +132,7 @@ def test_nohup_keeps_it_running_without_its_terminal(start: Callable[..., Runnin
 
 
 def test_the_options_set_the_limits(start: Callable[..., Running]) -> None:
-    running = start("--rate-limit", "2", "--spending-cap", "3", "--fail-boot", "broken", "--seed", "7")
+    running = start("--rate-limit", "2", "--spending-cap", "3", "--seed", "7")
     answers = [running.ask("POST", "/containers", {"name": "myapp", "template": "nodejs"}) for _ in range(3)]
 
     assert [answer.status_code for answer in answers] == [402, 402, 429]
@@ -391,7 +391,6 @@ def test_a_taken_port_is_one_clear_line(start: Callable[..., Running]) -> None:
     ("arguments", "complaint"),
     [
         (["--state", "/"], "the state file / cannot be read"),
-        (["--shapes", "round"], "no such shape: round"),
         (["--host", "nowhere"], "host must be an IPv4 or IPv6 address, not 'nowhere'"),
         (["--host", "198.51.100.7", "--port", "0"], "cannot listen on 198.51.100.7 port 0"),
         (["--port", "0", "--load", "/nowhere.json"], "/nowhere.json: No such file or directory"),
