@@ -12,18 +12,19 @@ import math
 import sys
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import Any, Final
 
 import msgspec
 
 from stacks_pulumi import catalog
 from stacks_pulumi._clock import SYSTEM_CLOCK
 from stacks_pulumi.account.progress import progress
-from stacks_pulumi.api import StacksClient
+from stacks_pulumi.api import StacksClient, allowed_ips, backups, connections, vpn_clients
+from stacks_pulumi.api._call import Call
 from stacks_pulumi.api.models import (
     AllowedIp,
     Backup,
@@ -37,10 +38,6 @@ from stacks_pulumi.api.models import (
 from stacks_pulumi.api.once import look_twice
 from stacks_pulumi.errors import NotFoundError, WaitCancelledError
 from stacks_pulumi.pricing.money import count
-
-if TYPE_CHECKING:
-    from stacks_pulumi.config import AccountSettings
-
 
 _AT_ONCE: Final = 8
 _NEWEST: Final = 100
@@ -99,61 +96,24 @@ def _joined(rows: Sequence[Any], later: Sequence[Any]) -> tuple[Any, ...]:
 
 @dataclass(frozen=True)
 class _Part:
-    """One kind of child objects: its field in `Belongings`, its display name, and the call that lists it."""
+    """One kind of child objects: its field in `Belongings`, its display name, and the request that lists it."""
 
     field: str
     kind: str
     words: str
-    list_of: Callable[[StacksClient, str], Any]
+    call: Callable[[str], Call[Any]]
 
 
-_ACCESS: Final = _Part(
-    "access", "AllowedIp", "allowed addresses", lambda client, id_: client.allowed_ips.list(id_)
-)
-_CONNECTIONS: Final = _Part(
-    "connections", "Connection", "connections", lambda client, id_: client.connections.list(id_)
-)
-_CLIENTS: Final = _Part(
-    "vpn_clients", "VpnClient", "VPN clients", lambda client, id_: client.vpn_clients.list(id_)
-)
-_BACKUPS: Final = _Part(
-    "backups", "PinnedBackup", "backups", lambda client, id_: client.backups.list(id_, limit=_NEWEST)
-)
+_ACCESS: Final = _Part("access", "AllowedIp", "allowed addresses", allowed_ips.list_call)
+_CONNECTIONS: Final = _Part("connections", "Connection", "connections", connections.list_call)
+_CLIENTS: Final = _Part("vpn_clients", "VpnClient", "VPN clients", vpn_clients.list_call)
+_BACKUPS: Final = _Part("backups", "PinnedBackup", "backups", partial(backups.list_call, limit=_NEWEST))
 _PARTS: Final = {part.field: part for part in (_ACCESS, _CONNECTIONS, _CLIENTS, _BACKUPS)}
-
-
-@contextmanager
-def connected(
-    settings: AccountSettings, on_wait: Callable[[float, int], None]
-) -> Iterator[tuple[StacksClient, threading.Event]]:
-    """
-    Connect to an account.
-
-    Args:
-        settings: The account.
-        on_wait: Called with the seconds and the number of calls that wait for the rate limit.
-
-    Yields:
-        The client, and an event that ends every wait for the rate limit once it is set.
-
-    Raises:
-        ConfigError: There is no key, or a value is malformed.
-    """
-    stop = threading.Event()
-
-    def on_limit(seconds: float, queued: int) -> None:
-        if stop.is_set():
-            raise WaitCancelledError("interrupted", subject="the rate limit")
-        on_wait(seconds, queued)
-
-    with StacksClient.of(settings, on_limit) as client:
-        yield client, stop
 
 
 def belongings(
     client: StacksClient,
     containers: Sequence[Container],
-    stop: threading.Event,
     *,
     everything: Sequence[Container] = (),
 ) -> dict[str, Belongings]:
@@ -182,7 +142,6 @@ def belongings(
         everything=everything,
         backups=has_backups,
         done=progress(calls, "call", "done"),
-        stop=stop,
     )
 
 
@@ -191,7 +150,6 @@ def read_twice(
     containers: Sequence[Container],
     has: dict[str, Belongings],
     lacking: Callable[[dict[str, Belongings]], Collection[str]],
-    stop: threading.Event,
 ) -> dict[str, Belongings]:
     """
     Return the child objects. If a container seems to lack one, its lists are read again after a pause that is longer
@@ -205,7 +163,7 @@ def read_twice(
     def look() -> bool | None:
         if readings:
             concerned = [container for container in containers if container.id in lacking(has)]
-            again = ask(client, concerned, everything=containers, stop=stop)
+            again = ask(client, concerned, everything=containers)
             readings.append({**has, **{id_: has[id_].joined(found) for id_, found in again.items()}})
         else:
             readings.append(has)
@@ -231,7 +189,6 @@ def ask(
     backups: bool = True,
     kind: str | None = None,
     done: Callable[[int], None] = lambda _number: None,
-    stop: threading.Event | None = None,
 ) -> dict[str, Belongings]:
     """
     Read the child objects of the containers with concurrent calls, within the rate limit.
@@ -244,7 +201,6 @@ def ask(
         backups: Whether the account has any backups.
         kind: The only kind to read; by default all kinds are read.
         done: Called after each call, with the number of calls that are done.
-        stop: Set if this function ends with an error. It ends all waits for the rate limit.
 
     Raises:
         StacksError: A list cannot be read completely.
@@ -256,16 +212,15 @@ def ask(
         if kind in {None, part.kind}
     ]
     listings: dict[str, dict[str, Any]] = defaultdict(dict)
+    failed = threading.Event()
     pool = ThreadPoolExecutor(_AT_ONCE)
     try:
-        results = pool.map(lambda call: _listing(client, *call), calls)
+        results = pool.map(lambda call: _listing(client, *call, failed), calls)
         for number, ((id_, part), result) in enumerate(zip(calls, results, strict=True), start=1):
             listings[id_][part.field] = result
             done(number)
     except BaseException:
-        # After an error or Ctrl-C, make no further call.
-        if stop is not None:
-            stop.set()
+        failed.set()
         raise
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
@@ -297,10 +252,17 @@ def _with_sources(
     return has
 
 
-def _listing(client: StacksClient, id_: str, part: _Part) -> Any:
+def _listing(client: StacksClient, id_: str, part: _Part, failed: threading.Event) -> Any:
     """Return a list of child objects; `None` if there is no such container."""
+
+    def check() -> None:
+        # After an error or Ctrl-C, make no further call.
+        if failed.is_set():
+            raise WaitCancelledError("interrupted", subject="the rate limit")
+
     try:
-        return part.list_of(client, id_)
+        # The lists of every kind are read through the same handlers.
+        return client.backups.send(msgspec.structs.replace(part.call(id_), pulse=check))
     except NotFoundError:
         return None
 

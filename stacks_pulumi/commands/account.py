@@ -16,8 +16,9 @@ from stacks_pulumi._pulumi_cli import InputError, read_file
 from stacks_pulumi.account import backend, budgets
 from stacks_pulumi.account.budgets import BudgetFile
 from stacks_pulumi.account.findings import SCAFFOLD, AccountResult, document_of
-from stacks_pulumi.account.read import Belongings, belongings, connected, read_twice
+from stacks_pulumi.account.read import Belongings, belongings, read_twice
 from stacks_pulumi.account.reconcile import Reconciliation, ThisAccount, reconcile, with_children
+from stacks_pulumi.api import StacksClient
 from stacks_pulumi.api.models import Container, Listing
 from stacks_pulumi.commands._shared import (
     KEY_OF_STACK,
@@ -130,7 +131,7 @@ def _result(options: argparse.Namespace) -> AccountResult:
     before = None if options.compare_to is None else live.read_snapshot(Path(options.compare_to))
     settings = settings_of(options)
     fingerprint = settings.fingerprint
-    with connected(settings, LimitNotice("account")) as (client, stop):
+    with StacksClient.of(settings, LimitNotice("account")) as client:
         prices = live.prices(client) if options.live_prices else None
         if options.state:
             stacks = backend.from_files([Path(file) for file in options.state])
@@ -139,7 +140,7 @@ def _result(options: argparse.Namespace) -> AccountResult:
             live.listed(client)
             stacks = backend.from_backend(folder_of(options), options.project, options.timeout)
         containers = live.described(client, live.listed(client))
-        has = belongings(client, containers, stop) if options.children else None
+        has = belongings(client, containers) if options.children else None
         stacks = backend.caught_up(stacks)
         this = ThisAccount(containers, settings.base_url, fingerprint)
         taken_at = live.now()
@@ -166,7 +167,7 @@ def _result(options: argparse.Namespace) -> AccountResult:
             def lacking(seen: dict[str, Belongings]) -> set[str]:
                 return with_children(alone, seen, stacks, this).lacking
 
-            has = read_twice(client, containers, has, lacking, stop)
+            has = read_twice(client, containers, has, lacking)
             account = with_children(alone, has, stacks, this)
         notes: tuple[str, ...] = ()
         if prices is not None:

@@ -13,7 +13,7 @@ from stacks_pulumi._identifiers import nearest
 from stacks_pulumi.account import backend
 from stacks_pulumi.account.backend import Stacks
 from stacks_pulumi.account.findings import unowned
-from stacks_pulumi.account.read import belongings, connected
+from stacks_pulumi.account.read import belongings
 from stacks_pulumi.account.reconcile import ThisAccount, reconcile, with_children
 from stacks_pulumi.account.takeover import (
     FILES,
@@ -26,6 +26,7 @@ from stacks_pulumi.account.takeover import (
     project_name,
     without_duplicate,
 )
+from stacks_pulumi.api import StacksClient
 from stacks_pulumi.api.models import Container, Listing
 from stacks_pulumi.commands._files import check_overwrites_nothing, write
 from stacks_pulumi.commands._package import required
@@ -123,7 +124,7 @@ def _write(options: argparse.Namespace) -> ScaffoldPlan:
     # Checked first, because reading the account may take minutes.
     check_overwrites_nothing(folder, FILES[options.language])
     settings = settings_of(options)
-    with connected(settings, LimitNotice("scaffold")) as (client, stop):
+    with StacksClient.of(settings, LimitNotice("scaffold")) as client:
         # Check the key first, because the exports of many stacks take long.
         everything = live.described(client, live.listed(client))
         stacks = _stacks(options)
@@ -133,7 +134,7 @@ def _write(options: argparse.Namespace) -> ScaffoldPlan:
         owned: frozenset[tuple[str, str]] = frozenset()
         left: tuple[LeftOut, ...] = ()
         if stacks is None:
-            has = belongings(client, containers, stop, everything=everything)
+            has = belongings(client, containers, everything=everything)
         else:
             this = ThisAccount(everything, settings.base_url, settings.fingerprint)
             items = [(one, live.item_of(one)) for one in containers]
@@ -146,7 +147,7 @@ def _write(options: argparse.Namespace) -> ScaffoldPlan:
                 everything = live.confirmed(client, live.described(client, live.listed(client)), absent)
                 everything.require_complete()
             free, _, _ = unowned(account)
-            has = belongings(client, free, stop, everything=everything)
+            has = belongings(client, free, everything=everything)
             account = with_children(account, has, stacks, this)
             containers, owned, left = unowned(account)
         program = plan(containers, has, everything, owned=owned, protect=options.protect)

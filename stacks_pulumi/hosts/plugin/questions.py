@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import inspect
 import itertools
-import threading
 import typing
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final, TypeAlias
@@ -110,8 +109,7 @@ def _children(
         # A VPN has no connections, and other containers have no clients.
         and any(part.kind == kind for part in read.calls_for(it))
     ]
-    stop = threading.Event()
-    for id_, has in read.ask(session.client, asked, everything=everything, kind=kind, stop=stop).items():
+    for id_, has in read.ask(session.client, asked, everything=everything, kind=kind).items():
         if kind not in has.known:
             newest = "the API lists only the newest backups, but older ones may be pinned"
             gap = "it was deleted during the call" if has.deleted else "; ".join(has.gaps) or newest

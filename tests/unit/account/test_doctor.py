@@ -362,5 +362,7 @@ def test_a_line_of_another_server_stays_one_line(machine: CheckedMachine) -> Non
     main(["doctor", "-C", str(machine.project)])
 
     out = machine.capsys.readouterr().out
-    assert len(out.splitlines()) == len(module.CHECKS) + 1  # no line about a grant, but an empty line and the summary
+    assert (
+        len(out.splitlines()) == len(module.CHECKS) + 1
+    )  # no line about a grant, but an empty line and the summary
     assert "\x1b" not in out

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,13 +10,9 @@ from typing import Any
 import pytest
 
 from stacks_pulumi.account import progress
-from stacks_pulumi.account.read import connected
-from stacks_pulumi.api import StacksClient
 from stacks_pulumi.cli import main
-from stacks_pulumi.config import AccountSettings
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.emulator.platform import iso
-from stacks_pulumi.errors import WaitCancelledError
 from tests.unit.account.conftest import Account
 
 pytestmark = pytest.mark.usefixtures("key_in_environment")
@@ -251,26 +245,6 @@ def test_progress_is_printed_every_few_seconds(
         done(number)
 
     assert capsys.readouterr().err == "2 of 3000 calls done\n4 of 3000 calls done\n"
-
-
-def test_a_wait_for_the_rate_limit_ends_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    limits: list[Callable[[float, int], None]] = []
-    waits: list[tuple[float, int]] = []
-
-    @contextmanager
-    def connect(_settings: object, on_limit: Callable[[float, int], None]) -> Iterator[object]:
-        limits.append(on_limit)
-        yield "client"
-
-    monkeypatch.setattr(StacksClient, "of", connect)
-
-    with connected(AccountSettings("", ""), lambda *it: waits.append(it)) as (_, stop):
-        limits[0](3.0, 1)
-        stop.set()
-        with pytest.raises(WaitCancelledError):
-            limits[0](2.0, 1)
-
-    assert waits == [(3.0, 1)]
 
 
 def test_a_container_deleted_meanwhile_has_no_missing_children(full: Account) -> None:

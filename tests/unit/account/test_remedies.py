@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,9 +14,10 @@ from stacks_pulumi.account.backend import Managed, Stacks, StackState
 from stacks_pulumi.account.findings import SCAFFOLD, AccountResult, remedies
 from stacks_pulumi.account.read import ask
 from stacks_pulumi.account.reconcile import ThisAccount, reconcile
+from stacks_pulumi.api._call import Call
 from stacks_pulumi.api.models import Container
 from stacks_pulumi.cost import live
-from stacks_pulumi.errors import ServerError
+from stacks_pulumi.errors import ServerError, WaitCancelledError
 
 URL = "https://api.example/api/v1"
 CREATED_AT = "2026-01-01T00:00:00Z"
@@ -98,19 +98,20 @@ def test_an_address_has_the_form_that_the_id_of_its_resource_has(
 
 
 def test_an_error_cancels_the_waiting_calls() -> None:
-    asked: list[str] = []
-    stop = threading.Event()
+    asked: list[Call[Any]] = []
 
-    def access(id_: str) -> Any:
-        asked.append(id_)
+    def send(call: Call[Any]) -> Any:
+        asked.append(call)
         raise ServerError("the API failed", status=500)
 
-    client: Any = SimpleNamespace(allowed_ips=SimpleNamespace(list=access))
-    client.connections = client.backups = client.allowed_ips
+    client: Any = SimpleNamespace(backups=SimpleNamespace(send=send))
     containers = [Container(id=f"usr-1-{number}", template="nodejs") for number in range(500)]
 
     with pytest.raises(ServerError):
-        ask(client, containers, stop=stop)
+        ask(client, containers)
 
-    assert stop.is_set()
     assert len(asked) < 1500
+    # A call that waits for the rate limit calls its pulse.
+    assert asked[0].pulse is not None
+    with pytest.raises(WaitCancelledError):
+        asked[0].pulse()
