@@ -32,7 +32,7 @@ from stacks_pulumi._pulumi_cli import (
 )
 from stacks_pulumi.account.backend import lock_of
 from stacks_pulumi.api import probe
-from stacks_pulumi.config import DEFAULT_BASE_URL, NAMESPACE, AccountSettings
+from stacks_pulumi.config import NAMESPACE, AccountSettings
 from stacks_pulumi.endpoints import Scope
 from stacks_pulumi.errors import ConfigError, MissingScopeError, StacksError
 from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
@@ -395,20 +395,6 @@ def _shown(value: Any) -> str | None:
     return _as_engine(value)
 
 
-_VALID: Final = {
-    "adopt": AccountSettings.adopt,
-    "allowHttp": "false",
-    "baseUrl": DEFAULT_BASE_URL,
-    "deleteChildrenWithContainer": "false",
-    "hideLogs": "false",
-    "maxConcurrency": str(AccountSettings.max_concurrency),
-    "namePattern": "${name}-${stack}",
-    "requestsPerMinute": str(AccountSettings.requests_per_minute),
-    "requireSecretKey": "false",
-}
-"""Values that are always valid: the defaults, and the pattern in the documentation."""
-
-
 def pulumi_command(facts: Facts, *words: str, of_stack: bool = True) -> str:
     """Return a `pulumi` command for the checked stack, which may differ from the selected stack of this folder."""
     return shlex.join(["pulumi", *words, *_options(facts, of_stack=of_stack)])
@@ -437,17 +423,13 @@ def unset_command(facts: Facts, name: str) -> str:
     """
     Return how to remove a setting of the configuration or a variable of the environment.
 
-    `pulumi config rm` removes only settings of the stack's file. For a setting of Pulumi.yaml, the command writes the
-    default into the stack's file; a setting without a default must be deleted from Pulumi.yaml.
+    `pulumi config rm` removes only settings of the stack's file; a setting of Pulumi.yaml must be deleted there.
     """
     if ":" not in name:
         return f"unset {name}"
     if not facts.is_in_project_file(name):
         return pulumi_command(facts, "config", "rm", name)
-    default = _VALID.get(name.removeprefix(f"{NAMESPACE}:"))
-    if default is None:
-        return f"delete {name} from the section `config` of {facts.project_file}"
-    return pulumi_command(facts, "config", "set", name, default)
+    return f"delete {name} from the section `config` of {facts.project_file}"
 
 
 def _options(facts: Facts, *, of_stack: bool) -> list[str]:

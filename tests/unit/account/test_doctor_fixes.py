@@ -43,9 +43,7 @@ def test_a_command_is_for_the_stack_that_was_checked(
 @pytest.mark.parametrize(
     ("setting", "check", "expected"),
     [
-        ("stacks:adopt: if_matching", "adopt", "pulumi config set stacks:adopt never"),
-        ("stacks:requestsPerMinute: 0", "settings", "pulumi config set stacks:requestsPerMinute 60"),
-        ("stacks:namePattern: ${nam}", "settings", "pulumi config set stacks:namePattern '${name}-${stack}'"),
+        ("stacks:adopt: if_matching", "adopt", "delete stacks:adopt from the section `config` of "),
         ("stacks:colour: red", "settings", "delete stacks:colour from the section `config` of "),
     ],
 )
