@@ -339,14 +339,11 @@ def scopes(facts: Facts) -> Iterator[Finding]:
         return
     known, needed = facts.scopes, _needed(facts)
     another = f"create a new key in {KEYS_PAGE}, and then: {_set_again(facts)}"
-    for scope, why in needed.items():
-        if scope in known.lacking:
-            finding = f"the key lacks {scope}, which is needed for {why}"
-            # Without this scope, an `up` can still create and update resources.
-            yield (warning if scope == _DELETE else problem)(finding, another)
-    spare = [scope for scope in _USES if scope in known.lacking and scope not in needed]
-    for scope in spare:
-        yield warning(f"the key lacks {scope}, which is needed for {_USES[scope]}", another)
+    for scope in (one for one in _USES if one in known.lacking):
+        # Without the scope to delete, an `up` can still create and update resources.
+        report = problem if scope in needed and scope != _DELETE else warning
+        why = needed.get(scope, _USES[scope])
+        yield report(f"the key lacks {scope}, which is needed for {why}", another)
     unsure = [scope for scope in _USES if scope not in known.held | known.lacking]
     if unsure and facts.look.error is not None:
         yield unknown(f"the containers could not be listed, so these scopes are unknown: {', '.join(unsure)}")

@@ -71,7 +71,10 @@ def stack(facts: Facts) -> Iterator[Finding]:
             "run this command in the project's folder, or pass that folder with -C",
         )
         return
-    yield from _runtime(facts)
+    if facts.project and facts.runtime is None:
+        yield problem(
+            f"{facts.project_file} sets no runtime, so no program is run", "write `runtime: python` into it"
+        )
     configuration = facts.configuration
     if isinstance(configuration, PulumiError):
         yield from _unreadable(facts, f"the stack's configuration cannot be read: {configuration.message}")
@@ -81,14 +84,6 @@ def stack(facts: Facts) -> Iterator[Finding]:
         ours = sum(name.startswith(_OURS) for name in configuration.values)
         named = facts.stack or "the selected stack"
         yield ok(f"{named} of {facts.project_file.parent} has {count(ours, 'setting')} of stacks-pulumi")
-
-
-def _runtime(facts: Facts) -> Iterator[Finding]:
-    if facts.project and facts.runtime is None:
-        yield problem(
-            f"{facts.project_file} sets no runtime, so no program is run",
-            "write `runtime: python` into it",
-        )
 
 
 def _unreadable(facts: Facts, text: str) -> Iterator[Finding]:
@@ -164,26 +159,24 @@ def settings(facts: Facts) -> Iterator[Finding]:
     if not isinstance(facts.configuration, StackConfiguration):
         yield unknown("the stack's configuration was not read")
         return
-    wrong = False
-    for name, value in sorted(facts.configured.values.items()):
-        if not name.startswith(_OURS):
-            continue
-        for finding in _setting(facts, name.removeprefix(_OURS), value):
-            wrong = True
-            yield finding
-    if not wrong:
-        yield ok("every setting of the stack is known and valid")
+    given = sorted(facts.configured.values.items())
+    findings = [
+        _setting(facts, name.removeprefix(_OURS), value) for name, value in given if name.startswith(_OURS)
+    ]
+    wrong = [finding for finding in findings if finding is not None]
+    yield from wrong or [ok("every setting of the stack is known and valid")]
 
 
-def _setting(facts: Facts, name: str, value: str | None) -> Iterator[Finding]:
+def _setting(facts: Facts, name: str, value: str | None) -> Finding | None:
     full = f"{_OURS}{name}"
     if name not in config.OF_A_STACK:
-        yield _misspelt(facts, name, value)
-    elif name not in {"apiKey", "baseUrl", "platform"}:
+        return _misspelt(facts, name, value)
+    if name not in {"apiKey", "baseUrl", "platform"}:
         try:
             config.load({full: value}, {})
         except ConfigError as error:
-            yield problem(error.message, unset_command(facts, full))
+            return problem(error.message, unset_command(facts, full))
+    return None
 
 
 def _misspelt(facts: Facts, name: str, value: str | None) -> Finding:
