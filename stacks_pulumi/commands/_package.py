@@ -7,17 +7,14 @@ a hash, or from a wheel. The wheel is copied into the repository with its checks
 
 from __future__ import annotations
 
-import base64
 import functools
 import hashlib
-import io
 import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
-import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from importlib import metadata, util
 from pathlib import Path
@@ -226,14 +223,12 @@ class _NoWheelError(Exception):
 
 def _wheel(known: Place) -> tuple[Path, bytes]:
     """
-    Return the name and content of the wheel that this package was installed from, or of a wheel of the installed files.
+    Return the name and content of the wheel that this package was installed from, or of a wheel that is built from the
+    source that it was installed from.
     """
     file = known.file
-    if known.editable:
-        return _built(str(file))
     if file is None or file.suffix != ".whl":
-        # The folder's content may have changed since the installation.
-        return _packed(metadata.distribution("stacks-pulumi"))
+        return _built(known.address)
     try:
         content = file.read_bytes()
     except OSError as error:
@@ -243,47 +238,9 @@ def _wheel(known: Place) -> tuple[Path, bytes]:
     return file, content
 
 
-def _packed(installed: metadata.Distribution) -> tuple[Path, bytes]:
-    """Return a wheel of the installed files, if they still match the installer's record."""
-    name = f"stacks_pulumi-{installed.version}"
-    packed = io.BytesIO()
-    record = []
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as wheel:
-        for file in sorted(installed.files or (), key=str):
-            path = _path_in_wheel(file, name)
-            if path is None:
-                continue
-            content = _read(Path(str(file.locate())))
-            digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode().rstrip("=")
-            if file.hash is None or (file.hash.mode, file.hash.value) != ("sha256", digest):
-                raise _NoWheelError(f"{file} has changed since the installation")
-            wheel.writestr(zipfile.ZipInfo(path), content, zipfile.ZIP_DEFLATED)
-            record.append(f"{path},sha256={digest},{len(content)}\n")
-        if not record:
-            raise _NoWheelError("the installer recorded no files")
-        own = f"{name}.dist-info/RECORD"
-        wheel.writestr(zipfile.ZipInfo(own), "".join([*record, f"{own},,\n"]), zipfile.ZIP_DEFLATED)
-    return Path(f"{name}-py3-none-any.whl"), packed.getvalue()
-
-
-_OF_INSTALLER: Final = {"INSTALLER", "RECORD", "REQUESTED", "direct_url.json"}
-
-
-def _path_in_wheel(file: metadata.PackagePath, name: str) -> str | None:
-    """Return the path of an installed file in a wheel; `None` if the installer generated the file."""
-    if file.suffix == ".pyc" or file.name in _OF_INSTALLER:
-        return None
-    if file.parts[0] in {"stacks_pulumi", f"{name}.dist-info"}:
-        return file.as_posix()
-    if "share" not in file.parts:
-        # This is a script, which installers generate from the entry points.
-        return None
-    return "/".join([f"{name}.data", "data", *file.parts[file.parts.index("share") :]])
-
-
 @functools.cache
 def _built(source: str) -> tuple[Path, bytes]:
-    """Return a wheel of the checkout, whose code this process runs."""
+    """Return a wheel of a folder, an archive or a local repository."""
     words = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--disable-pip-version-check", source]
     if util.find_spec("hatchling") is not None:
         # With this option, pip downloads nothing.

@@ -104,7 +104,7 @@ def test_the_pages_have_a_line_of_each_kind() -> None:
     }
 
 
-def test_a_checkout_that_was_installed_is_packed_into_the_same_files(tmp_path: Path) -> None:
+def test_a_checkout_that_was_installed_is_built_into_the_same_files(tmp_path: Path) -> None:
     def files(target: Path) -> dict[Path, bytes]:
         found = [*target.glob("lib/*/site-packages/stacks_pulumi/**/*"), *target.glob("share/**/*")]
         kept = [one for one in found if one.is_file() and one.suffix != ".pyc"]
@@ -116,8 +116,8 @@ def test_a_checkout_that_was_installed_is_packed_into_the_same_files(tmp_path: P
         (folder / "more.pth").write_text(f"{Path(yaml.__file__).parents[1]}\n", encoding="utf-8")
     install(tmp_path / "it", "--no-deps", "--force-reinstall", "--no-build-isolation", ROOT, cwd=tmp_path)
     run(tmp_path / "it/bin/stacks-pulumi", "policies", "--out", "packs", cwd=tmp_path)
-    (packed,) = (tmp_path / "packs").glob("*.whl")
-    install(tmp_path / "again", "--no-deps", "--force-reinstall", packed, cwd=tmp_path)
+    (built,) = (tmp_path / "packs").glob("*.whl")
+    install(tmp_path / "again", "--no-deps", "--force-reinstall", built, cwd=tmp_path)
 
     assert len(files(tmp_path / "it")) > 150
     assert files(tmp_path / "again") == files(tmp_path / "it")

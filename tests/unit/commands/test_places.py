@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import io
 import json
 import re
-import zipfile
 from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
@@ -253,69 +250,16 @@ def test_a_wheel_that_is_gone_or_another_one_installs_nothing(
     assert reason in found.problem
 
 
+@pytest.mark.parametrize("editable", [True, False])
 def test_a_checkout_that_cannot_be_built_installs_nothing(
-    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    editable: bool, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "checkout").mkdir()
-    installed_from(monkeypatch, {"url": f"file://{tmp_path / 'checkout'}", "dir_info": {"editable": True}})
+    installed_from(
+        monkeypatch, {"url": f"file://{tmp_path / 'checkout'}", "dir_info": {"editable": editable}}
+    )
 
     found = required(repository, NEEDS)
 
     assert found.files == {"requirements.txt": PLACE_UNKNOWN}
     assert found.problem.startswith(f"no wheel can be built from {tmp_path / 'checkout'}: ")
-
-
-@pytest.fixture(params=["folder", "repository"])
-def site(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a folder with a package that was installed from a path that no longer exists."""
-    folder = tmp_path / "site"
-    origin: dict[str, Any] = {"url": "file:///gone"}
-    more = {"dir_info": {}} if request.param == "folder" else {"vcs_info": {"vcs": "git", "commit_id": "abc"}}
-    files = {
-        "stacks_pulumi/__init__.py": "x = 1\n",
-        "stacks_pulumi/__pycache__/__init__.pyc": "compiled",
-        "stacks_pulumi-1.dist-info/METADATA": "Metadata-Version: 2.4\nName: stacks-pulumi\nVersion: 1\n",
-        "stacks_pulumi-1.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        "stacks_pulumi-1.dist-info/direct_url.json": json.dumps({**origin, **more}),
-        "../bin/stacks-pulumi": "#!/gone/python\n",
-        "../share/stacks-pulumi/docs/cost.md": "# Cost\n",
-    }
-    lines = []
-    for name, text in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text, encoding="utf-8")
-        digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
-        lines.append(f"{name},sha256={digest},{len(text)}\n")
-    info = folder / "stacks_pulumi-1.dist-info"
-    (info / "RECORD").write_text("".join(lines), encoding="utf-8")
-    monkeypatch.setattr(metadata, "distribution", lambda _: metadata.Distribution.at(info))
-    return folder
-
-
-def test_what_is_installed_becomes_a_wheel(site: Path, repository: Path) -> None:
-    found = required(repository, NEEDS)
-
-    content = found.files[NAME]
-    assert isinstance(content, bytes)
-    assert content == required(repository, NEEDS).files[NAME]
-    with zipfile.ZipFile(io.BytesIO(content)) as wheel:
-        names = wheel.namelist()
-        assert wheel.read("stacks_pulumi/__init__.py") == b"x = 1\n"
-        record = wheel.read("stacks_pulumi-1.dist-info/RECORD").decode()
-    assert names == [
-        "stacks_pulumi-1.data/data/share/stacks-pulumi/docs/cost.md",
-        "stacks_pulumi-1.dist-info/METADATA",
-        "stacks_pulumi-1.dist-info/WHEEL",
-        "stacks_pulumi/__init__.py",
-        "stacks_pulumi-1.dist-info/RECORD",
-    ]
-    assert [line.partition(",")[0] for line in record.splitlines()] == names
-
-
-def test_a_file_that_was_changed_is_in_no_wheel(site: Path, repository: Path) -> None:
-    (site / "stacks_pulumi/__init__.py").write_text("x = 2\n", encoding="utf-8")
-
-    found = required(repository, NEEDS)
-
-    assert found.files == {"requirements.txt": PLACE_UNKNOWN}
-    assert found.problem == "stacks_pulumi/__init__.py has changed since the installation"
