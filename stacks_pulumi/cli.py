@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TextIO
 
 from stacks_pulumi import __version__
 from stacks_pulumi._identifiers import did_you_mean
-from stacks_pulumi.commands._package import install_words
 from stacks_pulumi.commands._shared import (
     Command,
     declare,
@@ -51,6 +50,8 @@ def advice(missing: ModuleNotFoundError) -> str | None:
     extra = _EXTRAS.get(module)
     if extra is None:
         return None
+    from stacks_pulumi.commands._package import install_words  # noqa: PLC0415  (it reads the installed packages)
+
     # If the source of this package is not known, install the missing package itself.
     words = install_words(f"[{extra}]") or [module.replace("_", "-")]
     return f"{module} is not installed. It comes with the extra {extra!r}: {shlex.join(['pip', 'install', *words])}"

@@ -19,7 +19,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TextIO, TypeVar
 
 from stacks_pulumi import config
-from stacks_pulumi._pulumi_cli import Pulumi, PulumiError, find_project
 from stacks_pulumi.errors import (
     ConfigError,
     ErrorCode,
@@ -397,6 +396,8 @@ def settings_of(options: argparse.Namespace) -> AccountSettings:
 
 def _configured(options: argparse.Namespace) -> Mapping[str, str | None]:
     """Return the configuration of the stack; empty outside of a project."""
+    from stacks_pulumi._pulumi_cli import Pulumi, PulumiError, find_project  # noqa: PLC0415  (the emulator runs no command)
+
     folder, stack = folder_of(options), options.stack
     if stack is None and find_project(folder) is None:
         return {}

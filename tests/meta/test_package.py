@@ -102,7 +102,10 @@ def test_a_program_loads_only_what_it_uses() -> None:
         ("stacks_pulumi.emulator", {"pulumi", "grpc", "requests", "rich"}),
         ("stacks_pulumi.catalog", {"pulumi", "requests", "msgspec"}),
         ("stacks_pulumi.endpoints", {"pulumi", "requests", "msgspec"}),
-        ("stacks_pulumi.cli", {"pulumi", "requests", "rich", "werkzeug"}),
+        (
+            "stacks_pulumi.cli",
+            {"pulumi", "requests", "rich", "werkzeug", "msgspec", "subprocess", "importlib.metadata"},
+        ),
         ("stacks_pulumi.cost", {"pulumi", "requests", "rich", "werkzeug"}),
         ("stacks_pulumi.policy", {"requests", "rich", "werkzeug"}),
         # Every command includes their start, but an `up` without changes sends no request.
