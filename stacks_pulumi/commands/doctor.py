@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
@@ -77,13 +76,14 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.probe_scopes,
         arguments.timeout,
     )
+    # SIGTERM, which a cancelled CI job sends, ends the preview too, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     findings = []
-    with _ended_by_sigterm():
-        for finding in diagnose(facts):
-            findings.append(finding)
-            if arguments.format != "json":
-                sys.stdout.write(f"{_line(finding)}\n")
-                sys.stdout.flush()
+    for finding in diagnose(facts):
+        findings.append(finding)
+        if arguments.format != "json":
+            sys.stdout.write(f"{_line(finding)}\n")
+            sys.stdout.flush()
     failed = any(finding.level == "problem" for finding in findings)
     unsure = sorted({one.check for one in findings if one.level == "unknown" and one.check in _NEEDED})
     if arguments.format == "json":
@@ -97,16 +97,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 _NEEDED: Final = frozenset({"stack", "account", "state-keys", "preview"})
 """The checks that decide whether a `pulumi` command fails."""
-
-
-@contextlib.contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the preview too, as Ctrl-C does. A cancelled CI job sends SIGTERM."""
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _line(finding: Diagnosis) -> str:
