@@ -18,8 +18,8 @@ from stacks_pulumi.commands._shared import (
     OF_STACK,
     TEXT,
     Command,
+    answer,
     folder_of,
-    print_json,
     seconds_to,
 )
 from stacks_pulumi.errors import clean
@@ -86,12 +86,9 @@ def run(arguments: argparse.Namespace) -> int:
             sys.stdout.flush()
     failed = any(finding.level == "problem" for finding in findings)
     unsure = sorted({one.check for one in findings if one.level == "unknown" and one.check in _NEEDED})
-    if arguments.format == "json":
-        unknown = "; ".join(f"{one.check}: {one.text}" for one in findings if one.level == "unknown")
-        checks = [asdict(finding) for finding in findings]
-        print_json({"ok": not (failed or unsure), "checks": checks}, unknown or None)
-    else:
-        sys.stdout.write(f"\n{_summary(findings, unsure)}\n")
+    unknown = "; ".join(f"{one.check}: {one.text}" for one in findings if one.level == "unknown")
+    data = {"ok": not (failed or unsure), "checks": [asdict(finding) for finding in findings]}
+    answer(arguments, data, ["", _summary(findings, unsure)], unknown or None)
     return int(failed or bool(unsure))
 
 
