@@ -173,14 +173,15 @@ def _state_of(export: Stack, ref: str | None, project: str) -> StackState:
     project, name, short = _names(urns, ref, project)
     urls = _urls(export.resources)
     managed = (_managed(name, resource, urls.get(resource.provider)) for resource in export.resources)
-    creating = [_interrupted(name, resource, urls.get(resource.provider)) for resource in export.creating]
+    found = (_interrupted(name, resource, urls.get(resource.provider)) for resource in export.creating)
+    creating = tuple(one for one in found if one is not None)
     return StackState(
         name,
         project,
         ref or short,
         tuple(one for one in managed if one is not None),
-        tuple(one for one in creating if one is not None),
-        next((_gap(one) for one in creating if one is not None and _is_unclear(one)), ""),
+        creating,
+        next(map(_gap, filter(_is_unclear, creating)), ""),
         saved_at=export.saved_at,
     )
 
@@ -665,17 +666,14 @@ def _no_time(stack: _Listed) -> Unread:
 
 
 def _from_file(path: Path) -> _Result:
+    # Hide a key that was pasted as a file's name: it would be in the report.
+    shown = without_keys(str(path))
     try:
         return read_export(path.read_bytes())
     except InputError as error:
-        return Unread(_named(path), error.message)
+        return Unread(shown, error.message)
     except OSError as error:
-        return Unread(_named(path), error.strerror or str(error))
-
-
-def _named(path: Path) -> str:
-    # Hide a key that was pasted as a file's name: it would be in the report.
-    return without_keys(str(path))
+        return Unread(shown, error.strerror or str(error))
 
 
 def _renamed(state: StackState, name: str) -> StackState:

@@ -353,15 +353,13 @@ class _Claims:
             self.owners[container.id].append(resource)
             if same is None:
                 self.unsure.add(container.id)
-                self.remarks[container.id].append(_unsure(resource))
+                self.remarks[container.id].append(
+                    f"may not be the container of {resource.stack}, because a creation time is not known"
+                )
         else:
             self.recreated[container.id].append(resource)
             if not resource.in_transit:
                 self.missing.append(_recreated(resource, container))
-
-
-def _unsure(resource: Managed) -> str:
-    return f"may not be the container of {resource.stack}, because a creation time is not known"
 
 
 def _recreated(resource: Managed, container: Container) -> Missing:
@@ -465,6 +463,7 @@ def with_children(
             )
             children.append(replace(judged, ownership=ownership))
         containers.append(replace(one, children=tuple(children)))
+    whole = {id_: has.known for id_, has in belongings.items()}
     missing += [
         Missing(
             resource,
@@ -476,7 +475,8 @@ def with_children(
         for resource in resources
         if (kind, id_) not in known
         and not resource.in_transit
-        and _is_certain(kind, resource, belongings, complete=not account.gap)
+        # The kind was read completely, or the container is certainly not in the account.
+        and kind in whole.get(resource.id.partition("/")[0], _CHILDREN if not account.gap else ())
     ]
     gaps = tuple(
         f"{one.name}: {gap}"
@@ -489,15 +489,6 @@ def with_children(
         missing=(*account.missing, *missing),
         gaps=(*account.gaps, *gaps),
     )
-
-
-def _is_certain(kind: str, resource: Managed, belongings: dict[str, Belongings], *, complete: bool) -> bool:
-    """
-    Return whether a resource that was not listed certainly does not exist; `complete` is whether all containers are
-    known.
-    """
-    container = belongings.get(resource.id.partition("/")[0])
-    return complete if container is None else kind in container.known
 
 
 def _ownership(
