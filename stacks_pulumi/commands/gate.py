@@ -353,7 +353,6 @@ def _approve(options: argparse.Namespace) -> int:
 
 
 def _apply(options: argparse.Namespace) -> int:
-    _check_file(options.change)
     run = workflow.Run(
         options.change,
         folder_of(options),
@@ -418,20 +417,10 @@ def _place(options: argparse.Namespace) -> Place | None:
     return place
 
 
-def _check_file(file: Path) -> None:
-    """Refuse a folder, which an earlier version wrote in place of a file."""
-    if file.is_dir():
-        raise InputError(
-            f"{file} is a folder, but a change is one file: plan the change again with `gate plan --out change.json`",
-            code="invalid-argument",
-        )
-
-
 @contextlib.contextmanager
 def _judged(options: argparse.Namespace) -> Iterator[tuple[Broker, Judged]]:
     """Yield the broker, and the change from a file or from an access request."""
     file = Path(options.change)
-    _check_file(file)
     # An agent could write a file with the name of its access request, and with different content.
     is_file = not REQUEST.fullmatch(options.change)
     statement = workflow.statement_of(file) if is_file else None

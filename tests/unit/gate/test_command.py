@@ -55,14 +55,6 @@ def test_a_wrong_option_ends_with_1(words: list[str], capsys: pytest.CaptureFixt
     assert "[invalid-argument]" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("action", ["show", "apply"])
-def test_a_record_of_an_earlier_version_is_named(
-    action: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert cli.main(["gate", action, str(tmp_path), "--gate", "gate"]) == 1
-    assert "is a folder, but a change is one file: plan the change again" in capsys.readouterr().err
-
-
 def test_a_file_that_is_no_change_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "change.json"
     file.write_text("{}", encoding="utf-8")
