@@ -12,7 +12,7 @@ import math
 import sys
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -94,21 +94,13 @@ def _joined(rows: Sequence[Any], later: Sequence[Any]) -> tuple[Any, ...]:
     return tuple({row.id: row for row in (*rows, *later)}.values())
 
 
-@dataclass(frozen=True)
-class _Part:
-    """One kind of child objects: its field in `Belongings`, its display name, and the request that lists it."""
-
-    field: str
-    kind: str
-    words: str
-    call: Callable[[str], Call[Any]]
-
-
-_ACCESS: Final = _Part("access", "AllowedIp", "allowed addresses", allowed_ips.list_call)
-_CONNECTIONS: Final = _Part("connections", "Connection", "connections", connections.list_call)
-_CLIENTS: Final = _Part("vpn_clients", "VpnClient", "VPN clients", vpn_clients.list_call)
-_BACKUPS: Final = _Part("backups", "PinnedBackup", "backups", partial(backups.list_call, limit=_NEWEST))
-_PARTS: Final = {part.field: part for part in (_ACCESS, _CONNECTIONS, _CLIENTS, _BACKUPS)}
+_LISTS: Final[Mapping[str, tuple[str, Callable[[str], Call[Any]]]]] = {
+    "AllowedIp": ("allowed addresses", allowed_ips.list_call),
+    "Connection": ("connections", connections.list_call),
+    "VpnClient": ("VPN clients", vpn_clients.list_call),
+    "PinnedBackup": ("backups", partial(backups.list_call, limit=_NEWEST)),
+}
+"""Kind of child objects -> its display name, and the request that lists it."""
 
 
 def belongings(
@@ -127,7 +119,7 @@ def belongings(
         return {}
     # In an account without backups, this one call saves one call per container.
     has_backups = client.backups.stats().total_backups != 0
-    calls = sum(len(calls_for(container, backups=has_backups)) for container in containers)
+    calls = sum(len(kinds_of(container, backups=has_backups)) for container in containers)
     per_minute = max(client.requests_per_minute, 1)
     # The calls of the first minute are sent immediately.
     minutes = math.ceil(calls / per_minute) - 1
@@ -173,12 +165,13 @@ def read_twice(
     return readings[-1]
 
 
-def calls_for(container: Container, *, backups: bool = True) -> list[_Part]:
+def kinds_of(container: Container, *, backups: bool = True) -> list[str]:
+    """Return the kinds of child objects that a container may have."""
     # Do not rely on the list of containers here: the guide does not guarantee that it shows external access.
-    access = [] if container.external_access is False else [_ACCESS]
+    access = [] if container.external_access is False else ["AllowedIp"]
     # A VPN container runs no program that could use the variables of a connection.
-    network = _CLIENTS if container.template == catalog.VPN_TEMPLATE else _CONNECTIONS
-    return [*access, network, *([_BACKUPS] if backups else [])]
+    network = "VpnClient" if container.template == catalog.VPN_TEMPLATE else "Connection"
+    return [*access, network, *(["PinnedBackup"] if backups else [])]
 
 
 def ask(
@@ -206,18 +199,18 @@ def ask(
         StacksError: A list cannot be read completely.
     """
     calls = [
-        (container.id, part)
+        (container.id, one)
         for container in containers
-        for part in calls_for(container, backups=backups)
-        if kind in {None, part.kind}
+        for one in kinds_of(container, backups=backups)
+        if kind in {None, one}
     ]
     listings: dict[str, dict[str, Any]] = defaultdict(dict)
     failed = threading.Event()
     pool = ThreadPoolExecutor(_AT_ONCE)
     try:
         results = pool.map(lambda call: _listing(client, *call, failed), calls)
-        for number, ((id_, part), result) in enumerate(zip(calls, results, strict=True), start=1):
-            listings[id_][part.field] = result
+        for number, ((id_, one), result) in enumerate(zip(calls, results, strict=True), start=1):
+            listings[id_][one] = result
             done(number)
     except BaseException:
         failed.set()
@@ -252,7 +245,7 @@ def _with_sources(
     return has
 
 
-def _listing(client: StacksClient, id_: str, part: _Part, failed: threading.Event) -> Any:
+def _listing(client: StacksClient, id_: str, kind: str, failed: threading.Event) -> Any:
     """Return a list of child objects; `None` if there is no such container."""
 
     def check() -> None:
@@ -260,9 +253,10 @@ def _listing(client: StacksClient, id_: str, part: _Part, failed: threading.Even
         if failed.is_set():
             raise WaitCancelledError("interrupted", subject="the rate limit")
 
+    _, call = _LISTS[kind]
     try:
         # The lists of every kind are read through the same handlers.
-        return client.backups.send(msgspec.structs.replace(part.call(id_), pulse=check))
+        return client.backups.send(msgspec.structs.replace(call(id_), pulse=check))
     except NotFoundError:
         return None
 
@@ -271,32 +265,31 @@ def _belongings(listings: dict[str, Any]) -> Belongings:
     if any(listing is None for listing in listings.values()):
         # The container was deleted during the calls.
         return Belongings()
-    access: ExternalAccess = listings.get("access", _CLOSED)
-    connections: Connections = listings.get("connections", _NONE)
-    backups = listings.get("backups", ())
-    known = {"AllowedIp", "PinnedBackup", *(_PARTS[field].kind for field in listings)}
+    access: ExternalAccess = listings.get("AllowedIp", _CLOSED)
+    connections: Connections = listings.get("Connection", _NONE)
+    backups = listings.get("PinnedBackup", ())
+    known = {"AllowedIp", "PinnedBackup", *listings}
     if len(backups) >= _NEWEST:
         known.discard("PinnedBackup")
     # One unreadable row does not hide the rest of an account. It is reported as a gap, and no resource that may be in
     # that row is reported as missing.
     rows: list[tuple[str, Listing[Any]]] = [
-        ("access", access.allowed_ips),
-        ("connections", connections.incoming),
-        ("connections", connections.outgoing),
-        *((field, listing) for field, listing in listings.items() if isinstance(listing, Listing)),
+        ("AllowedIp", access.allowed_ips),
+        ("Connection", connections.incoming),
+        ("Connection", connections.outgoing),
+        *((kind, listing) for kind, listing in listings.items() if isinstance(listing, Listing)),
     ]
-    gaps = {field: listing.gap for field, listing in rows if listing.gap is not None}
+    gaps = {kind: listing.gap for kind, listing in rows if listing.gap is not None}
     if any(backup.pinned is None for backup in backups):
-        gaps.setdefault("backups", "it does not show whether a backup is pinned")
-    known -= {_PARTS[field].kind for field in gaps}
+        gaps.setdefault("PinnedBackup", "it does not show whether a backup is pinned")
     return Belongings(
         access,
         tuple(connections.outgoing),
         tuple(connections.incoming),
-        tuple(listings.get("vpn_clients", ())),
+        tuple(listings.get("VpnClient", ())),
         tuple(backup for backup in backups if backup.pinned),
-        frozenset(known),
-        tuple(f"the list of {_PARTS[field].words} is incomplete ({gap})" for field, gap in gaps.items()),
+        frozenset(known - gaps.keys()),
+        tuple(f"the list of {_LISTS[kind][0]} is incomplete ({gap})" for kind, gap in gaps.items()),
     )
 
 

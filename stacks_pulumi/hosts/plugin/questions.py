@@ -107,7 +107,7 @@ def _children(
         for it in everything
         if it.id in chosen
         # A VPN has no connections, and other containers have no clients.
-        and any(part.kind == kind for part in read.calls_for(it))
+        and kind in read.kinds_of(it)
     ]
     for id_, has in read.ask(session.client, asked, everything=everything, kind=kind).items():
         if kind not in has.known:
