@@ -23,6 +23,7 @@ from stacks_pulumi.account.doctor_facts import (
     Finding,
     doctor_command,
     ok,
+    origin_of,
     problem,
     pulumi_command,
     set_command,
@@ -277,7 +278,7 @@ def account(facts: Facts) -> Iterator[Finding]:
         yield unknown("the containers of the key's account were not listed: see the lines above")
         return
     theirs, ours = {account_of(one.id) for one in owned}, {account_of(one.id) for one in seen.containers}
-    if theirs & ours or any(is_of_key(one.origin, settings.fingerprint) for one in owned):
+    if theirs & ours or any(is_of_key(origin_of(one), settings.fingerprint) for one in owned):
         yield ok(f"the key belongs to the account of the stack's {len(owned)} resources")
     elif ours:
         yield problem(
@@ -285,7 +286,7 @@ def account(facts: Facts) -> Iterator[Finding]:
             f"of the account {min(theirs)}",
             _set_again(facts),
         )
-    elif any(one.origin is not None for one in owned):
+    elif any(origin_of(one) is not None for one in owned):
         yield problem(
             f"the stack has {len(owned)} resources, created with a different key, but the account of this key is "
             f"empty: set a key of the account {min(theirs)}; if all of the resources were deleted, remove them from "
@@ -364,9 +365,10 @@ def _listed(held: frozenset[str]) -> str:
 def _needed(facts: Facts) -> dict[str, str]:
     """Return each scope that the stack needs, with the reason."""
     needed = {_READ: _USES[_READ], _CREATE: _USES[_CREATE]}
-    managed = [one for one in facts.owned if one.kind != "Container" or one.external_access]
+    opened = {"external_access", "externalAccess"}
+    managed = [one for one in facts.owned if one.kind != "Container" or opened & (one.inputs or {}).keys()]
     if managed:
-        kinds = sorted({one.kind for one in managed})
+        kinds = sorted({str(one.kind) for one in managed})
         needed[_MANAGE] = f"the stack's {', '.join(kinds)} resources"
     if facts.owned:
         needed[_DELETE] = _USES[_DELETE]

@@ -84,26 +84,6 @@ def unknown(text: str, fix: str = "") -> Finding:
 
 
 @dataclass(frozen=True)
-class Owned:
-    """
-    A STACKS resource in the stack's state.
-
-    Attributes:
-        kind: `Container`, `Connection` ...
-        id: Its id, which begins with its account.
-        origin: The key's fingerprint and a random number; `None` in states of version 0.1 and 0.2.
-        external_access: Whether it is a container whose external access the program manages.
-        explicit: Whether it has an explicit provider, and so perhaps a different key.
-    """
-
-    kind: str
-    id: str
-    origin: str | None = None
-    external_access: bool = False
-    explicit: bool = False
-
-
-@dataclass(frozen=True)
 class Facts:
     """
     The facts for all checks.
@@ -274,19 +254,14 @@ class Facts:
         return probe.Scopes(probed.held | {Scope.READ}, probed.lacking, probed.cap)
 
     @property
-    def owned(self) -> tuple[Owned, ...]:
+    def owned(self) -> list[StoredResource]:
         """The resources of the stack's own account in its state; empty if the state cannot be read."""
-        return tuple(one for one in self.resources if not one.explicit)
+        return [one for one in self.stored if _is_ours(one) and not _is_explicit(one)]
 
     @property
-    def elsewhere(self) -> tuple[Owned, ...]:
+    def elsewhere(self) -> list[StoredResource]:
         """The resources of explicit providers in the stack's state, which may use other keys."""
-        return tuple(one for one in self.resources if one.explicit)
-
-    @functools.cached_property
-    def resources(self) -> tuple[Owned, ...]:
-        """The STACKS resources in the stack's state; empty if the state cannot be read."""
-        return tuple(owned for one in self.stored if (owned := _owned(one)) is not None)
+        return [one for one in self.stored if _is_ours(one) and _is_explicit(one)]
 
     @property
     def has_key_in_state(self) -> bool:
@@ -347,14 +322,19 @@ def _as_engine(value: Any) -> str | None:
     return str(value) if isinstance(value, str | int | float) else None
 
 
-def _owned(resource: StoredResource) -> Owned | None:
-    inputs, kind, provider = resource.inputs or {}, resource.kind, resource.provider.split("::")
-    if kind is None or not resource.id:
-        return None
+def _is_ours(resource: StoredResource) -> bool:
+    return resource.kind is not None and bool(resource.id)
+
+
+def _is_explicit(resource: StoredResource) -> bool:
+    """Return whether a resource has an explicit provider, and so perhaps a different key."""
+    return not resource.provider.split("::")[-2:][0].startswith("default")
+
+
+def origin_of(resource: StoredResource) -> str | None:
+    """Return the key's fingerprint and a random number; `None` in states of version 0.1 and 0.2."""
     origin = (resource.outputs or {}).get("origin")
-    opened = kind == "Container" and any(name in inputs for name in ("external_access", "externalAccess"))
-    explicit = not provider[-2:][0].startswith("default")
-    return Owned(kind, resource.id, origin if isinstance(origin, str) else None, opened, explicit)
+    return origin if isinstance(origin, str) else None
 
 
 _KEY_INPUTS: Final = {
