@@ -224,11 +224,11 @@ def allows_http(config: Mapping[str, str | None], environ: Mapping[str, str]) ->
         ConfigError: The setting is neither true nor false.
     """
     key, source = _key(config, environ)
-    if _trusts_project(environ):
-        deciding = {True, False}
-    else:
-        deciding = _sources_of_address(config, environ) if key is None else {_is_variable(source)}
-    value, _ = given("allowHttp", config if False in deciding else {}, environ if True in deciding else {})
+    if key is None:
+        _, source = given("baseUrl", config, environ)
+    if not _trusts_project(environ):
+        config, environ = _only(source, config, environ)
+    value, _ = given("allowHttp", config, environ)
     return flag("allowHttp", value)
 
 
@@ -246,10 +246,11 @@ def check_pair(base_url: str, config: Mapping[str, str | None], environ: Mapping
     is_public = base_url == DEFAULT_BASE_URL or is_loopback(urlsplit(base_url).hostname or "")
     if key is None or is_public or _trusts_project(environ):
         return
-    if _is_variable(source) in _sources_of_address(config, environ):
+    own, _ = given("baseUrl", *_only(source, config, environ))
+    if own is not None and own.rstrip("/") == base_url:
         return
     url = shlex.quote(base_url)
-    if _is_variable(source):
+    if source in VARIABLES.values():
         msg = (
             f"the key in {source} is not sent to {base_url!r}, because the project sets this address "
             f"(stacks:baseUrl): if you trust it, run `export STACKS_BASE_URL={url}`, or give the stack its own key: "
@@ -270,16 +271,11 @@ def _key(config: Mapping[str, str | None], environ: Mapping[str, str]) -> tuple[
     return given("apiKey", config, environ if account is None else {})
 
 
-def _is_variable(source: str) -> bool:
-    return source in VARIABLES.values()
-
-
-def _sources_of_address(config: Mapping[str, str | None], environ: Mapping[str, str]) -> set[bool]:
-    """Return the sources that set the address: `True` stands for the environment, and `False` for the configuration."""
-    value, source = given("baseUrl", config, environ)
-    other, _ = given("baseUrl", {}, environ)
-    same = value is not None and other is not None and value.rstrip("/") == other.rstrip("/")
-    return {_is_variable(source), same}
+def _only(
+    source: str, config: Mapping[str, str | None], environ: Mapping[str, str]
+) -> tuple[Mapping[str, str | None], Mapping[str, str]]:
+    """Return the configuration or the environment, whichever contains this source, and nothing of the other."""
+    return ({}, environ) if source in VARIABLES.values() else (config, {})
 
 
 def _trusts_project(environ: Mapping[str, str]) -> bool:
