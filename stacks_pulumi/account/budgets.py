@@ -216,7 +216,8 @@ def judged(
         possible = {
             one.container.id
             for one in account.containers
-            if any(it.stack in stacks for it in (*one.creating, *one.recreated))
+            if any(it.stack in stacks for it in one.creating)
+            or any(it.stack in stacks for it in one.recreated)
         }
         part = _part(now, budget, stacks, possible)
         earlier = now if before is None or is_total else before

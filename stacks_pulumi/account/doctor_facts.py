@@ -93,7 +93,7 @@ class Facts:
         environ: The environment's variables.
         stack: The stack's name; `None` for the selected stack.
         packs: Policy packs that the preview starts.
-        probe: Whether to test the key's scopes by requests, which change nothing.
+        probe_scopes: Whether to test the key's scopes by requests, which change nothing.
         preview_seconds: The timeout of the preview.
     """
 
@@ -101,7 +101,7 @@ class Facts:
     environ: Mapping[str, str] = field(repr=False)
     stack: str | None
     packs: tuple[Path, ...]
-    probe: bool
+    probe_scopes: bool
     preview_seconds: float
 
     @functools.cached_property
@@ -249,7 +249,7 @@ class Facts:
             return probe.Scopes.told_by(self.look.error)
         if self.look.error is not None:
             return probe.Scopes()
-        is_probed = self.probe and not self.settings.is_grant
+        is_probed = self.probe_scopes and not self.settings.is_grant
         probed = probe.probe_scopes(self.settings) if is_probed else probe.Scopes()
         return probe.Scopes(probed.held | {Scope.READ}, probed.lacking, probed.cap)
 

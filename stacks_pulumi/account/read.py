@@ -208,7 +208,7 @@ def ask(
     failed = threading.Event()
     pool = ThreadPoolExecutor(_AT_ONCE)
     try:
-        results = pool.map(lambda call: _listing(client, *call, failed), calls)
+        results = pool.map(lambda call: _listing(client, failed, *call), calls)
         for number, ((id_, one), result) in enumerate(zip(calls, results, strict=True), start=1):
             listings[id_][one] = result
             done(number)
@@ -245,7 +245,7 @@ def _with_sources(
     return has
 
 
-def _listing(client: StacksClient, id_: str, kind: str, failed: threading.Event) -> Any:
+def _listing(client: StacksClient, failed: threading.Event, id_: str, kind: str) -> Any:
     """Return a list of child objects; `None` if there is no such container."""
 
     def check() -> None:

@@ -234,7 +234,8 @@ def _no_tags(name: str, value: str) -> frozenset[str]:
 
 
 def _failed(account: Reconciliation, fail_on: tuple[str, ...]) -> list[str]:
-    counts = Counter(one.ownership for one in (*account.containers, *account.children()))
+    counts = Counter(one.ownership for one in account.containers)
+    counts.update(child.ownership for child in account.children())
     findings = (
         ("orphans", counts["orphan"], "object", "in no stack"),
         ("orphans", counts["interrupted"], "object", "that an interrupted create may have created"),
