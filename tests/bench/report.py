@@ -32,7 +32,7 @@ _FELT = (
 _HEAD = """\
 # Performance
 
-The table shows the seconds until a command of Pulumi ends, at 60 requests a minute. Every command starts with an
+The table shows how many seconds a command of Pulumi takes, at 60 requests a minute. Every command starts with an
 unused rate limit.
 
 """
