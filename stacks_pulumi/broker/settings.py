@@ -55,8 +55,8 @@ class PackFile(_Section, frozen=True):
     A policy pack.
 
     Attributes:
-        path: Its folder, in the gate's folder.
-        config: The file with its configuration, in the gate's folder.
+        path: The pack's folder, in the gate's folder.
+        config: The file with the pack's configuration, in the gate's folder.
     """
 
     path: Text
@@ -82,7 +82,7 @@ class AtMost(_Section, frozen=True):
 
     Attributes:
         limit: The highest allowed number.
-        otherwise: The effect on a change above the limit.
+        otherwise: What happens to a change above the limit: `approve` or `refuse`.
     """
 
     limit: Count
@@ -94,13 +94,13 @@ class Rules(_Section, frozen=True, rename="kebab"):
     The rules about changes.
 
     Attributes:
-        destroys_data: Deletion of a backup, or deletion or replacement of a container that may hold data: a database,
-            additional storage, an unknown template.
-        restores_data: A restore of a backup, which overwrites data.
-        opens_access: External access that is switched on, a new address, VPN client or SSH certificate, or a secret
-            that the program reads.
-        keeps_billed: A container that leaves the stack and stays billed (`retain_on_delete`, `deleted_with`, or a
-            look-up in its place). No later total of the stack includes it.
+        destroys_data: The deletion of a backup, or the deletion or replacement of a container that may hold data: a
+            database, additional storage, an unknown template.
+        restores_data: The restore of a backup, which overwrites data.
+        opens_access: External access that is turned on, a new address, VPN client or SSH certificate, or a secret that
+            the program reads.
+        keeps_billed: A container that leaves the stack and stays billed (`retain_on_delete`, `deleted_with`, or only
+            looked up). Later totals of the stack do not include it.
         max_deletions: The highest number of deletions.
         max_replacements: The highest number of replacements.
         unpriced: Resources whose price has no known upper bound.
@@ -121,7 +121,7 @@ class Free(_Section, frozen=True):
 
     Attributes:
         increase_per_day: The most that changes within 24 hours may add to the monthly price.
-        code: Accepted and ignored, because the code of a program has no key.
+        code: This setting has no effect, because the code of a program has no key.
     """
 
     increase_per_day: Decimal
@@ -170,8 +170,8 @@ class Keys(_Section, frozen=True):
     Two API keys of the account, each with its own window of the rate limit.
 
     Attributes:
-        read: The key for reads.
-        change: The key for changes.
+        read: The key for requests that read.
+        change: The key for requests that change something.
     """
 
     read: KeySource
@@ -183,7 +183,7 @@ class AccountLimits(_Section, frozen=True):
     Limits on the whole account. They apply to every grant, including that of a signed change.
 
     Attributes:
-        max_total: The highest monthly price, which is checked at every create.
+        max_total: The highest monthly price of the account. The broker checks it at every create.
     """
 
     max_total: Decimal
@@ -198,15 +198,15 @@ class Policy(_Section, frozen=True):
     What a `budget` grant may do without an approval.
 
     Attributes:
-        increase_per_day: The most that its creates within 24 hours may add to the monthly price. A create above this
-            amount needs an approval.
-        max_total: The highest monthly price of all containers that its grants have created.
-        templates: The templates whose containers it may create; by default all.
-        plans: The plans with which it may create containers; by default all.
-        own: Which containers are its own. `created`: those that its grants created for the same stack.
+        increase_per_day: The most that the creates of all grants within 24 hours may add to the monthly price. A create
+            above this amount needs an approval.
+        max_total: The highest monthly price of all containers that the policy's grants have created.
+        templates: The allowed templates of new containers; by default all.
+        plans: The allowed plans of new containers; by default all.
+        own: Which containers belong to a grant. `created`: those that the policy's grants created for the same stack.
         only: If set to `own`, a grant can read only the containers of its stack.
-        free: The actions that it may take with its own containers.
-        undo: The time after a creation in which it may remove the created container (default: 15 minutes).
+        free: The actions that need no approval, for containers that belong to the grant.
+        undo: How long after its creation a grant may remove an object (default: 15 minutes).
     """
 
     increase_per_day: Decimal = Decimal(0)
@@ -225,30 +225,30 @@ class GateFile(_Section, frozen=True):
 
     Attributes:
         version: The version of the format.
-        stacks: Patterns for the stacks that may use this gate, as PROJECT/STACK. By default all stacks may use it.
+        stacks: Patterns for the stacks that may use this gate, as PROJECT/STACK. By default, all stacks may use it.
         packs: The policy packs that run at every plan and update.
         limits: Limits on the monthly price of the stack.
         rules: The rules about changes.
         own_rules: Python files with more rules, in the gate's folder.
-        free: The changes that need no approval. By default every change with a step needs an approval.
+        free: The changes that need no approval. By default, every change with a step needs an approval.
         approvers: The file with the keys of the approvers, in the format of ssh-keygen's allowed_signers.
         approver_limits: Limits for single approvers, by name. An approver who is not listed may approve all changes.
         two_approvals: The rules whose findings need the approvals of two people.
-        other_than_author: Whether the author of the last commit may not approve the change.
-        record_expires: The time after the plan in which a change may be submitted (default: 24 hours). A change with a
-            later end is refused.
-        harmless: Patterns for types of other providers that hold no data and open nothing, for instance `random:*`. All
-            other types are treated as the worst case.
+        other_than_author: If true, the author of the last commit must not approve the change.
+        record_expires: How long after its plan a change may be submitted (default: 24 hours). A change with a later end
+            is refused.
+        harmless: Patterns for types of other providers that hold no data and open nothing, for instance `random:*`.
+            Every other type is treated as the worst case.
         prices: The file with the prices of other providers' resources.
-        live_prices: Whether prices come from the API instead of the catalogue.
+        live_prices: If true, prices come from the API instead of the catalogue.
         budgets: The file with budgets over several stacks. These budgets may contain `max_total`, but no tags.
         base_url: The address of the API, if it is not the default. A stack with a different address is refused.
         key: The source of the broker's API key.
-        keys: Two keys instead of one.
-        listen: Where the broker listens: ADDRESS:PORT, or unix:PATH.
+        keys: Two API keys, one for reads and one for changes, instead of `key`.
+        listen: The address at which the broker listens: ADDRESS:PORT, or unix:PATH.
         account: Limits on the whole account.
         requests_share: The highest share of the rate limit that one grant may use (default: 0.5).
-        rules_ref: A git ref, such as `origin/main`, from which the folder's rules, packs and approvers are read.
+        rules_ref: A git ref, such as `origin/main`, from which the broker reads rules, packs and approvers.
         policies: The policies of `budget` grants, by name.
     """
 
