@@ -4,11 +4,11 @@ Policy packs for STACKS: which containers are allowed, how much they may cost, a
 `stacks-pulumi policies` writes the three ready packs `plans`, `spend` and `exposure`. `StacksGuard` builds your own
 pack in three lines. `stacks_pulumi.policy.testing` tests both on plain data. `docs/policies.md` lists all policies.
 
-Needs the extra `policy` (`docs/install.md`).
+This package needs the extra `policy` (`docs/install.md`).
 
 - `guard`: Which rules does a pack have, and what do its arguments set?
 - `rule`: What does a rule contain, what can it report, and which resources are exempt?
-- `options`: How is a rule configured, what does a pack's configuration file contain, and what is wrong in it?
+- `options`: How is a rule configured, what does a pack's configuration file contain, and which problems can it have?
 - `plans`: Which containers are allowed?
 - `spend`: How much may they cost?
 - `exposure`: Who may connect, and which containers must be protected?

@@ -1,19 +1,19 @@
 """
 Runs a pack without an engine. This module contains all uses of private parts of Pulumi's policy SDK.
 
-`Analyzer` runs the SDK's analyzer in this process, including the engine's steps before and after it. The SDK has no
-public way to do this.
+`Analyzer` runs the SDK's analyzer in this process, with the steps that the engine takes before and after it. The SDK
+has no public function for this.
 
 | Part | Used to |
 |---|---|
 | `pulumi_policy.policy._PolicyAnalyzerServicer` | run a pack without an engine; check a whole configuration |
-| its `__policies`, and that `PolicyPack` calls `add_AnalyzerServicer_to_server` | get what a program serves |
+| its `__policies`; the call of `add_AnalyzerServicer_to_server` in `PolicyPack` | get the policies of a program |
 | `pulumi_policy.proxy.UNKNOWN_STRING_VALUE` | send an unknown value to a policy, and show it in an error |
-| `pulumi_policy.proxy.UnknownValueError` | recognise an unknown value, and report that a check waits for it |
-| writable properties | change a property in a remediation, and keep the marks of secrets |
+| `pulumi_policy.proxy.UnknownValueError` | recognise an unknown value, and report that a check must wait |
+| writable properties | change a property in a remediation, and keep secrets marked |
 
-Other modules import them from here. If the SDK changes one of them, `tests/policy/test_sdk_canary.py` fails and shows
-the version.
+Other modules import these parts from here. If the SDK changes one, `tests/policy/test_sdk_canary.py` fails and shows
+the SDK's version.
 """
 
 from __future__ import annotations
@@ -58,16 +58,16 @@ ALL: Final = "all"
 """The configuration's key that sets the level of every policy."""
 
 TAG: Final = "stacks"
-"""The tag that only this package's policies have; other policies in the same pack do not have it."""
+"""The tag of this package's policies; a pack may also contain other policies."""
 
 
 class CheckedServicer(AnalyzerServicer):
     """
-    The SDK's analyzer. In addition, it refuses a configuration if a part of it has no effect.
+    The SDK's analyzer. In addition, it refuses entries and options that would have no effect.
 
     The engine applies the level of `all` to every policy whose entry has no level. So `{"all": "disabled",
     "monthly-budget": {"max_monthly_usd": 5}}` sets a limit that no policy enforces, and a disabled policy cannot report
-    this. The engine also accepts entries for unknown policies, and options of `all`.
+    this. The engine also accepts entries for unknown policies, and options for `all`.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class CheckedServicer(AnalyzerServicer):
         self._initial = initial_config or {}
 
     def Configure(self, request: Any, _context: Any) -> Any:  # noqa: N802  (the name in the protocol)
-        """Store the configuration; fail if an entry or an option has no effect."""
+        """Store the configuration; fail if an entry or an option would have no effect."""
         texts = [
             with_code(text, "policy-settings")
             for name, given in sorted(request.policyConfig.items())
@@ -122,14 +122,14 @@ class CheckedServicer(AnalyzerServicer):
 def without_effect(policy: str, options: Sequence[str]) -> str:
     """Return the message about the options of a disabled policy."""
     return (
-        f"{policy} is disabled, so its {' and its '.join(options)} would have no effect: without an enforcementLevel "
-        f"in its entry, a policy has the level of 'all', or its default. Write the enforcementLevel of {policy}, or "
+        f"{policy} is disabled, so its {' and its '.join(options)} would have no effect. A policy without an "
+        f"enforcementLevel has the level of 'all', or else its default. Set the enforcementLevel of {policy}, or "
         "remove its options."
     )
 
 
 def options_of_all(properties: Mapping[str, Any]) -> str:
-    """Return the problem with an entry for `all`, because the engine ignores every key in it except the level."""
+    """Return an error if an entry for `all` has options, which the engine would ignore; otherwise an empty text."""
     options = [option for option in properties if option != "enforcementLevel"]
     if options:
         return f"{options[0]!r} is set for 'all', which accepts only a level: set it for each policy"
@@ -145,7 +145,7 @@ def serve(**pack: Any) -> None:
 
 @contextlib.contextmanager
 def _replaced(module: ModuleType, name: str, ours: object) -> Iterator[None]:
-    """Make `PolicyPack` use our class under this name, because `PolicyPack` has no parameter for the class."""
+    """Replace a name in a module during a `with` block; `PolicyPack` has no parameters for this."""
     original = getattr(module, name)
     setattr(module, name, ours)
     try:
@@ -155,7 +155,7 @@ def _replaced(module: ModuleType, name: str, ours: object) -> Iterator[None]:
 
 
 class _ServedError(BaseException):
-    """Raised to end a program that serves a pack, just before it would begin to listen."""
+    """Raised to end a pack's program before its server starts."""
 
 
 _serving = threading.Lock()
@@ -163,11 +163,11 @@ _serving = threading.Lock()
 
 def served_by(program: Callable[[], object], name: str | Path) -> AnalyzerServicer:
     """
-    Return the analyzer that a program serves to the engine; it is the SDK's or ours.
+    Return the analyzer that a program would serve to the engine: the SDK's or ours.
 
     Args:
-        program: A function that runs the program in this process, until it would begin to listen.
-        name: The program's name, for the error.
+        program: A function that runs the program in this process. The program ends before its server starts.
+        name: The program's name, for the error message.
 
     Raises:
         ValueError: The program serves no pack.
@@ -178,7 +178,7 @@ def served_by(program: Callable[[], object], name: str | Path) -> AnalyzerServic
         served.append(servicer)
         raise _ServedError
 
-    # A program in a different thread would continue to serve.
+    # One call at a time: the end of one call would undo the replacement that another call still needs.
     with (
         _serving,
         _replaced(analyzer_pb2_grpc, "add_AnalyzerServicer_to_server", listen),
@@ -199,8 +199,8 @@ def write_properties(properties: Mapping[str, Any], changes: Mapping[str, Any]) 
     """
     Change properties of a resource in place.
 
-    In a copy, secrets would no longer be marked as secret, and the engine would store them in plain text. The SDK's
-    type of the mapping is read-only, but the mapping is writable.
+    In a copy, secrets would no longer be marked as secret, and the engine would store them in plain text. The mapping
+    is writable, although the SDK declares it as read-only.
     """
     writable = cast("MutableMapping[str, Any]", properties)
     for name, value in changes.items():
@@ -221,7 +221,7 @@ _FROM_WIRE: Final = {number: level for level, number in _TO_WIRE.items()}
 
 @dataclass(frozen=True)
 class Secret:
-    """A property's value that is a secret."""
+    """A secret value of a property."""
 
     value: Any
 
@@ -250,7 +250,7 @@ class Resource:
     component: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse a malformed type: no policy would check the resource, and every test would pass."""
+        """Refuse a malformed type, because no policy would check the resource, and every test would pass."""
         if self.type.count(":") < 2:
             msg = f"{self.type!r} is not a type token such as {recognition.CONTAINER!r}"
             raise ValueError(msg)
@@ -303,7 +303,7 @@ class Analyzer:
         servicer: The analyzer that the pack's program serves to the engine.
         config: The user's configuration; it overrides the pack's own.
         tags: The stack's tags.
-        exceptions: The exceptions in the configuration: the engine allows these violations.
+        exceptions: The exceptions in the configuration; the engine allows the violations that they cover.
 
     Attributes:
         not_applicable: Policy -> the reason why it checked nothing.
@@ -382,7 +382,7 @@ class Analyzer:
 
 
 def _filled(message: Any, resource: Resource, *, secrets: bool = False) -> Any:
-    """Return a message of the protocol that contains a resource. `secrets` is whether secrets are marked."""
+    """Fill a message of the protocol with a resource, and return it. If `secrets` is set, secret values are marked."""
     message.type, message.urn, message.name = resource.type, resource.urn, resource.name
     message.options.protect = resource.protect
     message.properties.update(_to_wire(resource.properties, secrets=secrets))
@@ -392,7 +392,7 @@ def _filled(message: Any, resource: Resource, *, secrets: bool = False) -> Any:
 
 
 def not_a_policy(name: str, known: Iterable[str]) -> str:
-    """Return the message about a name in a configuration that is not a policy of the pack."""
+    """Return the message about an entry whose name is not a policy of the pack."""
     return (
         f"the configuration has an entry {name!r}, which is not a policy of this pack{did_you_mean(name, known)}: its "
         f"policies are {', '.join(known)}"
@@ -400,7 +400,7 @@ def not_a_policy(name: str, known: Iterable[str]) -> str:
 
 
 _Entry: TypeAlias = tuple[str | None, dict[str, Any]]
-"""The level and the options of a policy in a configuration; `None` for an entry without a level."""
+"""The level and the options of a policy in a configuration; the level is `None` if the entry has none."""
 
 
 def _reconciled(
@@ -413,7 +413,8 @@ def _reconciled(
     pack's. In each configuration, the level of a policy's own entry overrides the level of `all`.
 
     Raises:
-        ValueError: A user's entry is for a policy that the pack does not have, or is for `all` and has no level.
+        ValueError: The user's configuration names a policy that is not in the pack, or its entry for `all` has no
+            level.
     """
     result: dict[str, tuple[str, dict[str, Any]]] = {}
     for policy in info.policies:
@@ -435,7 +436,7 @@ def _reconciled(
             former, known = result.get(name, (level, {}))
             given = level or former
             if given is None:
-                # The engine refuses it too, but with a text that does not name `all`.
+                # The engine refuses this too, but its message does not name `all`.
                 raise ValueError(options_of_all(options) or "'all' has no level")
             result[name] = given, {**known, **options}
     return result

@@ -1,5 +1,5 @@
 """
-Makes policies of Pulumi's SDK from rules. It also contains the data that the policies of one pack share.
+Turns rules into policies of Pulumi's SDK, and holds the data that the policies of one pack share.
 
 By default, the SDK fails open: an unknown value turns a mandatory policy into a warning. If a policy crashes, the SDK's
 report does not show the place in the code. So a rule receives only plain data and no SDK objects, and every error that
@@ -67,7 +67,7 @@ class Pack:
     The data that the policies of one pack share during one operation.
 
     Attributes:
-        today: Returns the current day in UTC, which is compared with the ends of exemptions.
+        today: Returns the current day in UTC, which is compared with the end dates of exemptions.
         longest_exemption: The maximum number of days from today for which an exemption may be valid.
     """
 
@@ -82,9 +82,9 @@ class Pack:
         self, resource: pulumi_policy.ResourceValidationArgs | pulumi_policy.PolicyResource
     ) -> str | None:
         """
-        Return the kind of a resource as it was first recognised in this operation, from the checked inputs. For an
-        unchanged resource, a stack policy receives the outputs, and outputs that version 0.2 wrote do not contain the
-        kind.
+        Return the kind of a resource, as it was recognised from its checked inputs when the engine first sent it.
+        Later, a stack policy receives the outputs of an unchanged resource, and outputs that version 0.2 wrote do not
+        contain the kind.
         """
         if resource.urn not in self._kinds:
             self._kinds[resource.urn] = kind_of(
@@ -94,7 +94,7 @@ class Pack:
 
     def has_none_of(self, child: ChildView) -> bool:
         """
-        Return whether the id of a child's container shows that the engine has not yet sent that container.
+        Return whether the id of a child's container matches no container that the engine has sent.
 
         The engine sends a container before the resources that refer to it.
         """
@@ -102,7 +102,7 @@ class Pack:
             return not any(child.may_name(container) for container in self._containers.values())
 
     def see(self, args: pulumi_policy.ResourceValidationArgs) -> str | None:
-        """Return the kind of a resource that the engine sends, and record it if it is a container."""
+        """Return the kind of a resource that the engine sends, and remember the resource if it is a container."""
         kind = self.kind_of(args)
         if kind == ContainerView.KIND and args.urn not in self._containers:
             view = ContainerView.of(args.urn, args.name, plain(args.props))
@@ -134,7 +134,7 @@ def plain(properties: Mapping[str, Any]) -> dict[str, Any]:
         # Policies do not need the pickled provider, which is large.
         if name != "__provider":
             try:
-                # In a mapping or a list, reading an unknown part raises as well.
+                # Reading a mapping or a list raises too if a part of it is unknown.
                 result[name] = known(properties[name])
             except UnknownValueError:
                 result[name] = UNKNOWN
@@ -152,7 +152,7 @@ def settings_of(
 
 
 class PackConfiguration:
-    """Reports a rule's invalid configuration, once per operation and before any resource is created."""
+    """Reports the errors in a rule's configuration, once per operation and before any resource is created."""
 
     def __init__(self, rule: Rule, pack: Pack) -> None:
         self._rule, self._pack = rule, pack
@@ -162,7 +162,7 @@ class PackConfiguration:
     def reports_problem(
         self, args: pulumi_policy.ResourceValidationArgs | pulumi_policy.StackValidationArgs, report: Report
     ) -> bool:
-        """Return whether the configuration is invalid. A new error is also reported."""
+        """Return whether the configuration is invalid, and report each error once."""
         settings = settings_of(self._rule, args, self._pack)
         text = (
             misconfigured(self._rule, settings)
@@ -178,9 +178,9 @@ class PackConfiguration:
         """
         Return whether the configuration must be checked when the engine sends this resource.
 
-        The engine sends the root resource first. The limit of another policy may become known only later. So a rule
-        with a shared limit checks the configuration at every resource. Before a container is created, the last check
-        happens when the engine sends the container's provider.
+        Most rules check it once, at the root resource, which the engine sends first. A rule with a shared limit checks
+        it at every resource, because it may learn of another policy's limit later. The engine sends a container's
+        provider before the container, so an error is always found before a container is created.
         """
         return self._shares or args.resource_type == STACK
 
@@ -217,7 +217,7 @@ _LONGEST: Final = "x-longest-days"
 
 
 def _described(option: Option, pack: Pack) -> Schema:
-    # The reader of a configuration file for this pack has no other way to know the pack's limit.
+    # `longest_exemption` reads the pack's limit from this schema.
     return {**option.schema, _LONGEST: pack.longest_exemption} if option is EXEMPT else option.schema
 
 
@@ -230,14 +230,14 @@ def longest_exemption(policies: Iterable[pulumi_policy.Policy]) -> int:
 
 class _StackPolicy(pulumi_policy.StackValidationPolicy, pulumi_policy.ResourceValidationPolicy):
     """
-    The policy of a rule for the entire stack.
+    The SDK's policy for a rule that checks the entire stack.
 
-    In an update, the engine runs stack policies after all resources have been created. This class is also a policy for
-    resources. As such, it runs earlier, and refuses an invalid configuration.
+    In an update, the engine runs stack policies after it has created all resources. So this class is also a policy for
+    single resources, which runs earlier and refuses an invalid configuration.
     """
 
     def __init__(self, rule: StackRule, pack: Pack, common: Mapping[str, Any]) -> None:
-        # The constructor of each base does not accept the other's arguments.
+        # Neither base class accepts the constructor arguments of the other.
         pulumi_policy.Policy.__init__(self, **common)
         self._configuration = PackConfiguration(rule, pack)
         elsewhere = _Elsewhere(rule, pack)
@@ -268,9 +268,7 @@ class _StackPolicy(pulumi_policy.StackValidationPolicy, pulumi_policy.ResourceVa
 
 
 def _cleaned(report: Report) -> Report:
-    """
-    Return a report function that cleans each message, because messages contain names and properties from the program.
-    """
+    """Return a report function that escapes each message, because messages contain texts from the program."""
 
     def cleaned(message: str, urn: str | None = None) -> None:
         report(clean_lines(message), urn)
@@ -297,7 +295,7 @@ def _resource_validation(rule: ResourceRule[Any], pack: Pack) -> pulumi_policy.R
             if kind != rule.view.KIND:
                 return
             properties = plain(args.props)
-            # A new resource outside of --target has no properties here: this operation does not create it.
+            # A new resource that --target leaves out has no properties, and this operation does not create it.
             if not (properties or kind == UNRECOGNISED):
                 return
             settings = settings_of(rule, args, pack)
@@ -308,7 +306,7 @@ def _resource_validation(rule: ResourceRule[Any], pack: Pack) -> pulumi_policy.R
             if live is not None and exempted_twice(live, args.urn):
                 report(ambiguous(rule, live), None)
             elif live is not None:
-                # Skip an exempt resource before the check, so that a rule that adds up prices does not add its price.
+                # Skip an exempt resource before the check, so that spend-gate does not add its price to the total.
                 not_enforced(rule, args.name, live)
                 return
             view = rule.view.of(args.urn, args.name, properties, protect=args.opts.protect)
@@ -336,8 +334,8 @@ class _Elsewhere:
     """
     Checks resources that give access to a container that the stack does not contain.
 
-    The complete stack is known only at the end of an update, when access is already possible. So a resource is checked
-    before it is created, if the container's id shows that the stack does not contain the container.
+    The complete stack is known only at the end of an update, when access is already possible. So if a container's id
+    alone shows that the container is not in the stack, the resource is checked before it is created.
     """
 
     def __init__(self, rule: StackRule, pack: Pack) -> None:
@@ -435,9 +433,9 @@ def _exempt(
                     found.setdefault(holds, {})[urn] = name
                 elif past is not None:
                     ended[urn] = past
-        # A child often has the same name as its container.
+        # A child often has the same name as its container. Then the kind that the rule lists first is exempt.
         live = {**found, **live}
-    # Otherwise a sum would lack all of these resources, although the exemption is meant for only one.
+    # An exemption is for one resource, so a sum must not leave out all resources with its name.
     unclear = [exemption for exemption, covered in live.items() if len(covered) > 1]
     exempt: set[str] = set()
     for exemption, covered in live.items():
@@ -493,8 +491,8 @@ def _as_check(rule: Remediation[Any]) -> ResourceRule[Any]:
         changes = rule.changes(view, settings)
         if changes:
             yield Violation(
-                f"{rule.name} would set the {' and the '.join(changes)} of {view.name!r}, but it changes properties "
-                f"only at the level remediate. {rule.fix}"
+                f"{rule.name} would change the {' and the '.join(changes)} of {view.name!r}, but it changes properties "
+                f"only if its level is remediate. {rule.fix}"
             )
 
     common = {field.name: getattr(rule, field.name) for field in fields(Rule)}
@@ -523,7 +521,7 @@ def _remediation(rule: Remediation[Any], pack: Pack) -> pulumi_policy.ResourceRe
 
 
 def _new_price(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the price after a remediation, because the provider computed it before the plan was changed."""
+    """Return the price after a remediation. The provider computed the old price before the plan was changed."""
     [name] = [name for name in _PRICE_INPUTS if isinstance(properties.get(name), int | float)][:1] or [""]
     view = ContainerView.of("", "", properties)
     new = price(view.template, view.plan, view.tier)

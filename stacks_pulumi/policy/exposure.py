@@ -29,14 +29,14 @@ _TEMPLATES = names(
 )
 _MIN_PREFIX = whole("min_prefix", "the shortest IPv4 prefix that is allowed for a database", 32, 32)
 _MIN_PREFIX_V6 = whole("min_prefix_v6", "the shortest IPv6 prefix that is allowed for a database", 128, 128)
-_TAG = tag("tag", "check only stacks with this tag, such as env=prod; unset for every stack")
+_TAG = tag("tag", "check only stacks with this tag, such as env=prod; unset: every stack")
 # All IPv4 addresses in IPv6 notation.
 _MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 _ANY = tuple(map(ipaddress.ip_address, ("0.0.0.0", "::", "::ffff:0.0.0.0")))  # noqa: S104  (nothing is bound)
 
 
 def open_allowed_ip(allowed: AllowedIpView, settings: Settings) -> Iterator[Finding]:
-    """An AllowedIp allows a network of limited size, and not the entire internet."""
+    """Report an AllowedIp that allows a network wider than the limit, such as the whole internet."""
     address, service = allowed.ip_address, allowed.service_type
     if isinstance(service, str) and service in settings.names("open_services"):
         return
@@ -46,7 +46,7 @@ def open_allowed_ip(allowed: AllowedIpView, settings: Settings) -> Iterator[Find
         else:
             yield Violation(
                 f"allowed address {allowed.name!r} is not known at preview, and this policy denies unknown values. "
-                "Write it as a plain value, or set unknown to defer."
+                "Write it as a plain value, or set the option unknown to defer."
             )
         return
     try:
@@ -68,8 +68,8 @@ def _size(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> tuple[int, 
     """
     Return the IP version and the prefix length. An IPv4 network in IPv6 notation is treated as IPv4.
 
-    0.0.0.0 without a prefix length is treated as all addresses: no machine has this address, and users often mean all
-    addresses.
+    0.0.0.0 without a prefix length is treated as all addresses: no machine has this address, and users often write it
+    to mean all addresses.
     """
     if network.network_address in _ANY:
         return 4 if network.version == 4 or network.network_address in _MAPPED else 6, 0
@@ -82,11 +82,11 @@ def _size(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> tuple[int, 
 
 
 _PROTECT = (
-    "Add opts=pulumi.ResourceOptions(protect=True), in YAML options: {protect: true}. Pulumi then refuses to delete "
+    "Add opts=pulumi.ResourceOptions(protect=True); in YAML, options: {protect: true}. Pulumi then refuses to delete "
     "the container, except with --ignore-protect."
 )
 
-_REVOKE = "Add an AllowedIp with revoke_auto_added=True, in YAML revokeAutoAdded: true."
+_REVOKE = "Add an AllowedIp with revoke_auto_added=True; in YAML, revokeAutoAdded: true."
 
 
 def _in_scope(settings: Settings) -> bool:
@@ -98,22 +98,22 @@ def _elsewhere(settings: Settings) -> NotApplicable:
 
 
 def protect_paid(container: ContainerView, settings: Settings) -> Iterator[Finding]:
-    """An expensive container is protected, so that it cannot be deleted by mistake."""
+    """Report an expensive container that is not protected from deletion."""
     least, price = settings.money("min_usd"), container.price
     if not _in_scope(settings):
         yield _elsewhere(settings)
     elif not container.protect and least is not None and (price.high is None or price.high >= least):
         yield Violation(
             f"container {container.name!r} ({container.kind}) costs {up_to(price)} a month and is not "
-            f"protected; from {usd(least)} on, it must be. {_PROTECT}"
+            f"protected; a container that costs {usd(least)} or more must be. {_PROTECT}"
         )
 
 
 def _holds_data(container: ContainerView, settings: Settings) -> str:
     """
-    Return a description of a container's data, as the end of a sentence; empty if it contains no data.
+    Return a text such as `may hold data` that describes a container's data; empty if it holds no data.
 
-    A template that is not in the catalogue may hold data, unless the configuration lists it only in `new_names`.
+    A template that is not in the catalogue may hold data, unless it is in `new_names` and not in `templates`.
     """
     template = container.template
     if template is None or isinstance(template, Unknown):
@@ -128,8 +128,8 @@ def _holds_data(container: ContainerView, settings: Settings) -> str:
 
 def protect_data(container: ContainerView, settings: Settings) -> Iterator[Finding]:
     """
-    A container that holds data is protected, so that it cannot be deleted by mistake. A deletion includes its volumes
-    and backups.
+    Report a container that holds data and is not protected from deletion. Deleting it also deletes its volumes and
+    backups.
     """
     if not _in_scope(settings):
         yield _elsewhere(settings)
@@ -145,7 +145,7 @@ def protect_data(container: ContainerView, settings: Settings) -> Iterator[Findi
 
 
 def backup_required(stack: StackView, settings: Settings) -> Iterator[Finding]:
-    """A container that holds data has a pinned backup."""
+    """Report a container that holds data and has no pinned backup."""
     if not _in_scope(settings):
         yield _elsewhere(settings)
         return
@@ -160,28 +160,28 @@ def backup_required(stack: StackView, settings: Settings) -> Iterator[Finding]:
 
 
 def no_restore_over_data(restore: BackupRestoreView, settings: Settings) -> Iterator[Finding]:
-    """No restore replaces the data of a container, unless a temporary exemption allows it."""
+    """Report every restore, because it replaces all data of a container."""
     if not _in_scope(settings):
         yield _elsewhere(settings)
         return
     yield Violation(
-        f"restore {restore.name!r} replaces all data of the backup's container, even if that container is protected, "
-        "and a backup's number does not show the container. If you want this restore, exempt it until a day in the "
-        "near future. Afterwards, remove the BackupRestore from the program, which does not undo the restore."
+        f"restore {restore.name!r} replaces all data of the backup's container, even if that container is protected. "
+        "You cannot tell from a backup's number which container it belongs to. If you want this restore, exempt it for "
+        "a few days. Then remove the BackupRestore from the program; removing it does not undo the restore."
     )
 
 
 def _access(container: ContainerView, stack: StackView) -> str:
     """
-    Return `has` or `may have` if a container has, or may have, external access; otherwise nothing.
+    Return `has` or `may have` if a container has, or may have, external access; otherwise an empty text.
 
-    If the program does not set external access, it stays unchanged. It is then treated as on in three cases. The
-    provider has seen that it is on. Or the stack contains an address for the container, which the API accepts only with
-    external access. Or this operation may adopt the container.
+    If the program does not set external access, it stays unchanged. It may then be on in three cases: the provider has
+    seen that it is on, the stack contains an allowed address for the container, or this operation may adopt the
+    container. The API accepts an allowed address only if external access is on.
     """
     if container.external_access is None:
         listed = any(address.may_belong_to(container) for address in stack.allowed_ips)
-        # The account's setting may also cause an adoption; then only the provider's check has reported it.
+        # The provider's settings may also cause an adoption; then only `adopts` shows it.
         may_adopt = container.adopt not in {None, "never"} or container.adopts is not None
         adopted = may_adopt and not isinstance(container.id, str)
         return "may have" if container.open_unmanaged or listed or adopted else ""
@@ -191,7 +191,7 @@ def _access(container: ContainerView, stack: StackView) -> str:
 
 
 def no_public_database(stack: StackView, settings: Settings) -> Iterator[Finding]:
-    """A container that holds data and is reachable from outside allows only single addresses."""
+    """Report a container that holds data and has external access, unless it allows only single addresses."""
     if not _in_scope(settings):
         yield _elsewhere(settings)
         return
@@ -208,11 +208,11 @@ def no_public_database(stack: StackView, settings: Settings) -> Iterator[Finding
             )
         for address in stack.allowed_ips:
             if address.belongs_to(container) and _too_wide(address, settings):
-                # A site may be open to visitors, but its other services may not.
+                # A site may be open to all visitors over HTTP, but not over TCP.
                 if catalog.is_site(str(container.template)) and address.service_type == "http":
                     continue
                 yield Violation(
-                    f"{what}, and allowed address {address.name!r} allows more than {_most(settings)}. {_NARROWER}",
+                    f"{what}, and allowed address {address.name!r} is {_wider(settings)}. {_NARROWER}",
                     container.urn,
                 )
 
@@ -221,22 +221,22 @@ def _open_elsewhere(child: ChildView, settings: Settings) -> Iterator[Finding]:
     if _in_scope(settings) and isinstance(child, AllowedIpView) and _too_wide(child, settings):
         yield Violation(
             f"allowed address {child.name!r} is for a container that is not known to be in this stack, so the "
-            f"container may hold data, and the address allows more than {_most(settings)}. {_NARROWER} "
-            f"{_AS_ID} Or declare the address in the stack of the container, or exempt it.",
+            f"container may hold data. The address is {_wider(settings)}. {_NARROWER} {_AS_ID} If the container is in "
+            "another stack, declare the address there, or exempt it.",
             child.urn,
         )
 
 
-_AS_ID = "For a container of this stack, write only its id: x.id, in YAML ${x.id}."
+_AS_ID = "If the container is in this stack, write its id and nothing else: x.id; in YAML, ${x.id}."
 _NARROWER = "Write a narrower address as a plain value, or use a VpnClient."
 
 
-def _most(settings: Settings) -> str:
-    return f"a network of /{settings['min_prefix']} (IPv6: /{settings['min_prefix_v6']}), or its value is not known"
+def _wider(settings: Settings) -> str:
+    return f"wider than /{settings['min_prefix']} (IPv6: /{settings['min_prefix_v6']}), or not known"
 
 
 def _too_wide(address: AllowedIpView, settings: Settings) -> bool:
-    """Return whether the network is larger than the settings allow; true if it is unknown or malformed."""
+    """Return whether a network is wider than the settings allow; true if the address is unknown or malformed."""
     try:
         network = ipaddress.ip_network(
             address.ip_address if isinstance(address.ip_address, str) else "", strict=False
@@ -249,7 +249,7 @@ def _too_wide(address: AllowedIpView, settings: Settings) -> bool:
 
 
 def no_unmanaged_access(stack: StackView, settings: Settings) -> Iterator[Finding]:
-    """External access is limited to addresses that the program lists."""
+    """Report a container that keeps the address which the API added automatically."""
     if not _in_scope(settings):
         yield _elsewhere(settings)
         return
@@ -258,7 +258,7 @@ def no_unmanaged_access(stack: StackView, settings: Settings) -> Iterator[Findin
         listed = [address for address in stack.allowed_ips if address.belongs_to(container)]
         if not access or any(address.revoke_auto_added is True for address in listed):
             continue
-        why = "its AllowedIps keep" if listed else "it has no AllowedIp, so it keeps"
+        why = "its AllowedIps do not revoke" if listed else "it has no AllowedIp to revoke"
         yield Violation(
             f"container {container.name!r} {access} external access, and {why} the address that the API adds for the "
             f"machine that turned external access on. {_REVOKE}",
@@ -267,9 +267,7 @@ def no_unmanaged_access(stack: StackView, settings: Settings) -> Iterator[Findin
 
 
 def unmanaged_target(stack: StackView, settings: Settings) -> Iterator[Finding]:
-    """
-    A resource gives access only to a container of the same stack, because the policies check only these containers.
-    """
+    """Report only whether the stack is checked; `_access_elsewhere` reports the violations."""
     del stack
     if not _in_scope(settings):
         yield _elsewhere(settings)
@@ -287,8 +285,8 @@ def _access_elsewhere(child: ChildView, settings: Settings) -> Iterator[Finding]
     if _in_scope(settings):
         noun = _NOUNS[type(child)]
         yield Violation(
-            f"{noun} {child.name!r} gives access to a container that is not known to be in this stack, so no policy "
-            f"checks the container. {_AS_ID} Or declare the {noun} in the stack of the container, or exempt it.",
+            f"{noun} {child.name!r} gives access to a container that is not known to be in this stack, so the policies "
+            f"do not check that container. {_AS_ID} If it is in another stack, declare the {noun} there, or exempt it.",
             child.urn,
         )
 
@@ -296,7 +294,7 @@ def _access_elsewhere(child: ChildView, settings: Settings) -> Iterator[Finding]
 RULES = (
     ResourceRule(
         "open-allowed-ip",
-        "No allowed address opens a container to the whole internet.",
+        "Allowed addresses must not open a container to the whole internet.",
         "mandatory",
         "critical",
         "List the networks that need access, or use a VPN.",
@@ -316,7 +314,7 @@ RULES = (
             ),
             choice(
                 "unknown",
-                "the action for an unknown address at preview: defer warns, and the update decides",
+                "what to do if an address is not known at preview: defer (warn; the update decides) or deny",
                 "defer",
                 "deny",
             ),
@@ -326,12 +324,12 @@ RULES = (
     ),
     ResourceRule(
         "protect-paid",
-        "Expensive containers are protected from deletion by mistake.",
+        "Expensive containers must be protected from accidental deletion.",
         "advisory",
         "medium",
         _PROTECT,
         options=(
-            money("min_usd", "the monthly price from which a container must be protected", Decimal(10)),
+            money("min_usd", "check containers that cost at least this much a month", Decimal(10)),
             _TAG,
         ),
         view=ContainerView,
@@ -339,7 +337,7 @@ RULES = (
     ),
     ResourceRule(
         "protect-data",
-        "Containers that hold data are protected from deletion by mistake.",
+        "Containers that hold data must be protected from accidental deletion.",
         "advisory",
         "high",
         _PROTECT,
@@ -349,7 +347,7 @@ RULES = (
     ),
     StackRule(
         "backup-required",
-        "Containers that hold data have a pinned backup.",
+        "Containers that hold data must have a pinned backup.",
         "advisory",
         "high",
         "Add a PinnedBackup for the container.",
@@ -358,10 +356,10 @@ RULES = (
     ),
     StackRule(
         "no-public-database",
-        "Containers that hold data and have external access allow only single addresses; sites may allow all for http.",
+        "Containers that hold data must limit external access to single addresses; sites may allow all for HTTP.",
         "mandatory",
         "critical",
-        "Turn external access off, or narrow its AllowedIps.",
+        "Turn external access off, or allow only single addresses.",
         options=(_TEMPLATES, _MIN_PREFIX, _MIN_PREFIX_V6, _TAG),
         check=no_public_database,
         elsewhere=_open_elsewhere,
@@ -369,7 +367,7 @@ RULES = (
     ),
     StackRule(
         "no-unmanaged-access",
-        "External access is limited to addresses that the program lists.",
+        "External access must be limited to addresses that the program lists.",
         "advisory",
         "medium",
         _REVOKE,
@@ -378,20 +376,20 @@ RULES = (
     ),
     ResourceRule(
         "no-restore-over-data",
-        "No restore replaces the data of a container.",
+        "Restores must not replace the data of a container.",
         "mandatory",
         "critical",
-        "If you want the restore, exempt it until a day in the near future.",
+        "If you want the restore, exempt it for a few days.",
         options=(_TAG,),
         view=BackupRestoreView,
         check=no_restore_over_data,
     ),
     StackRule(
         "unmanaged-target",
-        "Addresses, clients, connections and certificates are for containers of the stack.",
+        "Allowed addresses, VPN clients, connections and certificates must refer to containers of the same stack.",
         "advisory",
         "medium",
-        "Declare it in the stack that has the container, or exempt it.",
+        "Declare the resource in the stack of its container, or exempt it.",
         options=(_TAG,),
         check=unmanaged_target,
         elsewhere=_access_elsewhere,

@@ -80,7 +80,7 @@ _FAN_OUT: Final = {
 
 
 def utc_today() -> datetime.date:
-    """Return the current day in UTC, which is compared with the ends of exemptions."""
+    """Return the current day in UTC, which is compared with the end dates of exemptions."""
     return datetime.datetime.now(datetime.timezone.utc).date()
 
 
@@ -107,7 +107,8 @@ class StacksGuard:
         config: For each policy, a level or an object, as in a file for `--policy-pack-config` (version 2, or without a
             version); for `all`, a level. It overrides the arguments above, and the file overrides it. It cannot contain
             exceptions, because the engine reads exceptions only from the file.
-        account: Lists the account's containers, for `account-headroom` (`stacks_pulumi.cost.live.containers`).
+        account: A function that lists the account's containers, for `account-headroom`
+            (`stacks_pulumi.cost.live.containers`).
         longest_exemption_days: The maximum number of days from today for which an exemption may be valid. The file
             cannot raise it.
         extra: Your own rules (`ResourceRule`, `StackRule`), or policies that were created with Pulumi's SDK.
@@ -182,7 +183,7 @@ class StacksGuard:
         if read.policies is not config and config.get("exceptions"):
             msg = (
                 "config has exceptions, which the engine applies only from the file for --policy-pack-config: write "
-                "them there, or exempt the resources (exempt)"
+                "them there, or use the option exempt"
             )
             raise _wrong(msg)
         if read.problems:
@@ -213,7 +214,7 @@ class StacksGuard:
         Return the pack's policies, for Pulumi's SDK.
 
         Args:
-            today: Returns the day in UTC, on which exemptions may end; tests pass a fixed one.
+            today: Returns the current day in UTC, which is compared with the end dates of exemptions.
         """
         # New objects for each operation, because spend-gate keeps a running total.
         everything = rules(self._account)
@@ -225,7 +226,7 @@ class StacksGuard:
         """
         Return the pack's own configuration in the form of Pulumi's SDK.
 
-        Each entry contains a level, because the SDK sends the level 0, which is advisory, for an entry without one.
+        Each entry contains a level: for an entry without one, the SDK would send 0, which means advisory.
         """
         return {
             policy: {
@@ -240,7 +241,7 @@ class StacksGuard:
         Return the arguments of the SDK's `PolicyPack` that serves this pack.
 
         Args:
-            today: Returns the day in UTC, on which exemptions may end; tests pass a fixed one.
+            today: Returns the current day in UTC, which is compared with the end dates of exemptions.
         """
         return {
             "name": self.name,
@@ -253,7 +254,7 @@ class StacksGuard:
         """
         Serve the pack to the engine that started this program. Never returns.
 
-        The program must not write to standard output before this call, because the engine reads a port number from it.
+        Before this call, the program must not write to standard output, because the engine reads a port number there.
         """
         serve(**self.pack())
 

@@ -2,9 +2,9 @@
 The configuration of a rule: its options, their types and values, and the file that sets them.
 
 The engine checks a pack's configuration against the schemas, but it ignores misspelt names without a message. If a pack
-is run in a different way, nothing may be checked. So the entire configuration is checked here again, and an error in it
-is a violation. Otherwise, a limit with a misspelt name would have no effect, and every stack would seem to be within
-the limit.
+runs without the engine, these checks may be missing. So this module checks the entire configuration again, and an error
+in it is a violation. Otherwise, a limit with a misspelt name would have no effect, and every stack would seem to be
+within the limit.
 """
 
 from __future__ import annotations
@@ -242,7 +242,8 @@ class Settings:
 @dataclass(frozen=True)
 class PolicyException:
     """
-    An exception in a file of version 2. It contains violations that the engine (3.272 or newer) reports but allows.
+    An exception in a file of version 2. The engine (3.272 or newer) reports the violations that it covers, but allows
+    them.
 
     The engine ignores `expires`, and never passes exceptions to a pack. So `expires` has an effect only where
     `read_configuration` reads the file.
@@ -298,7 +299,7 @@ def read_configuration(text: str, today: datetime.date, longest: int) -> Configu
 
     Args:
         text: The file's content.
-        today: The current day in UTC, which is compared with the ends of exceptions.
+        today: The current day in UTC, which is compared with the end dates of exceptions.
         longest: The maximum number of days from today for which an exception may be valid.
     """
     problems: list[str] = []
@@ -410,7 +411,7 @@ def reason_and_end(raw: Mapping[str, Any]) -> tuple[str, datetime.date]:
     Return the reason for an exemption or exception, and the last day on which it is valid (UTC).
 
     Raises:
-        OptionError: The reason or the end is missing or invalid.
+        OptionError: The reason or the end date is missing or invalid.
     """
     reason, expires = raw.get("reason", ""), raw.get("expires", "")
     if not isinstance(reason, str) or not reason.strip():
@@ -422,10 +423,7 @@ def reason_and_end(raw: Mapping[str, Any]) -> tuple[str, datetime.date]:
 
 
 def too_late(expires: datetime.date, today: datetime.date, longest: int) -> str:
-    """
-    Return the error for an end that is too far in the future, because a review must happen earlier; otherwise an empty
-    text.
-    """
+    """Return the error for an end date that is too far in the future; otherwise an empty text."""
     latest = today + datetime.timedelta(longest)
     if expires <= latest:
         return ""

@@ -21,13 +21,13 @@ KNOWN_RESOURCES = "known-resources"
 _ALLOWED = names(
     "allowed",
     f"plans that a container may have; a {catalog.VPN_TEMPLATE} container ({usd(catalog.VPN_PLAN.usd)} a month) has "
-    "no plan: allowed-templates can deny it",
+    "no plan, but allowed-templates can deny it",
     tuple(catalog.PLANS),
     catalogue=catalog.PLANS,
 )
 _WHEN_UNKNOWN = choice(
     "unknown",
-    "the action for an unknown value at preview: defer warns, and the update decides; deny refuses",
+    "what to do if the value is not known at preview: defer (warn; the update decides) or deny",
     "defer",
     "deny",
 )
@@ -38,7 +38,7 @@ def _not_known(container: ContainerView, value: str, settings: Settings) -> Find
         return Deferred(value)
     return Violation(
         f"container {container.name!r}: the {value} is not known at preview, and this policy denies unknown values. "
-        f"Write the {value} as a plain value, or set unknown to defer."
+        f"Write the {value} as a plain value, or set the option unknown to defer."
     )
 
 
@@ -57,7 +57,9 @@ def plans_for(settings: Settings) -> tuple[str, ...]:
 
 
 def allowed_plans(container: ContainerView, settings: Settings) -> Iterator[Finding]:
-    """The plan is in the list. A `stacks-vpn` container has no plan; `allowed-templates` checks it."""
+    """
+    Report a container whose plan is not allowed. A `stacks-vpn` container has no plan; `allowed-templates` checks it.
+    """
     if container.template == catalog.VPN_TEMPLATE:
         return
     if container.plan is UNKNOWN:
@@ -78,7 +80,7 @@ def allowed_plans(container: ContainerView, settings: Settings) -> Iterator[Find
 
 
 def allowed_templates(container: ContainerView, settings: Settings) -> Iterator[Finding]:
-    """The template is in the list of allowed templates, or not in the list of denied templates."""
+    """Report a container whose template is denied, or is not in the list of allowed templates."""
     allowed, denied = settings["allowed"], settings.names("denied")
     if allowed is None and not denied:
         yield NotApplicable("neither allowed nor denied is set")
@@ -94,12 +96,12 @@ def allowed_templates(container: ContainerView, settings: Settings) -> Iterator[
 
 
 def _letters(name: str) -> str:
-    # A platform may accept a template in a different case, so a denied template is denied in every case.
+    # A platform may accept a template's name in any letter case, so a denied name is denied in every letter case.
     return name.strip().casefold()
 
 
 def allowed_storage(container: ContainerView, settings: Settings) -> Iterator[Finding]:
-    """The price of additional storage does not exceed a limit."""
+    """Report a container whose additional storage costs more than the limit."""
     limit, tier = settings.money("max_usd"), container.tier
     if limit is None:
         yield NotApplicable("max_usd is not set")
@@ -123,7 +125,7 @@ def allowed_storage(container: ContainerView, settings: Settings) -> Iterator[Fi
 
 
 def naming(container: ContainerView, settings: Settings) -> Iterator[Finding]:
-    """The container's name in the account matches a pattern."""
+    """Report a container whose name in the account does not match the pattern."""
     expression, name = settings["pattern"], container.container_name
     if expression is None:
         yield NotApplicable("pattern is not set")
@@ -138,10 +140,10 @@ def naming(container: ContainerView, settings: Settings) -> Iterator[Finding]:
 
 def clamp_plan(container: ContainerView, settings: Settings) -> dict[str, Any]:
     """
-    Replace a plan that is not allowed with `to`, or else with the next lower allowed plan, if this makes the container
-    cheaper.
+    Return the plan to set instead of one that is not allowed: `to`, or else the next lower allowed plan. Return nothing
+    if that plan is not cheaper, or if the API would refuse it.
 
-    `allowed-plans` handles unknown plans.
+    `allowed-plans` checks unknown plans.
     """
     most = catalog.PLANS[settings["to"]].usd
     allowed = [catalog.PLANS[name] for name in settings.names("allowed") if name in catalog.PLANS]
@@ -159,14 +161,12 @@ def clamp_plan(container: ContainerView, settings: Settings) -> dict[str, Any]:
 
 
 def known_resources(resource: UnrecognisedView, settings: Settings) -> Iterator[Finding]:
-    """
-    Every resource with the type, the marker or the inputs of a STACKS resource is of a kind that this version knows.
-    """
+    """Report a resource that has the type, the marker or the inputs of a STACKS resource, but is of an unknown kind."""
     del settings
     yield Violation(
         f"resource {resource.name!r} has the type prefix or the inputs of a STACKS resource, but this version of "
-        "stacks-pulumi does not know its kind: the policies cannot check it, and it has no price. Upgrade "
-        "stacks-pulumi, for the program and for the policies. If it is not a STACKS resource, give it a type with a "
+        "stacks-pulumi does not know its kind, so the policies cannot check it, and its price is not known. Upgrade "
+        "stacks-pulumi where the program and the policies run. If it is not a STACKS resource, give it a type with a "
         "different prefix, or exempt it in each policy that reports it."
     )
 
@@ -174,7 +174,7 @@ def known_resources(resource: UnrecognisedView, settings: Settings) -> Iterator[
 RULES = (
     ResourceRule(
         "allowed-plans",
-        "Containers have one of the allowed plans.",
+        "Containers must have one of the allowed plans.",
         "mandatory",
         "high",
         "Choose one of the allowed plans, or add the plan to `allowed`.",
@@ -182,7 +182,7 @@ RULES = (
             _ALLOWED,
             names_by_tag(
                 "by_tag",
-                'plans by stack tag, such as {"env=prod": ["standard"]}, instead of allowed',
+                'allowed plans for stacks with a tag, such as {"env=prod": ["standard"]}; replaces allowed',
                 catalogue=catalog.PLANS,
             ),
             _WHEN_UNKNOWN,
@@ -192,7 +192,7 @@ RULES = (
     ),
     ResourceRule(
         "allowed-templates",
-        "Containers have one of the allowed templates.",
+        "Containers must have one of the allowed templates.",
         "mandatory",
         "medium",
         "Choose a different template, or add it to `allowed`.",
@@ -208,7 +208,7 @@ RULES = (
     ),
     ResourceRule(
         "allowed-storage",
-        "Additional storage stays within its limit.",
+        "Additional storage must stay within its price limit.",
         "mandatory",
         "medium",
         "Choose a smaller storage tier, or none.",
@@ -224,13 +224,14 @@ RULES = (
     ),
     ResourceRule(
         "naming",
-        "Container names match a pattern.",
+        "Container names must match a pattern.",
         "advisory",
         "low",
         "Give the container a name that matches the pattern.",
         options=(
             pattern(
-                "pattern", "regular expression that the full name in the account must match; unset: no limit"
+                "pattern",
+                "a regular expression that the entire name in the account must match; unset: no limit",
             ),
             _WHEN_UNKNOWN,
         ),
@@ -239,10 +240,10 @@ RULES = (
     ),
     Remediation(
         "clamp-plan",
-        "A plan that is not allowed is lowered to an allowed plan.",
+        "A plan that is not allowed is replaced with a cheaper, allowed plan.",
         "disabled",
         "medium",
-        "Write the lower plan into the program.",
+        "Write the cheaper plan into the program.",
         options=(
             _ALLOWED,
             choice("to", "the plan to use instead, if it is cheaper", "basic", "micro", "standard"),
@@ -252,7 +253,7 @@ RULES = (
     ),
     ResourceRule(
         KNOWN_RESOURCES,
-        "The policies know the kind of every STACKS resource.",
+        "Every STACKS resource must be of a kind that the policies know.",
         "mandatory",
         "critical",
         "Upgrade stacks-pulumi where the policies run.",

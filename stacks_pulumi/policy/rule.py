@@ -1,7 +1,7 @@
 """
 Rules, their findings, and the resources that are exempt from them.
 
-A rule contains a plain function that checks resources, and a description for users and the engine. Its texts never
+A rule contains a plain function that checks resources, and a description for users and the engine. Its messages never
 contain a property's value.
 """
 
@@ -119,7 +119,7 @@ def _parse(raw: Any) -> tuple[Exemption, ...]:
 
 def _one(number: int, raw: Any) -> Exemption:
     if not isinstance(raw, Mapping) or not all(isinstance(value, str) for value in raw.values()):
-        raise OptionError(f"entry {number} is not an object of texts ({', '.join(_KEYS)})")
+        raise OptionError(f"entry {number} is not an object with text values ({', '.join(_KEYS)})")
     unknown = [key for key in raw if key not in _KEYS]
     if unknown:
         raise OptionError(
@@ -165,10 +165,7 @@ LONGEST_EXEMPTION: Final = 366
 
 
 def too_long(exemptions: tuple[Exemption, ...], today: datetime.date, days: int) -> list[str]:
-    """
-    Return an error for each exemption whose end is too far in the future, because it would disable the rule without a
-    review.
-    """
+    """Return an error for each exemption whose end date is too far in the future."""
     return [
         f"'exempt' entry {number} {late}"
         for number, exemption in enumerate(exemptions, 1)
@@ -234,9 +231,9 @@ class StackRule(Rule):
 
     Attributes:
         check: Yields the findings for a stack.
-        elsewhere: Yields the findings for a resource that gives access to a container that may not be in the stack;
-            `None` if the rule has no such findings. If the container's id shows that the container is not in the stack,
-            the function runs before the resource is created.
+        elsewhere: Yields the findings for a resource that gives access to a container outside of the stack; `None` if
+            the rule has no such findings. If the container's id shows that the container is not in the stack, the
+            function runs before the resource is created.
         subjects: The kinds of resources that can be exempt. If resources of several kinds have the same name, the one
             whose kind is listed first is exempt.
     """
@@ -283,9 +280,8 @@ def crashed(rule: Rule, subject: str, error: Exception) -> str:
     place = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{place.filename.rsplit('/', 1)[-1]}, line {place.lineno}"
     text = (
-        f"{rule.name} crashed on {subject} ({type(error).__name__} in {where}), so it is not known whether this is "
-        "allowed. Correct the rule, or report the error if the rule is in this package; until then, set the rule to "
-        "disabled."
+        f"{rule.name} crashed on {subject} ({type(error).__name__} in {where}), so its check is incomplete. Correct "
+        "the rule, or report the error if the rule is in this package; until then, set the rule to disabled."
     )
     return with_code(text, "policy-crashed")
 
@@ -306,8 +302,8 @@ def ended_note(exemption: Exemption | None) -> str:
 def ambiguous(rule: Rule, exemption: Exemption) -> str:
     """Return the message about an exemption whose name belongs to several resources."""
     text = (
-        f"{rule.name} has an exemption by the name {exemption.name!r}, which more than one resource has. "
-        "A name can exempt only one resource: write the urn of the resource instead."
+        f"{rule.name} has an exemption for the name {exemption.name!r}, but several resources have this name. "
+        "Write the urn of the resource to exempt instead."
     )
     return with_code(text, "policy-settings")
 
@@ -331,7 +327,7 @@ def tell_sdk(
     findings: list[Finding],
     name: str,
 ) -> None:
-    """Report to the SDK all findings except violations."""
+    """Tell the SDK whether the rule deferred its check, or did not apply."""
     for finding in findings:
         if isinstance(finding, Deferred):
             raise _DeferredError(name, finding.property)

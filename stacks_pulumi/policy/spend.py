@@ -58,7 +58,7 @@ def up_to(price: Price) -> str:
 
 
 def resource_price_cap(container: ContainerView, settings: Settings) -> Iterator[Finding]:
-    """The price of a single container does not exceed a limit. If a value is unknown, the price has no upper bound."""
+    """Report a container that costs more than the limit. If a value is unknown, the price has no upper bound."""
     limit, price = settings.money("max_usd"), container.price
     if limit is None:
         yield NotApplicable("max_usd is not set")
@@ -71,8 +71,8 @@ def resource_price_cap(container: ContainerView, settings: Settings) -> Iterator
 
 def _fix(price: Price, otherwise: str) -> str:
     """
-    Return how to stay within a limit. If the price has no upper bound, it exceeds every limit, so a higher limit does
-    not help.
+    Return how to stay within a limit. A price without an upper bound exceeds every limit, so a higher limit does not
+    help.
     """
     later = [name for name in price.unknown if name not in {"price", "kind"}]
     fixes = [f"write the {' and the '.join(later)} as a plain value"] if later else []
@@ -85,13 +85,13 @@ def _fix(price: Price, otherwise: str) -> str:
 
 
 def monthly_budget(stack: StackView, settings: Settings) -> Iterator[Finding]:
-    """The stack's price does not exceed a limit. If a value is unknown, the price has no upper bound."""
+    """Report a stack that costs more than the limit. If a value is unknown, the price has no upper bound."""
     limit, mode = settings.money("max_monthly_usd"), settings["unknown"]
     if limit is None:
         yield NotApplicable("max_monthly_usd is not set")
         return
     unknown = tuple(container for container in stack.containers if not container.price.exact)
-    # In every mode, a resource of an unknown kind has no upper bound.
+    # The price of a resource of an unknown kind has no upper bound, in every mode.
     unpriced = total(UNPRICED for _ in stack.unrecognised)
     if mode == "deny" and unknown:
         yield Violation(
@@ -113,12 +113,12 @@ def monthly_budget(stack: StackView, settings: Settings) -> Iterator[Finding]:
 
 
 def budget_warning(stack: StackView, settings: Settings) -> Iterator[Finding]:
-    """Warn if the stack's price is near its limit, or if no limit is set."""
+    """Report a stack whose price is near its limit, or for which no limit is set."""
     limit, price = settings.money("max_monthly_usd"), stack.price
     if limit is None:
         yield Violation(
             f"no monthly limit is set, and the stack costs {up_to(price)} a month. "
-            "Set max_monthly_usd of monthly-budget, budget-warning and spend-gate."
+            "Set max_monthly_usd for monthly-budget, budget-warning and spend-gate."
         )
         return
     if _worst(price) > limit * settings["pct"] / 100:
@@ -135,7 +135,7 @@ def budget_warning(stack: StackView, settings: Settings) -> Iterator[Finding]:
 
 class SpendGate:
     """
-    The running total of one operation, compared with the limit before each container is created.
+    Compares the running total of one operation with the limit before each container is created.
 
     It supplements `monthly-budget` in an update without a preview, or with values that were unknown at preview. It
     counts only the containers that the program has declared so far. So it may report an existing container if a new
@@ -168,23 +168,23 @@ class SpendGate:
         before = total(other.price for other in earlier)
         if _worst(before + price) > limit:
             so_far = (
-                "nothing was declared before it"
+                "this alone"
                 if before == FREE
-                else f"with {up_to(before)} declared before it, which an update may have created"
+                else f"together with {up_to(before)} declared before it (perhaps already created), this"
             )
             unbounded = [repr(one.name) for one in (*earlier, container) if one.price.high is None]
             because = (
                 f" has no upper bound, because of {', '.join(unbounded[:_SHOWN])}, and" if unbounded else ""
             )
             yield Violation(
-                f"container {container.name!r} ({container.kind}) costs {up_to(price)} a month; {so_far}, that"
-                f"{because} exceeds the limit of {usd(limit)} for the stack. "
+                f"container {container.name!r} ({container.kind}) costs {up_to(price)} a month; {so_far}{because} "
+                f"exceeds the limit of {usd(limit)} for the stack. "
                 f"{_fix(before + price, 'Remove a container, choose a smaller plan, or raise max_monthly_usd')}."
             )
 
 
 def max_resources(stack: StackView, settings: Settings) -> Iterator[Finding]:
-    """The number of resources of each kind does not exceed the limit for that kind."""
+    """Report each kind of resource that exceeds its limit."""
     kinds = (
         ("containers", "container", stack.containers),
         ("vpn_clients", "VPN client", stack.vpn_clients),
@@ -195,7 +195,7 @@ def max_resources(stack: StackView, settings: Settings) -> Iterator[Finding]:
         if limit is not None and len(resources) > limit:
             yield Violation(
                 f"the stack has {count(len(resources), noun)}; the limit is {limit}. "
-                f"Remove some, or raise {option}."
+                f"Remove some, or raise the option {option}."
             )
     if all(settings[option] is None for option, *_ in kinds):
         yield NotApplicable("no limit is set")
@@ -253,7 +253,7 @@ class _Headroom:
         self._account = account
 
     def __call__(self, stack: StackView, settings: Settings) -> Iterator[Finding]:
-        """The total price of this stack and the account's other containers does not exceed the spending cap."""
+        """Report if this stack and the account's other containers together cost more than the spending cap."""
         cap: Decimal | None = settings.money("cap_usd")
         if cap is None or self._account is None:
             yield NotApplicable(
@@ -295,7 +295,8 @@ def _beside(
     ours: Iterable[ContainerView], account: Iterable[Priced]
 ) -> tuple[list[Priced], dict[str | Unknown | None, Price]]:
     """
-    Return the account's containers that are not in this stack, and the listed prices of this stack's containers by id.
+    Return the account's containers that are not in this stack, and the account's prices for this stack's containers by
+    id.
 
     A stack may have containers in several accounts, so a name alone does not identify a container. Containers are
     matched one to one: by id if it is known, otherwise by name and price. If a match is uncertain, both containers are
@@ -326,7 +327,7 @@ def rules(account: Account | None) -> tuple[ResourceRule[ContainerView] | StackR
     return (
         ResourceRule(
             "resource-price-cap",
-            "One container stays within its price limit.",
+            "Each container must stay within the price limit.",
             "mandatory",
             "high",
             "Choose a smaller plan or less storage.",
@@ -336,7 +337,7 @@ def rules(account: Account | None) -> tuple[ResourceRule[ContainerView] | StackR
         ),
         StackRule(
             "monthly-budget",
-            "The stack stays within its monthly budget.",
+            "The stack must stay within its monthly budget.",
             "mandatory",
             "critical",
             "Remove a container, choose smaller plans, or raise the limit.",
@@ -344,8 +345,8 @@ def rules(account: Account | None) -> tuple[ResourceRule[ContainerView] | StackR
                 LIMIT,
                 choice(
                     "unknown",
-                    "how to treat an unknown price: without an upper bound, as a violation, or (at your risk) "
-                    "not counted",
+                    "how to treat an unknown price: worst-case (no upper bound), deny (a violation), or ignore "
+                    "(not counted, at your risk)",
                     "worst-case",
                     "deny",
                     "ignore",
@@ -355,16 +356,16 @@ def rules(account: Account | None) -> tuple[ResourceRule[ContainerView] | StackR
         ),
         StackRule(
             "budget-warning",
-            "The stack has a monthly budget and is well below it.",
+            "The stack should have a monthly budget, and stay well below it.",
             "advisory",
             "medium",
             "Reduce the price before the next change, or raise the limit.",
-            options=(LIMIT, percent("pct", "the percentage of the limit from which to warn", 80)),
+            options=(LIMIT, percent("pct", "warn if the price exceeds this percentage of the limit", 80)),
             check=budget_warning,
         ),
         ResourceRule(
             "spend-gate",
-            "No container is created beyond the monthly budget.",
+            "Containers must not be created beyond the monthly budget.",
             "mandatory",
             "critical",
             "Remove a container, choose smaller plans, or raise the limit.",
@@ -374,7 +375,7 @@ def rules(account: Account | None) -> tuple[ResourceRule[ContainerView] | StackR
         ),
         StackRule(
             "max-resources",
-            "The numbers of containers, VPN clients and pinned backups stay within their limits.",
+            "The numbers of containers, VPN clients and pinned backups must stay within their limits.",
             "advisory",
             "low",
             "Remove some of them, or raise the limit.",
@@ -397,7 +398,7 @@ def rules(account: Account | None) -> tuple[ResourceRule[ContainerView] | StackR
         ),
         StackRule(
             "account-headroom",
-            "The whole account stays within the API key's spending cap.",
+            "The whole account must stay within the API key's spending cap.",
             "disabled",
             "high",
             "Remove a container, or raise the cap in the dashboard.",

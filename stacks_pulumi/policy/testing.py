@@ -14,7 +14,7 @@ def test_an_unknown_plan_counts_as_the_most_expensive_one():
 ```
 
 The SDK's own analyzer runs in this process, with the same protobuf messages that the engine sends. So unknown values,
-secrets, levels and configuration are treated as in a real operation. This works for all packs.
+secrets, levels and configuration are treated as in a real operation.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def pinned_backup(name: str, /, of: str | None = None, container: Any = None, **
 
 
 def _id_of(container: str | None) -> str:
-    """Return the id of this Container resource's container, whose name is the resource's name."""
+    """Return the id of the container that this Container resource manages; both have the same name."""
     return f"usr-00000000-{container or 'app'}"
 
 
@@ -183,11 +183,11 @@ class Outcome:
         assert not self.findings, f"expected no finding, got:\n{self}"  # noqa: S101  (an assertion is its purpose)
 
     def assert_blocked_by(self, policy: str, *texts: str) -> None:
-        """Assert a mandatory violation of this policy whose messages contain these texts."""
+        """Assert that this policy reported mandatory violations, and that their messages contain these texts."""
         self._assert(policy, "mandatory", texts)
 
     def assert_warned_by(self, policy: str, *texts: str) -> None:
-        """Assert an advisory violation of this policy whose messages contain these texts."""
+        """Assert that this policy reported advisory violations, and that their messages contain these texts."""
         self._assert(policy, "advisory", texts)
 
     def _assert(self, policy: str, level: str, texts: tuple[str, ...]) -> None:
@@ -224,10 +224,10 @@ def configuration_problems(text: str, pack: str | Path | None = None) -> list[st
     """
     Return the problems of a file for `--policy-pack-config`, including those that the engine silently ignores.
 
-    The engine ignores unknown policies, the options of `all`, an empty file, and the end of an exception. If a key
-    occurs several times, it uses the last one. This function also requires a reason and an end date (`expires`, in UTC)
-    for each exception. The date must not be in the past, and must be within the pack's longest exemption. If the pack
-    itself refuses the file, the problem contains the pack's own text.
+    The engine ignores unknown policies, options for `all`, an empty file, and the end date of an exception. If a key
+    occurs several times, the engine uses the last one. This function also requires a reason and an end date (`expires`,
+    in UTC) for each exception. The date must not be in the past, or later than the pack's longest exemption allows. If
+    the pack itself refuses the file, the problem contains the pack's own message.
 
     Args:
         text: The file's content.
@@ -277,7 +277,7 @@ def _ready(names: Iterable[str], problems: list[str]) -> AnalyzerServicer:
     fitting = [pack for pack, policies in _READY.items() if set(named) <= set(policies)]
     guard = StacksGuard(fitting[0], _READY[fitting[0]]) if fitting else StacksGuard()
     if not fitting and set(named) <= set(rules()):
-        text = f"no ready pack has all of {', '.join(named)}: write a file for each; for your own pack, use --pack DIR"
+        text = f"no ready pack has all of {', '.join(named)}: write a file for each pack, or name your own (--pack DIR)"
         problems.append(with_code(text, "policy-settings"))
     return served_by(lambda: serve(**guard.pack()), guard.name)
 
@@ -294,10 +294,10 @@ def _entry_problem(name: str, entry: Any, policies: Mapping[str, pulumi_policy.P
     if name == "all":
         return "" if isinstance(entry, str) else options_of_all(entry)
     policy = policies[name]
-    # A stack policy of the SDK has no such method.
+    # The SDK's stack policies do not have this method.
     remediates = isinstance(policy, pulumi_policy.ResourceValidationPolicy) and policy.has_remediation()
     if level == "remediate" and not remediates:
-        return f"the level of {name!r} is 'remediate', but it changes nothing: write mandatory"
+        return f"the level of {name!r} is 'remediate', but this policy changes nothing: write mandatory"
     return ""
 
 
@@ -307,10 +307,10 @@ class PackTester:
 
     Args:
         pack: A `StacksGuard`, a pack's folder, or policies made with Pulumi's SDK.
-        config: The content of the file for `--policy-pack-config`: a level or an object for each policy (or `all`). The
-            exceptions in a configuration of version 2 apply as in the engine. The stack is `dev` of the project `test`.
+        config: The content of the file for `--policy-pack-config`: a level or an object for each policy (or `all`). If
+            it has version 2, its exceptions apply as in the engine. The stack is `dev` of the project `test`.
         tags: The stack's tags.
-        today: The current day in UTC, which is compared with the ends of exceptions and, for a `StacksGuard`, of
+        today: The current day in UTC, which is compared with the end dates of exceptions and, for a `StacksGuard`, of
             exemptions.
 
     Raises:

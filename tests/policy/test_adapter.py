@@ -119,7 +119,7 @@ class TestExemptionByName:
         outcome = self.budget(name="web")
 
         outcome.assert_blocked_by(
-            "monthly-budget", "by the name 'web', which more than one resource has", "$20.00"
+            "monthly-budget", "for the name 'web', but several resources have this name", "$20.00"
         )
 
     def test_the_urn_exempts_one_container(self) -> None:

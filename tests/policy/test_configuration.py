@@ -118,7 +118,7 @@ class TestNameThatTwoResourcesShare:
     def test_it_exempts_one_and_the_sum_keeps_the_other(self) -> None:
         outcome = self.gate(name="web").update(self.ONE, self.TWO)
 
-        outcome.assert_blocked_by("spend-gate", "which more than one resource has", "costs $10.00 a month")
+        outcome.assert_blocked_by("spend-gate", "several resources have this name", "costs $10.00 a month")
         assert outcome.made == ("web",)
 
     def test_the_urn_exempts_one_resource(self) -> None:
@@ -190,7 +190,7 @@ def problems(config: Any, pack: str | None = None) -> str:
         ({"monthly-budget": "Mandatory"}, "the level of 'monthly-budget' is 'Mandatory': it must be one of"),
         ({"monthly-budget": {"enforcementLevel": None}}, "the level of 'monthly-budget' is None"),
         ({"monthly-budget": None}, "the entry of 'monthly-budget' is neither a level nor an object"),
-        ({"monthly-budget": "remediate"}, "'remediate', but it changes nothing: write mandatory"),
+        ({"monthly-budget": "remediate"}, "'remediate', but this policy changes nothing: write mandatory"),
         (
             {"all": {"enforcementLevel": "advisory", "max_monthly_usd": 5}},
             "'max_monthly_usd' is set for 'all'",
@@ -251,7 +251,7 @@ def test_a_policy_of_the_sdk_for_the_whole_stack_remediates_nothing(tmp_path: Pa
 
     (problem,) = configuration_problems('{"theirs": "remediate"}', tmp_path)
 
-    assert "'remediate', but it changes nothing: write mandatory" in problem
+    assert "'remediate', but this policy changes nothing: write mandatory" in problem
 
 
 @pytest.mark.parametrize("pack", ["plans", "spend", "exposure"])

@@ -138,14 +138,14 @@ THERE = container("db", "mysql", internal_host="usr-1-db")
 )
 def test_external_access_that_is_not_managed_counts_as_open(resources: tuple[Resource, ...]) -> None:
     preview("no-public-database", *resources).assert_blocked_by(
-        "no-public-database", "may have external access", "'a' allows more than"
+        "no-public-database", "may have external access", "'a' is wider than"
     )
 
 
 def test_what_to_add_is_said_for_a_program_in_yaml_too() -> None:
     open_one = container("db", "mysql", external_access=True)
 
-    preview("protect-data", open_one).assert_warned_by("protect-data", "in YAML options: {protect: true}")
+    preview("protect-data", open_one).assert_warned_by("protect-data", "in YAML, options: {protect: true}")
     preview("no-unmanaged-access", open_one).assert_warned_by("no-unmanaged-access", "revokeAutoAdded: true")
 
 
@@ -170,8 +170,8 @@ def test_a_database_that_may_be_adopted_counts_as_open_until_the_state_shows_it(
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "0.0.0.0/32", "::", "::/128", "::ffff:0.0.0.0"])
 def test_the_address_that_no_machine_has_counts_as_every_address(address: str) -> None:
-    for policy in ("no-public-database", "open-allowed-ip"):
-        preview(policy, DB, allowed_ip("a", address, of="db")).assert_blocked_by(policy, "'a' allows")
+    for policy, verb in (("no-public-database", "is wider than"), ("open-allowed-ip", "allows")):
+        preview(policy, DB, allowed_ip("a", address, of="db")).assert_blocked_by(policy, f"'a' {verb}")
 
 
 def test_a_single_address_of_a_database_with_unmanaged_access_passes() -> None:
@@ -245,7 +245,7 @@ def test_a_site_is_for_everybody_by_http_and_its_database_is_not() -> None:
         ("pocketbase", "http"),
         ("minio", "http"),
     ):
-        judged(template, service).assert_blocked_by("no-public-database", "'all' allows more than")
+        judged(template, service).assert_blocked_by("no-public-database", "'all' is wider than")
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def problems(policy: str, **config: Any) -> list[str]:
         ("naming", {"pattern": "a{99999999999999999}"}, "'pattern' is not a regular expression"),
         ("naming", {"pattern": "(" * 9000 + ")" * 9000}, "'pattern' is not a regular expression"),
         ("naming", {"exempt": {}}, "'exempt' is not a list"),
-        ("naming", {"exempt": ["web"]}, "'exempt' entry 1 is not an object of texts"),
+        ("naming", {"exempt": ["web"]}, "'exempt' entry 1 is not an object with text values"),
         (
             "naming",
             {"exempt": [{"name": "a", "reason": "b"}]},

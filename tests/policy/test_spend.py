@@ -134,9 +134,7 @@ def test_the_gate_does_not_know_what_the_program_declares_later() -> None:
 
     PackTester(pack).preview(*new_first).assert_blocked_by("monthly-budget", "costs $12.00 a month")
     outcome = PackTester(pack).update(*new_first)
-    outcome.assert_blocked_by(
-        "spend-gate", "container 'b'", "declared before it, which an update may have created"
-    )
+    outcome.assert_blocked_by("spend-gate", "container 'b'", "declared before it (perhaps already created)")
     assert outcome.made == ("new", "a")
 
 
@@ -156,8 +154,8 @@ def test_the_gate_names_what_has_no_known_price_and_not_a_sum_below_the_limit() 
 
     [found] = [one.message for one in outcome.of("spend-gate") if "'web'" in one.message.split(";")[0]]
     assert found.splitlines()[1] == (
-        "container 'web' (nodejs, basic) costs $4.00 a month; with an unknown sum declared before it, which an update "
-        "may have created, that has no upper bound, because of 'strange', and exceeds the limit of $40.00 for the "
+        "container 'web' (nodejs, basic) costs $4.00 a month; together with an unknown sum declared before it (perhaps "
+        "already created), this has no upper bound, because of 'strange', and exceeds the limit of $40.00 for the "
         "stack. Choose a template, a plan and storage from the catalogue."
     )
 
