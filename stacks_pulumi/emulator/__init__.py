@@ -4,8 +4,8 @@ An emulator of the STACKS API on your own machine, for tests, demonstrations and
     with Emulator() as emulator:
         client = StacksClient(emulator.key, base_url=emulator.url)
 
-Behaviour in the guide is implemented as stated. Where the guide is silent, a comment that begins with `assumed:`, or
-`x-assumed` in `openapi.yaml`, marks our assumption. `(guide, "Create Container")` names a section of
+The emulator implements the behaviour that the guide states. Where the guide is silent, a comment that begins with
+`assumed:`, or `x-assumed` in `openapi.yaml`, marks our assumption. `(guide, "Create Container")` names a section of
 https://docs.stackshosting.cloud.
 
 Its files, from the outside in:
@@ -18,7 +18,7 @@ Its files, from the outside in:
 - `contents`: Which credentials, certificates, logs and metrics does a container have?
 - `access`: Which addresses may connect to a container?
 - `connections`: Which container may reach another, and with which variables?
-- `backups`: Which backups are there, and what can be done with them?
+- `backups`: Which backups exist, and what can be done with them?
 - `vpn`: Which devices may use a VPN, and with which configuration?
 - `keys`: Which requests may a key send, at which cost, and how often?
 - `platform`: Which data do the rules read and change, what time is it, and what happens when time passes?

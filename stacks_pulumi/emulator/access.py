@@ -132,7 +132,7 @@ def add_ip(platform: Platform, container: Container, body: dict[str, Any]) -> Al
     if not isinstance(address, str) or _network(address) is None:
         raise bad_request("Invalid IPv4 or IPv6 address, or CIDR range", "ip_address")
     if platform.strict and _network(address, exact=True) is None:
-        # assumed: the range is refused; if it is accepted (not strict), it is stored unchanged.
+        # assumed: the range is refused. An emulator that is not strict stores it unchanged.
         raise bad_request("The CIDR range has host bits set", "ip_address")
     if service is not None and service not in _SERVICE_TYPES:
         raise bad_request(f"Service type must be one of: {', '.join(_SERVICE_TYPES)}", "service_type")
@@ -184,7 +184,7 @@ def _is_allowed(container: Container, address: str) -> bool:
 
 
 def _network(address: str, *, exact: bool = False) -> _Network | None:
-    """Return the network of an address or a range; `None` for other text or, with `exact`, if host bits are set."""
+    """Return the network of an address or a range; `None` for other text. With `exact`, host bits must not be set."""
     if "%" in address:
         # A zone has a meaning only on one machine.
         return None

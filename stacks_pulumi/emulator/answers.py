@@ -1,11 +1,10 @@
 """
 Which request does the function of an endpoint receive, which values does it accept, and what may it answer?
 
-It receives a `Request`. It returns a `Reply` whose body the guide specifies, or the `Open` content of a response that
-the guide only describes; a rule that does not allow the request raises a `Refusal`. A client must not depend on one
-form of an open response. So the emulator can send it in several `SHAPES`, for all endpoints or for one. If the guide
-has an example of an error ("Common Error Responses", "Create Container"), its text is used. Otherwise the text is our
-own and marked as assumed.
+It receives a `Request`. It returns a `Reply`, whose body the guide specifies, or an `Open`, whose body the guide only
+describes. If a rule does not allow the request, the function raises a `Refusal`. A client must not depend on the form
+of an open response, so the emulator can send several forms (`SHAPES`). If the guide has an example of an error ("Common
+Error Responses", "Create Container"), its text is used. Otherwise the text is our own and marked as assumed.
 
 An invalid argument raises a `ValueError`, because a control request can contain any JSON value. A value of the wrong
 type would break a later request, the page, or the state file.
@@ -35,7 +34,7 @@ class Request:
         platform: The platform; its lock is held.
         key: The key of the request.
         args: The variables in the path.
-        query: The query's parameters, the first value of each.
+        query: The first value of each parameter in the query.
         body: The JSON object in the body; empty if there was no body.
     """
 
@@ -56,7 +55,7 @@ class Request:
         text = self.query.get(name)
         if text is None:
             return default
-        # assumed: a number above the maximum is refused; if it is accepted (not strict), it is lowered to the maximum.
+        # assumed: a number above the maximum is refused. An emulator that is not strict lowers it to the maximum.
         number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
         if number < 1 or (self.platform.strict and number > ceiling):
             raise bad_request(f"The parameter {name} must be a whole number from 1 to {ceiling}", name)
@@ -77,7 +76,7 @@ class Open:
     The content of a response that the guide does not specify, before it is put into a shape.
 
     Attributes:
-        noun: The key for the value when it is wrapped.
+        noun: The key of the value in the shape `wrapped`.
         value: A list or an object; `None` if the response only confirms the operation.
         message: One sentence, for an operation that changes something.
         text: The complete content as text, for a file or lines.
@@ -113,7 +112,7 @@ class Refusal(Exception):  # noqa: N818  (not an error of the emulator, but a re
 
 
 def bad_request(text: str, field: str | None = None) -> Refusal:
-    """Return a 400, with the wrong field, if any (guide, "Create Container")."""
+    """Return a 400, which names the wrong field if there is one (guide, "Create Container")."""
     body: dict[str, Any] = {"success": False, "error": text}
     if field is not None:
         body["field"] = field
@@ -155,7 +154,7 @@ class Route:
         Check that a body contains only the guide's fields; an endpoint without a body allows no fields.
 
         Raises:
-            Refusal: 400 on the field.
+            Refusal: 400 that names the field.
         """
         for name in body:
             if name not in self.fields:
@@ -167,8 +166,7 @@ def route(name: str, method: str, path: str, scope: str, *fields: str) -> Callab
     """
     Return a decorator that makes a function the handler of an endpoint.
 
-    A test compares all endpoints with `openapi.yaml`, because reading that file at each start would take 20 to 130
-    ms.
+    The code does not read `openapi.yaml`, because that would add 20 to 130 ms to each start. A test compares both.
     """
     return lambda handler: Route(name, method, path, scope, handler, frozenset(fields))
 
@@ -303,7 +301,7 @@ class Response:
         headers: Headers in addition to `Content-Length` and `Date`.
         end: `keep` the connection; `hang_up` after the answer; `cut` the answer in half; `drop` it completely;
             `reset` the connection.
-        slow: Seconds over which its headers and its body are sent.
+        slow: The seconds that sending its headers and its body takes.
     """
 
     status: int
@@ -334,7 +332,7 @@ def encode(status: int, body: Any, headers: dict[str, str] | None = None) -> Res
 
 @dataclass(frozen=True)
 class CreateRequest:
-    """A valid create request; `plan` is the plan after defaults."""
+    """A valid create request; if the request has no plan, `plan` is the default."""
 
     name: str
     template: str
@@ -345,7 +343,7 @@ class CreateRequest:
 
 def valid_create(body: dict[str, Any], *, strict: bool = True) -> CreateRequest:
     """
-    Return a create request after a check of each field.
+    Check each field of a create request, and return the request.
 
     Args:
         body: The request.
@@ -372,7 +370,7 @@ def valid_create(body: dict[str, Any], *, strict: bool = True) -> CreateRequest:
     if strict:
         _check_plan(plan, template)
     # The guide's default also applies to a micro template, which then costs as much as a basic plan.
-    # assumed: stacks-vpn is a separate tier; if a plan is accepted for it (not strict), it has no effect.
+    # assumed: stacks-vpn is a separate tier. In an emulator that is not strict, it accepts a plan, which has no effect.
     plan = catalog.VPN_PLAN.name if template == catalog.VPN_TEMPLATE else plan or catalog.DEFAULT_PLAN
     if tier is not None:
         _check_tier(tier, template, plan, strict=strict)
@@ -404,8 +402,7 @@ def reject_null(body: dict[str, Any], *fields: str) -> None:
     """
     for name in fields:
         if name in body and body[name] is None:
-            # assumed: null is refused; if it is accepted (not strict), it has the same effect as leaving the field
-            # out.
+            # assumed: null is refused. For an emulator that is not strict, it means the same as leaving the field out.
             raise bad_request(f"The field {name} must not be null", name)
 
 

@@ -2,7 +2,7 @@
 How is one request handled, from its bytes to its response?
 
 The steps in order: authenticate the key, count the request in its rate window, find the endpoint, apply a fault, check
-the scope, and run the endpoint's function. Its answer is then put into its shape, and a fault may change it.
+the scope, and run the endpoint's function. The function's answer is then put into its shape, and a fault may change it.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ _METHODS = {
 
 class Api:
     """
-    The thirty endpoints over one state.
+    The thirty endpoints, which share one state.
 
     Attributes:
         platform: The platform.
@@ -274,4 +274,4 @@ def _reject(constant: str) -> None:
 
 
 def _nothing() -> None:
-    """No-op: the default of `changed`."""
+    """Do nothing; this is the default of `changed`."""

@@ -121,7 +121,7 @@ def create(platform: Platform, source: Container, target: Container, name: Any) 
         Refusal: 400 for an invalid or taken name, for a container that is not running, or if both containers are the
             same.
     """
-    # assumed: the target's name is the default, and all four refusals.
+    # assumed: the target's name as the default, and all four refusals.
     name = target.name if name is None else name
     if not isinstance(name, str) or not 1 <= len(name) <= 64:
         raise bad_request("Connection name must be 1 to 64 characters of text", "connectionName")

@@ -197,7 +197,7 @@ def add(platform: Platform, account: str, wanted: CreateRequest, *, created_by: 
         created_by=created_by,
     )
     if wanted.template == catalog.VPN_TEMPLATE:
-        # assumed: a new VPN has one client, the client in the guide's download example.
+        # assumed: a new VPN has one client, which is the one in the guide's download example.
         container.vpn_clients.append(VpnClient("default", now, platform.state.count("vpn_client")))
     platform.state.containers[container.id] = container
     _boot(platform, container, now, "pending")
@@ -241,7 +241,7 @@ def _check_account(platform: Platform, key: ApiKey, price: Decimal, now: float) 
 
 def set_status(platform: Platform, container: Container, wanted: Any) -> None:
     """
-    Start, stop or restart (guide, "Start / Stop / Restart Container").
+    Start, stop or restart a container (guide, "Start / Stop / Restart Container").
 
     Raises:
         Refusal: 400 for an unknown action, or while the status is changing.
@@ -288,7 +288,7 @@ def _stop(platform: Platform, container: Container) -> None:
 
 def delete(platform: Platform, container: Container) -> None:
     """
-    Begin to delete (guide, "Delete Container").
+    Begin to delete a container (guide, "Delete Container").
 
     Its connections are deleted immediately. Until the container is removed, it is listed as `deleting`, and its name
     is taken.
@@ -317,7 +317,7 @@ def is_compute(container: Container) -> bool:
 
 
 def _listed(container: Container, now: float) -> dict[str, Any]:
-    """Return an entry of the list."""
+    """Return a container's entry in the list."""
     version = _version(container)
     return {
         "id": container.id,
@@ -339,7 +339,7 @@ def _listed(container: Container, now: float) -> dict[str, Any]:
 
 
 def _status(container: Container, now: float) -> dict[str, Any]:
-    """Return the body of a status."""
+    """Return the body of a status response."""
     version = _version(container)
     return {
         "success": True,

@@ -1,12 +1,12 @@
 """
-The control API under `/_emulator/`, and the page: the methods of `Emulator` for other processes.
+The page, and the control API under `/_emulator/`, which offers the methods of `Emulator` to other processes.
 
-On a loopback address, it requires no token. So it rejects a request with a different host name, or from a web page of
-a different origin. On every other address, it requires a token.
+On a loopback address, it requires no token, but rejects requests with a different host name and requests from web pages
+of a different origin. On every other address, it requires a token.
 
 Its calls are the methods of `Controls`, `faults`, `shapes` and `drift`, with the same names, and the fields of a
-request are the method's parameters. So Python and HTTP cannot differ. The OpenAPI description is generated from the
-same calls.
+request are the method's parameters. So the Python and HTTP interfaces cannot differ. The OpenAPI description is
+generated from the same calls.
 """
 
 from __future__ import annotations
@@ -225,7 +225,7 @@ def calls(controls: Controls) -> list[ControlCall]:
 
 def _looks(controls: Controls) -> Iterator[ControlCall]:
     def requests(after: int = 0, operation: str | None = None) -> Any:
-        """Return the request log; optionally only the requests after a number, and of one operation."""
+        """Return the request log, optionally limited to requests after a given number and to one operation."""
         if operation is not None and operation not in OPERATIONS:
             raise ValueError(
                 f"no such operation: {operation}; the operations are {', '.join(sorted(OPERATIONS))}"
@@ -379,7 +379,7 @@ def _key(controls: Controls) -> Any:
 
 
 def _faults(controls: Controls) -> Any:
-    """Return three lists of faults: `all`, those `left`, and those that `fired`."""
+    """Return three lists of faults: `all`, `left` (faults that must still fire) and `fired`."""
     faults = controls.faults
     return {
         "all": [fault.describe() for fault in faults.all()],
@@ -425,7 +425,7 @@ _CODES = (
 
 
 def describe(calls: Iterable[ControlCall], *, secured: bool) -> dict[str, Any]:
-    """Return the description."""
+    """Return the OpenAPI description of the calls."""
     calls = list(calls)
     schemas, components = msgspec.json.schema_components(
         [call.fields for call in calls], ref_template="#/components/schemas/{name}"

@@ -82,7 +82,7 @@ class Controls:
 
     @property
     def is_key_revoked(self) -> bool:
-        """Whether the first key was revoked, in this run or, with a state file, in an earlier run."""
+        """Whether the first key was revoked, in this run or in an earlier run with the same state file."""
         return self._record(self.key).revoked
 
     @property
@@ -98,7 +98,7 @@ class Controls:
         return self.api.log.all()
 
     def calls(self, operation: str | None = None) -> int:
-        """Return the number of requests; optionally of one operation."""
+        """Return the number of all requests, or of one operation's requests."""
         return self.api.log.count(operation)
 
     def request_detail(self, number: int) -> dict[str, Any]:
@@ -111,7 +111,7 @@ class Controls:
         return logged_request(self.api.log.detail(number))
 
     def new_account(self) -> str:
-        """Open an additional account. Return its id, with which the ids of its containers begin."""
+        """Open an additional account. Return its id, which is the prefix of its containers' ids."""
         with self.platform.lock:
             account = keys.open_account(self.platform.state)
             self._save()
@@ -181,7 +181,7 @@ class Controls:
             self._save()
 
     def _keys(self, label: str | None) -> Sequence[ApiKey]:
-        """Return the key of a label, or all keys."""
+        """Return the key with a label, or all keys."""
         return self.platform.state.keys if label is None else [self.platform.state.key(label)]
 
     def set_pace(
@@ -211,7 +211,7 @@ class Controls:
         connections: Sequence[SeedConnection | Mapping[str, Any]] = (),
     ) -> list[str]:
         """
-        Add containers and connections, all or none, without a request.
+        Add containers and connections without a request: all of them, or none after an error.
 
         They do not count against a cap. They are visible immediately, including in lists that lag behind.
 

@@ -1,5 +1,5 @@
 """
-What happens without an API request? Changes in the dashboard or by accident, and seed data.
+Which changes happen without an API request? Changes in the dashboard, accidents, and seed data.
 
 These changes need no key and no scope, do not count against a cap, and take effect immediately.
 """
@@ -31,7 +31,7 @@ class Drift:
     Changes without an API request.
 
     Containers are given by name or id. Every method raises `KeyError` for an unknown object, and `ValueError` for an
-    invalid value. It raises `Refusal` if the dashboard would refuse the change too.
+    invalid value. It raises `Refusal` if the dashboard would also refuse the change.
 
     Args:
         platform: The platform.
@@ -47,7 +47,7 @@ class Drift:
         self._enter(container, "stopped")
 
     def start(self, container: str) -> None:
-        """Start a container, and remove its failure."""
+        """Start a container, and clear its error."""
         with self._platform.lock:
             self._find(container).error = None
             self._enter(container, "running")
@@ -148,7 +148,7 @@ class Drift:
             return connection
 
     def disconnect(self, source: str, name: str) -> None:
-        """Delete a connection of a source by its name."""
+        """Delete the connection with the given name from a source."""
         with self._platform.lock:
             for connection in connections.outgoing(self._platform, self._find(source)):
                 if connection.name == name:
@@ -261,7 +261,7 @@ class SeedConnection(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 class SeedFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """
-    The content of an emulator at its start: the file of `--load`.
+    The objects that an emulator contains at its start: the content of the file for `--load`.
 
     Attributes:
         schema: The address of this schema, for an editor.
@@ -349,7 +349,7 @@ def load(
             row = _row("containers", number, it.name)
             with _at(row, it):
                 ids.append(_add(platform, it.account or account, it, row))
-        # A name in these rows means the container of these rows, even if another account has the same name.
+        # A connection's names refer to the containers of the same file, even if another account has the same names.
         own = {it.name: id_ for it, id_ in zip(ready, ids, strict=True)}
         for number, link in enumerate(links):
             with _at(_row("connections", number, link.name), link):
@@ -364,7 +364,7 @@ def load(
         container = platform.state.containers[container_id]
         container.env_pending = False
         container.error = UNHEALTHY if it.status == "error" else container.error
-        # Connect them only now, because a connection needs running containers.
+        # Change the status only now, because a connection needs running containers.
         change_status(container, it.status, platform.clock.now())
     return ids
 
@@ -417,6 +417,6 @@ def _add(platform: Platform, account: str, wanted: SeedContainer, row: str) -> s
     for _ in range(wanted.backups):
         backups.trigger(platform, container).due = platform.clock.now()
     if wanted.backups:
-        # This method looks at every container.
+        # `settle` looks at every container, so call it only if necessary.
         platform.settle()
     return container.id

@@ -68,7 +68,7 @@ class Emulator(Controls):
 
     Raises:
         StateFileError: The state file cannot be read, or is not a state file of an emulator.
-        PortTakenError: The emulator starts, but cannot listen on the port.
+        PortTakenError: The emulator cannot listen on the port when it starts.
         ValueError: The limit, the cap or the address is invalid.
     """
 

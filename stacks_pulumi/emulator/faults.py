@@ -2,7 +2,7 @@
 Faults: a queue of failures for certain requests, the effect of each kind on a response, and a record of fired faults.
 
 A fault waits in the queue of its operation until a request matches it; of several matching faults, the oldest is used.
-A test ends with `assert_none_left`; otherwise a test with a fault that never fired would pass.
+End a test with `assert_none_left`; otherwise the test passes even if a fault never fired.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ KINDS: dict[str, dict[str, Any]] = {
 """
 Every kind with its options and their defaults. `done` sets whether the request is carried out despite the fault.
 
-`pass`: no failure: the next fault in the queue applies to a later request.
+`pass`: no failure; it lets one request pass, so that the next fault in the queue applies to a later one.
 `drop_before`: the connection is closed, and the request is not carried out. `reset` sends a TCP reset.
 `drop_after`: the request is carried out, and then the connection is closed without a response.
 `hang_up`: the response is sent, and then the connection is closed without notice.
@@ -51,7 +51,7 @@ Every kind with its options and their defaults. `done` sets whether the request 
 `wrong_code`: the right body with a wrong status, for instance 200 instead of 202.
 `wrong_types`: every value in the body has a wrong type. With `field`, only the values under that key; with `row`,
     only the values in that row (from 0) of each list.
-`miscount`: `count` in the body is higher than the number of rows, by `by`.
+`miscount`: `count` in the body exceeds the number of rows by `by`.
 `trickle`: the `headers` or the `body` (`part`) arrive a few bytes at a time, over `seconds`.
 `answer`: the given body unchanged (text, or any JSON value), with the status `code`.
 `redirect`: a redirect to `location`, a different host.
@@ -95,7 +95,7 @@ class Fault:
     fired: int = 0
 
     def is_left(self) -> bool:
-        """Whether it has not fired `times` times yet; with `None` for `times`, whether it has never fired."""
+        """Return whether it has fired fewer than `times` times; if `times` is `None`, whether it has never fired."""
         return self.fired == 0 if self.times is None else self.fired < self.times
 
     def fits(self, operation: str, subject: str) -> bool:
@@ -224,7 +224,7 @@ class Faults:
         return [fault for fault in self.all() if fault.is_left()]
 
     def fired(self, operation: str | None = None) -> list[Fired]:
-        """Return the records of faults that have fired, oldest first; optionally of one operation."""
+        """Return the records of faults that have fired, for one operation or for all, oldest first."""
         with self._lock:
             return [entry for entry in self._fired if operation in {None, entry.operation}]
 
@@ -233,7 +233,7 @@ class Faults:
         Check that every fault has fired as often as requested.
 
         Raises:
-            AssertionError: Some faults did not; the message lists them.
+            AssertionError: Some faults have not; the message lists them.
         """
         left = self.left()
         if left:

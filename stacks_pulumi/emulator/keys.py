@@ -110,7 +110,7 @@ def first_secret(state: State) -> str:
 
 def check_scope(key: ApiKey, scope: str) -> None:
     """
-    Check a scope.
+    Check that a key has a scope.
 
     Raises:
         Refusal: 403 with the required scope and the key's scopes (guide, "Common Error Responses").
@@ -133,7 +133,7 @@ def spent(key: ApiKey, now: float) -> Decimal:
 
 def check_cap(key: ApiKey, price: Decimal, now: float) -> None:
     """
-    Check that a new price keeps the spending of the month within the cap.
+    Check that the spending of the month, with a new price added, stays within the cap.
 
     Raises:
         Refusal: 402 with cap and spending (guide, "Common Error Responses").
@@ -153,7 +153,7 @@ def check_cap(key: ApiKey, price: Decimal, now: float) -> None:
 
 def charge(key: ApiKey, price: Decimal, now: float) -> None:
     """
-    Count a new container against the key's month.
+    Count a new container against the key's cap for the month.
 
     A deletion does not reduce the amount: the cap limits the price of all containers created in a month.
     """

@@ -2,7 +2,7 @@
 Which answers lag behind, and which lists show only some of their rows?
 
 The rules for containers, backups and other objects do not change. If the answer to a request lags behind, the rule
-answers from the earlier state. Everything that exists when a lag begins is treated as old.
+answers from the earlier state. Everything that exists when a lag begins is visible immediately.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Late:
         self.forget()
 
     def forget(self) -> None:
-        """Treat everything that exists now as old."""
+        """Make everything that exists now visible in every answer."""
         self._past = [(float("-inf"), _ENCODER.encode(self._platform.state))] if self.seconds else []
 
     def remember(self) -> None:
@@ -80,7 +80,7 @@ class Late:
             del self._past[0]
 
     def answered(self, route: Route, request: Request) -> Reply | Open:
-        """Return the answer that the platform currently gives to a request."""
+        """Return the answer to a request; if it lags behind, it is taken from an earlier state."""
         seconds = self.seconds.get(route.name)
         if not seconds:
             return self._cut(route, route.handler(request))
@@ -96,8 +96,8 @@ class Late:
 
     def _let_parent_be(self, then: State, args: dict[str, str]) -> None:
         """
-        Copy the container of the requested children into the earlier state, or remove it there. Only its children lag
-        behind.
+        Copy the container of the requested children into the earlier state, or remove it there. Only the children lag
+        behind, not the container.
         """
         for own in (args[name] for name in ("container_id", "vpn_container_id") if name in args):
             now = self._platform.state.containers.get(own)
@@ -109,7 +109,7 @@ class Late:
                 )
 
     def _cut(self, route: Route, answer: Reply | Open) -> Reply | Open:
-        """Return the list of containers with only the rows that it shows, and with the total number."""
+        """Return the list of containers, limited to `rows` rows and with the total number."""
         if self.rows is None or route.name != "containers.list" or isinstance(answer, Open):
             return answer
         rows = answer.body["data"]

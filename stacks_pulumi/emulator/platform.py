@@ -1,7 +1,7 @@
 """
-The platform: the data that the rules read and change, its clock, and the events when time passes.
+The platform: the data that the rules read and change, its clock, and the events that happen when time passes.
 
-The rules of each noun are in its file (`containers`, `access`, `connections`, `backups`, `vpn`), with its endpoints.
+The rules and endpoints of each noun are in its own module (`containers`, `access`, `connections`, `backups`, `vpn`).
 Before a rule reads the state, `Platform.settle` carries out all due events: boots and deletions end, backups are
 started, completed and cleaned up.
 """
@@ -20,8 +20,8 @@ DAY = 86400.0
 
 _END = 253_370_764_800.0
 """
-The start of the year 9999, which is the last year for dates. The clock cannot be advanced to it, so that later events
-have valid dates.
+The start of the year 9999, the last year that a date supports. The clock cannot reach it, so that the events that
+follow still have valid dates.
 """
 
 _RETENTION = 7 * DAY
@@ -38,7 +38,7 @@ class Platform:
     """
     The data that the rules read and change.
 
-    Take `lock` around code that reads more than one value while requests are in progress.
+    Hold `lock` while code reads more than one value and requests are in progress.
 
     Args:
         state: The state at the start; by default empty.
@@ -92,7 +92,7 @@ class Platform:
             return now
 
     def view(self, state: State, at: float) -> Platform:
-        """Return a platform with these settings for a different state, with its clock stopped at a moment."""
+        """Return a platform with the same settings and a different state, with its clock stopped at a moment."""
         view = copy.copy(self)
         view.state, view.clock = state, DrivenClock(at, running=False)
         view.settle()
@@ -204,7 +204,7 @@ def _make_nightly_backups(state: State, pace: Pace, now: float) -> None:
 
 
 def _nights(since: float, until: float) -> list[float]:
-    """Return the scheduled backup times in an interval, if the backup still exists at the end of the interval."""
+    """Return the times of the nightly backups in an interval, without those that would be deleted by its end."""
     since = max(since, until - _RETENTION)
     first = (since - _SCHEDULE) // DAY + 1
     last = (until - _SCHEDULE) // DAY
@@ -250,7 +250,7 @@ class DrivenClock:
             return self._moment()
 
     def wall(self) -> float:
-        """Return the time of a clock that starts at the same time, but that no call advances or freezes."""
+        """Return the real time, sped up by `speed`; `advance`, `freeze` and `resume` do not change it."""
         start, origin = self._begun
         return start + (time.monotonic() - origin) * self.speed
 
@@ -275,7 +275,7 @@ class DrivenClock:
         with self._lock:
             moment = self._moment() + seconds
             if moment >= _END:
-                raise ValueError(f"the clock can be advanced to the year 9998, not by {seconds} seconds")
+                raise ValueError(f"the clock cannot be advanced by {seconds} seconds: the last year is 9998")
             self._driven += seconds
             return moment
 

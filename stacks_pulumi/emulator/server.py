@@ -62,7 +62,7 @@ class Incoming:
 
 
 class PortTakenError(Exception):
-    """The port is in use; `str` is one line with what to do."""
+    """The server cannot listen on the port; `str` is one line with what to do."""
 
 
 class Server:
@@ -73,7 +73,7 @@ class Server:
         respond: Answers a request; it also receives the headers.
         port: The port to listen on; 0 takes a free port.
         host: The address to listen on.
-        now: The platform's time, for the header `Date`.
+        now: Returns the platform's time, for the header `Date`.
 
     Raises:
         PortTakenError: The server cannot listen on the port.
@@ -247,7 +247,7 @@ class _Handler(WSGIRequestHandler):
             self._drop()
 
     def _write(self, content: bytes, seconds: float) -> None:
-        """Send bytes; in pieces over `seconds`, if it is not 0. When the server stops, stop sending."""
+        """Send bytes, in pieces over `seconds` if it is not 0."""
         if not seconds:
             self.wfile.write(content)
             return
@@ -269,7 +269,7 @@ class _Handler(WSGIRequestHandler):
         self.connection.shutdown(socket.SHUT_RDWR)
 
     def date_time_string(self, timestamp: float | None = None) -> str:
-        """Return the platform's time: clients compare it with creation times."""
+        """Return the platform's time, because clients compare it with creation times."""
         return super().date_time_string(self._server.now() if timestamp is None else timestamp)
 
     def version_string(self) -> str:
@@ -299,7 +299,7 @@ class _Threaded(ThreadedWSGIServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """No-op, so that clients which disconnect during a request are not reported."""
+        """Report an error, unless the client disconnected during a request."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
@@ -393,7 +393,7 @@ class RequestLog:
             return list(self._records)
 
     def count(self, operation: str | None = None) -> int:
-        """Return the number of requests; optionally of one operation."""
+        """Return the number of all requests, or of one operation's requests."""
         with self._lock:
             return self._counts.total() if operation is None else self._counts[operation]
 

@@ -5,8 +5,8 @@ All data can be written to a file and read again, so it consists of numbers, tex
 the Unix epoch on the driven clock. No data is secret: only the digest of an API key is stored, and passwords and
 private keys are derived at each request.
 
-The file is a snapshot. Later changes are in a journal next to it. It has one line for each change, which is written
-before the response is sent. A new snapshot replaces the journal when it is large, and at the end.
+The file is a snapshot. The journal next to it has one line for each later change, written before the response is sent.
+A new snapshot replaces the journal when the journal is large, and when the emulator stops.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Account:
 @dataclass
 class ApiKey:
     """
-    A key, without the key itself.
+    The record of a key, without the key itself.
 
     Attributes:
         label: The name that is shown instead of the key.
@@ -126,7 +126,7 @@ class Pace:
 
     Attributes:
         boot_seconds: From `pending` to `running` (guide, "Create Container": 10 to 30 seconds).
-        boot_reads: Count this many reads of a booting container instead of seconds; `None` for seconds.
+        boot_reads: The number of reads that a boot lasts; `None` to use `boot_seconds`.
         action_seconds: A stop, start or restart.
         delete_seconds: From an accepted deletion until the container is removed.
         backup_seconds: A backup.
@@ -139,7 +139,7 @@ class Pace:
     backup_seconds: float = 0.05
 
     def boot(self, now: float) -> Transition:
-        """Return the transition that ends a boot beginning now."""
+        """Return the transition that ends a boot which begins now."""
         if self.boot_reads is not None:
             return Transition("running", reads=self.boot_reads)
         return Transition("running", due=now + self.boot_seconds)
@@ -285,7 +285,7 @@ class State:
     seeded: bool = False
 
     def count(self, kind: str) -> int:
-        """Return the next number of a kind, from 1."""
+        """Return the next number of a kind; the first is 1."""
         self.counters[kind] = self.counters.get(kind, 0) + 1
         return self.counters[kind]
 
@@ -350,7 +350,7 @@ _COLLECTIONS = ("containers", "connections", "backups")
 
 
 class StateFileError(Exception):
-    """The file exists but cannot be used; `str` is one line with what to do."""
+    """The state file cannot be used; `str` states why in one line."""
 
 
 class _File(msgspec.Struct):

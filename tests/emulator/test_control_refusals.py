@@ -102,7 +102,7 @@ def test_no_call_makes_a_state_that_cannot_be_stored(tmp_path: Path) -> None:
             "times must be a whole number of at least 1",
         ),
         ({"to": "fail_boot", "name_or_template": ""}, "name_or_template must be text, not ''"),
-        ({"to": "advance", "seconds": 1e12}, "the clock can be advanced to the year 9998"),
+        ({"to": "advance", "seconds": 1e12}, "the clock cannot be advanced by 1000000000000.0"),
         ({"to": "faults/add", "operation": "*", "kind": []}, "kind: Expected `int | str`, got `array`"),
         ({"to": "faults/add", "operation": "*", "kind": 503, "match": ""}, "match must be text, not ''"),
         ({"to": "faults/add", "operation": "*", "kind": 503, "times": 0}, "times must be a whole number"),
