@@ -1,7 +1,8 @@
 """
 What will a change cost, and what does a stack or an account cost now?
 
-The command `stacks-pulumi cost` uses it; `docs/cost.md` describes it. Importing this package imports no other module.
+The command `stacks-pulumi cost` uses this package; `docs/cost.md` describes the command. Importing this package imports
+no other module.
 
 - `build`: What does a preview or a stack cost?
 - `live`: What does the account cost now, and what has changed since a snapshot?

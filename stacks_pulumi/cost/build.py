@@ -1,10 +1,10 @@
 """
 What does a preview or a stack cost, and which objects exist before and after a preview's steps?
 
-The three forms of a preview have different details. The events, and the JSON with `--show-replacement-steps`, contain
-every step. The JSON with only `--show-sames` contains one step for a replacement, and no step for the leftover of an
-earlier replacement. `docs/cost.md` contains the table, and `tests/unit/cost/test_steps.py` contains a recorded document
-for each row.
+The three formats of a preview contain different details. The events, and the JSON with `--show-replacement-steps`,
+contain every step. The JSON with only `--show-sames` contains one step for a replacement, and no step for an object
+that is left over from an earlier replacement. `docs/cost.md` contains a table of these details, and
+`tests/unit/cost/test_steps.py` contains a recorded document for each row.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _DELETES: Final = frozenset({"delete", "delete-replaced"})
 _DISCARDS: Final = frozenset({"discard", "discard-replaced"})
 _CREATES: Final = frozenset({"create", "import"})
 REPLACES: Final = frozenset({"replace", "create-replacement", "read-replacement", "import-replacement"})
-"""The operations by which another object replaces a resource's object."""
+"""The operations that replace a resource's object with another object."""
 _EVERY_STEP: Final = REPLACES - {"replace"}
 _ROOT: Final = f"::{STACK}::"
 
@@ -81,7 +81,7 @@ class PreviewPlan:
 
     Attributes:
         changes: The change of each object that it covers.
-        notes: Notes for the reader.
+        notes: Notes for a person.
     """
 
     changes: list[ObjectChange] = field(default_factory=list)
@@ -90,8 +90,8 @@ class PreviewPlan:
 
 def only_refreshes(steps: Iterable[Step]) -> bool:
     """
-    Whether some resources have only a `refresh` step. The steps then belong to a refresh, perhaps together with a part
-    of a preview.
+    Return whether the steps belong to a refresh, perhaps together with a part of a preview. In a complete preview, the
+    root resource also has a step that is not a refresh.
     """
     ops = [(step.op, _ROOT in step.urn) for step in steps]
     return any(op == "refresh" for op, _ in ops) and not any(root and op != "refresh" for op, root in ops)
@@ -109,8 +109,8 @@ def plan_of(
 
     Args:
         steps: The steps.
-        deleted_with: Returns the URN of the resource with which a given resource is deleted; empty for none, `None`
-            if that is not known. By default, the steps contain it.
+        deleted_with: Returns the URN in the option `deleted_with` of a resource; empty if there is none, `None` if that
+            is not known. By default, it is taken from the steps.
     """
     plan, steps = PreviewPlan(), under_new_urns(steps)
     refreshed: dict[str, ResourceState] = {}
@@ -138,7 +138,8 @@ def plan_of(
         if one.op == "delete-replaced" and any(step.op in REPLACES for step in others)
     }
     for urn, of_urn in by_urn.items():
-        # A resource that is deleted before its replacement is not deleted together with a resource that leaves later.
+        # A resource that is deleted before its replacement is not deleted together with a resource that leaves the
+        # stack later.
         with_it = ended & first if urn in first else ended
         plan.changes += _changes_of(urn, of_urn, with_it, deleted_with or _deleted_with)
     if only_refreshes(steps):
@@ -154,7 +155,7 @@ StepT = TypeVar("StepT", bound=Step)
 
 def under_new_urns(steps: Sequence[StepT]) -> list[StepT]:
     """
-    Return the steps. If a new object replaces a resource that an alias refers to, the deletion step receives the new
+    Return the steps. If a resource with an alias is replaced, the step that deletes its old object receives the new
     URN.
     """
     new = {
@@ -188,7 +189,10 @@ def _changes_of(
     ended: set[str],
     deleted_with: Callable[[ResourceState], str | None],
 ) -> list[ObjectChange]:
-    """Return the objects of one resource: each id is an object, and a replacement adds the planned object."""
+    """
+    Return the changes of one resource's objects: one for each id, and one for the object that a replacement will
+    create.
+    """
     olds: dict[str, PlannedState] = {}
     ends: dict[str, str] = {}
     main: Step | None = None
@@ -210,7 +214,7 @@ def _changes_of(
         gone |= replaced - ends.keys()
     for id_ in gone:
         olds.pop(id_, None)
-    # The single step of a replacement also deletes the old object.
+    # If a replacement has only one step, that step also deletes the old object.
     ends.update(dict.fromkeys((replaced & olds.keys()) - ends.keys(), "delete-replaced"))
     op = "" if main is None else "replace" if main.op in REPLACES else main.op
     # The engine deletes the current object if the program looks up a different one in its place.
@@ -238,9 +242,8 @@ def _is_kept(old: ResourceState, end: str, ended: set[str], deleted_with: str | 
     Return whether an object still exists after its resource leaves the stack; `None` if that is not known.
 
     The engine does not delete an object that is retained, or that it only removes from the state. It also does not
-    delete an object with `deleted_with` if that other resource leaves the stack too. This applies even if the object of
-    that other resource is not deleted because it was only looked up. But the platform deletes no container together
-    with another container.
+    delete an object if the resource in its `deleted_with` leaves the stack too, even if that resource was only looked
+    up. But when the platform deletes a container, it does not delete other containers.
     """
     if old.retain_on_delete or end in _DISCARDS:
         return True
@@ -270,7 +273,7 @@ class Pricer:
 
     Attributes:
         monthly: Returns the prices of containers.
-        others: The prices of resources of other providers. Without them, such resources are listed and not priced.
+        others: The prices of resources of other providers. Without them, such resources are listed without a price.
         is_adopted: Returns whether a new object of the stack already exists, and so is already billed. By default,
             none exists.
     """
@@ -340,11 +343,11 @@ def changes_of(data: bytes, pricer: Pricer = CATALOGUE) -> tuple[Report, list[tu
 
 
 def _not_said(_state: ResourceState) -> None:
-    """Return `None`, because no event shows with which resource a resource is deleted."""
+    """Return `None`, because events do not contain `deleted_with`."""
 
 
 def _from_state(data: bytes) -> Callable[[ResourceState], str | None]:
-    """Return a function that looks up in an export with which resource a resource is deleted."""
+    """Return a function that looks up the `deleted_with` of a resource in an export."""
     known = {(one.urn, one.id): one.deleted_with for one in read_stack(data).resources}
     return lambda state: state.deleted_with or known.get((state.urn, state.id))
 
@@ -366,7 +369,7 @@ def _lacking(summary: Mapping[str, int], steps: list[Step]) -> str:
     if missing:
         words = ", ".join(f"{number} {_TIMES} {op}" for op, number in sorted(missing.items()))
         return (
-            f"the preview's summary has changes whose steps are missing ({words}), so its totals are wrong: "
+            f"the preview's summary counts changes whose steps are missing ({words}), so its totals are wrong: "
             "pass the complete output of `pulumi preview --json --show-sames`"
         )
     if not sames:
@@ -382,7 +385,7 @@ def _unfinished(errors: list[str]) -> str:
     if not others:
         return ""
     first = others[0].removeprefix("error: ").strip().splitlines()
-    return f"the preview failed and shows only a part ({first[0] if first else 'no reason given'}): fix the error first"
+    return f"the preview failed and is incomplete ({first[0] if first else 'no reason given'}): fix the error first"
 
 
 def _events(
@@ -459,7 +462,7 @@ def _preview(
 def _afterwards(plan: PreviewPlan) -> Iterator[ResourceState]:
     kept = {change.urn for change in plan.changes if change.op == "keep"}
     states = (change.after for change in plan.changes if change.after is not None)
-    # A container that the stack managed, and now only looks up, is already in a line with its price.
+    # A container that the stack managed, and now only looks up, already has a line with its price.
     return (state for state in states if not (state.external and state.urn in kept))
 
 
@@ -474,18 +477,18 @@ def _charged_again(lines: tuple[Line, ...]) -> list[str]:
     each = ", ".join(f"{line.name!r} {_anew(line.planned)}" for line in replaced[:_SHOWN])
     more = len(replaced) - _SHOWN
     rest = f" and {more} more, {_anew(total(line.planned for line in replaced))} in all" if more > 0 else ""
-    return [f"replaced, so charged to the key's spending cap again: {each}{rest}; a deletion refunds nothing"]
+    return [f"replaced and charged to the key's spending cap again: {each}{rest}; a deletion refunds nothing"]
 
 
 def _adopted(lines: tuple[Line, ...]) -> list[str]:
     """
-    Return a note on the objects that the change adopts: the account already pays for them, but no total of this stack
-    contained them.
+    Return a note on the objects that the change adopts: the account already pays for them, but this stack's totals did
+    not contain them.
     """
     adopted = [line.planned for line in lines if line.action == "adopt"]
     if not adopted:
         return []
-    return [f"adopted, so billed already: {count(len(adopted), 'container')}, {total(adopted)} a month"]
+    return [f"adopted, so already billed: {count(len(adopted), 'container')}, {total(adopted)} a month"]
 
 
 def _anew(price: Price) -> Change:
@@ -498,7 +501,7 @@ def _blocked(errors: list[str], violations: tuple[PolicyViolation, ...]) -> str:
         return f"{count(len(mandatory), 'violation')} of mandatory policies"
     if errors:
         return (
-            "the preview failed, as it does when a mandatory policy is violated; this format does not show which: "
+            "the preview failed, as after a violation of a mandatory policy, but this format does not list violations: "
             "set PULUMI_ENABLE_STREAMING_JSON_PREVIEW=true to list them"
         )
     return ""
@@ -528,7 +531,7 @@ def line_of(change: ObjectChange, pricer: Pricer, ids: Collection[str] = ()) -> 
         change: The change.
         pricer: Returns the prices.
         ids: The ids of the containers that the stack has before the change. If one of them is adopted, it is already
-            counted with its old resource, for instance after a renaming without an alias.
+            counted with its old resource, for instance if the resource was renamed without an alias.
     """
     before = pricer.item(change.before, change.before)
     # A resource that keeps its container keeps the size in the state, whatever the program declares. A new container
@@ -559,7 +562,7 @@ def _taken_over(change: ObjectChange) -> str | None:
 
 
 def _shown(state: ResourceState | None) -> Mapping[str, Any] | None:
-    """Return the relevant outputs of a state; `None` if it has no outputs."""
+    """Return the outputs of a state; `None` if it has no outputs."""
     return state.outputs if isinstance(state, (PlannedState, StoredResource)) else None
 
 

@@ -28,7 +28,7 @@ _NO_USER: Final = frozenset({403, 404})
 _ACTION: Final = re.compile(r"^(?=[^\S\n]*/)", re.MULTILINE)
 """
 The beginning of a line with a slash. GitLab, and bots on both platforms, execute commands such as `/merge` in such a
-line, with the permissions of the token's owner. A report contains no such line, but the program of a change may have
+line, with the permissions of the token's owner. A report contains no such line, but the reviewed program may have
 written the file.
 """
 
@@ -50,7 +50,7 @@ class CommentError(StacksError):
 
 class _Platform(ABC):
     """
-    The comments of a platform.
+    The comments on a platform, such as GitHub.
 
     Attributes:
         limit: The maximum size of a comment in bytes.
@@ -87,8 +87,7 @@ class _Platform(ABC):
     @abstractmethod
     def is_ours(self, row: Mapping[str, Any]) -> bool:
         """
-        Return whether this command wrote a comment that begins with the marker, and not a person who copied the
-        marker.
+        Return whether this command wrote a comment that begins with the marker. A person may have copied the marker.
         """
 
     def variable(self, *names: str) -> str:
@@ -115,7 +114,7 @@ class _Platform(ABC):
         for page in range(1, _MOST_PAGES + 1):
             rows = self.call("GET", f"{self.comments()}?per_page={_PAGE}&page={page}")
             if not isinstance(rows, list):
-                raise CommentError("the response to a list of comments is not a JSON array")
+                raise CommentError("the response to a request for the comments is not a JSON array")
             yield from rows
             if len(rows) < _PAGE:
                 return
@@ -221,14 +220,14 @@ PLATFORMS: Final[dict[str, type[_Platform]]] = {"github": _GitHub, "gitlab": _Gi
 
 def post(platform: str, text: str, env: Mapping[str, str] = os.environ) -> str:
     """
-    Post a comment, or replace the comment of the previous run. Return a sentence that states which.
+    Post a comment, or replace the comment of the previous run. Return a text that states which of the two was done.
 
     Raises:
         CommentError: The text contains no marker, a variable is missing, or the API failed.
     """
     marker = text.partition("\n")[0].strip()
     if not _MARKER.fullmatch(marker):
-        # Every comment begins with an empty marker, so an unrelated comment would be replaced.
+        # An empty marker fits every comment, so an unrelated comment would be replaced.
         msg = (
             "the comment does not begin with its marker: write it with `stacks-pulumi cost --format markdown`"
         )

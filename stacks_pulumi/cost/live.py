@@ -57,7 +57,7 @@ class Entry:
     Attributes:
         id: Its id.
         name: Its name.
-        created_at: When it was created. Id and creation time together are its identity.
+        created_at: When it was created. The id and the creation time together identify it.
         item: Its kind and price.
         stacks: The stacks that own it; `None` if the snapshot does not contain them.
     """
@@ -146,7 +146,7 @@ def now() -> str:
 
 
 def priced(price: Price) -> dict[str, Any]:
-    """Return a price: one number, or null if it is not exactly known, and its bounds as texts."""
+    """Return a price as one number, which is null if the price is not exact, and its bounds as texts."""
     exact = price.low if price.exact else None
     return {
         "monthly_price_usd": None if exact is None else float(exact),
@@ -164,7 +164,7 @@ def write_snapshot(path: Path, document: Mapping[str, Any]) -> None:
     if path.is_dir() or not path.name:
         raise InputError(f"{path} is a folder: choose a file for the snapshot", code="file-access")
     # A crash must not leave a partly written file, and two concurrent commands must not write into the same file.
-    # With a random name, a project cannot prepare a link to another file.
+    # Because the name is random, a project cannot put a link to another file in its place.
     beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         with beside.open("xb") as file:
@@ -208,7 +208,7 @@ def _entry_of_row(container: _Container, *, complete: bool) -> Entry:
     # Check the range, because an amount with a million digits is finite, but cannot be added or printed.
     if not all(it.is_finite() and 0 <= it <= _HIGHEST for it in (low, price.high) if it is not None):
         raise ValueError(f"the price of {container.id!r} is not a number from 0 to {_HIGHEST}")
-    # In an incomplete report, a stack that could not be read may own a container that seems to have none.
+    # In an incomplete report, a container without an owner may belong to a stack that could not be read.
     is_unknown = container.stacks is None or not (container.stacks or complete)
     stacks = None if is_unknown else tuple(container.stacks or ())
     return Entry(container.id, container.name, container.created_at, Item(container.kind, price), stacks)
@@ -257,7 +257,7 @@ def compare(before: Snapshot, after: Snapshot) -> Report:
 
 
 def _owners(snapshot: Snapshot) -> set[str]:
-    """Return the accounts in the ids of containers; ids that do not have the guide's form are ignored."""
+    """Return the accounts that the containers' ids contain; ids that do not have the guide's form are ignored."""
     accounts = ((account_of(entry.id), entry) for entry in snapshot.containers)
     return {account for account, entry in accounts if entry.id == f"{account}-{entry.name}"}
 
@@ -311,7 +311,7 @@ def snapshot_of(containers: Listing[Container], monthly: MonthlyPrice, base_url:
 
 def prices(client: StacksClient) -> PriceList:
     """
-    Return the platform's listed prices that are plausible.
+    Return the plausible prices that the platform lists.
 
     Raises:
         StacksError: The templates cannot be read.
@@ -358,7 +358,8 @@ def containers(timeout_s: float) -> list[Entry]:
 
 def listed(client: StacksClient) -> Listing[Container]:
     """
-    Return the existing containers, each once. The list is incomplete if it may omit containers that are billed.
+    Return the existing containers, without duplicates. The list is incomplete if it may omit containers that are
+    billed.
 
     Raises:
         StacksError: The list cannot be read.
@@ -373,7 +374,7 @@ def listed(client: StacksClient) -> Listing[Container]:
 
 def described(client: StacksClient, containers: Listing[Container]) -> Listing[Container]:
     """
-    Return the containers with all details. A container whose row lacks a detail is requested with one call.
+    Return the containers with all details. If a container's row lacks a detail, the container is requested.
 
     A row may lack the creation time, which distinguishes a container from an earlier one with the same name. It may
     lack the size, which shows the additional storage. Or it may have a category instead of the template.
@@ -404,10 +405,10 @@ def _described(client: StacksClient, container: Container) -> Container:
 
 def confirmed(client: StacksClient, containers: Listing[Container], ids: Iterable[str]) -> Listing[Container]:
     """
-    Return the list. It is marked as incomplete (`gap`) if one of these containers exists but is not in the list.
+    Return the list, marked as incomplete (`gap`) if a container with one of the ids exists but is not in the list.
 
-    If the list is complete, they do not exist: two reads did not find them, with a pause between them that is longer
-    than the platform's lag.
+    If the list is complete, the missing containers do not exist: two reads did not find them, and the pause between the
+    reads was longer than the platform's lag.
 
     Raises:
         StacksError: The API cannot be read.
@@ -439,7 +440,7 @@ def confirmed(client: StacksClient, containers: Listing[Container], ids: Iterabl
 
 def connect() -> StacksClient:
     """
-    Return a client for the account of the environment.
+    Return a client for the account whose key is in the environment.
 
     Raises:
         ConfigError: There is no key, or a value is malformed.
@@ -469,7 +470,7 @@ def item_of(container: Container, monthly: MonthlyPrice = catalog.monthly_price)
     """Return the kind and the price of a container of the account."""
     template = UNKNOWN if container.template is None else container.template
     plan: str | Unknown | None = UNKNOWN if container.plan is None else container.plan
-    # The VPN template has several names in the API, but only one price.
+    # The API has several words for the plan of a VPN container, but there is only one price.
     if template == catalog.VPN_TEMPLATE:
         plan = None
     # The API lists only the sum of the plan's storage and the additional storage.

@@ -39,7 +39,7 @@ from stacks_pulumi.reports import Action, PolicyViolation
 Reason: TypeAlias = Literal["free", "listed", "elsewhere", "read"]
 Source: TypeAlias = Literal["preview", "stack", "account", "comparison"]
 
-FOOTER: Final = "Prices of full months in US dollars, before discount codes."
+FOOTER: Final = "Prices for full months in US dollars, before discount codes."
 """The note in every report about its figures."""
 
 _NOTHING: Final = Change.between(FREE, FREE)
@@ -49,7 +49,7 @@ _ANY: Final = "*"
 """The key in a price file for all values that are not listed."""
 
 UNSEEN: Final = Price(Decimal(0), None)
-"""The price of an account's unlisted containers, if its list is incomplete: any amount from zero."""
+"""The price of the containers that are missing from an incomplete list: zero or more."""
 
 
 @dataclass(frozen=True)
@@ -81,17 +81,14 @@ def item(
 
 
 def higher(one: Item, other: Item) -> Item:
-    """
-    Return the more expensive of two descriptions of a container; each bound of the price is the higher one of the
-    two.
-    """
+    """Return the more expensive of two items for a container; each bound of its price is the higher of the two."""
     first, second = one.price.high, other.price.high
     is_first = first is None or (second is not None and first >= second)
     return Item((one if is_first else other).kind, one.price.or_higher(other.price))
 
 
 def bounds(value: Price | Change) -> dict[str, str | None]:
-    """Return the bounds of a price or a difference for programs, as texts; an unknown bound is `None`."""
+    """Return the bounds of a price or a difference as texts for programs; an unknown bound is `None`."""
     return {
         "low": None if value.low is None else f"{value.low:.2f}",
         "high": None if value.high is None else f"{value.high:.2f}",
@@ -106,7 +103,7 @@ class Line:
     Attributes:
         name: The resource's name in the program, or the container's in the account.
         id: URN, or the container's id in the account.
-        action: The action on it.
+        action: What happens to it.
         before: The container now; `None` if it does not exist.
         after: The container after the change; `None` if it will not exist.
     """
@@ -168,15 +165,15 @@ class Report:
     The cost of all resources in the input.
 
     Attributes:
-        source: The type of the input. A preview, and the comparison of an account with a snapshot, have a before and an
-            after. For the other types, before and after are the same.
-        lines: The containers, changes first.
+        source: The type of the input. Only a preview, and the comparison of an account with a snapshot, contain
+            changes. For the other types, before and after are the same.
+        lines: The containers, changed ones first.
         not_priced: The other resources.
         violations: The policy violations, mandatory ones first.
         notes: Facts that a reader needs to interpret the figures.
         blocked: Why the preview failed, if policies made it fail; otherwise empty.
         incomplete: Why the figures are incomplete; empty if they are complete. Incomplete sums have no upper bound.
-        borrowed: The items that are priced by the catalogue, although live prices were requested.
+        borrowed: The items with the catalogue's price, although live prices were requested.
     """
 
     source: Source
@@ -226,9 +223,7 @@ class Report:
 
 
 class _Entry(msgspec.Struct, kw_only=True, frozen=True):
-    """
-    An entry of a price file: the price of resources of a type, which is one price, or one for each value of a property.
-    """
+    """An entry of a price file: one price for all resources of a type, or one price for each value of a property."""
 
     type: str
     price: Price | None = None
@@ -254,7 +249,7 @@ class _Entry(msgspec.Struct, kw_only=True, frozen=True):
 
 
 def _written(value: Any) -> str | None:
-    """Return a property in the form of a price file; `None` if it is unknown, or is not a single value."""
+    """Return a property as a price file would contain it; `None` if it is unknown, or is not a single value."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -312,7 +307,7 @@ def read_prices(path: Path) -> PriceTable:
     file: _PriceFile = reader.read(document, _PriceFile, "")
     types: set[str] = set()
     for index, entry in enumerate(file.prices):
-        # The reader refuses an empty value, so an empty value here means that there is none.
+        # The reader refuses an empty value, so an empty value here means that the key is missing.
         where, both = f".prices[{index}]", (not entry.property, not entry.prices)
         if both != ((entry.price is not None),) * 2:
             raise reader.error(where, "it needs `type` and `price`, or `type`, `property` and `prices`")
@@ -335,7 +330,7 @@ def _range(told: str) -> Price:
 
 def read_yaml(path: Path, what: str, scalars: Scalars) -> tuple[Any, Reader]:
     """
-    Return the content of a YAML or JSON file, and its reader.
+    Return the content of a YAML or JSON file, and the reader that converts it.
 
     Raises:
         StacksError: The file cannot be read, is not YAML, or contains no settings.

@@ -28,7 +28,7 @@ Measure: TypeAlias = Literal["total", "increase", "increase-pct"]
 @dataclass(frozen=True)
 class CostLimit:
     """
-    A limit.
+    A limit for a report.
 
     Attributes:
         measure: What is measured: the planned total, the increase, or the increase in percent of the current cost.
@@ -90,7 +90,7 @@ def _judge(report: Report, limit: CostLimit, beside: tuple[CostLimit, ...]) -> L
     if before > 0:
         share = None if increase is None else increase * 100 / before
         return _verdict(limit, share, "the increase", lambda percent: f"{percent:+.1f} %")
-    # If nothing is paid now, there is no percentage, so one of the other two limits must limit a new stack.
+    # If nothing is paid now, there is no percentage, so a new stack needs one of the other two limits.
     if increase is None:
         return _verdict(limit, None, "the increase", signed)
     if increase <= 0:
@@ -216,7 +216,7 @@ def result_of(result: CostResult) -> str:
 
 
 def document_of(result: CostResult) -> Document:
-    """Return the report of a result, for every format."""
+    """Return a result as a document that every output format can show."""
     report = result.report
     others = tuple(
         f"{other.count} {_TIMES} {other.type} ({_REASONS[other.reason]})" for other in report.not_priced
@@ -268,7 +268,7 @@ def _not_exact(report: Report) -> str:
     """Return a text on the prices that are ranges; empty if all are exact."""
     unknown = report.unknown
     if report.borrowed and not unknown:
-        return f"not listed by the API, so priced by the catalogue: {', '.join(report.borrowed[:_SHOWN])}"
+        return f"the API does not list {', '.join(report.borrowed[:_SHOWN])}, so the catalogue's prices apply"
     if not unknown:
         return ""
     names = [f"{line.name!r} ({', '.join(line.unknown) or 'price'})" for line in unknown]
@@ -320,7 +320,7 @@ def _or_infinite(bound: Decimal | None) -> Decimal:
 
 def _checks(result: CostResult) -> Iterator[Check]:
     report = result.report
-    # Always add this check, so that a report without limits has a test too.
+    # Always add this check, so that a report without limits also has a test.
     yield Check("preview", "the figures are complete", report.incomplete, bool(report.incomplete))
     yield Check("preview", "no mandatory policy is violated", report.blocked, bool(report.blocked))
     if result.fail_on:

@@ -1,12 +1,12 @@
 """
-Data functions, which return data of the account that the program does not manage.
+Data functions, which read objects of the account, including objects that the program does not manage.
 
 Each function has two forms. `get_container(id)` needs a plain id and returns a plain result. The `_output` form,
 `get_container_output(id)`, also takes an output, such as the id of a container that does not exist yet, and returns an
-output. In the preview of a new stack, it sends no request. A response is cached for five seconds. If the result is
-secret, the `_output` form returns a secret output; the plain form returns plain text, which the caller must protect. An
-incomplete list is an error, because a program would use it as a complete list. The functions raise the errors in
-`stacks_pulumi.errors`. A program that does not catch an error ends with one line and no traceback.
+output. In the preview of a new stack, this form sends no request. A response is cached for five seconds. If the result
+is secret, the `_output` form returns a secret output; the plain form returns plain text, which the caller must protect.
+An incomplete list is an error, because a program would use it as a complete list. The functions raise the errors in
+`stacks_pulumi.errors`. A program that does not catch an error ends with a message of one line and no traceback.
 
 A program calls the functions by name; the native plugin calls them for `Invoke`. Both use the table `QUESTIONS`.
 
@@ -79,7 +79,7 @@ class Question:
     A data function.
 
     Attributes:
-        returns: The type of the answer, or of one row of it.
+        returns: The type of the answer, or of one row if the answer is a list.
         ask: Calls the client. It receives the client and the function's arguments by name.
         is_list: Whether the answer is a list of rows.
         secret: Whether the answer is a secret.
@@ -145,7 +145,7 @@ def answer(session: Session, name: str, arguments: Mapping[str, Any]) -> Any:
     key = (name, *map(str, arguments.values()))
     told = session.reads.get(*key, ask=lambda: question.ask(session.client, **arguments), max_age=_MAX_AGE)
     for listing in [told, *map(told.__getattribute__, getattr(told, "__struct_fields__", ()))]:
-        # The caller asked only for the newest backups.
+        # A list with as many rows as the caller asked for may be incomplete.
         if isinstance(listing, Listing) and len(listing) < arguments.get("limit", math.inf):
             _check_complete(name, listing)
     risks = risks_of(told) if name == "get_vpn_config" else ""
@@ -184,12 +184,12 @@ def ask(provider: Provider | None, name: str, **arguments: Any) -> Any:
     Call a data function and return its answer.
 
     Args:
-        provider: The provider of the account; by default the stack's.
+        provider: The provider for the account; by default, the stack's provider.
         name: The data function, one of `QUESTIONS`. Its answers are cached for a few seconds.
         arguments: The function's arguments.
 
     Raises:
-        StacksError: One of the types in `stacks_pulumi.errors`, which is also a `pulumi.RunError`.
+        StacksError: The call failed. The error has a type in `stacks_pulumi.errors`, and is also a `pulumi.RunError`.
     """
     try:
         _check_plain_arguments(name, *arguments.values())
@@ -243,11 +243,11 @@ def later(function: Callable[..., Any], *arguments: Any, provider: Provider | No
     Args:
         function: The plain form of the data function.
         arguments: Its positional arguments.
-        provider: The provider of the account; by default the stack's.
+        provider: The provider for the account; by default, the stack's provider.
     """
 
     async def answer(values: list[Any]) -> Any:
-        # A separate thread, so that the program can declare other resources during the call.
+        # Use a separate thread, so that the program can declare other resources during the call.
         return await asyncio.to_thread(function, *values, provider=provider)
 
     known: list[Any] = [*arguments] if provider is None else [*arguments, provider.ready]
@@ -283,7 +283,7 @@ def get_container(id: str, *, provider: Provider | None = None) -> results.Conta
 
     Args:
         id: The container's id.
-        provider: The provider of the account; by default the stack's.
+        provider: The provider for the account; by default, the stack's provider.
     """
     return ask(provider, "get_container", id=id)
 
@@ -300,7 +300,7 @@ def list_containers(*, provider: Provider | None = None) -> list[results.Contain
     Return all containers of the account (guide, "List Containers").
 
     Args:
-        provider: The provider of the account; by default the stack's.
+        provider: The provider for the account; by default, the stack's provider.
     """
     return ask(provider, "list_containers")
 
@@ -317,7 +317,7 @@ def list_templates(*, provider: Provider | None = None) -> list[results.Template
     A price that is not clearly in US dollars a month is `None`; `raw` contains the API's response.
 
     Args:
-        provider: The provider of the account; by default the stack's.
+        provider: The provider for the account; by default, the stack's provider.
     """
     return ask(provider, "list_templates")
 
@@ -335,7 +335,7 @@ def get_credentials(container_id: str, *, provider: Provider | None = None) -> r
 
     Args:
         container_id: The container's id.
-        provider: The provider of the account; by default the stack's.
+        provider: The provider for the account; by default, the stack's provider.
     """
     return ask(provider, "get_credentials", container_id=container_id)
 
@@ -343,7 +343,7 @@ def get_credentials(container_id: str, *, provider: Provider | None = None) -> r
 def get_credentials_output(
     container_id: pulumi.Input[str], *, provider: Provider | None = None
 ) -> results.CredentialsOutput:
-    """`get_credentials` for outputs; a secret."""
+    """`get_credentials` for outputs. The result is secret."""
     return later(get_credentials, container_id, provider=provider)
 
 
@@ -354,7 +354,7 @@ def get_logs(container_id: str, lines: int = 100, *, provider: Provider | None =
     Args:
         container_id: The container's id.
         lines: The number of lines.
-        provider: The provider of the account; by default the stack's.
+        provider: The provider for the account; by default, the stack's provider.
     """
     return ask(provider, "get_logs", container_id=container_id, lines=lines)
 
@@ -372,7 +372,7 @@ def get_metrics(container_id: str, *, provider: Provider | None = None) -> resul
 
     Args:
         container_id: The container's id.
-        provider: The provider of the account; by default the stack's.
+        provider: The provider for the account; by default, the stack's provider.
     """
     return ask(provider, "get_metrics", container_id=container_id)
 
@@ -392,7 +392,7 @@ def get_ssh_certificate(container_id: str, *, provider: Provider | None = None) 
 
     Args:
         container_id: The container's id.
-        provider: The provider of the account; by default the stack's.
+        provider: The provider for the account; by default, the stack's provider.
     """
     return ask(provider, "get_ssh_certificate", container_id=container_id)
 
@@ -400,7 +400,7 @@ def get_ssh_certificate(container_id: str, *, provider: Provider | None = None) 
 def get_ssh_certificate_output(
     container_id: pulumi.Input[str], *, provider: Provider | None = None
 ) -> pulumi.Output[str]:
-    """`get_ssh_certificate` for outputs; a secret."""
+    """`get_ssh_certificate` for outputs. The result is secret."""
     return later(get_ssh_certificate, container_id, provider=provider)
 
 
@@ -410,7 +410,7 @@ def list_allowed_ips(container_id: str, *, provider: Provider | None = None) -> 
 
     Args:
         container_id: The container's id.
-        provider: The provider of the account; by default the stack's.
+        provider: The provider for the account; by default, the stack's provider.
     """
     return ask(provider, "list_allowed_ips", container_id=container_id)
 
@@ -428,7 +428,7 @@ def list_available_targets(container_id: str, *, provider: Provider | None = Non
 
     Args:
         container_id: The container's id.
-        provider: The provider of the account; by default the stack's.
+        provider: The provider for the account; by default, the stack's provider.
     """
     return ask(provider, "list_available_targets", container_id=container_id)
 
@@ -448,7 +448,7 @@ def list_connections(container_id: str, *, provider: Provider | None = None) -> 
 
     Args:
         container_id: The container's id.
-        provider: The provider of the account; by default the stack's.
+        provider: The provider for the account; by default, the stack's provider.
     """
     return ask(provider, "list_connections", container_id=container_id)
 
@@ -456,7 +456,7 @@ def list_connections(container_id: str, *, provider: Provider | None = None) -> 
 def list_connections_output(
     container_id: pulumi.Input[str], *, provider: Provider | None = None
 ) -> results.ConnectionsOutput:
-    """`list_connections` for outputs; a secret."""
+    """`list_connections` for outputs. The result is secret."""
     return later(list_connections, container_id, provider=provider)
 
 
@@ -469,7 +469,7 @@ def list_backups(
     Args:
         container_id: The container's id.
         limit: The maximum number of backups.
-        provider: The provider of the account; by default the stack's.
+        provider: The provider for the account; by default, the stack's provider.
     """
     return ask(provider, "list_backups", container_id=container_id, limit=limit)
 
@@ -486,7 +486,7 @@ def get_backup_stats(*, provider: Provider | None = None) -> results.BackupStats
     Return statistics of all backups of the account (guide, "Backup Statistics").
 
     Args:
-        provider: The provider of the account; by default the stack's.
+        provider: The provider for the account; by default, the stack's provider.
     """
     return ask(provider, "get_backup_stats")
 
@@ -502,7 +502,7 @@ def list_vpn_clients(container_id: str, *, provider: Provider | None = None) -> 
 
     Args:
         container_id: The container's id.
-        provider: The provider of the account; by default the stack's.
+        provider: The provider for the account; by default, the stack's provider.
     """
     return ask(provider, "list_vpn_clients", container_id=container_id)
 
@@ -523,7 +523,7 @@ def get_vpn_config(container_id: str, client: str = "default", *, provider: Prov
     Args:
         container_id: The container's id.
         client: The client's name.
-        provider: The provider of the account; by default the stack's.
+        provider: The provider for the account; by default, the stack's provider.
     """
     return ask(provider, "get_vpn_config", container_id=container_id, client=client)
 
@@ -534,5 +534,5 @@ def get_vpn_config_output(
     *,
     provider: Provider | None = None,
 ) -> pulumi.Output[str]:
-    """`get_vpn_config` for outputs; a secret."""
+    """`get_vpn_config` for outputs. The result is secret."""
     return later(get_vpn_config, container_id, client, provider=provider)

@@ -2,7 +2,7 @@
 The results of the data functions.
 
 A complete result can be exported, or used as the input of a resource. `stacks.get_container_output(id).status` is an
-output of one value.
+output that contains one value.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _T = TypeVar("_T")
 
 
 class Value(Generic[_T]):
-    """One value in a result. It is a plain value in a plain result, and an output in an output of a result."""
+    """One value in a result: a plain value if the result is plain, and an output if the result is an output."""
 
     @overload
     def __get__(self, instance: None, owner: type) -> Value[_T]: ...
@@ -48,7 +48,7 @@ class Value(Generic[_T]):
     def __get__(self, instance: pulumi.Output[Any], owner: type) -> pulumi.Output[_T]: ...
 
     def __get__(self, instance: Any, owner: type) -> Any:
-        # `pulumi.input_type` replaces this with a property; an output finds the attributes of its value itself.
+        # `pulumi.input_type` replaces this value with a property; an output finds the attributes of its value itself.
         return self
 
 

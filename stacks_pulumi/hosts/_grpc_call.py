@@ -24,8 +24,8 @@ _KNOWS_WAITING: Final = ">=3.272.0"
 """The versions of the engine that support `ErrorResourceAwaitFailed`."""
 _Waiting: Any = getattr(provider_pb2, "ErrorResourceAwaitFailed", None)
 """
-The error class; `None` if the SDK does not contain it. In that case, a program that uses an output of such a resource
-ends with a traceback.
+The class of the error for a create that must wait; `None` if the SDK does not contain it. In that case, a program that
+uses an output of the resource ends with a traceback.
 """
 
 
@@ -90,7 +90,7 @@ class EngineService:
             self.show("WARNING", "", text)
 
     def is_gone(self) -> bool:
-        """Return whether the engine has ended, because its address refuses connections."""
+        """Return whether the engine has ended: its address then refuses connections."""
         if not self.address:
             return False
         host, _, port = self.address.rpartition(":")
@@ -174,8 +174,8 @@ class GrpcCall(EngineCall):
 
     def failures(self, checked: Checked, news: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         """
-        Return the failures of a check as pairs of property and reason. If a pair contains a property, the engine prints
-        the property's value.
+        Return the failures of a check as pairs of property and reason. The engine prints the value of a property in a
+        pair, so a pair does not contain a property whose value contains a key.
         """
         for name, reason in checked.failures.items():
             if contains_key(news.get(name)):

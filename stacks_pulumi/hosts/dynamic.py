@@ -67,10 +67,11 @@ _under_way: Final = threading.Lock()
 
 class DynamicProvider(ResourceProvider):
     """
-    The dynamic provider of one kind of resource, which the SDK's process calls.
+    The dynamic provider of one kind of resource. The SDK's process calls it.
 
     Its only state is the settings of its handler, which `configure` sets. It is pickled as a reference to
-    `stacks_pulumi.provider_for`. So a stack's state contains neither a key nor byte code, and the class can be moved.
+    `stacks_pulumi.provider_for`. So a stack's state contains neither a key nor byte code, and the class can move to
+    another module.
 
     Args:
         handler: The handler that answers the calls.
@@ -182,9 +183,9 @@ def widen_worker_pool(workers: int) -> bool:
     Allow the host to run this many operations concurrently instead of four.
 
     A create that waits occupies a worker thread during the entire wait. The pool starts a new thread for each later
-    operation until it reaches its limit. So for later operations, a higher limit is enough. Queued operations need
-    additional threads, which this function starts. They matter because a `destroy` sends all of its deletes together,
-    and the first delete calls this function.
+    operation until it reaches its limit. So for later operations, a higher limit is enough. Operations that are already
+    queued need additional threads, which this function starts. In a `destroy`, the engine sends all deletes together,
+    and the first one calls this function.
 
     Returns:
         Whether the pool was found.
@@ -210,7 +211,10 @@ def widen_worker_pool(workers: int) -> bool:
 
 @functools.cache
 def engine_service() -> EngineService:
-    """Return the service of the engine that started this process. It shows nothing outside a provider process."""
+    """
+    Return the service of the engine that started this process. Outside of a provider process, the service shows
+    nothing.
+    """
     address = sys.argv[1] if len(sys.argv) > 1 else ""
     host, _, port = address.rpartition(":")
     return EngineService(address if host and port.isdigit() else "")

@@ -1,6 +1,6 @@
 """
-Code that policies, commands and resources share: money, prices, and the recognition of our resources. It works on
-plain data: no file imports Pulumi, the client, the policies or the cost command.
+Code that policies, commands and resources share: money, prices, and the recognition of our resources. It works on plain
+data: no module here imports Pulumi, the client, the policies or the cost command.
 
 - `recognition`: Which resources are ours, what kind are they, and which of their values are known?
 - `views`: What does a policy see of a resource?

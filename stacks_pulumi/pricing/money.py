@@ -1,8 +1,9 @@
 """
-The price of a container, and sums of money in US dollars: exact, or with a lower bound if a value is unknown.
+Prices of containers, and sums of money in US dollars. A price is exact, or has a lower bound if a value is unknown.
 
-The price for an unknown value, or for a value that is not in the catalogue, has no upper bound. Unknown never means
-free, and never less than a known value. The lower bound is the price of the cheapest container that fits.
+The price for an unknown value, or for a value that is not in the catalogue, has no upper bound. An unknown value is
+never treated as free, or as cheaper than a known value. The lower bound is the price of the cheapest container that
+fits.
 """
 
 from __future__ import annotations
@@ -29,8 +30,7 @@ _OTHER_UNIT: Final = 10
 _MOST_STORAGE: Final = max(tier.storage_mb for tier in catalog.STORAGE_TIERS.values())
 
 
-# This is far higher than any useful limit, and has few enough digits for calculations. `1E-99999999` has too many
-# digits.
+# `_MOST` is far higher than any useful limit. A number such as `1E-99999999` has too many digits for calculations.
 _MOST: Final = Decimal(1_000_000_000)
 _LONGEST: Final = 40
 
@@ -47,7 +47,7 @@ def count(number: int, noun: str) -> str:
 
 
 def some(names: Sequence[str], most: int) -> str:
-    """Return the first names, and the number of the others: `a, b and 3 more`."""
+    """Return the first `most` names, and the number of the others: `a, b and 3 more`."""
     more = len(names) - most
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
@@ -59,7 +59,7 @@ def signed(amount: Decimal) -> str:
 
 def number(text: str, *, is_share: bool = False) -> Decimal:
     """
-    Return a limit or a price as a number; the sign of its unit (dollars or percent) is allowed.
+    Return a limit or a price as a number. The text may contain the sign of its unit: `$` or `%`.
 
     Raises:
         ValueError: The text is not a number, is out of range, or has the sign of a different unit.
@@ -103,7 +103,7 @@ class Price:
         return Price(self.low + other.low, high, tuple(dict.fromkeys(self.unknown + other.unknown)))
 
     def or_higher(self, other: Price) -> Price:
-        """Return a price that covers this price and another: each bound is the higher one of the two."""
+        """Return a price whose bounds are the higher ones of this price and another."""
         low = max(self.low, other.low)
         if self.high is None or other.high is None:
             return Price(low, None, self.unknown if self.high is None else other.unknown)
@@ -117,7 +117,7 @@ class Price:
 
 
 FREE: Final = Price(Decimal(0), Decimal(0))
-"""A price of zero, including for a resource that does not exist."""
+"""A price of zero, for example of a resource that does not exist."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def total(prices: Iterable[Price]) -> Price:
 
 MonthlyPrice: TypeAlias = Callable[[str, str | None, int | None], Decimal | None]
 """
-A function that returns the US dollars a month for template, plan and storage tier, or `None` if the price is unknown.
+A function that returns the monthly price for a template, plan and storage tier, or `None` if the price is unknown.
 """
 
 Added: TypeAlias = Literal["none", "tier", "any"]
@@ -189,7 +189,8 @@ def price(
         plan: Plan name; `None` for the template's default.
         tier: Additional storage tier; `None` for none.
         monthly: Returns the prices: `catalog.monthly_price`, or live prices.
-        added: The storage that may be added to the declared storage, even if its template does not allow any.
+        added: The storage that may be added to the declared storage, even if the template does not allow additional
+            storage.
     """
     if template is None and plan is None:
         # The properties are missing, so no default can be assumed.
@@ -258,8 +259,8 @@ def storage_tier(
     storage_mb: int | Unknown | None,
 ) -> int | Unknown | None:
     """
-    Return the storage tier that determines the price: the higher one of the declared tier and the tier that the
-    container's size shows.
+    Return the storage tier that determines the price: the higher of the declared tier and the tier that follows from
+    the container's size.
     """
     if isinstance(tier, Unknown) or storage_mb is None:
         return tier
@@ -308,7 +309,7 @@ def billed(
     if added == "any" and isinstance(storage_mb, int) and size is not None:
         added = "tier" if storage_mb <= (size.storage_mb + _MOST_STORAGE) * _SAME_SIZE else "any"
     cost = price(template, plan, counts, monthly, added=added)
-    # If the API accepts no additional storage, an unknown tier means no storage.
+    # If the API accepts no additional storage, an unknown tier means no additional storage.
     return cost, None if isinstance(counts, Unknown) and cost.exact else counts
 
 
@@ -326,7 +327,7 @@ def shown_plan(
     storage_mb: int | Unknown | None,
 ) -> str | Unknown | None:
     """
-    Return the plan that determines the price: the more expensive one of the declared plan and the plan in the state.
+    Return the plan that determines the price: the more expensive of the declared plan and the plan in the state.
 
     A word that is not in the catalogue may be the platform's own word for the declared plan, or a new plan. It is
     treated as the declared plan if the container has that plan's storage.
@@ -342,7 +343,7 @@ def shown_plan(
 
 
 def _fits(size: catalog.Plan, storage_mb: int) -> bool:
-    """Return whether a container of this plan can have this storage, perhaps with additional storage."""
+    """Return whether a container of this plan can have this storage, with or without additional storage."""
     added = (0, *(tier.storage_mb for tier in catalog.STORAGE_TIERS.values()))
     wholes = (size.storage_mb + more for more in added)
     return any(storage_mb <= whole * _SAME_SIZE and whole <= storage_mb * _SAME_SIZE for whole in wholes)
@@ -354,7 +355,7 @@ def _plan(template: str | Unknown | None, plan: str | None) -> str | None:
 
 def describe(template: str | Unknown | None, plan: str | Unknown | None, tier: int | Unknown | None) -> str:
     """
-    Describe template, plan and storage with words of the catalogue: `nodejs, basic, 64 GB more`.
+    Return the template, plan and storage in words of the catalogue: `nodejs, basic, 64 GB more`.
 
     A value that is not in the catalogue is not shown, because it could be a secret. A similar word of the catalogue
     is shown instead.

@@ -1,11 +1,11 @@
 """
 Which prices does the platform list for its templates, and which of them are plausible?
 
-The guide does not state the field, unit and period of a template's price. So one field is read, in one unit: the only
-field of a template that is named like a price, in US dollars a month. Two conditions make the price plausible. First,
-no other field contradicts it. Second, the prices in the same answer are within a factor of five of the catalogue's
-prices, if the catalogue has them. So a new plan or a discount can be plausible. Every other price is unknown; it is not
-replaced by the catalogue's price.
+The guide does not state the field, the unit or the period of a template's price. So a price is read only if exactly one
+field of the template is named like a price, and it is read as US dollars a month. The price is plausible under two
+conditions. First, no other field contradicts it. Second, the prices in the same answer are within a factor of five of
+the catalogue's prices, if the catalogue has them. So the price of a new plan, or a discounted price, can be plausible.
+Every other price is unknown; it is not replaced by the catalogue's price.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ _LINE: Final = "prices: {field: price, unit: cents}"
 @dataclass(frozen=True)
 class _Row:
     """
-    A template of an answer, with its plan in lower case.
+    A template in an answer of the platform, with its plan in lower case.
 
     Attributes:
         path: The field that has its price, or the fields that may have it; empty if there is none.
@@ -104,15 +104,15 @@ class PriceList:
     The prices of a platform. An instance is called like `catalog.monthly_price`, and returns `None` for an unknown
     price.
 
-    The platform may not list a different plan of a template, or additional storage. For these, the catalogue is used
-    only if its price for the template equals the platform's price.
+    The platform may not list every plan of a template, or additional storage. For these, the catalogue's prices are
+    used, but only if the catalogue agrees with the prices that the platform lists for the template.
 
     Attributes:
         known: Template and plan -> US dollars a month.
         doubts: Template -> why its price is not known.
         differing: Template -> its price and the catalogue's price, if they differ.
         gap: Why the platform's list is incomplete; `None` if it is complete.
-        borrowed: The items that are priced by the catalogue, because the platform does not list them.
+        borrowed: The items with the catalogue's price, because the platform does not list them.
     """
 
     known: Mapping[tuple[str, str | None], Decimal]
@@ -145,11 +145,11 @@ class PriceList:
 
     def notes(self, advice: Callable[[str], str]) -> tuple[str, ...]:
         """
-        Return the notes on the prices for a reader. Call it after the prices were used, because only then the use of
-        the catalogue is known.
+        Return notes on the prices for a person. Call this after the prices were used: only then is it known which
+        prices came from the catalogue.
         """
         notes = [
-            f"live prices: {template} costs {usd(price)} a month, the catalogue shows "
+            f"live prices: {template} costs {usd(price)} a month, but the catalogue shows "
             f"{'no price' if known is None else usd(known)}"
             for template, (price, known) in self.differing.items()
         ]
@@ -163,7 +163,7 @@ class PriceList:
         ]
         if self.borrowed:
             notes.append(
-                f"live prices: not listed by the API, so priced by the catalogue: {some([*self.borrowed], _SHOWN)}"
+                f"live prices: the API does not list {some([*self.borrowed], _SHOWN)}, so the catalogue's prices apply"
             )
         return tuple(notes)
 
@@ -173,7 +173,7 @@ def price_list(
     facts: Prices,
     beside: Mapping[str, Any] | None = None,
 ) -> PriceList:
-    """Return the plausible prices of an answer."""
+    """Return the plausible prices in an answer of the platform."""
     said = list(_terms(beside or {}))
     read = [_row(template, plan, entry or {}, facts, said) for template, plan, entry in rows]
     doubt_of_all = _doubt_of_all(read, facts)
@@ -213,11 +213,11 @@ def _doubt_of_all(rows: Iterable[_Row], facts: Prices) -> str:
 def _row(
     template: str, plan: str | None, entry: Mapping[str, Any], facts: Prices, beside: Sequence[str]
 ) -> _Row:
-    """Return the price in an entry, or the doubt about it."""
+    """Return a template with the price in its entry, or with the reason why the price is not clear."""
     plan = None if plan is None else plan.lower()
     found = list(_prices(entry))
     if facts.field is not None:
-        # The platform file sets the field, and its author knows the paid price.
+        # The platform file sets the field, and its author knows which price is paid.
         value: Any = entry
         for name in facts.field.split("."):
             value = value.get(name) if isinstance(value, Mapping) else None

@@ -1,6 +1,6 @@
 """
-Which resources are ours, and which of their values are known? They come from a preview, a state file or a policy
-request.
+Which resources are ours, and which of their values are known? The resources come from a preview, a state file or a
+policy request.
 
 The type alone does not show the kind: a program can give a STACKS resource any type, and a policy cannot see which
 dynamic provider creates it. So the provider's `check` writes the kind into the inputs (`MARKER`). If that marker is
@@ -115,12 +115,12 @@ def is_unknown(value: Any) -> bool:
 
 
 def is_hidden(value: Any) -> bool:
-    """Return whether the engine hides a value from its reader: it is a secret or an asset."""
+    """Return whether the engine hides a value, because it is a secret or an asset."""
     return value == _BLINDED or (isinstance(value, Mapping) and SIGNATURE in value)
 
 
 def known(value: Any) -> Any:
-    """Return a value for its reader: `UNKNOWN` if it, or a part of it, does not exist yet or is hidden."""
+    """Return the value, or `UNKNOWN` if the value or a part of it does not exist yet or is hidden."""
     return UNKNOWN if is_unknown(value) or is_hidden(value) else value
 
 
@@ -150,16 +150,15 @@ def boolean(properties: Mapping[str, Any], name: str) -> bool | Unknown | None:
 
 def is_open(outputs: Mapping[str, Any]) -> bool:
     """
-    Return whether external access is on in a container's state. If it is on, no update switches it on.
+    Return whether a container's state shows that external access is already on.
 
-    The provider and the gate both use this function, so that the gate judges every change that opens access. For a
-    value that is hidden from the gate, the result is `False`.
+    The provider and the gate both use this function, so that the gate judges every change that opens access. If the
+    value is hidden from the gate, the result is `False`.
     """
     outs = snake_case(outputs)
     if outs.get(UNFINISHED) is not None:
         return False
-    # A state of version 0.3 has no mark. If a creation failed in that version, the state has a different status and
-    # no address.
+    # Version 0.3 did not write `unfinished`. After a failed creation, its state has a different status and no URL.
     ran = text(outs, "status") in _RAN or isinstance(outs.get("url"), str)
     return boolean(outs, "external_access") is True and ran
 
@@ -175,7 +174,7 @@ def is_unfinished(outputs: Mapping[str, Any]) -> bool:
 
 
 def unfinished(kind: str | None, outputs: Mapping[str, Any]) -> str:
-    """Return the unfinished action that an update must complete even if no input changed."""
+    """Return the action that an update must still complete, even if no input changed; otherwise an empty text."""
     outs = snake_case(outputs)
     if kind == "Container" and is_unfinished(outs):
         return "completes its creation: sets status and external access to the program's values"
@@ -202,7 +201,7 @@ _REFERENCE: Final = ("stacks_pulumi", "provider_for")
 def kind_of(type_: str, properties: Mapping[str, Any], *, custom: bool = True) -> str | None:
     """Return a resource's kind: one of `KINDS`, `UNRECOGNISED`, or `None` if it is not a STACKS resource."""
     kind = _told_kind(type_, properties, custom=custom)
-    # No other kind has both of these properties; type and marker do not matter.
+    # Only a container has both of these properties, whatever the type and the marker show.
     is_container = custom and snake_case(properties).keys() >= _MADE_OF
     return UNRECOGNISED if is_container and kind in KINDS and kind != "Container" else kind
 

@@ -39,10 +39,10 @@ def is_id_of(
     value: str | Unknown | None, made_from: Collection[str], urn: str, id_: str | Unknown | None
 ) -> bool:
     """
-    Return whether an input is exactly the id of a container of this stack: `${x.id}`, or `x.id`.
+    Return whether an input is exactly the id of one container (`x.id`; in YAML, `${x.id}`), and not computed from it.
 
     A program can compute the id of any container from another container's id. So an unknown value is accepted only if
-    the container's id is not known either, and if the value depends only on this resource. In Python, a computed id
+    the container's id is not known either, and if the value depends only on this container. In Python, a computed id
     depends on no resource (`resources/_resource.py`).
     """
     if isinstance(value, str) or isinstance(id_, str):
@@ -99,10 +99,7 @@ class UnrecognisedView(ResourceView):
 
 
 def _existing_size(properties: Mapping[str, Any]) -> int | Unknown | None:
-    """
-    Return all storage in MB; `None` if the container does not exist yet, because then it will have the declared
-    storage.
-    """
+    """Return the total storage in MB; `None` if the container does not exist yet and will have the declared storage."""
     return None if is_unknown(properties.get("storage_mb")) else whole(properties, "storage_mb")
 
 
@@ -118,11 +115,10 @@ class ContainerView(ResourceView):
         tier: Additional storage tier; `None` for none.
         external_access: Whether it is reachable from outside; `None` if the program does not set it, which leaves it
             unchanged.
-        open_unmanaged: Whether the account shows that it is reachable from outside although the program does not set
-            that.
-        adopt: `if_matching` if it may be an existing container.
+        open_unmanaged: Whether it is reachable from outside, although the program does not set external access.
+        adopt: `if_matching` if its creation may adopt an existing container.
         adopts: The id of the existing container that its creation adopts.
-        storage_mb: All its storage in MB, if the state is known.
+        storage_mb: Its total storage in MB, if the state is known.
         id: Its id in the account, if it is known.
     """
 
@@ -159,7 +155,7 @@ class ContainerView(ResourceView):
 
     @property
     def kind(self) -> str:
-        """Template, plan and storage, only with words of the catalogue."""
+        """Template, plan and storage, in words of the catalogue."""
         _, tier = billed(self.template, self.plan, self.tier, self.storage_mb)
         return describe(self.template, self.plan, tier)
 
@@ -198,15 +194,15 @@ class ChildView(ResourceView):
         return is_id_of(self.container, self.made_from, container.urn, container.id)
 
     def may_belong_to(self, container: ContainerView) -> bool:
-        """Return whether its container is this one, or is computed from this one."""
+        """Return whether its container is this one, or its container's id is computed from this one's id."""
         return self.belongs_to(container) or container.urn in self.made_from
 
     def may_name(self, container: ContainerView) -> bool:
         """
-        Return whether the id may belong to this container, whose own id is unknown, according to the container's name.
+        Return whether the container's id in this resource fits the name of a container whose own id is unknown.
 
         An id in the guide's format ends with the container's name, and names are unique in an account. An id in a
-        different format shows no name.
+        different format does not show a name.
         """
         name = container.container_name
         if not isinstance(self.container, str) or not isinstance(name, str):
@@ -215,7 +211,7 @@ class ChildView(ResourceView):
         return form is None or self.container[form.end() :].lower() == name.lower()
 
     def is_of(self, stack: StackView) -> bool:
-        """Whether its container is exactly one container of this stack."""
+        """Return whether its container is one of this stack's containers."""
         return any(self.belongs_to(container) for container in (*stack.containers, *stack.exempt))
 
 
@@ -275,7 +271,7 @@ class ConnectionView(ChildView):
 
 @dataclass(frozen=True)
 class BackupRestoreView(ResourceView):
-    """A BackupRestore. A backup's number does not show its container."""
+    """A BackupRestore. It has a backup's number, which does not show the backup's container."""
 
     KIND = "BackupRestore"
 

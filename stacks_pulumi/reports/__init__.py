@@ -1,8 +1,8 @@
 """
-The report of a command as one `Document`, whose parts do not depend on accounts, prices and policies.
+The report of a command, as one `Document`.
 
-`cost` and `account` each build one document, and one writer for each output format shows it. Names and messages come
-from programs, states and accounts and are untrusted input: the document contains them unchanged, and the writers escape
+`cost` and `account` each build one document, and a writer for each output format shows it. Names and messages come from
+programs, states and accounts and are untrusted input: the document contains them unchanged, and the writers escape
 them.
 
 - `writers`: How does a report look in a terminal, on a page, as JSON and as JUnit XML?
@@ -136,7 +136,7 @@ class Advice:
 @dataclass(frozen=True)
 class Check:
     """
-    A condition that decides the exit code, for the test tab of a CI.
+    A condition that decides the exit code. A CI system shows it as a test.
 
     Attributes:
         group: The kind of the condition.

@@ -153,8 +153,8 @@ def _indented(message: str) -> list[str]:
 
 def rich_text(document: Document, *, width: int, color: bool) -> str | None:
     """
-    Return the report with lines and colours. Return `None` if rich is not installed, the report has too many rows, or
-    the terminal is too narrow.
+    Return the report with table lines and colours. Return `None` if rich is not installed, the report has too many
+    rows, or the terminal is too narrow.
     """
     tables = [table for table in document.tables if table.rows]
     if sum(len(table.rows) for table in tables) > _MANY or any(_narrowest(table) > width for table in tables):

@@ -1,5 +1,5 @@
 """
-The native plugin: the resources as a Pulumi provider, `stacks`, for every language.
+The native plugin: the Pulumi provider `stacks`, which offers the resources to every language.
 
 `schema.json` describes the package; `tools/schema.py` generates it from the classes.
 

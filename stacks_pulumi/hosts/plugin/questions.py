@@ -1,9 +1,8 @@
 """
-The plugin's responses with data of the account: to the protocol's `Invoke`, which calls a data function, and to `List`,
-which `pulumi do` calls.
+Answers the calls that read the account: `Invoke`, which calls a data function, and `List`, which `pulumi do` sends.
 
-The ids in a list are in the form for `pulumi import`. A list that may be incomplete is an error. `pulumi up` uses
-neither call. Loading this module at every start would double the time that this package adds to the start.
+The ids in a list are in the form for `pulumi import`. A list that may be incomplete is an error. The plugin loads this
+module at the first such call: loading it at every start would double the time that this package adds to the start.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ rate.
 _TYPES: Final[Mapping[type, str]] = {str: "text", int: "a whole number"}
 
 _Row: TypeAlias = tuple[str, str]
-"""The object's own name, which follows the container's id in the resource's id, and a name for people."""
+"""The part of the resource's id after the container's id, and a name for people."""
 
 CHILDREN: Final[Mapping[str, Callable[[Belongings], Iterator[_Row]]]] = {
     "AllowedIp": lambda has: (
@@ -52,8 +51,8 @@ CHILDREN: Final[Mapping[str, Callable[[Belongings], Iterator[_Row]]]] = {
     "VpnClient": lambda has: ((it.name, it.name) for it in has.vpn_clients),
 }
 """
-Kinds of objects that a container can contain. Certificates are not among them, because each container has one
-certificate with the container's id. Past restores are not listed.
+The kinds of objects that belong to a container, and how to list them. Certificates are missing, because each container
+has one certificate with the container's id. Past restores cannot be listed.
 """
 
 
@@ -123,7 +122,7 @@ def answered(
     call: EngineCall, settings: Mapping[str, str | None], token: str, given: Mapping[str, Any]
 ) -> dict[str, Any]:
     """
-    Call a data function, and return its result as values by name.
+    Call a data function, and return its result as a mapping.
 
     Args:
         call: The engine's call.

@@ -1,6 +1,5 @@
 """
-The plugin's gRPC service, which answers the calls of Pulumi's provider protocol (`pulumirpc.ResourceProvider`), and its
-start.
+Starts the plugin, and answers the calls of Pulumi's provider protocol (`pulumirpc.ResourceProvider`).
 
 Each call is passed to the same classes that the dynamic host uses; the data functions answer `Invoke`. The docstring of
 a method states only the differences from Pulumi's own description of that method.
@@ -71,7 +70,7 @@ _FOR_CHILDREN: Final = ("template", "external_access", "desired_status", "adopt"
 """The inputs of a container that the checks of its children need."""
 
 _BAGS: Final = ("news", "properties", "olds", "inputs")
-"""The fields of a request whose values may be marked as secret. The program's fields come first."""
+"""The fields of a request whose values may be marked as secret. The fields from the program come first."""
 
 _T = TypeVar("_T")
 
@@ -80,7 +79,7 @@ _Property = provider_pb2.PropertyDiff
 
 
 class _PluginCall(GrpcCall):
-    """A call that ends, among other reasons, when the engine closes the plugin's standard input."""
+    """A call that also ends when the engine closes the plugin's standard input."""
 
     ended = False
     hidden: frozenset[str] = frozenset()
@@ -310,7 +309,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             derived = {MARKER, *handler.derived(state.inputs)} - {field.name for field in handler.fields}
             inputs = {name: value for name, value in state.inputs.items() if name not in derived}
             return provider_pb2.ReadResponse(
-                # The state of a dynamic resource keeps its id.
+                # An existing state keeps its id, because a dynamic resource has an id of a different form.
                 id=request.id if props else handler.distinct_id(request.id),
                 properties=to_struct(marked_as(state.outs, props)),
                 inputs=to_struct(marked_as(inputs, before)),
@@ -341,7 +340,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return self._serve(request, context, work)
 
     def _know(self, request: Any, id_: str) -> None:
-        """Store the id of a container whose inputs were checked in this operation."""
+        """Remember the inputs of a container by its id, if they were checked in this operation."""
         if request.urn in self._in_program:
             self._in_program[id_] = self._in_program[request.urn]
 
@@ -445,7 +444,7 @@ def _name(
     Set the name of a resource for which the program sets no name.
 
     It is the first of these that exists: the name in the state, the name from `pulumi:autonaming`, and the resource's
-    name in the program. In the last case, `check` of a container applies `stacks:namePattern`.
+    name in the program. In the last case, the `check` of a container applies `stacks:namePattern`.
     """
     if news.get("name") is not None:
         return

@@ -1,8 +1,8 @@
 """
-The settings of a provider, and the check of the settings from a program or a stack.
+The settings of a provider, and how they are checked.
 
-An error contains neither a value nor a property, because the engine prints the value of each property in an error. The
-value of a misspelt setting may be a key.
+An error contains no value, and names no property, because the engine would print the value of that property. The value
+of a misspelt setting may be a key.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
 """
-Converts values, names and messages for other languages: property bags (protobuf's Structs), the schema and the spelling
-of names.
+Converts property bags (protobuf's Structs), names and messages for other languages, and reads the schema.
 
-Only the names of a resource's own properties change their spelling. Names inside a value (environment variables, for
-instance) are the user's and stay unchanged. The checks use Python's spelling of inputs and options; this module
+Only the names of a resource's own properties change their spelling. Names inside a value, such as environment
+variables, belong to the user and stay unchanged. The checks use Python's spelling of inputs and options; this module
 converts every message of the plugin.
 """
 
@@ -43,7 +42,9 @@ def unknown_names(
     outputs: Collection[str] = (),
     prefix: str = "",
 ) -> dict[str, str]:
-    """Return the error for each name that has no effect. Without a type checker, only the plugin can detect it."""
+    """
+    Return the error for each name that has no effect. Without a type checker, only the plugin can detect such a name.
+    """
     return {
         name: _unknown(name, known, what, prefix)
         if name not in outputs
@@ -127,8 +128,8 @@ def from_struct(struct: struct_pb2.Struct) -> dict[str, Any]:
 
 def marked_as(values: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """
-    Return the values. Each one is marked as a secret if the given property with its name is a secret. For a provider
-    that uses no secret markers, the engine does this itself.
+    Return the values. A value is marked as a secret if the given property with the same name is a secret. The engine
+    does this itself only for a provider that does not use secret markers.
     """
     return {
         name: secret(plain(value))

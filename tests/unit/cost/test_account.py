@@ -62,9 +62,7 @@ def test_a_price_that_the_platform_does_not_list_is_not_exact(
 
     assert main(["cost", str(file), "--live-prices"]) == 0
     assert main(["cost", str(file), "--live-prices", "--strict"]) == 3
-    assert (
-        "error: not listed by the API, so priced by the catalogue: nodejs premium" in capsys.readouterr().out
-    )
+    assert "error: the API does not list nodejs premium, so the catalogue's" in capsys.readouterr().out
     file.write_bytes(preview(step("create", "new", None, web())))
     assert main(["cost", str(file), "--live-prices", "--strict"]) == 0
 

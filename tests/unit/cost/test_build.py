@@ -103,7 +103,7 @@ def test_what_is_taken_over_is_billed_already(write: Callable[..., bytes]) -> No
         ("changed", "replace", dollars(4), dollars(5)),
     ]
     assert report.difference == Change(Decimal(9), Decimal(9))
-    assert "adopted, so billed already: 2 containers, $15.00 a month" in report.notes
+    assert "adopted, so already billed: 2 containers, $15.00 a month" in report.notes
 
 
 @pytest.mark.parametrize("write", [preview, events])
@@ -135,7 +135,7 @@ def test_a_replacement_counts_again_in_the_cap() -> None:
         return found
 
     assert note("premium") == (
-        "replaced, so charged to the key's spending cap again: 'web0' +$10.00; a deletion refunds nothing"
+        "replaced and charged to the key's spending cap again: 'web0' +$10.00; a deletion refunds nothing"
     )
     assert "again: 'web0' +$1.00 or more;" in note(UNKNOWN)
     assert "'web4' +$4.00 and 2 more, +$28.00 in all;" in note(*["basic"] * 7)
@@ -212,7 +212,7 @@ def test_a_truncated_preview_is_incomplete() -> None:
         preview(step("create", "new", None, web()), errors=("Program failed:\nTraceback",)),
         events(step("create", "new", None, web()), errors=("Program failed:\nTraceback",)),
     ):
-        assert "shows only a part (Program failed:)" in report_of(document).incomplete
+        assert "is incomplete (Program failed:)" in report_of(document).incomplete
 
 
 def test_sums_of_a_part_have_no_upper_bound() -> None:
@@ -266,7 +266,7 @@ def test_a_preview_that_failed_before_its_first_step_is_not_the_whole() -> None:
     said = '"diagnostics":[{"message":"error: Program failed","severity":"error"}]'
 
     for document in (f'{{{said},"changeSummary":{{"same":8}}}}', f"{{{said}}}", f'{{"duration":1,{said}}}'):
-        assert "shows only a part (Program failed)" in report_of(document.encode()).incomplete
+        assert "is incomplete (Program failed)" in report_of(document.encode()).incomplete
     assert "--show-sames" in report_of(b'{"changeSummary":{"same":8}}').incomplete
 
 

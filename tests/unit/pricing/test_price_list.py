@@ -36,8 +36,8 @@ def test_the_listed_prices_replace_the_catalogues_and_differences_are_named() ->
     assert listed("novelty", "basic", None) == listed("novelty", "special", None) == Decimal(20)
     assert listed("novelty", "premium", None) is None
     assert notes(listed) == [
-        "live prices: nodejs costs $4.50 a month, the catalogue shows $4.00",
-        "live prices: novelty costs $20.00 a month, the catalogue shows no price",
+        "live prices: nodejs costs $4.50 a month, but the catalogue shows $4.00",
+        "live prices: novelty costs $20.00 a month, but the catalogue shows no price",
     ]
 
 
@@ -113,8 +113,8 @@ def test_the_catalogue_is_used_where_the_platform_has_shown_that_it_is_right_and
     # The platform does not list this template.
     assert listed("redis", "basic", None) is None
     assert notes(listed)[-1] == (
-        "live prices: not listed by the API, so priced by the catalogue: nodejs premium, nodejs basic with "
-        "additional storage"
+        "live prices: the API does not list nodejs premium, nodejs basic with additional storage, so the "
+        "catalogue's prices apply"
     )
 
 
