@@ -20,8 +20,9 @@ from typing import Any, Final
 import msgspec
 
 from stacks_pulumi import catalog
-from stacks_pulumi._identifiers import compare_instants, may_be_of, same_name, seconds_of
+from stacks_pulumi._identifiers import compare_instants, may_be_of, same_name
 from stacks_pulumi.api._call import Answer
+from stacks_pulumi.api.containers import is_older
 from stacks_pulumi.api.models import Container
 from stacks_pulumi.api.once import BETWEEN, PAUSES, is_within
 from stacks_pulumi.broker import journal
@@ -622,17 +623,12 @@ class Kernel:
         effect = EFFECTS[ask.endpoint]
         if effect.removes in {"", "Backup"} or (policy is not None and "undo" not in policy.free):
             return False
-        if policy is None:
-            submitted = grant.until - grant.spec.ttl
-            of_run = [one for one in holdings.own if one.ended >= submitted]
-            return is_made(effect.object, ask, of_run, look)
-        undo, now, there = policy.undo.total_seconds(), self._ledger.now(), self._upstream.now()
-        recent = [
-            one
-            for one in holdings.own
-            # An object that was found long after its lost request is as old as the platform says.
-            if one.ended >= now - undo and (seconds_of(one.created_at) or there) >= there - undo
-        ]
+        now = self._ledger.now()
+        submitted = grant.until - grant.spec.ttl
+        since = submitted if policy is None else now - policy.undo.total_seconds()
+        # An object that was found long after its lost request is as old as the platform says.
+        there = self._upstream.now() - (now - since)
+        recent = [one for one in holdings.own if one.ended >= since and not is_older(one.created_at, there)]
         return is_made(effect.object, ask, recent, look)
 
     def _rows(self, one: Ask | Use, look: Look) -> Sequence[Any]:
