@@ -901,8 +901,9 @@ class Kernel:
         """
         if _identity(row) in use.before["ids"] or not look.is_asked(use.makes, use.ids, use.body, row):
             return False
-        # The platform lists no creation time for a VPN client. Its name is unique.
-        return use.makes == "VpnClient" or is_within(made_at(row), use.before["spans"], **tolerance)
+        is_in_time = is_within(made_at(row), use.before["spans"], **tolerance)
+        # The platform may list no creation time for a VPN client. Its name is unique.
+        return True if is_in_time is None and use.makes == "VpnClient" else is_in_time
 
     def _remove_twins(self, visit: Visit, use: Use) -> None:
         """Remove the duplicates that earlier attempts certainly created, for kinds that may exist twice."""

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from stacks_pulumi._identifiers import canonical_network, compare_instants, may_be_of, same_name
-from stacks_pulumi.api.allowed_ips import is_auto_added
+from stacks_pulumi.api.allowed_ips import AUTO_ADDED
+from stacks_pulumi.api.allowed_ips import canonical as canonical_ip
 from stacks_pulumi.api.backups import age
 from stacks_pulumi.api.containers import is_older
 from stacks_pulumi.api.models import Backup, Listing
+from stacks_pulumi.api.once import is_within
 from stacks_pulumi.broker.change import (
     ANY,
     CONTAINERS,
@@ -22,8 +24,8 @@ from stacks_pulumi.broker.change import (
     Secret,
     canonical,
 )
-from stacks_pulumi.broker.ledger import Use
-from stacks_pulumi.broker.limits import is_same
+from stacks_pulumi.broker.ledger import DAY, Use
+from stacks_pulumi.broker.limits import LISTED, is_same
 from stacks_pulumi.broker.upstream import Look
 
 _KINDS: Final[Mapping[str, Kind]] = {
@@ -161,18 +163,25 @@ def fits_id(name: str, one: Constraint, ask: Ask, holdings: Holdings, look: Look
     if entry is None:
         return False
     if one.caller:
-        return is_auto_added(access, entry) is True
+        # A person may have described other entries in the same words as the caller's.
+        own = access.your_ip
+        is_own = own is not None and canonical_ip(entry.ip_address) == canonical_ip(own)
+        return is_own or (entry.description or "").strip().lower() == AUTO_ADDED
     return canonical_network(entry.ip_address) == canonical_network(one.address)
 
 
 def _new_backup(use: Use, look: Look) -> str | None:
-    """Return the id of the backup that a request triggered: the first backup that is new and not scheduled."""
+    """
+    Return the id of the backup that a request triggered: the first backup that is new and not scheduled.
+
+    A later backup is another client's: the request may not have been carried out, or its backup may be gone.
+    """
     container = look.container(use.parent or "")
     if container is None or compare_instants(container.created_at, use.before["parent_made"]) is False:
         # Another container now has this id.
         return None
     rows = look.rows("Backup", container.id).where(
-        lambda row: not _was_there(row, use) and look.is_asked("Backup", {}, {}, row)
+        lambda row: not _is_of_another(row, use) and look.is_asked("Backup", {}, {}, row)
     )
     first = min(rows, key=age, default=None)
     return None if first is None else str(first.id)
@@ -192,16 +201,18 @@ def _is_the_same(name: str, one: Constraint, value: str, look: Look) -> bool:
         return is_container(Known(id=value, created_at=one.created_at), look)
     if one.in_ is None:
         return True
-    rows = look.rows(_KINDS[name], one.in_) if name in _KINDS else ()
-    row = next((row for row in rows if str(row.id) == value), None)
+    rows = look.rows(_KINDS[name], one.in_) if name in _KINDS else Listing[Any]()
+    row = rows.find(lambda row: str(row.id) == value)
     if row is None:
         raise GoneError
     return one.created_at is None or compare_instants(made_at(row), one.created_at) is True
 
 
-def _was_there(row: Any, use: Use) -> bool:
-    """Return whether a listed object certainly existed before a request."""
-    return str(row.id) in use.before["ids"] or is_older(made_at(row), use.before["spans"][0][0])
+def _is_of_another(row: Any, use: Use) -> bool:
+    """Return whether a listed object certainly existed before a request, or was created long after it."""
+    made, spans = made_at(row), use.before["spans"]
+    is_later = is_within(made, spans, before=DAY, after=LISTED) is False
+    return str(row.id) in use.before["ids"] or is_older(made, spans[0][0]) or is_later
 
 
 def made_at(row: Any) -> str | None:
@@ -220,11 +231,12 @@ def is_made(name: str, ask: Ask, uses: Sequence[Use], look: Look) -> bool:
             use.parent not in ask.containers or not is_container(use.parent_container, look)
         ):
             return False
-        # For a kind that may exist twice, no earlier list was kept. The time shows whether the answer named an older
-        # object.
-        rows = look.rows(use.makes, use.parent or "") if use.makes in TWICE else Listing[Any]()
+        # The time shows whether the answer named an older object. A person may also have used the name of a VPN client
+        # again.
+        is_listed = use.makes in {*TWICE, "VpnClient"}
+        rows = look.rows(use.makes, use.parent or "") if is_listed else Listing[Any]()
         row = rows.find(lambda row: row.id == use.object)
-        return row is None or not _was_there(row, use)
+        return row is None or not _is_of_another(row, use)
 
     kind = _MADE_AS.get(name, "Container")
     return any((use.makes, use.object) == (kind, ask.ids[name]) and is_there(use) for use in uses)

@@ -1332,6 +1332,81 @@ def test_access_is_not_closed_while_the_list_of_addresses_lags_behind(bench: Ben
     assert refused(closes("PUT", f"{path}/external-access", {"enabled": False}))
 
 
+@pytest.mark.parametrize("is_done", [False, True])
+def test_a_later_backup_is_not_that_of_a_request(benches: Benches, is_done: bool) -> None:
+    """The request was lost, or its backup is gone. A free change could remove the pin of another client's backup."""
+    bench = benches(free={"increase_per_day": 5})
+    data = bench.made("data", template="redis")
+    bench.ledger.claim("shop/prod", data["id"], data["created_at"], "redis", "basic")
+    new = {"ids": {"backup_id": {"new_backup_of": "pin"}}}
+    free = (
+        permit("backups.trigger", ids={"container_id": literal(data)}, binds="pin"),
+        *(permit(f"backups.{do}", **new, times=None) for do in ("pin", "unpin")),
+    )
+    answer = bench.hand_in(bench.change(*free), token=bench.reader(may_apply_free=True).token)
+    grant = bench.client(answer.json()["token"])
+    if not is_done:
+        bench.emulator.faults.add("backups.trigger", "drop_before")
+    assert grant("POST", f"/containers/{data['id']}/backup").status_code == (202 if is_done else 409)
+    for clock in (bench.clock, bench.emulator):
+        clock.advance(600)
+    for number in [*bench.emulator.state.backups]:
+        bench.emulator.drift.delete_backup(number)
+    assert bench.owner("POST", f"/containers/{data['id']}/backup").status_code == 202
+    (number,) = bench.emulator.state.backups
+    assert bench.owner("POST", f"/backups/{number}/pin").status_code == 200
+
+    assert all(refused(grant("POST", f"/backups/{number}/{do}")) for do in ("unpin", "pin"))
+
+
+@pytest.mark.parametrize("is_done", [False, True])
+def test_a_vpn_client_that_a_person_added_later_is_nobody_elses(bench: Bench, is_done: bool) -> None:
+    """A name can be used again. Otherwise the grant that added a client of that name could remove it."""
+    vpn, laptop = bench.made("vpn", template="stacks-vpn"), {"name": "laptop"}
+    path = f"/containers/{vpn['id']}/vpn-clients"
+    grant = bench.granted(permit("vpn_clients.add", laptop, ids={"vpn_container_id": literal(vpn)}))
+    if not is_done:
+        bench.emulator.faults.add("vpn_clients.add", "drop_before", None)
+    assert grant("POST", path, laptop).status_code == (200 if is_done else 409)
+    bench.emulator.faults.clear()
+    for clock in (bench.clock, bench.emulator):
+        clock.advance(600)
+    if is_done:
+        bench.emulator.drift.remove_vpn_client("vpn", "laptop")
+    bench.emulator.drift.add_vpn_client("vpn", "laptop")
+
+    assert refused(grant("DELETE", f"{path}/laptop"))
+    assert len(grant("GET", "/_broker/me").json()["made"]) == is_done
+
+
+def test_an_entry_that_is_described_like_that_of_the_caller_is_another_one(bench: Bench) -> None:
+    web, own = bench.made("web", allowed_ips=["198.51.100.8"]), bench.emulator.platform.your_ip
+    bench.emulator.drift.remove_ip("web", own)
+    for address in (own, "198.51.100.7"):
+        bench.emulator.drift.allow_ip("web", address, "Office")
+    ids = {"container_id": literal(web), "ip_id": {"caller": True}}
+    grant = bench.granted(permit("allowed_ips.remove", ids=ids, times=2))
+    path = f"/containers/{web['id']}/allowed-ips"
+    entry = {row["ip_address"]: row["id"] for row in grant("GET", path).json()["data"]["allowed_ips"]}
+
+    assert refused(grant("DELETE", f"{path}/{entry['198.51.100.7']}"))
+    assert grant("DELETE", f"{path}/{entry[own]}").status_code == 200
+
+
+def test_an_object_that_an_incomplete_list_does_not_show_is_not_reported_as_gone(bench: Bench) -> None:
+    """The client would remove it from its state."""
+    web = bench.made("web")
+    bench.made("data", template="redis")
+    one = bench.emulator.drift.connect("web", "data", "primary")
+    grant = bench.granted(
+        permit("connections.delete", ids={"connection_id": {"is": one.id, "in": web["id"]}})
+    )
+    bench.emulator.faults.add("connections.list", "wrong_types", field="id")
+
+    assert code(grant("DELETE", f"/containers/connections/{one.id}"))[0] == 409
+    assert grant("DELETE", f"/containers/connections/{one.id}").status_code == 200
+
+
 def test_what_a_lost_request_created_in_an_earlier_run_is_not_removed_in_a_later_one(bench: Bench) -> None:
     """Another change may have adopted the container since, and it may contain data."""
     change = bench.change(permit("containers.create", create("web")))
