@@ -592,7 +592,8 @@ class Desk:
 
     def describe(self, grant: Grant) -> dict[str, Any]:
         """Return what a grant may do, its end, its remaining permits, and what it has created."""
-        uses = self._ledger.live("grant_id = ?", grant.id)
+        # A permit whose object another grant or a person has removed is used.
+        uses = self._ledger.uses("grant_id = ? and state not in ('void', 'undone')", grant.id)
         used = Counter(use.permit for use in uses)
 
         def shown(permit: Permit) -> dict[str, Any]:

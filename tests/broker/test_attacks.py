@@ -1282,6 +1282,7 @@ def test_a_create_is_permitted_once_though_another_grant_removes_its_container(
     again = bench.client(bench.hand_in(change, "ann").json()["token"])
 
     assert refused(again.create("data"))
+    assert again("GET", "/_broker/me").json()["permits"][0]["left"] == 0
     assert bench.names == []
 
 
