@@ -15,16 +15,16 @@ __all__ = ["configuration", "of_the_plugin"]
 
 _SAID: Final = {
     "apiKey": "The API key; set it as a secret. The preview of a new stack works without a key.",
-    "baseUrl": "Where the API is. `http://` is accepted only for this machine.",
-    "allowHttp": "Accept `http://` to other machines too, for example for an emulator in a trusted network.",
+    "baseUrl": "The address of the API. `http://` is accepted only for this machine.",
+    "allowHttp": "Also accept `http://` for other machines, for example for an emulator in a trusted network.",
     "adopt": "Adoption of existing objects: `never` or `if_matching`. A resource's own `adopt` takes precedence.",
-    "requestsPerMinute": "Rate limit until the first response header sets it.",
+    "requestsPerMinute": "The rate limit until the first response states a different one.",
     "deleteChildrenWithContainer": "Delete children with their container, at a [risk](#children-and-their-container).",
-    "namePattern": "Shapes the default [names](#names-of-containers) of containers, for example `${name}-${stack}`.",
-    "requireSecretKey": "Refuse a key that is not set as a secret. By default it causes a warning.",
+    "namePattern": "The pattern of the containers' default [names](#names-of-containers), such as `${name}-${stack}`.",
+    "requireSecretKey": "Refuse a key that is not set as a secret. By default, such a key causes a warning.",
     "platform": "A [file with facts](platform-file.md) that the platform's API guide lacks.",
     "hideLogs": "Leave the last log lines out of the error of a failed start, because they may contain a password.",
-    "maxConcurrency": "Operations that one provider process runs in parallel.",
+    "maxConcurrency": "The number of operations that one provider process runs in parallel.",
 }
 _LINK: Final = re.compile(r"\[([^]]+)\]\([^)]+\)")
 
