@@ -71,6 +71,12 @@ TRUST = {"STACKS_TRUST_PROJECT": "1"}
         # The name is not resolved and does not mean this machine.
         ({"stacks:baseUrl": "https://localhost.example/v1"}, KEY_IN_SHELL, ("the project sets",)),
         (PROJECTS_ADDRESS, {**KEY_IN_SHELL, "STACKS_TRUST_PROJECT": "no"}, ("the project sets",)),
+        # Each source sets its own address, and that of the project would be used.
+        (
+            {"stacks:baseUrl": "https://collector.example/x"},
+            {**KEY_IN_SHELL, **ADDRESS_IN_SHELL},
+            ("the project sets",),
+        ),
     ],
 )
 def test_a_key_is_not_sent_to_an_address_from_another_source(
