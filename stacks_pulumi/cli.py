@@ -117,7 +117,8 @@ class _Parser(argparse.ArgumentParser):
 
 def build_parser(words: Sequence[str] = ()) -> tuple[argparse.ArgumentParser, dict[str, Command]]:
     """
-    Return the parser for a command line, and the commands that it knows: all commands, unless the words begin with one.
+    Return the parser for a command line, and the commands that it knows: all commands, unless the words begin with one
+    or with `--version`.
     """
     parser = _Parser(prog="stacks-pulumi", description="Tools for STACKS programs in Pulumi.")
     parser.add_argument("--version", action="version", version=f"stacks-pulumi {__version__}")
@@ -126,7 +127,7 @@ def build_parser(words: Sequence[str] = ()) -> tuple[argparse.ArgumentParser, di
     first = next(iter(words), "")
     commands = {
         name: importlib.import_module(f"stacks_pulumi.commands.{_MODULES[name]}").COMMANDS[name]
-        for name in ([first] if first in _MODULES else _MODULES)
+        for name in ([first] if first in _MODULES else [] if first == "--version" else _MODULES)
     }
     for name, command in sorted(commands.items()):
         declare(subparsers.add_parser(name, help=command.help), command)
