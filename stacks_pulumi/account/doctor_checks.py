@@ -18,7 +18,7 @@ import yaml
 
 from stacks_pulumi import config
 from stacks_pulumi._identifiers import name_of, nearest
-from stacks_pulumi._pulumi_cli import PulumiError, PulumiTimeoutError, StackConfiguration
+from stacks_pulumi._pulumi_cli import PulumiError, PulumiTimeoutError
 from stacks_pulumi._settings_file import text_of
 from stacks_pulumi.account import doctor_api
 from stacks_pulumi.account.doctor_facts import (
@@ -156,9 +156,6 @@ def _to_read_stack(facts: Facts, error: str) -> str:
 
 def settings(facts: Facts) -> Iterator[Finding]:
     """Check that each setting of stacks-pulumi is spelt correctly and has a valid value."""
-    if not isinstance(facts.configuration, StackConfiguration):
-        yield unknown("the stack's configuration was not read")
-        return
     given = sorted(facts.configured.values.items())
     findings = [
         _setting(facts, name.removeprefix(_OURS), value) for name, value in given if name.startswith(_OURS)
@@ -324,19 +321,15 @@ def adopt(facts: Facts) -> Iterator[Finding]:
             "another stack owns it. Remove the setting after the adoption",
             unset_command(facts, "stacks:adopt"),
         )
-    elif isinstance(facts.configuration, StackConfiguration):
+    else:
         yield ok(
             'stacks:adopt is never: an existing object is adopted only by a resource with adopt="if_matching"',
         )
-    else:
-        yield unknown("the stack's configuration was not read")
 
 
 def autonaming(facts: Facts) -> Iterator[Finding]:
     """Check that `pulumi:autonaming` is not set, because it does not name containers."""
-    if not isinstance(facts.configuration, StackConfiguration):
-        yield unknown("the stack's configuration was not read")
-    elif _AUTONAMING in facts.configured.values and facts.is_native:
+    if _AUTONAMING in facts.configured.values and facts.is_native:
         yield ok("pulumi:autonaming names the containers of the native plugin")
     elif _AUTONAMING in facts.configured.values:
         yield warning(
@@ -463,6 +456,9 @@ CHECKS: Final[dict[str, Check]] = {
 All checks in the order of the report. A check follows the checks that it depends on, and the slowest check is the last.
 """
 
+_OF_CONFIGURATION: Final = frozenset({"settings", "adopt", "autonaming"})
+"""The checks of nothing but the stack's configuration."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Diagnosis:
@@ -486,6 +482,9 @@ def diagnose(facts: Facts) -> Iterator[Diagnosis]:
     """Run every check. If a check itself fails, its level is `unknown`. No line shows a key."""
     for name, check in CHECKS.items():
         try:
+            if name in _OF_CONFIGURATION and isinstance(facts.configuration, PulumiError):
+                yield Diagnosis(name, "unknown", "the stack's configuration was not read", "")
+                continue
             for level, text, fix in check(facts):
                 yield Diagnosis(name, level, without_keys(text), without_keys(fix))
         except Exception as error:  # noqa: BLE001  (a fault in one check must not hide the findings of the others)
