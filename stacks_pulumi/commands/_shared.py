@@ -276,6 +276,12 @@ def target_folder(text: str) -> Path:
     return Path(text)
 
 
+def add_repeatable(parser: argparse.ArgumentParser, name: str, metavar: str, text: str, **more: Any) -> None:
+    """Add an option that may be repeated; its value is the list of all values."""
+    help_text = f"{text}; may be repeated"
+    parser.add_argument(name, metavar=metavar, action="append", default=[], help=help_text, **more)
+
+
 _LONGEST: Final = 86_400
 
 
@@ -288,12 +294,8 @@ def add_exports(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="the timeout for each of the two reads of all stacks, in seconds (default: 120 for each command)",
     )
-    parser.add_argument(
-        "--state",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="read this output of `pulumi stack export` instead of the backend's stacks; may be repeated",
+    add_repeatable(
+        parser, "--state", "FILE", "read this output of `pulumi stack export` instead of the backend's stacks"
     )
 
 

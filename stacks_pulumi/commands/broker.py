@@ -25,7 +25,7 @@ from stacks_pulumi.broker.request import OWN
 from stacks_pulumi.broker.server import Server, Tls
 from stacks_pulumi.broker.settings import read_file, read_key
 from stacks_pulumi.broker.upstream import BASE, Look, Upstream
-from stacks_pulumi.commands._shared import TEXT, Command, answer, argument, one_line, tell
+from stacks_pulumi.commands._shared import TEXT, Command, add_repeatable, answer, argument, one_line, tell
 from stacks_pulumi.config import DEFAULT_BASE_URL, GRANT, check_base_url
 from stacks_pulumi.errors import ConfigError, StacksError, clean
 from stacks_pulumi.gate import start
@@ -76,13 +76,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="accept only clients with a certificate of this authority",
     )
-    parser.add_argument(
-        "--name",
-        action="append",
-        default=[],
-        metavar="HOST",
-        help="an additional name by which clients address it; may be repeated",
-    )
+    add_repeatable(parser, "--name", "HOST", "an additional name by which clients address it")
     parser.add_argument(
         "--strict",
         action="store_true",

@@ -18,6 +18,7 @@ from stacks_pulumi.commands._shared import (
     OF_STACK,
     TEXT,
     Command,
+    add_repeatable,
     answer,
     folder_of,
     seconds_to,
@@ -44,13 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "preview, it sends one list request for each key, and with --probe-scopes three more requests."
     )
     parser.epilog = _LEVELS
-    parser.add_argument(
-        "--policy-pack",
-        action="append",
-        default=[],
-        metavar="DIR",
-        help="a policy pack that the preview starts; may be repeated",
-    )
+    add_repeatable(parser, "--policy-pack", "DIR", "a policy pack that the preview starts")
     parser.add_argument(
         "--timeout",
         type=seconds_to(LONGEST_PREVIEW, least=1),

@@ -19,6 +19,7 @@ from urllib.parse import quote
 from stacks_pulumi.commands._shared import (
     TEXT,
     Command,
+    add_repeatable,
     argument,
     enveloped,
     number_to,
@@ -73,23 +74,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TOKEN",
         help="the token of the control API (default: STACKS_EMULATOR_TOKEN, or a random token if one is needed)",
     )
-    parser.add_argument(
+    add_repeatable(
+        parser,
         "--cors-origin",
+        "ORIGIN",
+        "let web pages of this origin call the emulator, * for all",
         dest="cors_origins",
-        action="append",
         type=_origin,
-        default=[],
-        metavar="ORIGIN",
-        help="let web pages of this origin call the emulator, * for all; may be repeated",
     )
-    parser.add_argument(
+    add_repeatable(
+        parser,
         "--allow-host",
+        "NAME",
+        "also answer requests for this host name, not only localhost and the address of --host",
         dest="allow_hosts",
-        action="append",
         type=_host_name,
-        default=[],
-        metavar="NAME",
-        help="also answer requests for this host name, not only localhost and the address of --host; may be repeated",
     )
     parser.add_argument(
         "--env-file",

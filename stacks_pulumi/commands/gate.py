@@ -24,6 +24,7 @@ from stacks_pulumi.commands._shared import (
     OF_STACK,
     TEXT,
     Command,
+    add_repeatable,
     answer,
     argument,
     folder_of,
@@ -83,13 +84,12 @@ def _add_init(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="the folder to write; no existing file is overwritten. With --workflow, it can be the address of a broker",
     )
-    parser.add_argument(
+    add_repeatable(
+        parser,
         "--approver",
-        action="append",
-        default=[],
+        "NAME=FILE",
+        "a person who may approve, with the file of their public key (.pub)",
         type=_approver,
-        metavar="NAME=FILE",
-        help="a person who may approve, with the file of their public key (.pub); may be given several times",
     )
     parser.add_argument(
         "--base-url",
@@ -135,14 +135,13 @@ def _add_plan(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also save the engine's update plan, for resources of other providers; `apply` then follows it",
     )
-    parser.add_argument(
+    add_repeatable(
+        parser,
         "--reads",
-        action="append",
-        default=[],
+        "NAME=CLASS",
+        "a secret that a function of the program reads: a container's name in the program, and `credentials` or "
+        "`certificate`",
         type=_reads,
-        metavar="NAME=CLASS",
-        help="a secret that a function of the program reads: a container's name in the program, and `credentials` or "
-        "`certificate`; may be repeated",
     )
     parser.add_argument(
         "--ceiling",

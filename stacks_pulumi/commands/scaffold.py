@@ -36,6 +36,7 @@ from stacks_pulumi.commands._shared import (
     Command,
     LimitNotice,
     add_exports,
+    add_repeatable,
     answer,
     folder_of,
     settings_of,
@@ -71,20 +72,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where to write; existing files are not overwritten",
     )
     parser.add_argument("--language", choices=LANGUAGES, default=LANGUAGES[0], help="default: python")
-    parser.add_argument(
-        "--include",
-        action="append",
-        default=[],
-        metavar="PATTERN",
-        help="only containers whose name matches, as in a shell; may be given several times",
-    )
-    parser.add_argument(
-        "--exclude",
-        action="append",
-        default=[],
-        metavar="PATTERN",
-        help="exclude containers whose name matches; may be given several times",
-    )
+    add_repeatable(parser, "--include", "PATTERN", "only containers whose name matches, as in a shell")
+    add_repeatable(parser, "--exclude", "PATTERN", "exclude containers whose name matches")
     add_exports(parser)
     parser.add_argument(
         "--owned",
