@@ -588,7 +588,7 @@ def test_nothing_is_written_if_a_workflow_is_there(
 
     said = capsys.readouterr().err
     assert "already has .github/workflows/gate.yml" in said
-    assert "choose a different folder" in said
+    assert "choose a different place" in said
     assert not (repository / "shop/gate").exists()
 
 
