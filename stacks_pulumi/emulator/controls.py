@@ -87,7 +87,7 @@ class Controls:
 
     @property
     def state(self) -> State:
-        """The current state, after all events that were due."""
+        """The current state; all due events are carried out first."""
         with self.platform.lock:
             self.platform.settle()
             return self.platform.state

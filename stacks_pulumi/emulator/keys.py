@@ -133,7 +133,7 @@ def spent(key: ApiKey, now: float) -> Decimal:
 
 def check_cap(key: ApiKey, price: Decimal, now: float) -> None:
     """
-    Check that the spending of the month, with a new price added, stays within the cap.
+    Check that a new price does not raise the month's spending above the cap.
 
     Raises:
         Refusal: 402 with cap and spending (guide, "Common Error Responses").

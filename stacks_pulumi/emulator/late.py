@@ -52,7 +52,7 @@ class Late:
 
     def set_lag(self, seconds: float, operations: Collection[str] = LISTS) -> None:
         """
-        Make answers lag some seconds behind from now on.
+        Make answers lag behind by some seconds from now on.
 
         Raises:
             ValueError: The answer of an operation cannot lag behind, or the number of seconds is invalid.

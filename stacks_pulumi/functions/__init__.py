@@ -331,7 +331,7 @@ def get_credentials(container_id: str, *, provider: Provider | None = None) -> r
     """
     Return the credentials of a container (guide, "Get Container Credentials").
 
-    The answer is secret; the output form marks it as secret.
+    The answer is secret; the `_output` form marks it as a secret.
 
     Args:
         container_id: The container's id.
@@ -388,7 +388,7 @@ def get_ssh_certificate(container_id: str, *, provider: Provider | None = None) 
     """
     Return the SSH private key of a compute container, as PEM (guide, "Download SSH Certificate").
 
-    The answer is secret; the output form marks it as secret.
+    The answer is secret; the `_output` form marks it as a secret.
 
     Args:
         container_id: The container's id.
@@ -444,7 +444,7 @@ def list_connections(container_id: str, *, provider: Provider | None = None) -> 
     """
     Return the connections from and to a container (guide, "List Connections").
 
-    The answer is secret; the output form marks it as secret.
+    The answer is secret; the `_output` form marks it as a secret.
 
     Args:
         container_id: The container's id.
@@ -518,7 +518,7 @@ def get_vpn_config(container_id: str, client: str = "default", *, provider: Prov
     """
     Return the WireGuard configuration of a VPN client, with its private key (guide, "Download VPN Config").
 
-    The answer is secret; the output form marks it as secret.
+    The answer is secret; the `_output` form marks it as a secret.
 
     Args:
         container_id: The container's id.

@@ -270,7 +270,7 @@ def configuration_problems(text: str, pack: str | Path | None = None) -> list[st
 
 def _ready(names: Iterable[str], problems: list[str]) -> AnalyzerServicer:
     """
-    Return the ready pack that contains all policies in a file. If there is none, return a pack with all policies, and a
+    Return the ready pack that contains all policies of a file. If no pack does, return one with all policies, and add a
     problem.
     """
     named = [name for name in dict.fromkeys(names) if name != "all"]

@@ -271,7 +271,7 @@ class ConnectionView(ChildView):
 
 @dataclass(frozen=True)
 class BackupRestoreView(ResourceView):
-    """A BackupRestore. It has a backup's number, which does not show the backup's container."""
+    """A BackupRestore. A policy cannot tell from a backup's number which container it belongs to."""
 
     KIND = "BackupRestore"
 
