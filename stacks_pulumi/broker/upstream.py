@@ -294,7 +294,12 @@ class Upstream:
             listed = price_list(rows, Prices())
 
             def price(template: str, plan: str | None, tier: int | None = None) -> Any:
-                return listed(template, plan, tier) or catalog.monthly_price(template, plan, tier)
+                told = listed(template, plan, tier)
+                # If the platform's price of a template differs from the catalogue's, the catalogue's prices of other
+                # plans and of storage may be too low.
+                return told or (
+                    None if template in listed.differing else catalog.monthly_price(template, plan, tier)
+                )
 
             self._priced = self._clock.now(), price
         return self._priced[1]

@@ -1423,3 +1423,16 @@ def test_what_a_lost_request_created_in_an_earlier_run_is_not_removed_in_a_later
 
     assert refused(again("DELETE", f"/containers/{made}"))
     assert bench.names == ["web"]
+
+
+def test_a_price_that_the_platform_does_not_list_is_not_the_lower_one_of_the_catalogue(
+    benches: Benches,
+) -> None:
+    bench = benches(live_prices=True, policies={"agents": {"increase_per_day": 6}})
+    rows = [{"id": name, "plan": "basic", "price": usd} for name, usd in (("nodejs", 8), ("redis", 4))]
+    bench.emulator.faults.add("containers.templates", "answer", body={"success": True, "data": rows})
+    agent = bench.agent()
+
+    for more in ({}, {"additional_storage_tier": 1}, {"plan": "standard"}):
+        assert code(agent.create("web", **more)) == (403, "approval-needed")
+    assert agent.create("web", template="redis", plan="standard").status_code == 202
