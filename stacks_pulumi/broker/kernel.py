@@ -636,7 +636,9 @@ class Kernel:
         if one.endpoint == _CREATE:
             # An answer identifies a container by its id alone, and the id may also end with another container's name.
             name = str(one.body.get("name"))
-            return look.containers.where(lambda row: same_name(row.name, name) or may_be_of(row.id, name))
+            named = look.containers.where(lambda row: same_name(row.name, name) or may_be_of(row.id, name))
+            # A list that lags behind may still show the container that had the name before.
+            return named.where(lambda row: not self._upstream.is_gone(row))
         return look.rows(
             EFFECTS[one.endpoint].makes, next(one.ids[name] for name in PARENTS if name in one.ids)
         )

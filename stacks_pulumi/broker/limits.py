@@ -115,13 +115,14 @@ def bills(ledger: Ledger, rows: Sequence[Container], monthly: MonthlyPrice) -> l
             # may fit. The row then stands for the cheapest one, so that no total is too low.
             owners = [one for one in hidden.values() if one.state != "done" and _may_show(row, one, now)]
             owners = sorted(owners, key=lambda one: (one.usd is None, spent([one])))[:1]
-        for one in owners:
-            hidden.pop(one.id, None)
+        new = [hidden.pop(one.id) for one in owners if one.id in hidden]
         stack, policy = (owners[-1].stack, owners[-1].policy) if owners else ("", "")
         # The guide does not say whether the listed storage includes the additional storage.
         tiers = (one.body.get("additional_storage_tier") for one in owners)
         tier = next((one for one in tiers if type(one) is int and one in catalog.STORAGE_TIERS), None)
-        found.append(Bill(row.id, stack, policy, listed_price(row, monthly, tier).high))
+        price = listed_price(row, monthly, tier).high
+        # If the list lags behind, the row may be a cheaper container that had the id before.
+        found.append(Bill(row.id, stack, policy, None if price is None else max(price, spent(new))))
     waiting = (one for one in hidden.values() if not _is_old(one, now))
     return [
         *found,

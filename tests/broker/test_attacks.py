@@ -1436,3 +1436,23 @@ def test_a_price_that_the_platform_does_not_list_is_not_the_lower_one_of_the_cat
     for more in ({}, {"additional_storage_tier": 1}, {"plan": "standard"}):
         assert code(agent.create("web", **more)) == (403, "approval-needed")
     assert agent.create("web", template="redis", plan="standard").status_code == 202
+
+
+def test_a_list_that_lags_behind_lowers_no_total(benches: Benches) -> None:
+    """It shows a cheaper container, which had the id less than a second before."""
+    policy = {"increase_per_day": 50, "max_total": 19, "free": ["undo"]}
+    bench = benches(account={"max_total": 19}, policies={"agents": policy})
+    agent = bench.agent()
+    bench.clock.freeze()
+    bench.emulator.freeze()
+    web = agent.create("web").json()["data"]["id"]
+    bench.emulator.set_lag(10)
+    assert agent("DELETE", f"/containers/{web}").status_code == 200
+    bench.emulator.advance(0.5)
+    assert agent.create("web", plan="premium").status_code == 202
+
+    assert agent.create("api", plan="premium").status_code == 402
+    bench.configure({"policies": {"agents": policy}})
+    for clock in (bench.clock, bench.emulator):
+        clock.advance(300)
+    assert agent.create("api", plan="premium").status_code == 402
