@@ -400,7 +400,7 @@ class Kernel:
         backup can be guessed, and another stack's container may have the id of the container then.
         """
         one = permit.ids.get("backup_id")
-        row = None if one is None or one.in_ is None else look.container(one.in_)
+        row = None if one is None or one.in_ is None else look.existing(one.in_)
         owners = {grant.stack, *grant.spec.owners}
         return row is None or (self._ledger.owner(row.id, row.created_at) or "") in owners
 

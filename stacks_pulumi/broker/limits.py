@@ -177,6 +177,15 @@ def is_gone(ledger: Ledger, row: Container) -> bool:
     )
 
 
+def recently_made(ledger: Ledger, id_: str) -> Container | None:
+    """Return the container that a recent request created under an id; the platform's lists may not show it yet."""
+    found = ledger.made("Container", "object = ? and ended > ?", id_, ledger.now() - LISTED)
+    if not found:
+        return None
+    known = found[-1].container
+    return Container(id=id_, template=known.template, plan=known.plan, created_at=known.created_at)
+
+
 def total(found: Iterable[Bill]) -> Decimal | None:
     """Return the total monthly price of some containers; `None` if one of the prices is unknown."""
     prices = [one.price for one in found]

@@ -192,7 +192,7 @@ def is_container(container: Known, look: Look) -> bool:
     Return whether the container that now has an id is the expected one. If no container has the id, the result is true,
     because the platform itself will refuse the request.
     """
-    row = look.container(container.id)
+    row = look.existing(container.id)
     return row is None or is_same(row, container)
 
 

@@ -38,7 +38,7 @@ from stacks_pulumi.broker.folder import Folder, is_used
 from stacks_pulumi.broker.grants import Desk
 from stacks_pulumi.broker.kernel import GRACE, ApprovalNeededError, Kernel, Visit
 from stacks_pulumi.broker.ledger import Grant, LedgerError
-from stacks_pulumi.broker.limits import is_gone
+from stacks_pulumi.broker.limits import is_gone, recently_made
 from stacks_pulumi.broker.reply import Reply, RequestRefusedError, json_reply
 from stacks_pulumi.broker.request import (
     LONGEST_BODY,
@@ -563,6 +563,7 @@ class Server:
             live_prices=settings.live_prices,
             settled=folder.ledger.settled,
             is_gone=functools.partial(is_gone, folder.ledger),
+            made=functools.partial(recently_made, folder.ledger),
         )
         self.app = App(folder, self.upstream, self._listen.hosts(names), clock, embedded=embedded)
         self._server: Any = None

@@ -95,6 +95,7 @@ class Upstream:
         settled: Returns the number of the last change that ended, of all endpoints or of one. It shows whether a list
             is older than a change.
         is_gone: Returns whether a listed container no longer exists, because the platform's list lags behind.
+        made: Returns the container that was recently created under an id, even if no list shows it yet.
     """
 
     def __init__(
@@ -109,6 +110,7 @@ class Upstream:
         live_prices: bool = False,
         settled: Callable[..., int],
         is_gone: Callable[[Container], bool] = lambda _row: False,
+        made: Callable[[str], Container | None] = lambda _id: None,
     ) -> None:
         # Imported here because it loads `requests`, which a command that only reads the ledger does not need.
         from stacks_pulumi.api._transport import Transport  # noqa: PLC0415
@@ -124,7 +126,7 @@ class Upstream:
         self._live_prices = live_prices
         self._priced: tuple[float, MonthlyPrice] | None = None
         self._counted = threading.local()
-        self.settled, self.is_gone = settled, is_gone
+        self.settled, self.is_gone, self.made = settled, is_gone, made
         self._list_lock = threading.Lock()
         self._list: tuple[float, float, int, Answer] | None = None
 
@@ -414,6 +416,10 @@ class Look:
         if found is not None and self._upstream.is_gone(found):
             raise busy(f"the platform still shows a container {id_} that was deleted")
         return found
+
+    def existing(self, id_: str) -> Container | None:
+        """Return a container, even if it was created so recently that the platform does not show it yet."""
+        return self.container(id_) or self._upstream.made(id_)
 
     def access(self, container: str) -> ExternalAccess:
         """Return who may connect to a container."""

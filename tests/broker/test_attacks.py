@@ -1233,7 +1233,10 @@ def test_what_no_person_has_signed_does_not_fill_the_disk(
     assert [handed_in(where) for where in ("changes", "requests")] == [201, 201]
 
 
-def test_a_backup_that_was_guessed_is_not_restored_for_another_stack(benches: Benches) -> None:
+@pytest.mark.parametrize("is_shown", [True, False])
+def test_a_backup_that_was_guessed_is_not_restored_for_another_stack(
+    benches: Benches, is_shown: bool
+) -> None:
     """The id belonged to a container of the stack when the change was judged, and belongs to another stack's now."""
     bench = benches(approver_limits={"bob": {"stacks": ["shop/*"]}})
     grant = bench.granted(permit("containers.create", create("web")))
@@ -1244,6 +1247,8 @@ def test_a_backup_that_was_guessed_is_not_restored_for_another_stack(benches: Be
     restores = bench.client(answer.json()["token"])
     assert grant("DELETE", f"/containers/{web}").status_code == 200
     bench.emulator.advance(60)
+    for operation in () if is_shown else ("containers.list", "containers.status"):
+        bench.emulator.set_lag(200, operation)
     of_web = {"container_id": {"of": ["web"]}}
     other = bench.granted(
         permit("containers.create", create("web"), binds="web"),
@@ -1257,6 +1262,7 @@ def test_a_backup_that_was_guessed_is_not_restored_for_another_stack(benches: Be
     assert [str(one) for one in bench.emulator.state.backups] == [number]
 
     assert refused(restores("POST", f"/backups/{number}/restore"))
+    bench.emulator.advance(200)
     # An approver without a limit may approve it now.
     unlimited = bench.granted(permit("backups.restore", ids=ids))
     assert unlimited("POST", f"/backups/{number}/restore").status_code < 300
@@ -1456,3 +1462,24 @@ def test_a_list_that_lags_behind_lowers_no_total(benches: Benches) -> None:
     for clock in (bench.clock, bench.emulator):
         clock.advance(300)
     assert agent.create("api", plan="premium").status_code == 402
+
+
+def test_an_approval_does_not_reach_a_container_that_the_platform_does_not_show_yet(bench: Bench) -> None:
+    """The ledger knows that another grant has created it under the id since the approval."""
+    web = bench.made("web")
+    ids, opens = {"container_id": literal(web)}, {"enabled": True}
+    deletes = permit("containers.delete", ids=ids)
+    late = bench.granted(deletes, permit("containers.external_access", opens, ids=ids))
+    other = bench.granted(permit("containers.create", create("web")))
+    path = f"/containers/{web['id']}"
+    for operation in (None, "containers.status"):
+        bench.emulator.set_lag(20, operation)
+    bench.emulator.drift.delete("web")
+    bench.emulator.advance(30)
+    bench.clock.advance(30)
+    assert other.create_in_the_end("web").status_code == 202
+    assert web["id"] not in other("GET", "/containers").text
+
+    assert refused(late("DELETE", path))
+    assert refused(late("PUT", f"{path}/external-access", opens))
+    assert other("DELETE", path).status_code == 200
