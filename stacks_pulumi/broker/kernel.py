@@ -407,7 +407,7 @@ class Kernel:
     def _row(self, grant: Grant, ask: Ask, permit: Permit | None, look: Look) -> dict[str, Any]:
         """Check every limit, and return the row for the ledger of a request that is about to be sent."""
         effect, now, began = EFFECTS[ask.endpoint], self._ledger.now(), self._upstream.now()
-        self._check_free(grant, ask)
+        self._check_free(grant, ask, look)
         if permit is not None and permit.only_address is not None:
             self._check_addresses(ask, look)
         if self._is_newer(grant, permit, ask):
@@ -456,28 +456,35 @@ class Kernel:
         its = (grant.policy, grant.stack)
         return any(not one.policy or (one.policy, one.stack) != its for one in found)
 
-    def _check_free(self, grant: Grant, ask: Ask) -> None:
+    def _check_free(self, grant: Grant, ask: Ask, look: Look) -> None:
         """
         Refuse a request about a container or a backup that another grant may be changing at this moment.
 
         The platform may still carry out a request that received no answer, even after its repeat was carried out. A
         grant also waits for its own deletions. It also waits before it removes an object that a repeat created:
-        otherwise, the first request could create the object again. Before a create, it waits for its own unanswered
-        requests about the container that had the name before, because one of them could change or delete the new
+        otherwise, the first request could create the object again. A create and a request about the container that had
+        the name before wait for each other even within a grant, because the request could change or delete the new
         container.
         """
+
+        def has_name(id_: str, name: str) -> bool:
+            row = next((row for row in look.containers if row.id == id_), None)
+            return may_be_of(id_, name) if row is None or row.name is None else same_name(row.name, name)
+
         # The wall clock may be set forward in the meantime, so the seconds also have to pass by the other clock.
         self._ends = [one for one in self._ends if self._upstream.elapsed(one[0]) < _UNDER_WAY]
         since = min([self._ledger.now() - _UNDER_WAY, *(ended for _, ended in self._ends)])
         effect = EFFECTS[ask.endpoint]
-        other = "(grant_id <> ? or ? and endpoint <> 'containers.create')"
+        other = f"(grant_id <> ? or ? <> (endpoint = '{_CREATE}'))"
         holds = (
-            "state = 'sent' and (grant_id <> ? or endpoint = 'containers.delete') "
-            f"or state <> 'sent' and ended >= ? and {other} and (attempts > 1 or {LOST})"
+            f"state = 'sent' and ({other} or endpoint = 'containers.delete') "
+            f"or state <> 'sent' and ended >= ? and {other} "
+            f"and ({LOST} or attempts > 1 and (grant_id <> ? or endpoint <> '{_CREATE}'))"
         )
-        values = grant.id, since, grant.id, ask.endpoint == _CREATE
+        which = grant.id, ask.endpoint == _CREATE
+        found = self._ledger.uses(holds, *which, since, *which, grant.id)
         repeated = "ended >= ? and attempts > 1 and object = ?"
-        if any(meet(ask, use) for use in self._ledger.uses(holds, *values)) or (
+        if any(meet(ask, use, has_name) for use in found) or (
             effect.removes and self._ledger.uses(repeated, since, ask.ids[effect.object])
         ):
             raise busy("another request may be changing the same container or backup")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -71,18 +71,22 @@ class Ask:
         return tuple(value for name, value in self.ids.items() if name in CONTAINERS)
 
 
-def meet(one: Ask | Use, other: Ask | Use) -> bool:
-    """Return whether one of two requests may change an object of the other."""
-    return _touches(one, other) or _touches(other, one)
+def meet(one: Ask | Use, other: Ask | Use, has_name: Callable[[str, str], bool] = may_be_of) -> bool:
+    """
+    Return whether one of two requests may change an object of the other.
+
+    `has_name` returns whether a container with an id may have a name.
+    """
+    return _touches(one, other, has_name) or _touches(other, one, has_name)
 
 
-def _touches(one: Ask | Use, other: Ask | Use) -> bool:
+def _touches(one: Ask | Use, other: Ask | Use, has_name: Callable[[str, str], bool]) -> bool:
     if EFFECTS[one.endpoint].makes == "Container":
         # An id may be used again, and it ends with the name of its container.
         name = str(one.body.get("name"))
         if EFFECTS[other.endpoint].makes == "Container":
             return same_name(name, str(other.body.get("name")))
-        return any(may_be_of(id_, name) for kind, id_ in _about(other) if kind == "container")
+        return any(has_name(id_, name) for kind, id_ in _about(other) if kind == "container")
     # A connection does not change its target container.
     return not (_about(one) - {("container", one.ids.get("target_id", ""))}).isdisjoint(_about(other))
 

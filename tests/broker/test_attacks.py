@@ -1483,3 +1483,29 @@ def test_an_approval_does_not_reach_a_container_that_the_platform_does_not_show_
     assert refused(late("DELETE", path))
     assert refused(late("PUT", f"{path}/external-access", opens))
     assert other("DELETE", path).status_code == 200
+
+
+@pytest.mark.parametrize("first", ["request", "create", "lost create"])
+def test_a_create_and_a_request_about_the_earlier_container_wait_for_each_other(
+    bench: Bench, first: str
+) -> None:
+    """Also in one grant. The platform may carry out the request after the create, because it reuses the id."""
+    web = bench.made("web")
+    ids, opens, path = {"container_id": literal(web)}, {"enabled": True}, f"/containers/{web['id']}"
+    permits = permit("containers.delete", ids=ids), permit("containers.external_access", opens, ids=ids)
+    grant = bench.granted(*permits, permit("containers.create", create("web")))
+    assert grant("DELETE", path).status_code == 200
+    bench.emulator.advance(60)
+    for operation in (None, "containers.status"):
+        bench.emulator.set_lag(60, operation)
+    requests = [("PUT", f"{path}/external-access", opens), ("POST", "/containers", create("web"))]
+    endpoint = "containers.external_access" if first == "request" else "containers.create"
+    fault: dict[str, Any] = (
+        {"kind": "drop_after"} if first == "lost create" else {"kind": "slow", "seconds": 10.0}
+    )
+    bench.emulator.faults.add(endpoint, **fault)
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(grant, *requests.pop(first != "request"))
+        until(lambda: bench.ledger.uses("state = ?", "unknown" if first == "lost create" else "sent"))
+        assert code(grant(*requests[0])) == (409, "grant-busy")
