@@ -296,26 +296,26 @@ class Child(StacksResource):
         options = child_options(opts, container)
         _ordered_after(options, props)
         if self._unique is not None and options.id is None:
-            props = {**props, **self._declared_once(self._unique, resource_name, props, options)}
+            self._declare_once(*(props[name] for name in self._unique), resource_name, options)
         super().__init__(
             resource_name,
             {**props, CONTAINER_CREATED_AT: None, **stated(container, **(facts or {}))},
             options,
         )
 
-    def _declared_once(
-        self,
-        unique: tuple[str, str],
-        resource_name: str,
-        props: Mapping[str, Any],
-        opts: pulumi.ResourceOptions,
-    ) -> Mapping[str, Any]:
-        container, own = unique
-        if props[container] is None or props[own] is None:
-            return {}
-        provider = provider_in_options(opts, self._type_token())
-        kind = self._module_and_name[1]
-        return {container: declare_child(kind, props[container], props[own], resource_name, provider)}
+    def _declare_once(
+        self, container: Any, own: Any, resource_name: str, opts: pulumi.ResourceOptions
+    ) -> None:
+        """
+        Refuse a second resource for the same object if the program writes its name and passes the same container.
+
+        The provider's `check` compares what is known of all of them, but the engine does not call it for resources
+        outside of `--target`.
+        """
+        if isinstance(own, str | int | float):
+            provider = provider_in_options(opts, self._type_token())
+            id_ = container.given if isinstance(container, _GivenId) else container
+            _declaration(self._module_and_name[1], resource_name, provider, id_)(str(own))
 
 
 @functools.cache
@@ -382,9 +382,7 @@ def adopt_mode(adopt: pulumi.Input[str] | None, provider: pulumi.ProviderResourc
 _PACKAGE: Final = "pulumi-python"
 
 # There is one entry for each run: with the Automation API one process runs several programs, each with its own root.
-_runs: Final[
-    weakref.WeakKeyDictionary[pulumi.Resource, dict[tuple[pulumi.ProviderResource | None, str, str], str]]
-] = weakref.WeakKeyDictionary()
+_runs: Final[weakref.WeakKeyDictionary[pulumi.Resource, dict[Any, str]]] = weakref.WeakKeyDictionary()
 
 
 def provider_in_options(opts: pulumi.ResourceOptions | None, type_: str) -> pulumi.ProviderResource | None:
@@ -418,69 +416,31 @@ def declare_container_name(
     """
     declare = _declaration("Container", resource_name, provider)
     if isinstance(name, str):
-        return declare(name, name)
+        return declare(name)
     output: pulumi.Output[str] = pulumi.Output.from_input(name)
-    return output.apply(lambda known: declare(known, known))
-
-
-def declare_child(
-    kind: str,
-    container: pulumi.Input[str],
-    own: pulumi.Input[Any],
-    resource_name: str,
-    provider: pulumi.ProviderResource | None,
-) -> pulumi.Input[str]:
-    """
-    Return the id of a child's container. Refuse a second resource for the same address, name or number in that
-    container.
-    """
-    declare = _declaration(kind, resource_name, provider)
-
-    def declared(known: Any) -> pulumi.Input[str]:
-        # At preview, the combined output is unknown if either part is unknown.
-        if isinstance(known, tuple) and all(isinstance(value, str | int | float) for value in known):
-            return declare(f"{known[0]}/{_canonical(known[1])}", known[0])
-        # An unknown name must not make the container unknown.
-        return pulumi.Output.from_input(container)
-
-    if isinstance(own, str | int | float) and isinstance(container, pulumi.Output):
-        # The most frequent case. While the id is unknown, there is nothing to compare, and the output stays unknown.
-        id_: pulumi.Output[str] = container
-        return id_.apply(lambda known: declared((known, own)))
-    both: pulumi.Output[tuple[Any, Any]] = pulumi.Output.from_input((container, own))
-    compared = both.apply(declared, run_with_unknowns=True)
-    value: Any = compared.future(with_unknowns=True)
-    # Only the id has sources: the other inputs of the identity do not show which container it is.
-    sources = pulumi.Output.from_input(container).resources()
-    return pulumi.Output(sources, value, compared.is_known(), compared.is_secret())
-
-
-def _canonical(own: Any) -> str:
-    try:
-        return _validators.ip_network(own)
-    except ValueError:
-        return f"{own:g}" if isinstance(own, float) else str(own)
+    return output.apply(declare)
 
 
 def _declaration(
-    kind: str, resource_name: str, provider: pulumi.ProviderResource | None
-) -> Callable[[str, str], str]:
-    """Return a function that records a resource's object, and then returns its second argument."""
+    kind: str, resource_name: str, provider: pulumi.ProviderResource | None, container: object = None
+) -> Callable[[str], str]:
+    """
+    Return a function that records the name of a resource's object in a container or in the account, and returns it.
+    """
     root, declared = get_root_resource(), None
     # Tests with mocks declare the same names repeatedly under one root.
     if root is not None and not isinstance(get_monitor(), MockMonitor):
         declared = _runs.setdefault(root, {})
 
-    def declare(unique: str, value: str) -> str:
-        if declared is None:
-            return value
-        key = (provider, kind, unique.lower())
-        # Two resources may have the same resource name if their parents differ.
-        if key in declared:
-            both = f"{declared[key]!r} and {resource_name!r}"
-            msg = f"two resources declare the same {kind} ({unique}): {both}. Change or remove one of them"
-            raise shown_alone(ConfigError(msg, code="declared-twice"))
-        declared[key] = resource_name
-        return value
+    def declare(name: str) -> str:
+        if declared is not None:
+            key = (provider, kind, container, name.lower())
+            # Two resources may have the same resource name if their parents differ.
+            if key in declared:
+                both = f"{declared[key]!r} and {resource_name!r}"
+                msg = f"two resources declare the same {kind} ({name}): {both}. Change or remove one of them"
+                raise shown_alone(ConfigError(msg, code="declared-twice"))
+            declared[key] = resource_name
+        return name
 
     return declare
