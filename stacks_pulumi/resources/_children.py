@@ -15,10 +15,9 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from stacks_pulumi._clock import sleep_with_pulse
 from stacks_pulumi._identifiers import is_unique, seconds_between
-from stacks_pulumi.errors import ForbiddenError, NotFoundError, UnreadableAnswerError
-from stacks_pulumi.resources._container_lifecycle import STATUS_RUNNING
+from stacks_pulumi.errors import NotFoundError, UnreadableAnswerError
 from stacks_pulumi.resources._handler import ResourceHandler
-from stacks_pulumi.resources._identity import RECENT, UnseenError, find_container
+from stacks_pulumi.resources._identity import RECENT, find_container
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._resource import own_name, parent_id
 from stacks_pulumi.resources._running import once_running
@@ -153,8 +152,6 @@ def find_child(
 
     Raises:
         StacksError: A list is incomplete.
-        UnseenError: The child's container is running, but the list of containers does not contain it. Then lists are
-            not reliable.
     """
     clock, reads, looked = session.clock, session.reads, list[float]()
 
@@ -181,30 +178,7 @@ def find_child(
             found = seen(functools.partial(reads.get, since=since), shared=False)
     except ContainerGoneError:
         return None
-    if found is None:
-        _check_lists(session, id_)
     return found
-
-
-def _check_lists(session: Session, id_: str) -> None:
-    """Check that the lists are reliable when they do not show a child: its running container must be listed."""
-    container, client = parent_id(id_), session.client
-
-    def shown() -> bool:
-        listed = session.reads.get("containers", ask=client.feed.snapshot)
-        return listed.gap is not None or any(row.id == container for row in listed)
-
-    # A key may lack the scope to read containers.
-    with contextlib.suppress(ForbiddenError):
-        if client.feed.seen(container) is not None or shown():
-            return
-        found = session.reads.get("status", container, ask=lambda: client.containers.find(container))
-        if found is not None and found.status == STATUS_RUNNING:
-            msg = (
-                f"neither {id_} nor its running container is listed, so the lists are not reliable at the moment. "
-                "Try again later"
-            )
-            raise UnseenError(msg)
 
 
 def same_time(stored: str | None, listed: str | None, *, slack: float = 1.0) -> bool | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 
 import pytest
 
@@ -293,27 +292,3 @@ def test_a_look_up_by_id_reads_the_backup(backup: HostedResource, sql: str, emul
 
     with pytest.raises(CallFailedError, match=r"does not exist in this account"):
         backup.get(f"{sql}/latest")
-
-
-# --- evidence ---
-
-
-def test_a_list_is_no_evidence_while_the_list_of_containers_lacks_one_that_runs(
-    backup: HostedResource, sql: str, make_host: Callable[..., Host], emulator: Emulator
-) -> None:
-    backup.up(container=sql)
-    backup.host = make_host(backup.host.config)
-    empty = {"success": True, "count": 0, "data": []}
-    fired = [
-        emulator.faults.add(operation, "answer", body=empty, times=None)
-        for operation in ("containers.list", "backups.list")
-    ]
-
-    assert backup.read()
-    with pytest.raises(CallFailedError, match="its running container is listed"):
-        backup.delete()
-
-    assert all(fault.fired for fault in fired)
-    assert any("stays in the state unchanged" in line for line in backup.lines())
-    assert pins(emulator) == {1: True}
-    emulator.faults.clear()
