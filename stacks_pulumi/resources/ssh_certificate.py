@@ -9,9 +9,9 @@ import pulumi
 
 from stacks_pulumi import catalog
 from stacks_pulumi._identifiers import seconds_of
-from stacks_pulumi.errors import ApiError, NotFoundError, StacksError, VanishedError
+from stacks_pulumi.errors import NotFoundError, StacksError, VanishedError
 from stacks_pulumi.resources import _fields, _validators
-from stacks_pulumi.resources._children import Ask, find_child, leave_alone
+from stacks_pulumi.resources._children import leave_alone
 from stacks_pulumi.resources._creation import Creation
 from stacks_pulumi.resources._fields import Field, OnChange, changed
 from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
@@ -101,9 +101,6 @@ class SshCertificate(Child, module="stacks", name="SshCertificate"):
 _OWN_NAME: Final = "ssh"
 """The part after the container's id in the id of a key."""
 
-_NOT_AGAIN: Final = frozenset({404, 410})
-"""The status codes with which the API may refuse to return a key a second time."""
-
 
 class _StaleError(StacksError):
     """The API still returns the old key."""
@@ -185,23 +182,17 @@ class SshCertificateHandler(ResourceHandler):
         if _is_another(session, id_, stored, container.created_at):
             leave_alone(op, f"the container {id_} of the SSH key", stored, container.created_at, refresh=True)
             return None
-        old = olds.get("private_key")
-
-        def look(_get: Ask) -> str | None:
-            try:
-                return session.client.containers.certificate(id_)
-            except ApiError as error:
-                # The container exists, and a platform may give its key only once. So a key in the state is never
-                # dropped.
-                if old is None or error.status not in _NOT_AGAIN:
-                    raise
-                op.warn(
-                    f"the SSH key of {id_} cannot be downloaded again ({error.reason}): the key in the state is kept"
-                )
-                return str(old)
-
-        key = find_child(session, op, id_, look)
-        return None if key is None else _outputs({**olds, "container": id_}, key, container.created_at)
+        try:
+            key = session.client.containers.certificate(id_)
+        except NotFoundError as error:
+            # The container exists, so the state may contain the only copy of its key.
+            if olds.get("private_key") is None:
+                raise
+            op.warn(
+                f"the SSH key of {id_} cannot be downloaded again ({error.reason}): the state keeps its key"
+            )
+            key = str(olds["private_key"])
+        return _outputs({**olds, "container": id_}, key, container.created_at)
 
     def on_update(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
