@@ -14,7 +14,7 @@ from stacks_pulumi._identifiers import same_name
 from stacks_pulumi.api import models
 from stacks_pulumi.api.vpn_clients import risks_of
 from stacks_pulumi.config import ADOPT_MODES
-from stacks_pulumi.errors import ExistsError, NotFoundError, StacksError, UnreadableAnswerError, VanishedError
+from stacks_pulumi.errors import NotFoundError, StacksError, UnreadableAnswerError, VanishedError
 from stacks_pulumi.resources import _fields, _validators
 from stacks_pulumi.resources._children import Ask, ChildHandler, fast_or_once_running, same_time
 from stacks_pulumi.resources._creation import Creation
@@ -140,43 +140,34 @@ _ONLY_ONCE: Final = (
 )
 
 
-class _VpnClientCreation(Creation[str]):
-    """The creation of a client: POST, then the download of its configuration. The client's id is its name."""
+class _VpnClientCreation(Creation[models.VpnClient]):
+    """The creation of a client: POST, then the download of its configuration."""
 
     kind: ClassVar = "VpnClient"
 
-    def __init__(self, session: Session, op: Operation, inputs: dict[str, Any]) -> None:
-        super().__init__(session, op, inputs)
-        self._added: models.VpnClient | None = None
-
-    def create(self) -> str:
+    def create(self) -> models.VpnClient:
         container, name = self.inputs["container"], self.inputs["name"]
-        try:
-            if same_name(name, _DEFAULT):
-                return once_running(self.session, self.op, "a VPN client", (container,), self._add)
-            return fast_or_once_running(self.session, self.op, "a VPN client", (container,), self._add)
-        except ExistsError as error:
-            raise ExistsError(error.message, existing=name) from None
+        if same_name(name, _DEFAULT):
+            return once_running(self.session, self.op, "a VPN client", (container,), self._add)
+        return fast_or_once_running(self.session, self.op, "a VPN client", (container,), self._add)
 
-    def existing(self) -> str | None:
+    def existing(self) -> models.VpnClient | None:
         name: str = self.inputs["name"]
         listed = self.session.client.vpn_clients.list(self.inputs["container"])
-        return name if any(same_name(one.name, name) for one in listed) else None
+        return next((one for one in listed if same_name(one.name, name)), None)
 
-    def _add(self, before: tuple[models.VpnClient, ...] | None = None) -> str:
+    def _add(self, before: tuple[models.VpnClient, ...] | None = None) -> models.VpnClient:
         self.op.progress("adding the client")
         container, name = self.inputs["container"], self.inputs["name"]
         pulse = functools.partial(self.op.check, "the client")
-        self._added = self.session.client.vpn_clients.add(container, name, before=before, pulse=pulse)
-        return str(name)
+        return self.session.client.vpn_clients.add(container, name, before=before, pulse=pulse)
 
-    def id_of(self, thing: str) -> str:
-        return child_id(self.inputs["container"], thing)
+    def id_of(self, thing: models.VpnClient) -> str:
+        return child_id(self.inputs["container"], self.inputs["name"])
 
-    def finish(self, thing: str) -> dict[str, Any]:
-        added = self._added
+    def finish(self, thing: models.VpnClient) -> dict[str, Any]:
         config = None
-        if added is not None and self.inputs["store_config"]:
+        if not self.adopted and self.inputs["store_config"]:
             config = patiently(
                 self.session,
                 self.op,
@@ -184,30 +175,27 @@ class _VpnClientCreation(Creation[str]):
                 lambda: self.session.client.vpn_clients.config(self.inputs["container"], self.inputs["name"]),
                 (NotFoundError, *REFUSALS, UnreadableAnswerError),
             )
-        return _outputs(self.session, self.op, self.inputs, config, self._created_at)
+        return _outputs(self.session, self.op, self.inputs, config, thing.created_at)
 
-    @property
-    def _created_at(self) -> str | None:
-        return None if self._added is None else self._added.created_at
-
-    def known(self, thing: str, error: Exception | None) -> dict[str, Any]:
+    def known(self, thing: models.VpnClient, error: Exception | None) -> dict[str, Any]:
         # Without these times, a later operation would treat any client of that name as ours.
-        return {**self.inputs, **_times(self.session, self.inputs["container"], self._created_at)}
+        return {**self.inputs, **_times(self.session, self.inputs["container"], thing.created_at)}
 
-    def describe_failure(self, thing: str, error: StacksError) -> str:
+    def describe_failure(self, thing: models.VpnClient, error: StacksError) -> str:
         return (
-            f'VPN client "{thing}" was added, but its configuration could not be downloaded: {error.message}. '
-            f"`pulumi up` tries again. {_ONLY_ONCE}"
+            f'VPN client "{self.inputs["name"]}" was added, but its configuration could not be downloaded: '
+            f"{error.message}. `pulumi up` tries again. {_ONLY_ONCE}"
         )
 
-    def describe(self, thing: str) -> str:
-        return f'the VPN client "{thing}" of {self.inputs["container"]}'
+    def describe(self, thing: models.VpnClient) -> str:
+        return f'the VPN client "{self.inputs["name"]}" of {self.inputs["container"]}'
 
-    def is_leftover(self, thing: str) -> bool:
-        return thing != _DEFAULT and is_own_container(self.session, self.inputs["container"])
+    def is_leftover(self, thing: models.VpnClient) -> bool:
+        is_default = self.inputs["name"] == _DEFAULT
+        return not is_default and is_own_container(self.session, self.inputs["container"])
 
-    def roll_back(self, thing: str) -> None:
-        self.session.client.vpn_clients.remove(self.inputs["container"], thing)
+    def roll_back(self, thing: models.VpnClient) -> None:
+        self.session.client.vpn_clients.remove(self.inputs["container"], self.inputs["name"])
 
 
 class VpnClientHandler(ChildHandler[models.VpnClient]):
