@@ -41,7 +41,6 @@ from stacks_pulumi.resources._resource import (
 from stacks_pulumi.resources._restarts import EXPECTED, NewConnection
 from stacks_pulumi.resources._running import is_own_container, once_running, runs, wait_for
 from stacks_pulumi.resources._session import Session
-from stacks_pulumi.resources._values import secret
 
 if TYPE_CHECKING:
     from stacks_pulumi.resources.container import Container
@@ -226,6 +225,14 @@ class _ConnectionCreation(Creation[models.Connection]):
         )
 
 
+_OUTPUTS: Final = (
+    _fields.Output("connection_type"),
+    _fields.Output("environment_variables", secret=True),
+    _fields.Output("connection_string", secret=True),
+    _fields.Output("created_at"),
+)
+
+
 class ConnectionHandler(ChildHandler[models.Connection]):
     """Check, create, read, diff and delete a connection."""
 
@@ -239,12 +246,7 @@ class ConnectionHandler(ChildHandler[models.Connection]):
         Field("restart_source", _validators.boolean, OnChange.NONE, default=True),
         Field("adopt", _validators.one_of(ADOPT_MODES), OnChange.NONE),
     )
-    outputs: ClassVar = (
-        _fields.Output("connection_type"),
-        _fields.Output("environment_variables", secret=True),
-        _fields.Output("connection_string", secret=True),
-        _fields.Output("created_at"),
-    )
+    outputs: ClassVar = _OUTPUTS
 
     def delete_first(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """
@@ -345,22 +347,17 @@ class ConnectionHandler(ChildHandler[models.Connection]):
 
 
 def _leads_there(connection: models.Connection, olds: Mapping[str, Any]) -> bool:
-    target = olds.get("target")
-    name = connection.target_name
-    named = name is None or not target or is_spelling(name, target) or may_be_of(target, name)
-    return named and connection.target_id in {None, target}
+    target, name = olds.get("target"), connection.target_name
+    is_named = name is None or not target or may_be_of(target, name)
+    return is_named and connection.target_id in {None, target}
 
 
 def _restart(
     session: Session, op: Operation, inputs: Mapping[str, Any], made: NewConnection | None = None
 ) -> None:
     op.progress("waiting for others")
-    source, target = inputs["source"], inputs["target"]
+    source = inputs["source"]
     session.restarts.restart(source, lambda: _restart_now(session, op, source), op.check_active, made)
-    # A platform may restart both ends.
-    other = session.client.feed.seen(target)
-    if other is not None and not other.settled:
-        wait_for(session, op, STARTED, target)
 
 
 def _restart_now(session: Session, op: Operation, source: str) -> None:
@@ -387,20 +384,6 @@ def _outputs(
     connection: models.Connection | None, olds: Mapping[str, Any], inputs: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the outputs. They keep the values that only the create response contains."""
-    listed: dict[str, Any] = {}
-    if connection is not None:
-        listed = {
-            "connection_type": connection.connection_type,
-            "environment_variables": connection.environment_variables or None,
-            "connection_string": connection.connection_string,
-            "created_at": connection.created_at,
-        }
-    names = ("connection_type", "environment_variables", "connection_string", "created_at")
-    outs = {
-        **inputs,
-        **{name: olds.get(name) if listed.get(name) is None else listed[name] for name in names},
-    }
-    for name in ("environment_variables", "connection_string"):
-        if outs[name] is not None:
-            outs[name] = secret(outs[name])
-    return {name: value for name, value in outs.items() if value is not None}
+    values = {one.name: getattr(connection, one.name, None) or olds.get(one.name) for one in _OUTPUTS}
+    marked = {one.name: one.marked(values[one.name]) for one in _OUTPUTS if values[one.name] is not None}
+    return {**{name: value for name, value in inputs.items() if value is not None}, **marked}
