@@ -40,6 +40,7 @@ from stacks_pulumi.resources._resource import child_id, own_name
 from stacks_pulumi.resources._running import creation_time
 from stacks_pulumi.resources._session import MAX_AGE, Session
 from stacks_pulumi.resources._stored import shown_time
+from stacks_pulumi.resources._values import without_none
 
 PLACEHOLDER: Final = {
     # An address reserved for documentation (RFC 5737), which no client has.
@@ -588,9 +589,6 @@ def _foreign(
 
 def entry_outputs(entry: models.AllowedIp, container_created_at: str | None) -> dict[str, Any]:
     """Return the outputs that are not inputs."""
-    outs = {
-        "entry_id": entry.id,
-        "added_at": entry.added_at,
-        CONTAINER_CREATED_AT: container_created_at,
-    }
-    return {name: value for name, value in outs.items() if value is not None}
+    return without_none(
+        {"entry_id": entry.id, "added_at": entry.added_at, CONTAINER_CREATED_AT: container_created_at}
+    )

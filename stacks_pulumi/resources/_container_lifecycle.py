@@ -41,6 +41,7 @@ from stacks_pulumi.resources._identity import (
 from stacks_pulumi.resources._operation import Operation, limit_text, reason_of
 from stacks_pulumi.resources._session import Session
 from stacks_pulumi.resources._stored import NO_TIME
+from stacks_pulumi.resources._values import without_none
 
 STATUS_RUNNING: Final = "running"
 STATUS_STOPPED: Final = "stopped"
@@ -102,7 +103,7 @@ def outputs(
         outs[OPEN_UNMANAGED] = (before if seen is None else seen) or None
     if access is not None and access.enabled:
         outs.update(url=access.url, subdomain=access.subdomain)
-    return {name: value for name, value in outs.items() if value is not None}
+    return without_none(outs)
 
 
 def observed(

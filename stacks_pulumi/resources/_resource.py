@@ -27,7 +27,7 @@ from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.pricing.recognition import ADOPTS, CONTAINER, NATIVE, is_unknown
 from stacks_pulumi.resources import _validators
 from stacks_pulumi.resources._identity import CONTAINER_CREATED_AT, ORIGIN
-from stacks_pulumi.resources._values import plain
+from stacks_pulumi.resources._values import plain, without_none
 from stacks_pulumi.resources.provider import check_stored_key, shown_alone
 
 
@@ -161,8 +161,7 @@ class ParentInProgram(msgspec.Struct, frozen=True):
         container = news.get("source", news.get("container"))
         # At preview, the id of a container that the program only looks up is unknown as well.
         is_new = is_unknown(container) and not facts.get("exists")
-        given = {name: value for name, value in facts.items() if value is not None}
-        return cls({"adopt": adopt, **given}, is_new)
+        return cls({"adopt": adopt, **without_none(facts)}, is_new)
 
     @property
     def template(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from stacks_pulumi.pricing.recognition import SIGNATURE
@@ -19,6 +20,11 @@ def secret(value: Any) -> Any:
     `Output.secret` cannot be used here: a provider returns plain values only.
     """
     return {SIGNATURE: _SECRET, "value": value}
+
+
+def without_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that are set, because a state contains no output that is `None`."""
+    return {name: value for name, value in values.items() if value is not None}
 
 
 _NESTED: Final = (dict, list)

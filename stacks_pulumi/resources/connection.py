@@ -41,6 +41,7 @@ from stacks_pulumi.resources._resource import (
 from stacks_pulumi.resources._restarts import EXPECTED, NewConnection
 from stacks_pulumi.resources._running import is_own_container, once_running, runs, wait_for
 from stacks_pulumi.resources._session import Session
+from stacks_pulumi.resources._values import without_none
 
 if TYPE_CHECKING:
     from stacks_pulumi.resources.container import Container
@@ -384,6 +385,8 @@ def _outputs(
     connection: models.Connection | None, olds: Mapping[str, Any], inputs: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the outputs. They keep the values that only the create response contains."""
-    values = {one.name: getattr(connection, one.name, None) or olds.get(one.name) for one in _OUTPUTS}
-    marked = {one.name: one.marked(values[one.name]) for one in _OUTPUTS if values[one.name] is not None}
-    return {**{name: value for name, value in inputs.items() if value is not None}, **marked}
+    outs = without_none(inputs)
+    for output in _OUTPUTS:
+        value = getattr(connection, output.name, None) or olds.get(output.name)
+        outs.update({} if value is None else {output.name: output.marked(value)})
+    return outs

@@ -29,7 +29,7 @@ from stacks_pulumi.errors import (
     with_code,
 )
 from stacks_pulumi.pricing.recognition import ADOPTS, CONTAINER, UNFINISHED, is_unfinished, is_unknown
-from stacks_pulumi.resources import _validators, _values
+from stacks_pulumi.resources import _validators
 from stacks_pulumi.resources._container_changes import (
     differences_to,
     of_unknown,
@@ -63,7 +63,7 @@ from stacks_pulumi.resources._resource import (
 from stacks_pulumi.resources._restarts import EXPECTED
 from stacks_pulumi.resources._session import Session, session_for
 from stacks_pulumi.resources._stored import is_from_state
-from stacks_pulumi.resources._values import plain
+from stacks_pulumi.resources._values import UNKNOWN, plain, without_none
 
 
 class Container(StacksResource, module="stacks", name="Container"):
@@ -560,12 +560,11 @@ class ContainerHandler(ResourceHandler):
         price: Any = None
         if any(map(is_unknown, (inputs.get("template"), plan, tier))):
             # Without these unknown values, an update with a plan (`--plan`) would refuse the real values.
-            plan, price = plan or (_values.UNKNOWN if template is None else None), _values.UNKNOWN
+            plan, price = plan or (UNKNOWN if template is None else None), UNKNOWN
         elif template is not None:
             usd = catalog.monthly_price(template, plan, tier)
             price = None if usd is None else float(usd)
-        derived = {"plan": plan, "monthly_price_usd": price}
-        return {name: value for name, value in derived.items() if value is not None}
+        return without_none({"plan": plan, "monthly_price_usd": price})
 
     def delete_first(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """Delete the old container first if the new one has the same name; the API may compare names without case."""

@@ -55,6 +55,7 @@ from stacks_pulumi.resources._resource import (
 )
 from stacks_pulumi.resources._running import lost_with_its_container, patiently, runs
 from stacks_pulumi.resources._session import Session
+from stacks_pulumi.resources._values import without_none
 
 if TYPE_CHECKING:
     from stacks_pulumi.resources.container import Container
@@ -481,17 +482,18 @@ def _out_of_sight(container: str, number: models.BackupId, listed: models.Listin
 
 
 def _outputs(backup: models.Backup, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    outs = {
-        **inputs,
-        "backup_id": backup.id,
-        # A list may not show which backups are pinned.
-        "pinned": bool(inputs.get("pinned") if backup.pinned is None else backup.pinned),
-        "status": backup.status,
-        "size_bytes": backup.size_bytes,
-        "created_at": backup.created_at,
-        "completed_at": backup.completed_at,
-    }
-    return {name: value for name, value in outs.items() if value is not None}
+    return without_none(
+        {
+            **inputs,
+            "backup_id": backup.id,
+            # A list may not show which backups are pinned.
+            "pinned": bool(inputs.get("pinned") if backup.pinned is None else backup.pinned),
+            "status": backup.status,
+            "size_bytes": backup.size_bytes,
+            "created_at": backup.created_at,
+            "completed_at": backup.completed_at,
+        }
+    )
 
 
 def _progress(op: Operation) -> Callable[[models.Backup | None, float], None]:

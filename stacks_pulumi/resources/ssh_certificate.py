@@ -40,7 +40,7 @@ from stacks_pulumi.resources._running import (
 )
 from stacks_pulumi.resources._session import Session
 from stacks_pulumi.resources._stored import shown_time
-from stacks_pulumi.resources._values import secret
+from stacks_pulumi.resources._values import secret, without_none
 
 if TYPE_CHECKING:
     from stacks_pulumi.resources.container import Container
@@ -254,5 +254,4 @@ def _is_another(session: Session, id_: str, stored: str | None, now: str | None)
 
 
 def _outputs(inputs: Mapping[str, Any], key: str, container_created_at: str | None) -> dict[str, Any]:
-    outs = {**inputs, "private_key": secret(key), CONTAINER_CREATED_AT: container_created_at}
-    return {name: value for name, value in outs.items() if value is not None}
+    return without_none({**inputs, "private_key": secret(key), CONTAINER_CREATED_AT: container_created_at})

@@ -48,7 +48,7 @@ from stacks_pulumi.resources._running import (
 )
 from stacks_pulumi.resources._session import REFUSALS, Session
 from stacks_pulumi.resources._stored import NO_TIME
-from stacks_pulumi.resources._values import secret
+from stacks_pulumi.resources._values import secret, without_none
 
 if TYPE_CHECKING:
     from stacks_pulumi.resources.container import Container
@@ -354,8 +354,7 @@ def _outputs(
 
 def _times(session: Session, container: str, created_at: str | None) -> dict[str, Any]:
     """Return the outputs that contain the known creation times of the container and of the client."""
-    times = {CONTAINER_CREATED_AT: creation_time(session, container), _CREATED_AT: created_at}
-    return {name: time for name, time in times.items() if time is not None}
+    return without_none({CONTAINER_CREATED_AT: creation_time(session, container), _CREATED_AT: created_at})
 
 
 def _warn_of_commands(op: Operation, id_: str, config: str) -> None:
