@@ -107,10 +107,12 @@ class ResourceKind:
     owns: ClassVar[bool] = True
     id_form: ClassVar[str]
 
-    def rules(self, inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    def rules(
+        self, olds: Mapping[str, Any], inputs: Mapping[str, Any], parent: ParentInProgram
+    ) -> Iterable[tuple[str, str]]:
         """
-        Return the violations of rules about several inputs, as pairs of property and problem. Unknown inputs are
-        skipped.
+        Return the violations of rules about several inputs, or about the container that the program declares, as pairs
+        of property and problem. Unknown inputs are skipped. `olds` is empty for a new resource.
         """
         return ()
 
@@ -121,11 +123,10 @@ class ResourceKind:
         """
         return ()
 
-    def foreseen(
-        self, settings: AccountSettings, call: EngineCall, inputs: Mapping[str, Any]
-    ) -> Mapping[str, Any]:
-        """Return the inputs that `check` adds for a new resource whose object the account already contains."""
-        return {}
+    def complete(
+        self, settings: AccountSettings, call: EngineCall, olds: Mapping[str, Any], inputs: dict[str, Any]
+    ) -> None:
+        """Add to valid inputs what the account shows, and show a line next to the resource before the operation."""
 
     def derived(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the values that `check` adds to valid inputs, for previews and policies."""
@@ -134,10 +135,6 @@ class ResourceKind:
     def warnings(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterable[str]:
         """Return the warnings that the user should see before the operation."""
         return ()
-
-    def announcement(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> str | None:
-        """Return a line to show next to the resource before the operation, or `None`."""
-        return None
 
     def replaces(self, field: Field, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """Return whether the change of this field replaces the object."""
@@ -152,15 +149,6 @@ class ResourceKind:
         Return the names that must be unique in an account, by the input that sets them. All inputs are known here.
         """
         return {}
-
-    def parent_rules(
-        self, parent: ParentInProgram, olds: Mapping[str, Any], inputs: Mapping[str, Any]
-    ) -> Iterable[tuple[str, str]]:
-        """
-        Return the violations of rules about the parent container, based on the Container object that the program
-        passed.
-        """
-        return ()
 
     def needs_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """Return whether an update is needed although no input differs."""
@@ -280,11 +268,9 @@ class ResourceHandler(ResourceKind):
             for warning in self.warnings(stored, inputs):
                 call.warn(warning)
             parent = ParentInProgram.of(news, settings.adopt)
-            of_parent = self.parent_rules(parent, stored, inputs) if parent is not None else ()
             problems: tuple[tuple[ErrorCode, Iterable[tuple[str, str]]], ...] = (
-                ("invalid-input", self.rules(inputs)),
+                ("invalid-input", self.rules(stored, inputs, parent)),
                 ("replacement-refused", self.guards(stored, inputs)),
-                ("invalid-input", of_parent),
                 ("declared-twice", self._name_is_taken(settings, call.urn, inputs)),
             )
             for code, violations in problems:
@@ -292,10 +278,7 @@ class ResourceHandler(ResourceKind):
                     failures.setdefault(name, with_code(reason, code))
             if not failures:
                 inputs.update(self._added(inputs))
-                inputs.update({} if stored else self.foreseen(settings, call, inputs))
-                announcement = self.announcement(stored, inputs)
-                if announcement is not None:
-                    call.status(announcement)
+                self.complete(settings, call, stored, inputs)
             return Checked(inputs, failures)
 
         return self._guarded(work, call)

@@ -150,14 +150,14 @@ class ParentInProgram(msgspec.Struct, frozen=True):
     is_new: bool
 
     @classmethod
-    def of(cls, news: Mapping[str, Any], adopt: str = "never") -> ParentInProgram | None:
+    def of(cls, news: Mapping[str, Any], adopt: str = "never") -> ParentInProgram:
         """
-        Return the content of the extra input; `None` if it is missing or partly unknown. `adopt` is the stack's
-        setting.
+        Return the content of the extra input, with no facts if it is missing or partly unknown. `adopt` is the
+        stack's setting.
         """
         facts = plain(news.get(PARENT_IN_PROGRAM))
         if not isinstance(facts, Mapping) or is_unknown(dict(facts)):
-            return None
+            return cls({}, is_new=False)
         container = news.get("source", news.get("container"))
         # At preview, the id of a container that the program only looks up is unknown as well.
         is_new = is_unknown(container) and not facts.get("exists")

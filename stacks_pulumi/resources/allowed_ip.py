@@ -248,8 +248,8 @@ class AllowedIpHandler(ResourceHandler):
         """An address can be in a container's list only once."""
         return {"ip_address": child_id(inputs["container"], inputs["ip_address"])}
 
-    def parent_rules(
-        self, parent: ParentInProgram, olds: Mapping[str, Any], inputs: Mapping[str, Any]
+    def rules(
+        self, olds: Mapping[str, Any], inputs: Mapping[str, Any], parent: ParentInProgram
     ) -> Iterable[tuple[str, str]]:
         """Refuse an address for a container whose external access is off, because the container then has no list."""
         if parent.is_closed:

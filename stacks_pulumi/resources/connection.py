@@ -260,24 +260,20 @@ class ConnectionHandler(ChildHandler[models.Connection]):
         """A name is unique among the connections of a source."""
         return {"name": child_id(inputs["source"], inputs["name"])}
 
-    def rules(self, inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-        """A container cannot be connected to itself."""
+    def rules(
+        self, olds: Mapping[str, Any], inputs: Mapping[str, Any], parent: ParentInProgram
+    ) -> Iterable[tuple[str, str]]:
+        """A container cannot be connected to itself, and the source must run."""
         source = inputs.get("source")
         if source is not None and source == inputs.get("target") and not is_unknown(source):
             yield "target", f"it is the source, {source}, but a container cannot be connected to itself"
-
-    def parent_rules(
-        self, parent: ParentInProgram, olds: Mapping[str, Any], inputs: Mapping[str, Any]
-    ) -> Iterable[tuple[str, str]]:
-        """The source must run and must not be the target (`rules` cannot compare ids that are unknown at preview)."""
         if parent.facts.get("is_target"):
             yield "target", "it is the source, but a container cannot be connected to itself"
         yield from runs(parent, olds, inputs, "source", "a connection")
 
     def check(self, call: EngineCall, olds: dict[str, Any], news: dict[str, Any]) -> Checked:
         """Validate the inputs, and record which other connections of the source are expected."""
-        parent = ParentInProgram.of(news)
-        siblings = None if parent is None else parent.facts.get("siblings")
+        siblings = ParentInProgram.of(news).facts.get("siblings")
         if isinstance(siblings, Mapping):
             EXPECTED.declare(call.name, siblings)
         return super().check(call, olds, news)

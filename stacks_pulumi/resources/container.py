@@ -26,7 +26,6 @@ from stacks_pulumi.errors import (
     VanishedError,
     WaitError,
     WaitTimeoutError,
-    with_code,
 )
 from stacks_pulumi.pricing.recognition import ADOPTS, CONTAINER, UNFINISHED, is_unfinished, is_unknown
 from stacks_pulumi.resources import _validators
@@ -45,7 +44,7 @@ from stacks_pulumi.resources._container_lifecycle import (
     Lifecycle,
     outputs,
 )
-from stacks_pulumi.resources._creation import Creation, to_adopt
+from stacks_pulumi.resources._creation import Creation, adopts, to_adopt
 from stacks_pulumi.resources._fields import Field, OnChange, changed, changed_outside
 from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
 from stacks_pulumi.resources._identity import REQUESTED_AT
@@ -54,6 +53,7 @@ from stacks_pulumi.resources._naming import DEFAULT_NAME, NAME_PATTERN, how_to_r
 from stacks_pulumi.resources._operation import Checked, EngineCall, Operation, reason_of
 from stacks_pulumi.resources._preview_total import show_in_preview
 from stacks_pulumi.resources._resource import (
+    ParentInProgram,
     StacksResource,
     adopt_mode,
     declare_container_name,
@@ -443,13 +443,11 @@ class ContainerHandler(ResourceHandler):
         if isinstance(settings, ConfigError):
             return super().check(call, olds, news)
         own = self._guarded(lambda: named(settings.name_pattern, call.urn, plain(olds), plain(news)), call)
-        found = super().check(call, olds, {**news, **own, ADOPTS: None})
-        reason = None if olds else _of_other_tier(found.inputs)
-        if reason is not None:
-            found.failures.setdefault("plan", with_code(reason, "invalid-input"))
-        return found
+        return super().check(call, olds, {**news, **own, ADOPTS: None})
 
-    def rules(self, inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    def rules(
+        self, olds: Mapping[str, Any], inputs: Mapping[str, Any], parent: ParentInProgram
+    ) -> Iterable[tuple[str, str]]:
         """Check the combinations of inputs that the guide excludes."""
         template, plan = _known(inputs, "template"), _known(inputs, "plan")
         if plan is not None and template == catalog.VPN_TEMPLATE:
@@ -463,6 +461,8 @@ class ContainerHandler(ResourceHandler):
             elif not is_unknown(inputs.get("plan")) and catalog.is_micro(template, plan):
                 msg = "a micro container cannot have additional storage: remove it, or use the plan basic or above"
                 yield "additional_storage_tier", msg
+        if not olds:
+            yield from _of_other_tier(inputs)
 
     def warnings(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterable[str]:
         """Warn about names that are not in the catalogue, and about changes that only `up` can check."""
@@ -480,23 +480,31 @@ class ContainerHandler(ResourceHandler):
             if is_unknown(inputs.get(field.name)):
                 yield of_unknown(field.name, olds.get(field.name), inputs)
 
-    def foreseen(
-        self, settings: AccountSettings, call: EngineCall, inputs: Mapping[str, Any]
-    ) -> Mapping[str, Any]:
+    def complete(
+        self, settings: AccountSettings, call: EngineCall, olds: Mapping[str, Any], inputs: dict[str, Any]
+    ) -> None:
         """
-        Return the id of the container that the creation will adopt. This container is already billed, so the price does
-        not rise.
+        Add the id of the container that a creation will adopt: it is billed already, so the price does not rise. Show
+        the price if it is new or has changed; a preview shows this line too.
         """
         # These are all values that are compared with an existing container.
         certain = None not in (_known(inputs, "name"), _known(inputs, "template")) and not any(
             is_unknown(inputs.get(name)) for name in ("plan", "additional_storage_tier")
         )
-        wanted = inputs.get("adopt") or settings.adopt
-        if wanted != "if_matching" or not certain:
-            return {}
-        session = None if settings.api_key is None else session_for(settings)
-        id_ = to_adopt(session, call, inputs)
-        return {} if id_ is None else {ADOPTS: id_}
+        id_ = None
+        if not olds and certain and adopts(settings, inputs):
+            session = None if settings.api_key is None else session_for(settings)
+            id_ = to_adopt(session, call, inputs)
+        inputs.update({} if id_ is None else {ADOPTS: id_})
+        old, new = olds.get("monthly_price_usd"), inputs.get("monthly_price_usd")
+        if new is None or new == old or is_unknown(new):
+            return
+        name = _known(inputs, "name") or "(a name that is not known yet)"
+        if id_ is not None:
+            call.status(f"{name}: adopts {id_}, billed already: ${new:.2f} a month")
+        else:
+            was = "" if old is None or is_from_state(old) else f"${old:.2f} -> "
+            call.status(f"{name}: {was}${new:.2f} a month")
 
     def is_provisional(self, olds: Mapping[str, Any]) -> bool:
         """Return whether the container has never been running."""
@@ -530,17 +538,6 @@ class ContainerHandler(ResourceHandler):
         return UNFINISHED in olds or (
             olds.get("status") == STATUS_ERROR and news.get("desired_status") != STATUS_STOPPED
         )
-
-    def announcement(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> str | None:
-        """Return a line with the price if the price is new or has changed; a preview shows the line too."""
-        old, new = olds.get("monthly_price_usd"), inputs.get("monthly_price_usd")
-        if new is None or new == old or is_unknown(new):
-            return None
-        name = _known(inputs, "name") or "(a name that is not known yet)"
-        if inputs.get(ADOPTS) is not None:
-            return f"{name}: adopts {inputs[ADOPTS]}, billed already: ${new:.2f} a month"
-        was = "" if old is None or is_from_state(old) else f"${old:.2f} -> "
-        return f"{name}: {was}${new:.2f} a month"
 
     def replaces(self, field: Field, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """
@@ -600,19 +597,21 @@ class ContainerHandler(ResourceHandler):
         Lifecycle(session, op).delete(id_, olds)
 
 
-def _of_other_tier(inputs: Mapping[str, Any]) -> str | None:
+def _of_other_tier(inputs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """
-    Return the problem if a new container with a micro template has a larger plan. Without this check, the API might
+    Return the violation if a new container with a micro template has a larger plan. Without this check, the API might
     refuse it only after other resources have been created.
     """
     template, plan = _known(inputs, "template"), _known(inputs, "plan")
     if template is None or plan is None or inputs.get("adopt") == "if_matching":
-        return None
-    if not (catalog.is_micro(template, None) and catalog.of_other_tier(template, plan)):
-        return None
-    larger = template.removesuffix("-micro")
-    take = f", or use the template {larger}" if larger in catalog.TEMPLATES else ""
-    return f"{template} is a template of the micro tier, not for the plan {plan}: remove `plan`{take}"
+        return
+    if catalog.is_micro(template, None) and catalog.of_other_tier(template, plan):
+        larger = template.removesuffix("-micro")
+        take = f", or use the template {larger}" if larger in catalog.TEMPLATES else ""
+        yield (
+            "plan",
+            f"{template} is a template of the micro tier, not for the plan {plan}: remove `plan`{take}",
+        )
 
 
 def _known(inputs: Mapping[str, Any], name: str) -> str | None:

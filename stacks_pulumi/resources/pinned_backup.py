@@ -231,11 +231,16 @@ class PinnedBackupHandler(ChildHandler[models.Backup]):
         for name in ("backup_id", "pinned", "status", "size_bytes", "created_at", "completed_at")
     )
 
-    def rules(self, inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    def rules(
+        self, olds: Mapping[str, Any], inputs: Mapping[str, Any], parent: ParentInProgram
+    ) -> Iterable[tuple[str, str]]:
         """
-        Refuse `triggers` together with `backup_id`: the first requests new backups, the second an existing backup.
+        Refuse `triggers` together with `backup_id`: the first requests new backups, which need a running container, the
+        second an existing backup.
         """
-        if inputs.get("triggers") is not None and inputs.get("backup_id") is not None:
+        if inputs.get("backup_id") is None:
+            yield from runs(parent, olds, inputs, "container", "a backup")
+        elif inputs.get("triggers") is not None:
             yield (
                 "triggers",
                 "a changed trigger creates a new backup, but backup_id selects an existing one: set only one of them",
@@ -254,14 +259,6 @@ class PinnedBackupHandler(ChildHandler[models.Backup]):
         """Only one resource may manage a backup. Otherwise, one resource could unpin the backup of the other."""
         number = inputs.get("backup_id")
         return {} if number is None else {"backup_id": child_id(inputs["container"], str(number))}
-
-    def parent_rules(
-        self, parent: ParentInProgram, olds: Mapping[str, Any], inputs: Mapping[str, Any]
-    ) -> Iterable[tuple[str, str]]:
-        """A backup needs a running container."""
-        return (
-            () if inputs.get("backup_id") is not None else runs(parent, olds, inputs, "container", "a backup")
-        )
 
     def replaces(self, field: Field, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """Replace, unless the program only replaces `triggers` with the number of the existing backup."""

@@ -157,8 +157,8 @@ class SshCertificateHandler(ResourceHandler):
         """Return the container's id, by which the operations of a key identify it."""
         return parent_id(id_) if self.distinct_id(parent_id(id_)) == id_ else id_
 
-    def parent_rules(
-        self, parent: ParentInProgram, olds: Mapping[str, Any], inputs: Mapping[str, Any]
+    def rules(
+        self, olds: Mapping[str, Any], inputs: Mapping[str, Any], parent: ParentInProgram
     ) -> Iterable[tuple[str, str]]:
         """A managed service has no SSH key, and a download needs a running container."""
         if catalog.is_database(parent.template):

@@ -224,8 +224,8 @@ class VpnClientHandler(ChildHandler[models.VpnClient]):
         """A name is unique in a VPN container."""
         return {"name": child_id(inputs["container"], inputs["name"])}
 
-    def parent_rules(
-        self, parent: ParentInProgram, olds: Mapping[str, Any], inputs: Mapping[str, Any]
+    def rules(
+        self, olds: Mapping[str, Any], inputs: Mapping[str, Any], parent: ParentInProgram
     ) -> Iterable[tuple[str, str]]:
         """Only a VPN container has clients, and it must be running when a client is added."""
         if parent.template in catalog.TEMPLATES and parent.template != catalog.VPN_TEMPLATE:
