@@ -133,9 +133,7 @@ class SpendGuard:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._lock = threading.Lock()
-        self._cap: Decimal | None = None
-        self._left = Decimal(0)
+        self._known: tuple[Decimal, Decimal] | None = None
 
     def admit(self, name: str, price: Decimal | None) -> None:
         """
@@ -144,30 +142,25 @@ class SpendGuard:
         Raises:
             SpendingCapError: A 402 has reported the cap, and the price would exceed it.
         """
-        with self._lock:
-            if self._cap is None or price is None or price <= self._left:
-                return
-            cap, spent = self._cap, self._cap - self._left
-        message = (
-            self.explain(name, price, cap, spent) + " (known from an earlier answer; no request was sent)"
-        )
-        raise SpendingCapError(message, status=402, spending_cap=float(cap), amount_spent=float(spent))
+        if self._known is not None and price is not None:
+            cap, spent = self._known
+            if price > cap - spent:
+                raise self._error(
+                    name, price, cap, spent, " (known from an earlier answer; no request was sent)"
+                )
 
     def learn(self, name: str, price: Decimal | None, error: SpendingCapError) -> SpendingCapError:
         """Store the values from a 402, and return an error that explains them for this container."""
         if error.spending_cap is None or error.amount_spent is None:
             return error
-        cap, spent = Decimal(str(error.spending_cap)), Decimal(str(error.amount_spent))
-        with self._lock:
-            self._cap, self._left = cap, cap - spent
-        message = self.explain(name, price, cap, spent)
-        return SpendingCapError(
-            message, status=402, spending_cap=error.spending_cap, amount_spent=error.amount_spent
-        )
+        self._known = cap, spent = Decimal(str(error.spending_cap)), Decimal(str(error.amount_spent))
+        return self._error(name, price, cap, spent)
 
-    def explain(self, name: str, price: Decimal | None, cap: Decimal, spent: Decimal) -> str:
+    def _error(
+        self, name: str, price: Decimal | None, cap: Decimal, spent: Decimal, end: str = ""
+    ) -> SpendingCapError:
         """
-        Return the message with the cap, the amount spent, the price, the missing amount, the reset date and the remedy.
+        Return the error with the cap, the amount spent, the price, the missing amount, the reset date and the remedy.
         """
         left = cap - spent
         if price is None:
@@ -176,11 +169,12 @@ class SpendGuard:
             cost = f"it costs ${price:.2f} a month, ${price - left:.2f} more than is left of the cap"
         else:
             cost = f"it costs ${price:.2f} a month"
-        return (
+        msg = (
             f'create container "{name}": 402 spending cap: the key may spend ${cap:.2f} a month and ${spent:.2f} is '
             f"spent; {cost}. The cap resets on {self._next_month():%Y-%m-%d} (UTC). Raise it in the dashboard, or "
-            "choose a cheaper plan"
+            f"choose a cheaper plan{end}"
         )
+        return SpendingCapError(msg, status=402, spending_cap=float(cap), amount_spent=float(spent))
 
     def _next_month(self) -> datetime.date:
         today = datetime.datetime.fromtimestamp(self._clock.wall(), datetime.timezone.utc).date()
