@@ -224,7 +224,6 @@ class BackupsApi:
         deadline: float,
         on_tick: Callable[[Backup | None, float], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
-        is_first: Callable[[], bool] = lambda: False,
     ) -> Backup:
         """
         Start one backup, and return it.
@@ -239,8 +238,6 @@ class BackupsApi:
             on_tick: Called at least once a second with `None` and the seconds waited.
             cancelled: Called at least twice a second; true ends the wait. If a backup may have been started by then,
                 the method first looks for it, and returns it if it is found.
-            is_first: Called when no other start for the container is in progress. True means that the container
-                certainly has no manual backup, so that no list is requested before the start.
 
         Raises:
             BadRequestError: The container does not run.
@@ -258,10 +255,8 @@ class BackupsApi:
             cancelled=cancelled,
         )
         with self._turn(container_id, watch.pulse):
-            before: Sequence[Backup] = ()
-            if not is_first():
-                before = listed = _newest(self._list_all(container_id, watch.pulse))
-                listed.require_complete()
+            before = self.newest(container_id, watch.pulse)
+            before.require_complete()
             watch.before = [backup.id for backup in before]
             # The list before the request may lag behind, and lack an older backup that a later list contains.
             watch.since = self.server_now()

@@ -219,11 +219,6 @@ class Waitlist:
         return self._waiting.setdefault(name.casefold(), error.but(message=msg))
 
 
-class _Created(msgspec.Struct, frozen=True):
-    created_at: str
-    backed_up: bool = False
-
-
 class FreshContainers:
     """
     The containers that this run of the engine has created, and the known facts about their children.
@@ -232,12 +227,13 @@ class FreshContainers:
     container that was created a moment ago has only the children that the API itself adds, so this list request is
     skipped. A container is identified by its id and creation time. The request is sent as usual if the newest list does
     not contain the container, or if the child and the container have different providers.
+
+    There is no lock, because each method reads or changes single entries, and none depends on two of them.
     """
 
     def __init__(self, seen: Callable[[str], models.Container | None]) -> None:
         self._seen = seen
-        self._lock = threading.Lock()
-        self._containers: dict[str, _Created] = {}
+        self._created: dict[str, str] = {}
         self._started: set[str] = set()
         self._opened: dict[str, models.ExternalAccess] = {}
         self._revoked: set[str] = set()
@@ -249,14 +245,12 @@ class FreshContainers:
         """
         container = self._seen(id_)
         self.remove(id_)
-        with self._lock:
-            if container is not None and container.created_at is not None:
-                self._containers[id_] = _Created(container.created_at)
+        if container is not None and container.created_at is not None:
+            self._created[id_] = container.created_at
 
     def start(self, id_: str) -> None:
         """Record that this operation starts the container, which may have other statuses until it is running."""
-        with self._lock:
-            self._started.add(id_)
+        self._started.add(id_)
 
     def is_starting(self, id_: str) -> bool:
         """Return whether this operation has created or started the container."""
@@ -268,20 +262,17 @@ class FreshContainers:
         list.
         """
         if access.enabled:
-            with self._lock:
-                self._opened[id_] = access
-                self._revoked.discard(id_)
+            self._revoked.discard(id_)
+            self._opened[id_] = access
 
     def revoke(self, id_: str) -> None:
         """Record that the entry that the API added was removed from the list, or did not appear in time."""
-        with self._lock:
-            self._revoked.add(id_)
+        self._revoked.add(id_)
 
     def remove(self, id_: str) -> None:
         """Forget a deleted container."""
-        with self._lock:
-            self._containers.pop(id_, None)
-            self._opened.pop(id_, None)
+        self._created.pop(id_, None)
+        self._opened.pop(id_, None)
 
     def opened_for(self, id_: str) -> str | None:
         """
@@ -289,28 +280,26 @@ class FreshContainers:
 
         It is empty if the API did not return the address. It is `None` if external access was already on, or is off.
         """
-        with self._lock:
-            access = self._opened.get(id_)
+        access = self._opened.get(id_)
         return None if access is None else canonical(access.your_ip)
 
     def was_revoked(self, id_: str) -> bool:
         """
         Return whether the caller's address was removed, or did not appear in time, after external access was turned on.
         """
-        with self._lock:
-            return id_ in self._revoked
+        return id_ in self._revoked
 
     def created_at(self, id_: str) -> str | None:
         """Return the container's creation time; `None` unless this operation has created it."""
-        created, _ = self._find(id_)
-        return None if created is None else created.created_at
+        row = self._row(id_)
+        return None if row is None else row.created_at
 
     def are_running(self, *ids: str) -> bool:
         """
         Return whether this operation has created all of these containers, and the newest list shows them as running.
         """
-        containers = [self._find(id_)[1] for id_ in ids]
-        return all(container is not None and container.status in CREATED.target for container in containers)
+        rows = [self._row(id_) for id_ in ids]
+        return all(row is not None and row.status in CREATED.target for row in rows)
 
     def lacks_address(self, id_: str, address: str, *, revoke: bool) -> bool:
         """Return whether an address can be added without reading the list of allowed addresses first."""
@@ -320,25 +309,12 @@ class FreshContainers:
             return False
         return id_ in self._revoked or (not revoke and canonical(access.your_ip) != canonical(address))
 
-    def take_first_backup(self, id_: str) -> bool:
-        """Return whether the container has no manual backup yet. Only the first call can return true."""
-        created, _ = self._find(id_)
-        with self._lock:
-            if created is None or created.backed_up or self._containers.get(id_) is not created:
-                return False
-            self._containers[id_] = msgspec.structs.replace(created, backed_up=True)
-            return True
-
-    def _find(self, id_: str) -> tuple[_Created | None, models.Container | None]:
-        with self._lock:
-            created = self._containers.get(id_)
-        if created is None:
-            return None, None
-        container = self._seen(id_)
+    def _row(self, id_: str) -> models.Container | None:
+        """Return a container that this operation has created, as the newest list shows it."""
+        created_at = self._created.get(id_)
+        row = None if created_at is None else self._seen(id_)
         # Both times are from lists, so they have the same format.
-        if container is None or container.created_at != created.created_at:
-            return None, None
-        return created, container
+        return row if row is not None and row.created_at == created_at else None
 
 
 class Session(msgspec.Struct, frozen=True):

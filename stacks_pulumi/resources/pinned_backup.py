@@ -173,7 +173,6 @@ class _PinnedBackupCreation(Creation[models.Backup]):
                 deadline=self.op.deadline,
                 on_tick=_progress(self.op),
                 cancelled=self.op.cancelled,
-                is_first=lambda: self.session.fresh.take_first_backup(container),
             )
         except NotListedError as error:
             advice = self.session.client.platform.advice("backups: {listed_seconds: 600}")

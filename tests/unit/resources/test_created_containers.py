@@ -52,7 +52,6 @@ def test_another_container_with_its_id_is_not(now: str | None) -> None:
     account.list(created_at=now)
 
     assert account.trusted == (False, False)
-    assert not account.created.take_first_backup(WEB)
 
 
 def test_a_container_that_no_list_shows_any_more_is_not() -> None:
@@ -124,9 +123,3 @@ def test_a_container_that_is_created_again_has_no_addresses_yet() -> None:
     account.created.add(WEB)
 
     assert not account.created.lacks_address(WEB, "198.51.100.7", revoke=False)
-
-
-def test_a_first_backup_is_the_first_once() -> None:
-    account = Account()
-
-    assert [account.created.take_first_backup(WEB) for _ in range(2)] == [True, False]
