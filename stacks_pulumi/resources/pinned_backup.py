@@ -158,7 +158,10 @@ class _PinnedBackupCreation(Creation[models.Backup]):
                 raise ExistsError(f"backup {named} is already managed", existing=models.Backup(id=named))
             # The backup exists already, so an interrupted creation must not roll it back.
             self.adopted = True
-            return models.Backup(id=named)
+            try:
+                return _existing(self.session, self.op, container, named)
+            except _TooOldError:
+                return models.Backup(id=named, status="completed")
         with self.session.restarts.held_off((container,), self.op.check_active):
             return fast_or_once_running(
                 self.session, self.op, "a backup", (container,), lambda _before: self._start()
@@ -188,10 +191,9 @@ class _PinnedBackupCreation(Creation[models.Backup]):
         return child_id(self.inputs["container"], str(thing.id))
 
     def finish(self, thing: models.Backup) -> dict[str, Any]:
-        container = self.inputs["container"]
-        if self.inputs.get("backup_id") is None and thing.backup_type not in {None, "manual"}:
+        is_new, container = not self.adopted, self.inputs["container"]
+        if is_new and thing.backup_type not in {None, "manual"}:
             raise unknown_type(thing)
-        is_new = self.inputs.get("backup_id") is None
         return _outputs(_pin(self.session, self.op, container, thing, is_new=is_new), self.inputs)
 
     def known(self, thing: models.Backup, error: Exception | None) -> dict[str, Any]:
@@ -344,25 +346,15 @@ class PinnedBackupHandler(ChildHandler[models.Backup]):
 def _pin(
     session: Session, op: Operation, container: str, backup: models.Backup, *, is_new: bool
 ) -> models.Backup:
-    """
-    Wait until the backup is complete, and pin it if it is not pinned. A backup that is too old for the list is treated
-    as complete.
-    """
-    number, seen = backup.id, backup
-    if backup.status is None and not is_new:
-        try:
-            seen = _existing(session, op, container, number)
-        except _TooOldError:
-            seen = models.Backup(id=number, status="completed")
-    if seen.pinned:
-        return seen
-    if seen.status not in BACKED_UP.target:
-        seen = _wait_until_complete(session, op, container, seen, is_new=is_new)
-        number = seen.id
-    op.progress(f"pinning backup {number}")
-    pin = functools.partial(session.client.backups.pin, number, container_id=container)
-    patiently(session, op, f"the pin of backup {number}", pin, (ConflictError,) if is_new else ())
-    return _pinned(session, op, container, number)
+    """Wait until the backup is complete, and pin it if it is not pinned."""
+    if backup.pinned:
+        return backup
+    if backup.status not in BACKED_UP.target:
+        backup = _wait_until_complete(session, op, container, backup, is_new=is_new)
+    op.progress(f"pinning backup {backup.id}")
+    pin = functools.partial(session.client.backups.pin, backup.id, container_id=container)
+    patiently(session, op, f"the pin of backup {backup.id}", pin, (ConflictError,) if is_new else ())
+    return _pinned(session, op, container, backup.id)
 
 
 def _pinned(session: Session, op: Operation, container: str, number: models.BackupId) -> models.Backup:
