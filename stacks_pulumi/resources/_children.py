@@ -67,9 +67,8 @@ class ChildHandler(ResourceHandler, Generic[T]):
     time: ClassVar = "created_at"
     """The name of the output that contains the object's creation time."""
 
-    def own_id(self, id_: str, olds: Mapping[str, Any]) -> str | int:
-        """Return the id that the platform has assigned to the object; empty if the program chose its name."""
-        return own_name(id_)
+    has_own_id: ClassVar[bool] = True
+    """Whether the platform has assigned the object's id; if not, the program chose it, and it may be used again."""
 
     def check_container(
         self, session: Session, op: Operation, id_: str, olds: Mapping[str, Any], found: T | None
@@ -106,7 +105,7 @@ class ChildHandler(ResourceHandler, Generic[T]):
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
         """Remove the object, if it is the one in the state. If its id is never reused, no search is needed."""
-        if not is_unique(self.own_id(id_, olds)):
+        if not (self.has_own_id and is_unique(own_name(id_))):
             try:
                 if self.find(session, op, id_, olds, max_age=RECENT) is None:
                     return

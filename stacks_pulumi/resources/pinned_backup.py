@@ -315,10 +315,6 @@ class PinnedBackupHandler(ChildHandler[models.Backup]):
         except _TooOldError as error:
             op.warn(f"{error.message}, so it cannot be compared with the state, and is left alone")
 
-    def own_id(self, id_: str, olds: Mapping[str, Any]) -> models.BackupId:
-        """Return the backup's number, which the platform may reuse, or its id if that is a text."""
-        return _number(id_, olds)
-
     def look(self, session: Session, id_: str, olds: Mapping[str, Any], get: Ask) -> models.Backup | None:
         """Return the backup; raise `_TooOldError` if it may be too old for the list."""
         return _look(session, parent_id(id_), _number(id_, olds), get)

@@ -290,10 +290,7 @@ class VpnClientHandler(ChildHandler[models.VpnClient]):
             raise error.but(message=f"{error.message}. {_ONLY_ONCE}") from None
 
     time: ClassVar = _CREATED_AT
-
-    def own_id(self, id_: str, olds: Mapping[str, Any]) -> str:
-        """Return an empty id, because a client has only its name, which may be used again."""
-        return ""
+    has_own_id: ClassVar = False
 
     def look(self, session: Session, id_: str, olds: Mapping[str, Any], get: Ask) -> models.VpnClient | None:
         """Return the client from the container's list."""
