@@ -36,6 +36,7 @@ from stacks_pulumi.resources._identity import (
     find_container,
     identify,
     other_container,
+    remedies,
     uncertain,
 )
 from stacks_pulumi.resources._operation import Operation, limit_text, reason_of
@@ -205,7 +206,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
         inputs = observed(container, olds, access)
         if identity is Identity.UNCERTAIN:
             self.op.warn(
-                f"{uncertain(id_, olds, container.created_at)}. It stays in the state. {self._remedies()}"
+                f"{uncertain(id_, olds, container.created_at)}. It stays in the state. {remedies(self.op)}"
             )
             inputs[IDENTITY_CONFLICT] = container.created_at or NO_TIME
         return outputs(container, olds, inputs, access)
@@ -261,7 +262,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
             self.op.warn(f"{other_container(id_, found)}: it is left alone")
             return
         if identity is Identity.UNCERTAIN:
-            msg = f"{uncertain(id_, olds, found.created_at)}. It was not deleted. {self._remedies()}"
+            msg = f"{uncertain(id_, olds, found.created_at)}. It was not deleted. {remedies(self.op)}"
             raise StacksError(msg, code="identity-unclear")
         self.session.fresh.remove(id_)
         acknowledged = False
@@ -300,18 +301,11 @@ class Lifecycle(msgspec.Struct, frozen=True):
         if inputs.get("adopt") != "if_matching" or differences:
             hint = f" It differs from the program: {'; '.join(differences)}." if differences else ""
             msg = (
-                f"{uncertain(id_, olds, container.created_at)}. It was not changed.{hint} {self._remedies()}"
+                f"{uncertain(id_, olds, container.created_at)}. It was not changed.{hint} {remedies(self.op)}"
             )
             raise StacksError(msg, code="identity-unclear")
         self.op.inform(
             f"adopted {id_}, created at {container.created_at}: from now on this stack changes and deletes it"
-        )
-
-    def _remedies(self) -> str:
-        return (
-            f'If it belongs to this stack (resized or restored), write adopt="if_matching" on {self.op.label!r} and '
-            "run `pulumi up --refresh`, which binds it again. If it does not, remove the resource from the state "
-            f"with `pulumi state delete {self.op.quoted_urn}`"
         )
 
     # --- bring the container to its desired state ---

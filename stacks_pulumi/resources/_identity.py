@@ -25,6 +25,7 @@ from stacks_pulumi.api import models
 from stacks_pulumi.api._pages import UNSHOWN
 from stacks_pulumi.api.containers import CLOCKS_APART, is_older
 from stacks_pulumi.errors import ConfigError, ErrorCode, StacksError
+from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._session import MAX_AGE, Session, check_operation
 from stacks_pulumi.resources._stored import shown_time
 
@@ -198,6 +199,15 @@ def uncertain(id_: str, stored: Mapping[str, Any], now: str | None) -> str:
     return (
         f"the container {id_} was created at {now}; the creation time in the state is "
         f"{shown_time(known)}: it may be another stack's container with the same name"
+    )
+
+
+def remedies(op: Operation) -> str:
+    """Return what to do with a resource of which nothing shows whether it still belongs to the stack."""
+    return (
+        f'If it belongs to this stack (resized or restored), write adopt="if_matching" on {op.label!r} and run `pulumi '
+        "up --refresh`, which binds it again. If it does not, remove the resource from the state with `pulumi state "
+        f"delete {op.quoted_urn}`"
     )
 
 

@@ -26,6 +26,7 @@ from stacks_pulumi.resources._identity import (
     RECENT,
     find_container,
     may_be_another,
+    remedies,
     uncertain,
 )
 from stacks_pulumi.resources._literals import AdoptMode
@@ -333,7 +334,7 @@ class VpnClientHandler(ChildHandler[models.VpnClient]):
         now, stored = None if container is None else container.created_at, olds.get(CONTAINER_CREATED_AT)
         if not may_be_another(session, stored, now):
             return {CONTAINER_CREATED_AT: now or stored}
-        op.warn(f"{_recreated(id_, stored, now)}. It stays in the state. {_remedies(op)}")
+        op.warn(f"{_recreated(id_, stored, now)}. It stays in the state. {remedies(op)}")
         return {CONTAINER_CREATED_AT: stored, IDENTITY_CONFLICT: now or NO_TIME}
 
 
@@ -366,16 +367,9 @@ def _check_not_recreated(session: Session, op: Operation, id_: str, olds: Mappin
     container = find_container(session, parent_id(id_), max_age=RECENT)
     now, stored = None if container is None else container.created_at, olds.get(CONTAINER_CREATED_AT)
     if may_be_another(session, stored, now):
-        msg = f"{_recreated(id_, stored, now)}. Nothing was changed. {_remedies(op)}"
+        msg = f"{_recreated(id_, stored, now)}. Nothing was changed. {remedies(op)}"
         raise StacksError(msg, code="identity-unclear")
 
 
 def _recreated(id_: str, stored: str | None, now: str | None) -> str:
     return f"the VPN client {id_}: {uncertain(parent_id(id_), {'created_at': stored}, now)}"
-
-
-def _remedies(op: Operation) -> str:
-    return (
-        f'If it belongs to this stack, write adopt="if_matching" on {op.label!r} and run `pulumi up --refresh`, which '
-        f"binds it again. If it does not, remove it from the state with `pulumi state delete {op.quoted_urn}`"
-    )
