@@ -25,8 +25,7 @@ _NAME_FAULTS: Final = {
 
 def text(value: Any) -> str:
     if not isinstance(value, str):
-        msg = f"it is {_kind(value)}, but must be text"
-        raise ValueError(msg)  # noqa: TRY004  (ValueError is what a validator raises)
+        raise _of_wrong_kind(value, "text")
     if not value.strip():
         msg = "it is empty"
         raise ValueError(msg)
@@ -45,8 +44,7 @@ def segment(value: Any) -> str:
 def boolean(value: Any) -> bool:
     """Return true or false."""
     if not isinstance(value, bool):
-        msg = f"it is {_kind(value)}, but must be true or false"
-        raise ValueError(msg)  # noqa: TRY004  (ValueError is what a validator raises)
+        raise _of_wrong_kind(value, "true or false")
     return value
 
 
@@ -55,8 +53,7 @@ def strings(value: Any) -> list[str]:
     Return a list in which each value is a text. Values of any type are accepted, because triggers are only compared.
     """
     if not isinstance(value, list):
-        msg = f"it is {_kind(value)}, but must be a list"
-        raise ValueError(msg)  # noqa: TRY004  (ValueError is what a validator raises)
+        raise _of_wrong_kind(value, "a list")
     return [item if isinstance(item, str) else _whole(_ordered(item)) for item in value]
 
 
@@ -65,8 +62,7 @@ def one_of(choices: Collection[str]) -> Callable[[Any], str]:
 
     def parse(value: Any) -> str:
         if not isinstance(value, str):
-            msg = f"it is {_kind(value)}, but must be one of {', '.join(choices)}"
-            raise ValueError(msg)  # noqa: TRY004  (ValueError is what a validator raises)
+            raise _of_wrong_kind(value, f"one of {', '.join(choices)}")
         if value not in choices:
             msg = f"{value!r} is not one of {', '.join(choices)}{did_you_mean(value, choices)}"
             raise ValueError(msg)
@@ -102,8 +98,7 @@ def storage_tier(value: Any) -> int:
         f"{t.tier} ({t.storage_mb // 1024} GB, ${t.usd}/month)" for t in catalog.STORAGE_TIERS.values()
     )
     if isinstance(value, bool) or not isinstance(value, int | float) or not float(value).is_integer():
-        msg = f"it is {_kind(value)}, but must be a whole number: {known}"
-        raise ValueError(msg)
+        raise _of_wrong_kind(value, f"a whole number: {known}")
     if int(value) not in catalog.STORAGE_TIERS:
         msg = f"there is no tier {int(value)}: {known}"
         raise ValueError(msg)
@@ -154,7 +149,7 @@ def unknown_word(word: str, known: Collection[str], what: str) -> str:
     return f"the catalogue does not know the {what} {word!r}{hint}; it is sent unchanged, and its price is unknown"
 
 
-def _kind(value: Any) -> str:
+def _of_wrong_kind(value: Any, wanted: str) -> ValueError:
     names = {
         bool: "true or false",
         float: "a number",
@@ -163,7 +158,8 @@ def _kind(value: Any) -> str:
         list: "a list",
         dict: "a mapping",
     }
-    return names.get(type(value), type(value).__name__)
+    kind = names.get(type(value), type(value).__name__)
+    return ValueError(f"it is {kind}, but must be {wanted}")
 
 
 def _ordered(value: Any) -> Any:
