@@ -14,7 +14,7 @@ import threading
 import weakref
 from collections.abc import Awaitable, Collection, Iterable
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import pulumi
 from pulumi.runtime import get_root_resource
@@ -26,6 +26,7 @@ from stacks_pulumi.pricing.recognition import snake_case
 
 if TYPE_CHECKING:
     from stacks_pulumi._pulumi_cli import StoredResource
+    from stacks_pulumi.resources.container import Container
 
 _SECONDS: Final = 0.3
 """The seconds that the line waits for the state. The read began during the preview, so it has usually ended by then."""
@@ -101,20 +102,6 @@ def past_price(state: Iterable[StoredResource], declared: Iterable[Declared]) ->
     return None if ids else total
 
 
-class _Priced(Protocol):
-    """A resource with a price."""
-
-    monthly_price_usd: pulumi.Output[float | None]
-
-    @property
-    def urn(self) -> pulumi.Output[str]:
-        """Its URN."""
-
-    @property
-    def id(self) -> pulumi.Output[str]:
-        """Its id, which is known at preview if the state contains it."""
-
-
 class _Run:
     """
     The containers that one run of the program declares.
@@ -127,7 +114,7 @@ class _Run:
         self._left = 0
         self._state: _State | None = None
 
-    def add(self, container: _Priced, adopts: pulumi.Output[Any] | None, *, is_lookup: bool) -> None:
+    def add(self, container: Container, adopts: pulumi.Output[Any] | None, *, is_lookup: bool) -> None:
         """Add a container to the total. The first call also starts to read the state."""
         if not self._rows:
             self._state = None if isinstance(get_monitor(), MockMonitor) else request_export()
@@ -160,7 +147,7 @@ class _Run:
 _runs: Final[weakref.WeakKeyDictionary[pulumi.Resource, _Run]] = weakref.WeakKeyDictionary()
 
 
-def show_in_preview(container: _Priced, adopts: pulumi.Output[Any] | None, *, is_lookup: bool) -> None:
+def show_in_preview(container: Container, adopts: pulumi.Output[Any] | None, *, is_lookup: bool) -> None:
     """
     Add a container to the total. The line is shown after the engine has responded for all declared containers.
 
