@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from stacks_pulumi import _identifiers
-from stacks_pulumi._clock import sleep_with_pulse
+from stacks_pulumi._clock import shielded, sleep_with_pulse
 from stacks_pulumi._identifiers import compare_instants, is_before, is_unique
 from stacks_pulumi.api import models
 from stacks_pulumi.api.allowed_ips import AUTO_ADDED, canonical
@@ -444,7 +444,7 @@ class AllowedIpList:
                 "description": old.description or "Custom IP",
                 "service_type": old.service_type or "both",
             }
-            with self.op.shielded():
+            with shielded():
                 try:
                     entry = self._put({**inputs, **before}, left)
                     # If the placeholder remains, the next change removes it.

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
-from stacks_pulumi._clock import sleep_with_pulse
+from stacks_pulumi._clock import shielded, sleep_with_pulse
 from stacks_pulumi._identifiers import same_name
 from stacks_pulumi.api.models import Container, Listing
 from stacks_pulumi.config import AccountSettings
@@ -299,7 +299,8 @@ class Creation(ABC, Generic[T]):
 
     def _roll_back(self, thing: T) -> None:
         """Delete the object again, even though the engine no longer waits for it."""
-        with self.op.shielded():
+        # Requests that wait for the rate limit are shielded as well.
+        with shielded():
             try:
                 self.roll_back(thing)
             except NotFoundError:

@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, NoReturn, TypeVar
 
 import msgspec
 
-from stacks_pulumi._clock import Clock, is_shielded, shielded, sleep_with_pulse
+from stacks_pulumi._clock import Clock, is_shielded, sleep_with_pulse
 from stacks_pulumi._environment import pulumi_home
 from stacks_pulumi._identifiers import name_of
 from stacks_pulumi.errors import (
@@ -258,15 +258,6 @@ class Operation(msgspec.Struct):
             self.progress(f"{why.removeprefix('is ').removeprefix('has ')}: looking again")
 
         return pulse
-
-    @contextlib.contextmanager
-    def shielded(self) -> Iterator[None]:
-        """
-        Finish the enclosed work even if the engine has ended or the deadline has passed: for a rollback, or to complete
-        a replacement that has begun. Requests that wait for the rate limit are shielded as well.
-        """
-        with shielded():
-            yield
 
     def progress(self, text: str) -> None:
         """

@@ -38,10 +38,7 @@ class Half(Creation[str]):
 
     def __init__(self, engine: Engine, *, asks: bool) -> None:
         operation: Any = SimpleNamespace(
-            check_active=engine.check_active,
-            call=SimpleNamespace(urn=OWN),
-            label="web",
-            shielded=contextlib.nullcontext,
+            check_active=engine.check_active, call=SimpleNamespace(urn=OWN), label="web"
         )
         session: Any = SimpleNamespace(fingerprint="0")
         super().__init__(session, operation, {})
