@@ -122,6 +122,27 @@ def wait_while(
             changed.acquire()
 
 
+class Turns:
+    """Allows only one thread at a time to work on a subject, for operations that read it before they change it."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._busy: set[str] = set()
+
+    @contextlib.contextmanager
+    def of(self, subject: str, clock: Clock, pulse: Pulse) -> Iterator[None]:
+        """Wait until no other thread works on the subject; other threads wait until the end of the block."""
+        with self._changed:
+            wait_while(lambda: subject in self._busy, self._changed, clock, pulse)
+            self._busy.add(subject)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._busy.discard(subject)
+                self._changed.notify_all()
+
+
 def sleep_with_pulse(seconds: float, clock: Clock, pulse: Pulse | None = None) -> None:
     """Sleep. Call the pulse immediately and then at least twice a second; an exception from it ends the sleep."""
     wake = clock.now() + seconds

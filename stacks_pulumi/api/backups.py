@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, ClassVar, Final
 
 import msgspec
 
-from stacks_pulumi._clock import Clock, Pulse, wait_while
+from stacks_pulumi._clock import Clock, Pulse, Turns
 from stacks_pulumi._identifiers import seconds_of
 from stacks_pulumi.api._bodies import done, item, items, scrub
 from stacks_pulumi.api._call import CALL_ERRORS, Call, Handler, call_to
@@ -194,8 +193,7 @@ class BackupsApi:
         self._pace = pace
         self._platform = platform
         self.server_now = server_now
-        self._changed = threading.Condition()
-        self._starting: set[str] = set()
+        self._turns = Turns()
 
     def list(self, container_id: str, limit: int = 50) -> Listing[Backup]:
         """
@@ -254,7 +252,7 @@ class BackupsApi:
             on_tick=on_tick,
             cancelled=cancelled,
         )
-        with self._turn(container_id, watch.pulse):
+        with self._turns.of(container_id, self.clock, watch.pulse):
             before = self.newest(container_id, watch.pulse)
             before.require_complete()
             watch.before = [backup.id for backup in before]
@@ -429,18 +427,6 @@ class BackupsApi:
 
     def _feed(self, container_id: str) -> Feed[Backup]:
         return Feed(self.send, list_call(container_id, MOST), self.clock, noun="backup", pace=self._pace)
-
-    @contextmanager
-    def _turn(self, container_id: str, pulse: Pulse) -> Iterator[None]:
-        with self._changed:
-            wait_while(lambda: container_id in self._starting, self._changed, self.clock, pulse)
-            self._starting.add(container_id)
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._starting.discard(container_id)
-                self._changed.notify_all()
 
 
 def age(backup: Backup) -> tuple[float, int]:

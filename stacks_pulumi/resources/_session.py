@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 import pulumi
 
-from stacks_pulumi._clock import SYSTEM_CLOCK, Clock, Pulse, wait_while
+from stacks_pulumi._clock import SYSTEM_CLOCK, Clock, Pulse, Turns, wait_while
 from stacks_pulumi.api import StacksClient, models
 from stacks_pulumi.api.allowed_ips import canonical
 from stacks_pulumi.api.wait import CREATED
@@ -344,31 +344,18 @@ class Session(msgspec.Struct, frozen=True):
     fingerprint: str
     waitlist: Waitlist = msgspec.field(default_factory=Waitlist)
     begun: float = 0.0
-    _busy: set[str] = msgspec.field(default_factory=set)
-    _warned: set[str] = msgspec.field(default_factory=set)
-    _changed: threading.Condition = msgspec.field(default_factory=threading.Condition)
+    _turns: Turns = msgspec.field(default_factory=Turns)
+    _warned: dict[str, object] = msgspec.field(default_factory=dict)
 
-    @contextlib.contextmanager
-    def turn(self, subject: str) -> Iterator[None]:
-        """
-        Allow only one operation at a time on a subject. Used by operations that read the subject before they change it.
-        """
-        with self._changed:
-            wait_while(lambda: subject in self._busy, self._changed, self.clock, check_operation)
-            self._busy.add(subject)
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._busy.discard(subject)
-                self._changed.notify_all()
+    def turn(self, container: str) -> contextlib.AbstractContextManager[None]:
+        """Return the context in which no other operation reads and changes the addresses of a container."""
+        return self._turns.of(container, self.clock, check_operation)
 
     def first(self, text: str) -> bool:
         """Return whether this is the first call with this text, so that a shared warning is shown only once."""
-        with self._changed:
-            is_first = text not in self._warned
-            self._warned.add(text)
-            return is_first
+        # A dictionary sets a default in one step, whatever other threads do.
+        mine = object()
+        return self._warned.setdefault(text, mine) is mine
 
 
 _sessions: Final[dict[tuple[str, str, int, str | None], Session]] = {}
