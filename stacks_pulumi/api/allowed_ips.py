@@ -184,14 +184,15 @@ def is_auto_added(access: ExternalAccess, entry: AllowedIp) -> bool | None:
     """
     own = canonical(access.your_ip)
     callers = [row for row in access.allowed_ips if own and canonical(row.ip_address) == own]
-    words = {AUTO_ADDED, *map(_words, callers)} - {_BY_DEFAULT, ""}
-    if _words(entry) in words or entry in callers:
+    words = {AUTO_ADDED, *map(label_of, callers)} - {_BY_DEFAULT, ""}
+    if label_of(entry) in words or entry in callers:
         return True
-    is_shown = any(_words(row) in words for row in access.allowed_ips)
-    return False if is_shown or _words(entry) == _BY_DEFAULT else None
+    is_shown = any(label_of(row) in words for row in access.allowed_ips)
+    return False if is_shown or label_of(entry) == _BY_DEFAULT else None
 
 
-def _words(entry: AllowedIp) -> str:
+def label_of(entry: AllowedIp) -> str:
+    """Return an entry's description in lower case."""
     return (entry.description or "").strip().lower()
 
 

@@ -20,7 +20,7 @@ from stacks_pulumi import _identifiers
 from stacks_pulumi._clock import shielded, sleep_with_pulse
 from stacks_pulumi._identifiers import compare_instants, is_before, is_unique
 from stacks_pulumi.api import models
-from stacks_pulumi.api.allowed_ips import AUTO_ADDED, canonical
+from stacks_pulumi.api.allowed_ips import AUTO_ADDED, canonical, label_of
 from stacks_pulumi.errors import (
     ApiError,
     BadRequestError,
@@ -292,37 +292,27 @@ class AllowedIpList:
         """
         Return the entries that the API added for the caller when external access was turned on.
 
-        If this operation has turned external access on, the API added every entry for the caller's address, whatever
-        its description is. If the API does not show that address, and only one entry is unmanaged, the API added it,
-        because the list was empty before. In a later operation, both the address and the description must match.
+        If this operation has turned external access on, the API added the entry for the caller's address, whatever its
+        description is. In a later operation, both the address and the description must match.
         """
         rows = [
             entry
             for entry in access.allowed_ips
             if entry.description != PLACEHOLDER["description"] and not self._is_managed(entry)
         ]
-        opened_for, caller = self.session.fresh.opened_for(self.container), canonical(access.your_ip)
+        opened_for = self.session.fresh.opened_for(self.container)
+        caller = opened_for or canonical(access.your_ip)
+        own = entries_of(rows, caller) if caller else []
         if opened_for is None:
-            return [
-                entry
-                for entry in rows
-                if canonical(entry.ip_address) == olds.get(AWAITED)
-                or (
-                    canonical(entry.ip_address) == caller
-                    and (entry.description or "").strip().lower() in self._words
-                )
-            ]
-        if opened_for or caller:
-            own = entries_of(rows, opened_for or caller)
-            # The caller may have two addresses, IPv4 and IPv6.
-            labels = {(entry.description or "").strip().lower() for entry in own} & self._words
-            return [
-                entry for entry in rows if entry in own or (entry.description or "").strip().lower() in labels
-            ]
-        return rows if len(rows) == 1 else []
+            own = [entry for entry in own if label_of(entry) in self._labels]
+            awaited = olds.get(AWAITED)
+            return own if awaited is None else [*own, *entries_of(rows, awaited)]
+        # The caller may have two addresses, IPv4 and IPv6.
+        labels = self._labels & set(map(label_of, own))
+        return [entry for entry in rows if entry in own or label_of(entry) in labels]
 
     @property
-    def _words(self) -> set[str]:
+    def _labels(self) -> set[str]:
         """The descriptions that the platform gives to the caller's own address, in lower case."""
         known = self.session.client.platform.facts.access.own_address_description
         return {AUTO_ADDED, (known or AUTO_ADDED).strip().lower()}

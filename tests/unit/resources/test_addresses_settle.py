@@ -169,13 +169,13 @@ def test_an_entry_is_not_the_callers_because_of_its_text(opened_for: str | None)
     assert removed(on) == []
 
 
-def test_without_an_address_in_any_answer_the_only_new_entry_is_the_callers() -> None:
+def test_without_an_address_in_any_answer_no_entry_is_the_callers() -> None:
     on = account(listed(your_ip=None), listed(MINE, OWN, your_ip=None), opened_for="")
 
     create(on, revoke=True)
 
-    # The entry of this program is managed, so it is not counted.
-    assert removed(on) == ["2"]
+    assert removed(on) == []
+    assert f"{CALLER} (You)" in on.call.warnings[-1]
 
 
 def test_the_caller_may_have_two_addresses() -> None:
