@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -140,16 +139,12 @@ class _TooOldError(UnseenError):
     """The backup is not in the list, but may exist, because the list contains only the newest backups."""
 
 
-class _BackupFailedError(UnexpectedStateError):
-    """The platform could not create the backup."""
-
-
 class _PinnedBackupCreation(Creation[models.Backup]):
     """The creation of a pinned backup: POST, then wait for the backup and pin it."""
 
     kind: ClassVar = "PinnedBackup"
     # A failed backup is not kept in the state.
-    leaves_nothing: ClassVar = (_BackupFailedError, VanishedError)
+    leaves_nothing: ClassVar = (UnexpectedStateError, VanishedError)
 
     def create(self) -> models.Backup:
         container, named = self.inputs["container"], self.inputs.get("backup_id")
@@ -404,22 +399,11 @@ def _wait_until_complete(
             f"no list shows it after {error.elapsed:.0f} s", subject=error.subject, elapsed=error.elapsed
         ) from None
     except UnexpectedStateError as error:
-        if error.last_state not in BACKED_UP.failed:
-            raise
-        reason = None
-        with contextlib.suppress(_TooOldError):
-            reason = _existing(session, op, container, number).error_message
         msg = (
-            f"backup {number} of {container} failed: {reason or 'the API states no reason'}. Remove the cause, and run "
-            f"`pulumi up --refresh`, which creates a new backup; if backup_id is {number}, change or remove it first"
+            f"{error.message}. Remove the cause, and run `pulumi up --refresh`, which creates a new backup; if "
+            f"backup_id is {number}, change or remove it first"
         )
-        raise _BackupFailedError(
-            msg,
-            code="backup-failed",
-            subject=error.subject,
-            last_state=error.last_state,
-            elapsed=error.elapsed,
-        ) from None
+        raise error.but(message=msg, code="backup-failed") from None
 
 
 def _existing(session: Session, op: Operation, container: str, number: models.BackupId) -> models.Backup:

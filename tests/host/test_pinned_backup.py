@@ -138,7 +138,7 @@ def test_a_failed_backup_has_a_reason_and_the_next_up_retries(
     emulator.fail_backup("sql", "snapshot failed: no space left on device")
 
     with pytest.raises(
-        CallFailedError, match=r"backup 1 .* failed: snapshot failed: no space.*\[backup-failed\]"
+        CallFailedError, match=r'backup 1: is "failed" \(snapshot failed: no space.*\[backup-failed\]'
     ) as failure:
         backup.up(container=sql)
 
@@ -175,7 +175,7 @@ def test_a_backup_that_failed_after_the_timeout_is_retried(
     emulator.advance(3600)
     backup.timeout = 0
 
-    with pytest.raises(CallFailedError, match=r"failed: disk full.*pulumi up --refresh"):
+    with pytest.raises(CallFailedError, match=r'"failed" \(disk full\).*pulumi up --refresh'):
         backup.update(backup.checked(container=sql))
     assert not backup.read()
 
