@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from stacks_pulumi import _identifiers
-from stacks_pulumi._clock import shielded, sleep_with_pulse
+from stacks_pulumi._clock import shielded
 from stacks_pulumi._identifiers import compare_instants, is_before, is_unique
 from stacks_pulumi.api import models
 from stacks_pulumi.api.allowed_ips import AUTO_ADDED, canonical, label_of
@@ -37,7 +37,7 @@ from stacks_pulumi.resources._identity import CONTAINER_CREATED_AT, find_contain
 from stacks_pulumi.resources._operation import Operation
 from stacks_pulumi.resources._owners import OWNERS
 from stacks_pulumi.resources._resource import child_id, own_name
-from stacks_pulumi.resources._running import creation_time
+from stacks_pulumi.resources._running import creation_time, patiently
 from stacks_pulumi.resources._session import MAX_AGE, Session
 from stacks_pulumi.resources._stored import shown_time
 from stacks_pulumi.resources._values import without_none
@@ -60,7 +60,6 @@ first.
 """
 _SLACK: Final = 60.0
 """An entry's time in the create response and its time in the list differ by at most this many seconds."""
-_PAUSE: Final = 2.0
 
 
 class PutBackError(StacksError):
@@ -372,28 +371,22 @@ class AllowedIpList:
         self, entry: Mapping[str, Any], before: Sequence[models.AllowedIp], *, patient: bool = False
     ) -> models.AllowedIp:
         """Add an entry. If `patient` is true, retry after a refusal, because external access may not be on yet."""
-        clock, platform = self.session.clock, self.session.client.platform
-        began = clock.now()
-        while True:
-            try:
-                return self.session.client.allowed_ips.add(
-                    self.container,
-                    ip_address=entry["ip_address"],
-                    description=entry["description"],
-                    service_type=entry["service_type"],
-                    before=before,
-                    pulse=self.op.check_active,
-                )
-            except _REFUSED:
-                waited = clock.now() - began
-                if not patient or not self.was_opened or waited >= platform.settle:
-                    raise
-                # If the list has shown external access as on for some time, the API has a different reason.
-                if self.access().enabled is True and waited >= platform.lag:
-                    raise
-            self.op.progress("waiting for external access")
-            self.op.check("external access")
-            sleep_with_pulse(_PAUSE, clock, self.op.check_active)
+
+        def add() -> models.AllowedIp:
+            return self.session.client.allowed_ips.add(
+                self.container,
+                ip_address=entry["ip_address"],
+                description=entry["description"],
+                service_type=entry["service_type"],
+                before=before,
+                pulse=self.op.check_active,
+            )
+
+        if not (patient and self.was_opened):
+            return add()
+        # `open_access` has seen it on, so a refusal that lasts longer than a list lags behind has another reason.
+        lag = self.session.client.platform.lag
+        return patiently(self.session, self.op, "external access", add, _REFUSED, seconds=lag)
 
     def put_entry(
         self, entries: Sequence[models.AllowedIp], inputs: Mapping[str, Any]

@@ -251,11 +251,17 @@ def wait_for(session: Session, op: Operation, wait: Wait, container: str) -> mod
 
 
 def patiently(
-    session: Session, op: Operation, what: str, ask: Callable[[], R], not_yet: tuple[type[StacksError], ...]
+    session: Session,
+    op: Operation,
+    what: str,
+    ask: Callable[[], R],
+    not_yet: tuple[type[StacksError], ...],
+    *,
+    seconds: float | None = None,
 ) -> R:
     """
     Return the response to a request. While it fails with one of the given errors, the response is not ready yet, and
-    the request is repeated.
+    the request is repeated: for `seconds`, or for as long as the platform needs to settle.
     """
 
     def look() -> R | StacksError:
@@ -267,7 +273,7 @@ def patiently(
     seen = op.look_until(
         lambda seen: not isinstance(seen, StacksError),
         look,
-        seconds=session.client.platform.settle,
+        seconds=session.client.platform.settle if seconds is None else seconds,
         waiting=f"waiting for {what}",
     )
     if isinstance(seen, StacksError):
