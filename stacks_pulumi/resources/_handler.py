@@ -566,12 +566,10 @@ class ResourceHandler(ResourceKind):
             end = functools.partial(
                 call.fail_keeping_id, error.id, error.outs, [self._shown(error.message, error.code)]
             )
-        except InvalidApiKeyError as error:
-            end = functools.partial(call.fail, self._shown(f"{error.message}. {_KEY_IN_STATE}", error.code))
-        except NoCapacityError as error:
-            end = functools.partial(call.fail_waiting, self._shown(error.message, error.code))
         except StacksError as error:
-            end = functools.partial(call.fail, self._shown(error.message, error.code))
+            hint = f". {_KEY_IN_STATE}" if isinstance(error, InvalidApiKeyError) else ""
+            fail = call.fail_waiting if isinstance(error, NoCapacityError) else call.fail
+            end = functools.partial(fail, self._shown(f"{error.message}{hint}", error.code))
         except Exception as error:  # noqa: BLE001  (the user must see a message and no traceback)
             call.debug(traceback.format_exc())
             message = (

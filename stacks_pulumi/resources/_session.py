@@ -414,25 +414,8 @@ def _checked(waiting_for: str) -> Operation | None:
     return operation
 
 
-class _Sometimes:
-    """Limits how often an action runs: at most once in a number of seconds, for all callers together."""
-
-    def __init__(self, seconds: float, clock: Clock) -> None:
-        self._seconds = seconds
-        self._clock = clock
-        self._next = -seconds
-        self._lock = threading.Lock()
-
-    def due(self) -> bool:
-        """Return whether the action is due; true for only one caller."""
-        with self._lock:
-            if self._clock.now() < self._next:
-                return False
-            self._next = self._clock.now() + self._seconds
-            return True
-
-
-_limit_shown: Final = _Sometimes(5.0, SYSTEM_CLOCK)
+_next_line: Final = [0.0]
+"""The time at which data functions may show their next line about the rate limit."""
 
 
 def _report_wait(text: str) -> None:
@@ -458,6 +441,7 @@ def _report_limit(seconds: float, queued: int) -> None:
         return
     if operation is not None:
         operation.progress(text)
-    elif _limit_shown.due():
-        # There is no operation in a data function, which the program calls, perhaps in many threads.
+    elif SYSTEM_CLOCK.now() >= _next_line[0]:
+        # There is no operation in a data function, which the program may call in many threads: one line serves all.
+        _next_line[0] = SYSTEM_CLOCK.now() + 5.0
         pulumi.log.info(text, ephemeral=True)
