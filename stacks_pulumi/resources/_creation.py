@@ -1,10 +1,11 @@
 """
 The creation of a resource: the same steps for every kind.
 
-    look     check whether the object exists already; if so, adopt it or fail send     send the request once; if its
-    outcome is unknown, look again first (`api/once.py`) record   store the id and the token of this creation finish
-    wait, pin, restart, download ...; if that fails, the state keeps the id or roll back, if the engine has ended: then
-    no state would contain the id, so the object is deleted again
+- Look: check whether the object exists already; if so, adopt it or fail.
+- Send: send the request once; if its outcome is unknown, look again first (`api/once.py`).
+- Record: store the id and the token of this creation.
+- Finish: wait, pin, restart, download ...; if that fails, the state keeps the id.
+- Or roll back, if the engine has ended: then no state would contain the id, so the object is deleted again.
 
 Each kind of resource implements the steps. This module runs them in order, and implements cancellation and messages.
 """
@@ -12,7 +13,6 @@ Each kind of resource implements the steps. This module runs them in order, and 
 from __future__ import annotations
 
 import contextlib
-import functools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
@@ -20,8 +20,6 @@ from typing import Any, ClassVar, Generic, TypeVar
 import msgspec
 
 from stacks_pulumi._clock import shielded, sleep_with_pulse
-from stacks_pulumi._identifiers import same_name
-from stacks_pulumi.api.models import Container, Listing
 from stacks_pulumi.config import AccountSettings
 from stacks_pulumi.errors import (
     ErrorCode,
@@ -32,9 +30,8 @@ from stacks_pulumi.errors import (
     VanishedError,
     WaitCancelledError,
 )
-from stacks_pulumi.resources._container_changes import differences_to
 from stacks_pulumi.resources._identity import ORIGIN, new_origin, token_of
-from stacks_pulumi.resources._operation import EngineCall, Operation, record_adoption
+from stacks_pulumi.resources._operation import Operation, record_adoption
 from stacks_pulumi.resources._owners import OWNERS, Owner
 from stacks_pulumi.resources._session import Session
 
@@ -316,54 +313,3 @@ class Creation(ABC, Generic[T]):
 def adopts(settings: AccountSettings, inputs: Mapping[str, Any]) -> bool:
     """Return whether to adopt a matching object: the resource's `adopt` overrides the provider's."""
     return (inputs.get("adopt") or settings.adopt) == "if_matching"
-
-
-def to_adopt(session: Session | None, call: EngineCall, inputs: Mapping[str, Any]) -> str | None:
-    """
-    Return the id of the container that a creation with these inputs will adopt; `None` if no such container is found.
-
-    A preview sends one list request for all containers. Without a response or a key, each container is treated as new,
-    which is the worst case. A resource does not adopt its own container, because a replacement destroys that container
-    first.
-    """
-    # With the resource's own `adopt`, the user expects a container; the stack's setting is only for containers that
-    # may exist.
-    is_expected = inputs.get("adopt") == "if_matching"
-    listed = (
-        "there is no API key"
-        if session is None
-        else session.reads.get("to adopt", ask=functools.partial(_listed, session))
-    )
-    if session is None or isinstance(listed, str):
-        if is_expected:
-            call.warn(
-                f"it is not known whether {inputs['name']!r} is adopted, so it is treated as a new container: {listed}"
-            )
-        return None
-    named = [one for one in listed if one.name is not None and same_name(one.name, inputs["name"])]
-    if not named and listed.gap is None and is_expected:
-        call.warn(
-            f"there is nothing to adopt: the account of this key has no container {inputs['name']!r}, so `up` creates "
-            "one, which is billed. If it should exist, check the key"
-        )
-    if len(named) != 1 or named[0].is_from(inputs["template"]) is None:
-        return None
-    owner = OWNERS.owner("Container", named[0].id)
-    if owner is not None and owner.urn == call.urn:
-        return None
-    differences = differences_to(inputs, named[0])
-    if differences:
-        call.warn(
-            f"{named[0].id} exists already and differs from the program, as far as the list of containers "
-            f"shows: {'; '.join(differences)}"
-        )
-        return None
-    return named[0].id
-
-
-def _listed(session: Session) -> Listing[Container] | str:
-    """Return the account's containers, or the reason why they could not be listed."""
-    try:
-        return session.reads.get("containers", ask=session.client.feed.snapshot)
-    except StacksError as error:
-        return f"the containers could not be listed [{error.code}]"

@@ -44,13 +44,14 @@ from stacks_pulumi.resources._container_lifecycle import (
     Lifecycle,
     outputs,
 )
-from stacks_pulumi.resources._creation import Creation, adopts, to_adopt
+from stacks_pulumi.resources._creation import Creation, adopts
 from stacks_pulumi.resources._fields import Field, OnChange, changed, changed_outside
 from stacks_pulumi.resources._handler import LOOKED_UP, ResourceHandler, lookup_options
 from stacks_pulumi.resources._identity import REQUESTED_AT
 from stacks_pulumi.resources._literals import AdoptMode, DesiredStatus, Plan, StorageTier, Template
 from stacks_pulumi.resources._naming import DEFAULT_NAME, NAME_PATTERN, how_to_rename, named
 from stacks_pulumi.resources._operation import Checked, EngineCall, Operation, reason_of
+from stacks_pulumi.resources._owners import OWNERS
 from stacks_pulumi.resources._preview_total import show_in_preview
 from stacks_pulumi.resources._resource import (
     ParentInProgram,
@@ -487,14 +488,7 @@ class ContainerHandler(ResourceHandler):
         Add the id of the container that a creation will adopt: it is billed already, so the price does not rise. Show
         the price if it is new or has changed; a preview shows this line too.
         """
-        # These are all values that are compared with an existing container.
-        certain = None not in (_known(inputs, "name"), _known(inputs, "template")) and not any(
-            is_unknown(inputs.get(name)) for name in ("plan", "additional_storage_tier")
-        )
-        id_ = None
-        if not olds and certain and adopts(settings, inputs):
-            session = None if settings.api_key is None else session_for(settings)
-            id_ = to_adopt(session, call, inputs)
+        id_ = _to_adopt(settings, call, inputs) if not olds and adopts(settings, inputs) else None
         inputs.update({} if id_ is None else {ADOPTS: id_})
         old, new = olds.get("monthly_price_usd"), inputs.get("monthly_price_usd")
         if new is None or new == old or is_unknown(new):
@@ -617,3 +611,58 @@ def _of_other_tier(inputs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _known(inputs: Mapping[str, Any], name: str) -> str | None:
     value = inputs.get(name)
     return value if isinstance(value, str) and not is_unknown(value) else None
+
+
+def _to_adopt(settings: AccountSettings, call: EngineCall, inputs: Mapping[str, Any]) -> str | None:
+    """
+    Return the id of the container that a creation with these inputs will adopt; `None` if no such container is found.
+
+    A preview sends one list request for all containers. Without a response or a key, each container is treated as new,
+    which is the worst case. A resource does not adopt its own container, because a replacement destroys that container
+    first.
+    """
+    if None in (_known(inputs, "name"), _known(inputs, "template")):
+        return None
+    if any(is_unknown(inputs.get(name)) for name in ("plan", "additional_storage_tier")):
+        return None
+    # With the resource's own `adopt`, the user expects a container; the stack's setting is only for containers that
+    # may exist.
+    is_expected = inputs.get("adopt") == "if_matching"
+    listed = "there is no API key" if settings.api_key is None else _listed(session_for(settings))
+    if isinstance(listed, str):
+        if is_expected:
+            call.warn(
+                f"it is not known whether {inputs['name']!r} is adopted, so it is treated as a new container: {listed}"
+            )
+        return None
+    named = [one for one in listed if one.name is not None and same_name(one.name, inputs["name"])]
+    if not named and listed.gap is None and is_expected:
+        call.warn(
+            f"there is nothing to adopt: the account of this key has no container {inputs['name']!r}, so `up` creates "
+            "one, which is billed. If it should exist, check the key"
+        )
+    if len(named) != 1 or named[0].is_from(inputs["template"]) is None:
+        return None
+    owner = OWNERS.owner("Container", named[0].id)
+    if owner is not None and owner.urn == call.urn:
+        return None
+    differences = differences_to(inputs, named[0])
+    if differences:
+        call.warn(
+            f"{named[0].id} exists already and differs from the program, as far as the list of containers "
+            f"shows: {'; '.join(differences)}"
+        )
+        return None
+    return named[0].id
+
+
+def _listed(session: Session) -> models.Listing[models.Container] | str:
+    """Return the account's containers, or the reason why they could not be listed. A preview asks only once."""
+
+    def ask() -> models.Listing[models.Container] | str:
+        try:
+            return session.reads.get("containers", ask=session.client.feed.snapshot)
+        except StacksError as error:
+            return f"the containers could not be listed [{error.code}]"
+
+    return session.reads.get("to adopt", ask=ask)
