@@ -97,11 +97,8 @@ class AllowedIpList:
             return None
         entries = entries_of(access.allowed_ips, address)
         # A look-up has no state, so there is no entry to compare with.
-        if olds.get("entry_id") is not None and not _is_ours(entries, olds, container.created_at):
-            self.op.warn(
-                f"{_foreign(self.container, address, olds, entries, container.created_at)}: it is left alone, and "
-                f"{self.op.label!r} is reported as deleted"
-            )
+        if olds.get("entry_id") is not None and (foreign := self._foreign(address, entries, olds)):
+            self.op.warn(f"{foreign}: it is left alone, and {self.op.label!r} is reported as deleted")
             return None
         # A second, different entry for the same address is drift.
         entry = next((entry for entry in entries if not matches(entry, olds)), entries[0])
@@ -145,11 +142,11 @@ class AllowedIpList:
             created_at = creation_time(self.session, self.container)
             access = self.open_access(address)
             entries = access.allowed_ips
-            present = entries_of(entries, address)
-            if present and not _is_ours(present, olds, created_at) and inputs.get("adopt") != "if_matching":
+            foreign = self._foreign(address, entries_of(entries, address), olds)
+            if foreign and inputs.get("adopt") != "if_matching":
                 msg = (
-                    f"{_foreign(self.container, address, olds, present, created_at)}. It was not changed: run "
-                    '`pulumi refresh` and then `pulumi up`, or write adopt="if_matching" to adopt that entry'
+                    f"{foreign}. It was not changed: run `pulumi refresh` and then `pulumi up`, or write "
+                    'adopt="if_matching" to adopt that entry'
                 )
                 raise StacksError(msg, code="identity-unclear")
             entry: models.AllowedIp | None = None
@@ -208,13 +205,9 @@ class AllowedIpList:
         if access is None:
             return
         going = entries_of(access.allowed_ips, address)
-        if not _is_proven(going, olds):
-            created_at = creation_time(self.session, self.container)
-            if not _is_ours(going, olds, created_at):
-                self.op.warn(
-                    f"{_foreign(self.container, address, olds, going, created_at)}: it is left alone"
-                )
-                return
+        if foreign := self._foreign(address, going, olds):
+            self.op.warn(f"{foreign}: it is left alone")
+            return
         going += self.unwanted(access, address, olds)
         if not _only(going, access):
             if refused is not None:
@@ -227,7 +220,11 @@ class AllowedIpList:
                     raise
             else:
                 return
-        self._make_room(access, address, going, replacing=replacing)
+        if replacing:
+            self._put(PLACEHOLDER, access.allowed_ips)
+            self.take_out([entry for entry in going if entry.description != PLACEHOLDER["description"]])
+        else:
+            self._close(access, address)
 
     # --- steps ---
 
@@ -297,7 +294,7 @@ class AllowedIpList:
         rows = [
             entry
             for entry in access.allowed_ips
-            if entry.description != PLACEHOLDER["description"] and not self._is_managed(entry)
+            if entry.description != PLACEHOLDER["description"] and not self._is_managed(entry.ip_address)
         ]
         opened_for = self.session.fresh.opened_for(self.container)
         caller = opened_for or canonical(access.your_ip)
@@ -316,8 +313,8 @@ class AllowedIpList:
         known = self.session.client.platform.facts.access.own_address_description
         return {AUTO_ADDED, (known or AUTO_ADDED).strip().lower()}
 
-    def _is_managed(self, entry: models.AllowedIp) -> bool:
-        return OWNERS.owner("AllowedIp", child_id(self.container, canonical(entry.ip_address))) is not None
+    def _is_managed(self, address: str | None) -> bool:
+        return OWNERS.owner("AllowedIp", child_id(self.container, canonical(address))) is not None
 
     def unwanted(
         self, access: models.ExternalAccess, address: str, inputs: Mapping[str, Any]
@@ -342,10 +339,7 @@ class AllowedIpList:
         created = self.session.fresh
         opened_for = created.opened_for(self.container)
         mine = {"ip_address": address, "revoke_auto_added": True}
-        is_managed = opened_for and (
-            opened_for == canonical(address)
-            or self._is_managed(models.AllowedIp(id="-", ip_address=opened_for))
-        )
+        is_managed = opened_for and (opened_for == canonical(address) or self._is_managed(opened_for))
         if opened_for is None or is_managed or created.was_revoked(self.container):
             return {}
         access = self._wait_until(lambda seen: self.unwanted(seen, address, mine), "the caller's entry")
@@ -356,7 +350,7 @@ class AllowedIpList:
         others = ", ".join(
             f"{entry.ip_address} ({entry.description})"
             for entry in access.allowed_ips
-            if canonical(entry.ip_address) != canonical(address) and not self._is_managed(entry)
+            if canonical(entry.ip_address) != canonical(address) and not self._is_managed(entry.ip_address)
         )
         who = opened_for or canonical(access.your_ip)
         self.op.warn(
@@ -460,23 +454,6 @@ class AllowedIpList:
         id_ = child_id(self.container, entry.ip_address or entry.id)
         return find_child(self.session, self.op, id_, look) is not None
 
-    def _make_room(
-        self,
-        access: models.ExternalAccess,
-        address: str,
-        going: Sequence[models.AllowedIp],
-        *,
-        replacing: bool,
-    ) -> None:
-        """
-        Remove these entries although they are the last ones: add a placeholder first, or turn external access off.
-        """
-        if not replacing:
-            self._close(access, address)
-            return
-        self._put(PLACEHOLDER, access.allowed_ips)
-        self.take_out([entry for entry in going if entry.description != PLACEHOLDER["description"]])
-
     def _close(self, access: models.ExternalAccess, address: str) -> None:
         self.session.client.containers.external_access(self.container, enabled=False)
         text = (
@@ -491,6 +468,21 @@ class AllowedIpList:
                 f"{text}. If the Container sets external_access=True, remove that setting too; otherwise a later "
                 "`pulumi up --refresh` turns external access on again"
             )
+
+    def _foreign(
+        self, address: str, entries: Sequence[models.AllowedIp], olds: Mapping[str, Any]
+    ) -> str | None:
+        """Return the description of the listed entries of an address if they are not the entries in the state."""
+        if not entries or _is_proven(entries, olds):
+            return None
+        created_at = creation_time(self.session, self.container)
+        if _is_ours(entries, olds, created_at):
+            return None
+        return (
+            f"the entry of {address} in the list of {self.container} was added at {entries[0].added_at}; the time in "
+            f"the state is {shown_time(olds.get('added_at'))}, and the container was created at {created_at}, so it "
+            "is a different object"
+        )
 
 
 def entries_of(entries: Iterable[models.AllowedIp], address: str) -> list[models.AllowedIp]:
@@ -525,19 +517,17 @@ def _is_proven(entries: Iterable[models.AllowedIp], olds: Mapping[str, Any]) -> 
 
 
 def _is_ours(
-    entries: Iterable[models.AllowedIp], olds: Mapping[str, Any], container_created_at: str | None
+    entries: Sequence[models.AllowedIp], olds: Mapping[str, Any], container_created_at: str | None
 ) -> bool:
     """
-    Return whether the listed entries for an address are the entries in the state.
+    Return whether the listed entries for an address, of which none is proven to be ours, are the entries in the state.
 
     They may be different entries: a later container with the same id has a new list, or another client added the
     address again. If the entry's id is unique, the id decides; otherwise its time. Without a time, the container's
     identity and the entry's content decide.
     """
-    entries, stored = list(entries), olds.get("added_at")
-    if _is_proven(entries, olds):
-        return True
-    # This comparison comes last, because the container's time may be the time of a start.
+    stored = olds.get("added_at")
+    # The container's time may be the time of a start, so an entry that is proven to be ours needs no comparison.
     if is_before(stored, container_created_at):
         return False
     times = [
@@ -553,20 +543,6 @@ def _is_ours(
         entry.id == olds.get("entry_id")
         or same_content(olds, {"description": entry.description, "service_type": entry.service_type})
         for entry in entries
-    )
-
-
-def _foreign(
-    container: str,
-    address: str,
-    olds: Mapping[str, Any],
-    entries: Sequence[models.AllowedIp],
-    created_at: str | None,
-) -> str:
-    return (
-        f"the entry of {address} in the list of {container} was added at {entries[0].added_at}; the time in the "
-        f"state is {shown_time(olds.get('added_at'))}, and the container was created at {created_at}, so it "
-        "is a different object"
     )
 
 
