@@ -92,6 +92,8 @@ class ResourceKind:
         creation: The steps of a creation.
         fields: The inputs.
         outputs: The outputs that are not inputs, each with the inputs whose update may change it.
+        unique: The inputs that together identify an object in its account; empty if a program may declare an object
+            twice.
         create_timeout: Default time for a create or an update, in seconds; `CustomTimeouts` takes precedence.
         delete_timeout: Default time for a delete, in seconds.
         owns: Whether a delete removes an object from the platform.
@@ -102,6 +104,7 @@ class ResourceKind:
     creation: ClassVar[type[Creation[Any]]]
     fields: ClassVar[tuple[Field, ...]]
     outputs: ClassVar[tuple[Output, ...]] = ()
+    unique: ClassVar[tuple[str, ...]] = ()
     create_timeout: ClassVar[float] = 600.0
     delete_timeout: ClassVar[float] = 300.0
     owns: ClassVar[bool] = True
@@ -143,12 +146,6 @@ class ResourceKind:
     def delete_first(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """Return whether a replacement must delete the old object before it creates the new one."""
         return False
-
-    def unique_names(self, inputs: Mapping[str, Any]) -> Mapping[str, str]:
-        """
-        Return the names that must be unique in an account, by the input that sets them. All inputs are known here.
-        """
-        return {}
 
     def needs_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """Return whether an update is needed although no input differs."""
@@ -530,16 +527,17 @@ class ResourceHandler(ResourceKind):
             field.required and field.name not in inputs for field in self.fields
         ):
             return
-        names = self.unique_names(inputs)
         OWNERS.declare(urn)
-        other = NAMES.declare(urn, f"{settings.fingerprint} {self.kind}", names.values())
+        if not self.unique or not inputs.keys() >= set(self.unique):
+            return
+        unique = "/".join([str(inputs[name]) for name in self.unique])
+        other = NAMES.declare(urn, f"{settings.fingerprint} {self.kind}", unique)
         if other is not None:
-            name, unique = next(iter(names.items()))
             both = f"{other!r} and {urn.rpartition('::')[2]!r}"
             text = (
                 f"two resources declare the same {self.kind} ({unique}): {both}. Change or remove one of them"
             )
-            yield name, text
+            yield self.unique[-1], text
 
     def _check_account(self, call: EngineCall, id_: str, origin: str | None) -> None:
         """Refuse a resource that was moved to another account's provider, because the preview would show no change."""

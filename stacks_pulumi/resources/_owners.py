@@ -8,7 +8,6 @@ There are four registers, for one run of the engine.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -135,35 +134,33 @@ class Owners:
 
 
 class DeclaredNames:
-    """The unique names that the resources of a program declare."""
+    """The unique name that each resource of a program declares."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._urns: dict[Key, str] = {}
-        self._names: dict[str, list[Key]] = {}
+        self._names: dict[str, Key] = {}
 
     def clear(self) -> None:
         with self._lock:
             self._urns.clear()
             self._names.clear()
 
-    def declare(self, urn: str, kind: str, names: Iterable[str]) -> str | None:
+    def declare(self, urn: str, kind: str, name: str) -> str | None:
         """
-        Record that a resource has these names. Return a different resource that already has one of them, or `None`.
+        Record that a resource has this name. Return a different resource that already has it, or `None`.
 
-        Within an account, the names of each kind must be unique. The comparison ignores case, because the API may
-        ignore it too.
+        Within an account, the names of each kind are unique. The comparison ignores case, because the API may ignore
+        it too.
         """
-        keys = [(kind, name.lower()) for name in names]
+        key = (kind, name.lower())
         with self._lock:
-            other = next((self._urns[key] for key in keys if self._urns.get(key, urn) != urn), None)
-            if other is not None:
+            other = self._urns.get(key, urn)
+            if other != urn:
                 return name_of(other)
             # If a resource no longer has a name, another resource may use it.
-            for key in self._names.get(urn, ()):
-                self._urns.pop(key, None)
-            self._names[urn] = keys
-            self._urns.update(dict.fromkeys(keys, urn))
+            self._urns.pop(self._names.get(urn, key), None)
+            self._names[urn], self._urns[key] = key, urn
         return None
 
 

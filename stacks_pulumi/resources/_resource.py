@@ -233,6 +233,9 @@ class StacksResource(dynamic.Resource):
         aliases = [_alias(type_, resource_name, opts) for type_ in types]
         provider = provider_for(self._module_and_name[1])
         outputs = provider.handler.outputs
+        container, *own = provider.handler.unique or ("",)
+        if own and (opts is None or opts.id is None):
+            self._declare_once(props[container], props[own[0]], resource_name, opts)
         # Some SDKs lose the provider's own mark of secrets.
         secrets = [output.name for output in outputs if output.secret]
         ours = pulumi.ResourceOptions(aliases=aliases, additional_secret_outputs=secrets)
@@ -254,6 +257,20 @@ class StacksResource(dynamic.Resource):
                 # plain value as different.
                 setattr(self, name, pulumi.Output.secret(vars(self)[name]))
 
+    def _declare_once(
+        self, container: Any, own: Any, resource_name: str, opts: pulumi.ResourceOptions | None
+    ) -> None:
+        """
+        Refuse a second child for the same object if the program writes its name and passes the same container.
+
+        The provider's `check` compares what is known of all of them, but the engine does not call it for resources
+        outside of `--target`.
+        """
+        if isinstance(own, str | int | float):
+            provider = provider_in_options(opts, self._type_token())
+            id_ = container.given if isinstance(container, _GivenId) else container
+            _declaration(self._module_and_name[1], resource_name, provider, id_)(str(own))
+
     @classmethod
     def _type_token(cls) -> str:
         return "pulumi-python:dynamic/{}:{}".format(*cls._module_and_name)
@@ -274,12 +291,6 @@ class StacksResource(dynamic.Resource):
 class Child(StacksResource):
     """A resource that belongs to a container."""
 
-    _unique: ClassVar[tuple[str, str] | None] = None
-    """
-    The inputs that identify its object: the container, and the input that identifies the object in that container.
-    `None` if duplicates are not checked.
-    """
-
     container_created_at: pulumi.Output[str | None]
     """Creation time of its container, ISO 8601; unset if the resource's own id is unique."""
 
@@ -294,27 +305,11 @@ class Child(StacksResource):
     ) -> None:
         options = child_options(opts, container)
         _ordered_after(options, props)
-        if self._unique is not None and options.id is None:
-            self._declare_once(*(props[name] for name in self._unique), resource_name, options)
         super().__init__(
             resource_name,
             {**props, CONTAINER_CREATED_AT: None, **stated(container, **(facts or {}))},
             options,
         )
-
-    def _declare_once(
-        self, container: Any, own: Any, resource_name: str, opts: pulumi.ResourceOptions
-    ) -> None:
-        """
-        Refuse a second resource for the same object if the program writes its name and passes the same container.
-
-        The provider's `check` compares what is known of all of them, but the engine does not call it for resources
-        outside of `--target`.
-        """
-        if isinstance(own, str | int | float):
-            provider = provider_in_options(opts, self._type_token())
-            id_ = container.given if isinstance(container, _GivenId) else container
-            _declaration(self._module_and_name[1], resource_name, provider, id_)(str(own))
 
 
 @functools.cache

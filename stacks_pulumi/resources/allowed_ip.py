@@ -153,8 +153,6 @@ class AllowedIp(Child, module="stacks", name="AllowedIp"):
     The container's external access must be on. The resource's id is `<container id>/<address>`.
     """
 
-    _unique: ClassVar = ("container", "ip_address")
-
     container: pulumi.Output[str]
     """The container's id."""
     ip_address: pulumi.Output[str]
@@ -244,9 +242,7 @@ class AllowedIpHandler(ResourceHandler):
         _fields.Output(name, (_fields.ANY_UPDATE,)) for name in ("entry_id", "added_at", CONTAINER_CREATED_AT)
     )
 
-    def unique_names(self, inputs: Mapping[str, Any]) -> Mapping[str, str]:
-        """An address can be in a container's list only once."""
-        return {"ip_address": child_id(inputs["container"], inputs["ip_address"])}
+    unique: ClassVar = ("container", "ip_address")
 
     def rules(
         self, olds: Mapping[str, Any], inputs: Mapping[str, Any], parent: ParentInProgram

@@ -56,7 +56,6 @@ class Connection(Child, module="stacks", name="Connection"):
     """
 
     _delete_first: ClassVar[bool] = True
-    _unique: ClassVar = ("source", "name")
 
     source: pulumi.Output[str]
     """Id of the container that receives the variables."""
@@ -248,6 +247,7 @@ class ConnectionHandler(ChildHandler[models.Connection]):
         Field("adopt", _validators.one_of(ADOPT_MODES), OnChange.NONE),
     )
     outputs: ClassVar = _OUTPUTS
+    unique: ClassVar = ("source", "name")
 
     def delete_first(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """
@@ -255,10 +255,6 @@ class ConnectionHandler(ChildHandler[models.Connection]):
         are unique.
         """
         return bool(olds.get("source") == news.get("source"))
-
-    def unique_names(self, inputs: Mapping[str, Any]) -> Mapping[str, str]:
-        """A name is unique among the connections of a source."""
-        return {"name": child_id(inputs["source"], inputs["name"])}
 
     def rules(
         self, olds: Mapping[str, Any], inputs: Mapping[str, Any], parent: ParentInProgram

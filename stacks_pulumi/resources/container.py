@@ -437,6 +437,7 @@ class ContainerHandler(ResourceHandler):
         Field(ADOPTS, _validators.text, OnChange.NONE, noted=True),
     )
     outputs: ClassVar = OUTPUTS
+    unique: ClassVar = ("name",)
 
     def check(self, call: EngineCall, olds: dict[str, Any], news: dict[str, Any]) -> Checked:
         """Set the container's name, and validate the inputs."""
@@ -522,10 +523,6 @@ class ContainerHandler(ResourceHandler):
     def _refused(self) -> Iterator[Field]:
         """Return the fields whose change would destroy the container."""
         return (field for field in self.fields if field.on_change is OnChange.REFUSED)
-
-    def unique_names(self, inputs: Mapping[str, Any]) -> Mapping[str, str]:
-        """A container's name is unique in an account."""
-        return {"name": inputs["name"]}
 
     def needs_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """Return whether the creation is unfinished, or the container has failed and was not started after that."""

@@ -67,8 +67,6 @@ class PinnedBackup(Child, module="stacks", name="PinnedBackup"):
     Deleting the container deletes its backups, including pinned ones. Its id is `<container id>/<number>`.
     """
 
-    _unique: ClassVar = ("container", "backup_id")
-
     container: pulumi.Output[str]
     """The container's id."""
     backup_id: pulumi.Output[int | str]
@@ -226,6 +224,7 @@ class PinnedBackupHandler(ChildHandler[models.Backup]):
         _fields.Output(name, (_fields.REPAIR,))
         for name in ("backup_id", "pinned", "status", "size_bytes", "created_at", "completed_at")
     )
+    unique: ClassVar = ("container", "backup_id")
 
     def rules(
         self, olds: Mapping[str, Any], inputs: Mapping[str, Any], parent: ParentInProgram
@@ -250,11 +249,6 @@ class PinnedBackupHandler(ChildHandler[models.Backup]):
         """Compare the inputs with the state, and record which container the backup belongs to."""
         BACKUPS[id_.rpartition("/")[2]] = parent_id(id_)
         return super().diff(call, id_, olds, news)
-
-    def unique_names(self, inputs: Mapping[str, Any]) -> Mapping[str, str]:
-        """Only one resource may manage a backup. Otherwise, one resource could unpin the backup of the other."""
-        number = inputs.get("backup_id")
-        return {} if number is None else {"backup_id": child_id(inputs["container"], str(number))}
 
     def replaces(self, field: Field, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """Replace, unless the program only replaces `triggers` with the number of the existing backup."""

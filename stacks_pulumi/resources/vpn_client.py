@@ -63,7 +63,6 @@ class VpnClient(Child, module="stacks", name="VpnClient"):
     """
 
     _delete_first: ClassVar[bool] = True
-    _unique: ClassVar = ("container", "name")
 
     container: pulumi.Output[str]
     """The VPN container's id."""
@@ -216,14 +215,13 @@ class VpnClientHandler(ChildHandler[models.VpnClient]):
         _fields.Output("config", ("store_config", _fields.REPAIR), secret=True),
         _fields.Output(CONTAINER_CREATED_AT, (_fields.ANY_UPDATE,)),
     )
+    unique: ClassVar = ("container", "name")
+    time: ClassVar = _CREATED_AT
+    has_own_id: ClassVar = False
 
     def delete_first(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """Remove the old client first if the new one has the same name."""
         return (olds.get("container"), olds.get("name")) == (news.get("container"), news.get("name"))
-
-    def unique_names(self, inputs: Mapping[str, Any]) -> Mapping[str, str]:
-        """A name is unique in a VPN container."""
-        return {"name": child_id(inputs["container"], inputs["name"])}
 
     def rules(
         self, olds: Mapping[str, Any], inputs: Mapping[str, Any], parent: ParentInProgram
@@ -289,9 +287,6 @@ class VpnClientHandler(ChildHandler[models.VpnClient]):
             return _outputs(session, op, inputs, config, olds.get(_CREATED_AT))
         except NotFoundError as error:
             raise error.but(message=f"{error.message}. {_ONLY_ONCE}") from None
-
-    time: ClassVar = _CREATED_AT
-    has_own_id: ClassVar = False
 
     def look(self, session: Session, id_: str, olds: Mapping[str, Any], get: Ask) -> models.VpnClient | None:
         """Return the client from the container's list."""

@@ -76,13 +76,13 @@ def test_a_forced_replacement_is_known_by_a_check_without_a_diff(owners: Owners)
 def test_a_name_belongs_to_one_resource_whatever_its_case() -> None:
     names = DeclaredNames()
 
-    assert names.declare(ONE, "Container", ["web"]) is None
-    assert names.declare(ONE, "Container", ["web"]) is None
-    assert names.declare(TWO, "Container", ["Web"]) == "one"
-    assert names.declare(TWO, "VpnClient", ["web"]) is None
+    assert names.declare(ONE, "Container", "web") is None
+    assert names.declare(ONE, "Container", "web") is None
+    assert names.declare(TWO, "Container", "Web") == "one"
+    assert names.declare(TWO, "VpnClient", "web") is None
 
-    names.declare(ONE, "Container", ["shop"])
-    assert names.declare(TWO, "Container", ["web"]) is None
+    names.declare(ONE, "Container", "shop")
+    assert names.declare(TWO, "Container", "web") is None
 
 
 def test_an_object_of_a_resource_that_left_the_program_may_be_adopted() -> None:
