@@ -269,12 +269,11 @@ class Lifecycle(msgspec.Struct, frozen=True):
         # A 404 is no evidence: the platform may not find a container that exists.
         with contextlib.suppress(NotFoundError):
             acknowledged = self.session.client.containers.delete(found.id, found.name)
-        self.session.client.feed.wait(
+        self.session.wait(
+            self.op,
             GONE if acknowledged else ABSENT,
             found.id,
-            deadline=self.op.deadline,
-            on_tick=lambda _container, _elapsed: self.op.progress("still listed"),
-            cancelled=self.op.cancelled,
+            shown=lambda _container: "still listed",
             # Once the name is free, another container may take it before a list has shown it as free.
             is_it=lambda row: compare_instants(found.created_at, row.created_at) is not False,
         )
@@ -484,22 +483,12 @@ class Lifecycle(msgspec.Struct, frozen=True):
         is_new: bool = False,
         is_it: Callable[[models.Container], bool] | None = None,
     ) -> models.Container:
-        def on_tick(seen: models.Container | None, _elapsed: float) -> None:
+        def shown(seen: models.Container | None) -> str:
             status = container.status if seen is None else seen.status
             held = self.session.client.feed.held_back()
-            shown = _SHOWN.get(status, status or "no status yet")
-            self.op.progress(limit_text(held) if held >= 1 else shown)
+            return limit_text(held) if held >= 1 else _SHOWN.get(status, status or "no status yet")
 
-        found = self.session.client.feed.wait(
-            wait,
-            container.id,
-            deadline=self.op.deadline,
-            on_tick=on_tick,
-            cancelled=self.op.cancelled,
-            is_new=is_new,
-            is_it=is_it,
-            warn=lambda text: self.op.warn(f"{container.id}: {text}"),
-        )
+        found = self.session.wait(self.op, wait, container.id, shown=shown, is_new=is_new, is_it=is_it)
         if found is None:
             msg = (
                 f"container {container.id} was deleted while the provider waited for it: run `pulumi refresh`, then "

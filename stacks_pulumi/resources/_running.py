@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 from stacks_pulumi._clock import sleep_with_pulse
 from stacks_pulumi.api import models
-from stacks_pulumi.api.wait import CREATED, Wait
+from stacks_pulumi.api.wait import CREATED
 from stacks_pulumi.errors import (
     BadRequestError,
     ConflictError,
@@ -163,7 +163,7 @@ def wait_until_running(session: Session, op: Operation, purpose: str, *container
         # failed state from before the start.
         if started or status not in CREATED.failed:
             try:
-                wait_for(session, op, CREATED, waiting.id)
+                session.wait(op, CREATED, waiting.id)
                 op.check(f"{waiting.id}, which lists show alternately as running and not running")
                 continue
             except UnexpectedStateError as error:
@@ -232,22 +232,6 @@ def _alone(session: Session, purpose: str, id_: str) -> models.Container:
         )
         raise VanishedError(msg, code="not-found", subject=id_)
     return found
-
-
-def wait_for(session: Session, op: Operation, wait: Wait, container: str) -> models.Container | None:
-    """Wait until a container reaches a state, or until the operation's deadline, and show its status."""
-
-    def on_tick(seen: models.Container | None, _elapsed: float) -> None:
-        op.progress(f"{container}: not listed yet" if seen is None else f"{seen.name}: {seen.status}")
-
-    return session.client.feed.wait(
-        wait,
-        container,
-        deadline=op.deadline,
-        on_tick=on_tick,
-        cancelled=op.cancelled,
-        warn=lambda text: op.warn(f"{container}: {text}"),
-    )
 
 
 def patiently(

@@ -22,7 +22,7 @@ import pulumi
 from stacks_pulumi._clock import SYSTEM_CLOCK, Clock, Pulse, Turns, wait_while
 from stacks_pulumi.api import StacksClient, models
 from stacks_pulumi.api.allowed_ips import canonical
-from stacks_pulumi.api.wait import CREATED
+from stacks_pulumi.api.wait import CREATED, Wait
 from stacks_pulumi.config import AccountSettings
 from stacks_pulumi.errors import (
     BadRequestError,
@@ -346,6 +346,35 @@ class Session(msgspec.Struct, frozen=True):
     begun: float = 0.0
     _turns: Turns = msgspec.field(default_factory=Turns)
     _warned: dict[str, object] = msgspec.field(default_factory=dict)
+
+    def wait(
+        self,
+        op: Operation,
+        wait: Wait,
+        id_: str,
+        *,
+        shown: Callable[[models.Container | None], str] | None = None,
+        is_new: bool = False,
+        is_it: Callable[[models.Container], bool] | None = None,
+    ) -> models.Container | None:
+        """
+        Wait until a container reaches a state, or until the operation's deadline, and show its status. See `Feed.wait`.
+        """
+
+        def named(seen: models.Container | None) -> str:
+            return f"{id_}: not listed yet" if seen is None else f"{seen.name}: {seen.status}"
+
+        text = shown or named
+        return self.client.feed.wait(
+            wait,
+            id_,
+            deadline=op.deadline,
+            on_tick=lambda seen, _elapsed: op.progress(text(seen)),
+            cancelled=op.cancelled,
+            is_new=is_new,
+            is_it=is_it,
+            warn=lambda warning: op.warn(f"{id_}: {warning}"),
+        )
 
     def turn(self, container: str) -> contextlib.AbstractContextManager[None]:
         """Return the context in which no other operation reads and changes the addresses of a container."""

@@ -39,7 +39,7 @@ from stacks_pulumi.resources._resource import (
     parent_id,
 )
 from stacks_pulumi.resources._restarts import EXPECTED, NewConnection
-from stacks_pulumi.resources._running import is_own_container, once_running, runs, wait_for
+from stacks_pulumi.resources._running import is_own_container, once_running, runs
 from stacks_pulumi.resources._session import Session
 from stacks_pulumi.resources._values import without_none
 
@@ -362,7 +362,7 @@ def _restart_now(session: Session, op: Operation, source: str) -> None:
     except (BadRequestError, ConflictError):
         # The platform may be restarting the source at this moment, with or without the new variables.
         once_running(session, op, "a restart", (source,), lambda: set_status(source, "restart"))
-    wait_for(session, op, STARTED, source)
+    session.wait(op, STARTED, source)
 
 
 def _target_id(session: Session, connection: models.Connection) -> str | None:
