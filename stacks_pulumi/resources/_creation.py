@@ -254,7 +254,10 @@ class Creation(ABC, Generic[T]):
             self.op.inform(f"recovered {what}: it is identical, and it belongs to a container of this stack")
         else:
             raise ExistsError(
-                f"{what} exists already. {self.what_to_do()} {self._or_rename()}", existing=thing
+                f"{what} exists already. {self.what_to_do()} If this program created it under another resource name, "
+                "add that name as an alias instead (opts=pulumi.ResourceOptions(aliases=[...])); to replace this "
+                "resource itself, set delete_before_replace=True",
+                existing=thing,
             ) from None
         return thing
 
@@ -286,13 +289,6 @@ class Creation(ABC, Generic[T]):
             "of them, or give one of them a different name"
         )
         return ExistsError(msg, code="declared-twice", existing=thing)
-
-    def _or_rename(self) -> str:
-        return (
-            "If this program created it under another resource name, add that name as an alias instead "
-            "(opts=pulumi.ResourceOptions(aliases=[...])); to replace this resource itself, set "
-            "delete_before_replace=True"
-        )
 
     def _roll_back(self, thing: T) -> None:
         """Delete the object again, even though the engine no longer waits for it."""

@@ -151,10 +151,6 @@ class ResourceKind:
         """Return whether an update is needed although no input differs."""
         return False
 
-    def is_provisional(self, olds: Mapping[str, Any]) -> bool:
-        """Return whether the state is from an unfinished creation, so that any output may still change."""
-        return False
-
     def on_read(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any]
     ) -> dict[str, Any] | None:
@@ -368,7 +364,9 @@ class ResourceHandler(ResourceKind):
                 return None
             outs = {**outs, **({ORIGIN: stored[ORIGIN]} if ORIGIN in stored else {})}
             outs = {**outs, **({MARKER: self.kind} if MARKER in stored else {})}
-            inputs = self._known_inputs(call, stored, self._inputs_found(outs))
+            seen = plain(outs)
+            found = {**self._inputs(seen), **found_changed(changed_outside(seen))}
+            inputs = self._known_inputs(call, stored, found)
             return Found(returned(outs, stored), ordinary(inputs))
 
         return self._operate(call, self.delete_timeout, work)
@@ -396,10 +394,6 @@ class ResourceHandler(ResourceKind):
         """Return the values of a state that are not inputs, without their secret markers."""
         inputs = {field.name for field in self.fields}
         return {name: plain(value) for name, value in stored.items() if name not in inputs}
-
-    def _inputs_found(self, outs: Mapping[str, Any]) -> dict[str, Any]:
-        seen = plain(outs)
-        return {**self._inputs(seen), **found_changed(changed_outside(seen))}
 
     def update(
         self, call: EngineCall, id_: str, olds: dict[str, Any], news: dict[str, Any]
@@ -437,9 +431,10 @@ class ResourceHandler(ResourceKind):
     def _kept(self, stored: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Return the outputs that an update does not change."""
         reasons = {ANY_UPDATE, *(field.name for field in changed(self.fields, stored, inputs))}
+        # An update also completes a creation.
         if (
             self.needs_update(stored, inputs)
-            or self.is_provisional(stored)
+            or unfinished(self.kind, stored)
             or inputs.get("adopt") == "if_matching"
         ):
             reasons.add(REPAIR)

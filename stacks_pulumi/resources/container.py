@@ -27,7 +27,7 @@ from stacks_pulumi.errors import (
     WaitError,
     WaitTimeoutError,
 )
-from stacks_pulumi.pricing.recognition import ADOPTS, CONTAINER, UNFINISHED, is_unfinished, is_unknown
+from stacks_pulumi.pricing.recognition import ADOPTS, CONTAINER, UNFINISHED, is_unknown
 from stacks_pulumi.resources import _validators
 from stacks_pulumi.resources._container_changes import (
     differences_to,
@@ -500,10 +500,6 @@ class ContainerHandler(ResourceHandler):
         else:
             was = "" if old is None or is_from_state(old) else f"${old:.2f} -> "
             call.status(f"{name}: {was}${new:.2f} a month")
-
-    def is_provisional(self, olds: Mapping[str, Any]) -> bool:
-        """Return whether the container has never been running."""
-        return is_unfinished(olds)
 
     def guards(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         """Refuse a change that would destroy the container, unless the program opts in."""
