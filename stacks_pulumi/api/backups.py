@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 import msgspec
 
@@ -13,9 +13,8 @@ from stacks_pulumi._identifiers import seconds_of
 from stacks_pulumi.api._bodies import done, item, items, scrub
 from stacks_pulumi.api._call import CALL_ERRORS, Call, Handler, call_to
 from stacks_pulumi.api._retry import in_doubt
-from stacks_pulumi.api._words import is_known_status
 from stacks_pulumi.api.containers import is_older
-from stacks_pulumi.api.feed import Feed, Watch
+from stacks_pulumi.api.feed import Feed, StateWatch, Watch
 from stacks_pulumi.api.models import Backup, BackupId, BackupStats, Listing
 from stacks_pulumi.api.once import Once, look_twice, settle
 from stacks_pulumi.api.wait import BACKED_UP
@@ -24,7 +23,6 @@ from stacks_pulumi.errors import (
     ForbiddenError,
     InvalidApiKeyError,
     StacksError,
-    UnexpectedStateError,
     UnreadableAnswerError,
     VanishedError,
     WaitCancelledError,
@@ -90,57 +88,6 @@ class _Appears(Watch[Backup]):
             )
             return False
         return True
-
-
-class _Completes(Watch[Backup]):
-    """
-    Waits until a backup is complete.
-
-    Args:
-        backup_id: The backup.
-        absent: The backup is treated as deleted if no list has shown it for this many seconds.
-    """
-
-    def __init__(self, backup_id: BackupId, absent: float, **others: Any) -> None:
-        super().__init__(f"backup {scrub(str(backup_id), 80)}", BACKED_UP.name, **others)
-        self._id = backup_id
-        self._absent = absent
-        self._absent_since: float | None = None
-
-    def judge(self, rows: Listing[Backup]) -> bool:
-        """
-        Return whether the backup is complete.
-
-        Raises:
-            UnexpectedStateError: The backup failed.
-            VanishedError: The backup does not exist any more.
-        """
-        self.trouble = None
-        self.resource = next((row for row in rows if row.id == self._id), None)
-        if self.resource is None and rows.gap is not None:
-            self.trouble = UnreadableAnswerError(f"the list is incomplete ({rows.gap})", status=200)
-            return False
-        if self.resource is None:
-            now = self._clock.now()
-            self._absent_since = now if self._absent_since is None else self._absent_since
-            if now - self._absent_since >= self._absent:
-                raise self._end(VanishedError, "no longer listed", "another client or STACKS deleted it")
-            return False
-        self._absent_since, self.last_state = None, self.resource.status
-        if self.last_state in BACKED_UP.failed:
-            why = f" ({scrub(self.resource.error_message)})" if self.resource.error_message else ""
-            raise self._end(UnexpectedStateError, f"is {self._shown_state}{why}", "check it in the dashboard")
-        return self.last_state in BACKED_UP.target
-
-
-def unknown_status(status: str | None) -> str | None:
-    """Return the remedy for a backup's status that is not in the guide; `None` for a known status."""
-    if is_known_status(status, "backup"):
-        return None
-    return (
-        f'the status "{scrub(str(status), 40)}" is not in the API guide, so it does not show whether the backup is '
-        "complete: check it in the STACKS dashboard"
-    )
 
 
 def unknown_type(backup: Backup) -> StacksError:
@@ -310,6 +257,7 @@ class BackupsApi:
         on_tick: Callable[[Backup | None, float], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
         is_new: bool = False,
+        warn: Callable[[str], None] | None = None,
     ) -> Backup:
         """
         Wait until a backup is complete.
@@ -321,6 +269,7 @@ class BackupsApi:
             on_tick: Called at least once a second with the last known backup and the seconds waited.
             cancelled: Called at least twice a second; true ends the wait.
             is_new: Whether the backup was started a short time ago: a list may show it later.
+            warn: Called with the remedy for an unknown status, as soon as a list shows the status.
 
         Raises:
             UnexpectedStateError: The backup failed; the message contains the API's reason.
@@ -330,13 +279,17 @@ class BackupsApi:
         """
         absent = max(self._platform.lag, self._platform.backup_listed if is_new else 0.0)
         while True:
-            watch = _Completes(
+            watch: StateWatch[Backup] = StateWatch(
+                BACKED_UP,
                 backup_id,
-                absent,
+                "backup",
+                lag=0.0,
+                pause=absent,
                 clock=self.clock,
                 deadline=deadline,
                 on_tick=on_tick,
                 cancelled=cancelled,
+                warn=warn,
             )
             try:
                 backup = self._feed(container_id).follow(watch)

@@ -22,7 +22,7 @@ from stacks_pulumi.api._unshaped import (
     templates,
     text_of,
 )
-from stacks_pulumi.api._words import DELETED_STATUS, ENDING_STATUSES, is_known_status
+from stacks_pulumi.api._words import DELETED_STATUS, ENDING_STATUSES
 from stacks_pulumi.api.allowed_ips import AllowedIpsApi
 from stacks_pulumi.api.feed import Feed
 from stacks_pulumi.api.models import (
@@ -216,7 +216,6 @@ class ContainersApi:
             confirm=self.find,
             pace=pace,
             platform=platform,
-            explain=self._explain,
         )
 
     def held_until(self, name: str) -> float:
@@ -260,15 +259,6 @@ class ContainersApi:
         except NotFoundError:
             return None
         return None if found.status == DELETED_STATUS else found
-
-    def _explain(self, status: str, wanted: str) -> str | None:
-        """Return the remedy for an unknown status during a wait for a state; `None` for a known status."""
-        if is_known_status(status):
-            return None
-        return (
-            f'the status "{scrub(status, 40)}" is not in the API guide, so it does not show whether the container is '
-            f"{wanted}: check it in the STACKS dashboard"
-        )
 
     def credentials(self, container_id: str) -> Credentials:
         """Return the credentials of a container; secret (guide, "Get Container Credentials")."""

@@ -27,6 +27,7 @@ import msgspec
 from stacks_pulumi._clock import Clock, Pulse, wait_while
 from stacks_pulumi.api._bodies import scrub
 from stacks_pulumi.api._call import CALL_ERRORS, Call, Handler
+from stacks_pulumi.api._words import is_known_status
 from stacks_pulumi.api.models import Listing
 from stacks_pulumi.api.wait import Wait, WaitVerdict, verdict
 from stacks_pulumi.errors import (
@@ -191,8 +192,7 @@ class StateWatch(Watch[T]):
         is_new: Whether the resource was created a moment ago, and may not be visible yet.
         confirm: Requests the resource itself; `None` if it does not exist. Called if a list does not contain it.
         is_it: Returns whether the resource with that id is the right one. If not, it is treated as absent.
-        explain: Returns what to do about an unknown status in a wait for a state; `None` for a known status.
-        warn: Called with that text, once for each such status.
+        warn: Called with what to do about an unknown status, once for each such status.
         others: See `Watch`.
     """
 
@@ -207,7 +207,6 @@ class StateWatch(Watch[T]):
         is_new: bool = False,
         confirm: Callable[[Any], T | None] | None = None,
         is_it: Callable[[T], bool] | None = None,
-        explain: Callable[[str, str], str | None] = lambda _status, _wanted: None,
         warn: Callable[[str], None] | None = None,
         **others: Any,
     ) -> None:
@@ -216,11 +215,11 @@ class StateWatch(Watch[T]):
         self.quick, self.often = wait.quick, wait.often
         self._wait = wait
         self._id = id
+        self._noun = noun
         self._lag = lag
         self._pause = pause
         self._confirm = confirm
         self._is_it = is_it
-        self._explain = explain
         self._warn = warn
         self._was_seen = not is_new
         # A list may show a new resource later than a request for it, so send this request only after a while.
@@ -248,11 +247,12 @@ class StateWatch(Watch[T]):
             self.trouble = error
             return False
         if meaning is WaitVerdict.FAILED:
-            raise self._end(
-                UnexpectedStateError,
-                f"is {self._shown_state}{self._why}",
-                "read its logs, fix the cause, then start it again or delete it",
+            remedy = (
+                "read its logs, fix the cause, then start it again or delete it"
+                if self._noun == "container"
+                else "check it in the dashboard"
             )
+            raise self._end(UnexpectedStateError, f"is {self._shown_state}{self._why}", remedy)
         if meaning is WaitVerdict.VANISHED:
             raise self._end(
                 VanishedError, "no longer listed", "another client or STACKS deleted it: create it again"
@@ -293,7 +293,7 @@ class StateWatch(Watch[T]):
         self._looks += 1
         self.resource, self.last_state = resource, resource.status
         if state and state not in self._explained:
-            text = self._explained[state] = self._explain(state, self._wait.name)
+            text = self._explained[state] = self._unknown(state)
             if text is not None and self._warn is not None:
                 self._warn(text)
         # If the resource may be in a failed state when the wait begins, ignore that state while lists may lag behind.
@@ -311,6 +311,15 @@ class StateWatch(Watch[T]):
         if not self._wait.acknowledged and now - self._absent_since < self._pause:
             return WaitVerdict.GO_ON
         return WaitVerdict.REACHED if self._wait.gone == "target" else WaitVerdict.VANISHED
+
+    def _unknown(self, status: str) -> str | None:
+        """Return what to do about a status that the guide does not have; `None` for a known status."""
+        if is_known_status(status, self._noun):
+            return None
+        return (
+            f'the status "{scrub(status, 40)}" is not in the API guide, so it does not show whether the '
+            f"{self._noun} is {self._wait.name}: check it in the STACKS dashboard"
+        )
 
     @property
     def _advice(self) -> str:
@@ -349,12 +358,11 @@ class Feed(Generic[T]):
         send: The chain.
         call: The request for the list.
         clock: The clock.
-        noun: The kind of resource in the list, for messages.
+        noun: The kind of resource in the list: `container` or `backup`.
         confirm: Requests one resource itself. Called before a resource is reported as vanished.
         pace: Returns the seconds between calls that the rate limit allows. A poll that takes the last request of a
             window makes all calls wait for the next window. So polls are slower when few requests are left.
         platform: The facts about the platform, with the lag between lists and statuses.
-        explain: Returns what to do about an unknown status in a wait for a state; `None` for a known status.
     """
 
     def __init__(
@@ -367,7 +375,6 @@ class Feed(Generic[T]):
         confirm: Callable[[Any], T | None] | None = None,
         pace: Callable[[], float] = lambda: 0.0,
         platform: PlatformFile = UNKNOWN,
-        explain: Callable[[str, str], str | None] = lambda _status, _wanted: None,
     ) -> None:
         self._send = send
         self._call = call
@@ -376,7 +383,6 @@ class Feed(Generic[T]):
         self._confirm = confirm
         self._pace = pace
         self._platform = platform
-        self._explain = explain
         self._changed = threading.Condition()
         self._begun = 0
         self._began_at = -math.inf
@@ -483,7 +489,6 @@ class Feed(Generic[T]):
                 lag=self._platform.lag,
                 pause=self._platform.pause,
                 is_new=is_new,
-                explain=self._explain,
                 warn=warn,
             )
         )

@@ -80,7 +80,7 @@ GONE: Final = Wait("gone", gone="target", acknowledged=True, often=0.5)
 ABSENT: Final = Wait("gone", gone="target")
 """A container is deleted although no delete request was acknowledged."""
 
-BACKED_UP: Final = Wait("completed", frozenset({"completed"}), frozenset({"failed"}))
+BACKED_UP: Final = Wait("completed", frozenset({"completed"}), frozenset({"failed"}), quick=2.0)
 """A backup is complete."""
 
 

@@ -14,7 +14,6 @@ from stacks_pulumi.api.backups import (
     MOST,
     NotListedError,
     is_partial,
-    unknown_status,
     unknown_type,
 )
 from stacks_pulumi.api.wait import BACKED_UP
@@ -384,6 +383,7 @@ def _wait_until_complete(
             on_tick=_progress(op),
             cancelled=op.cancelled,
             is_new=is_new,
+            warn=op.warn,
         )
     except VanishedError as error:
         if not is_new:
@@ -459,15 +459,9 @@ def _outputs(backup: models.Backup, inputs: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _progress(op: Operation) -> Callable[[models.Backup | None, float], None]:
-    """Return a function that shows the status, and warns immediately about an unknown status."""
-    warned: set[str] = set()
+    """Return a function that shows the status."""
 
     def on_tick(backup: models.Backup | None, _elapsed: float) -> None:
-        status = None if backup is None else backup.status
-        op.progress(f"backup {'not listed yet' if backup is None else status}")
-        text = unknown_status(status)
-        if text is not None and text not in warned:
-            warned.add(text)
-            op.warn(text)
+        op.progress(f"backup {'not listed yet' if backup is None else backup.status}")
 
     return on_tick
