@@ -324,7 +324,8 @@ def test_wait_until_it_is_complete(clock: FakeClock) -> None:
 def test_a_failed_backup_has_the_reason_of_the_api(clock: FakeClock) -> None:
     script = Script(backups__list=data([entry(11, "failed", error_message="disk full")]))
 
-    with pytest.raises(errors.UnexpectedStateError, match=r'backup 11: is "failed" \(disk full\)'):
+    what = r'backup 11: is "failed" \(disk full\) after 1 s, wanted completed; check it in the dashboard'
+    with pytest.raises(errors.UnexpectedStateError, match=what):
         backups(script, clock).wait("a", 11, deadline=clock.now() + 60)
 
 

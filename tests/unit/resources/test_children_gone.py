@@ -357,6 +357,17 @@ def test_a_random_id_is_never_given_twice() -> None:
     assert account.script.operations == ["connections.delete"]
 
 
+def test_a_name_in_the_form_of_a_random_id_may_be_given_twice() -> None:
+    name = "0b7c8a52-3a0e-4b6f-9a53-6f1d2c3b4a5e"
+    kind = KINDS["client"]
+    account = kind.account(kind.shows({"name": name, "created_at": LATER}))
+
+    kind.handler.on_delete(account.session, account.op, f"usr-1-app/{name}", {**kind.olds, "name": name})
+
+    assert account.sent("vpn_clients.remove") == 0
+    assert "left alone" in account.call.warnings[-1]
+
+
 # --- connections ---
 
 
