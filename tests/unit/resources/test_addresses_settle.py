@@ -217,6 +217,14 @@ def test_another_service_or_description_is_a_change() -> None:
     assert (found["description"], found["service_type"]) == ("Production", "tcp")
 
 
+def test_an_entry_with_the_stored_time_is_ours_although_a_start_has_changed_its_containers_time() -> None:
+    added = "2026-05-16T18:00:00.000Z"
+    on = account(listed({**MINE, "added_at": added}), opened_for=None)
+
+    assert read(on, added_at=added) is not None
+    assert on.call.warnings == []
+
+
 def test_several_new_entries_cannot_be_told_apart_and_are_named() -> None:
     other = entry("3", "192.0.2.50", "Colleague")
     on = account(listed(your_ip=None), listed(MINE, OWN, other, your_ip=None), opened_for="")

@@ -64,6 +64,15 @@ def init_failed(on: ScriptedAccount) -> InitFailedError:
 # --- ids, pins, lag ---
 
 
+def test_a_named_backup_that_is_older_than_the_list_is_pinned_without_a_look_at_it() -> None:
+    on = account(rows(*(row(number) for number in range(101, 201))))
+
+    id_, outs = create(on, backup_id=7)
+
+    assert (id_, outs["pinned"], on.sent("backups.pin")) == ("usr-1-db/7", True, 1)
+    assert "not among the newest 100" in on.call.warnings[-1]
+
+
 def test_a_text_is_an_id() -> None:
     on = account(rows(row(UUID[::-1])), rows(row(UUID[::-1]), row(UUID)), rows(row(UUID, pinned=1)))
 
