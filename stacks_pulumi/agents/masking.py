@@ -27,8 +27,8 @@ _SHORTEST: Final = 6
 
 _MOST_READ: Final = 400_000
 """
-The maximum number of characters of a log that are masked. Far fewer are shown, so a secret that is cut off is not
-shown.
+The maximum number of characters of a log that are masked. The shown end is far shorter, so it contains no secret that
+is cut off here.
 """
 _SPACE: Final = re.compile(r"\s")
 
@@ -59,7 +59,7 @@ _ASSIGNED: Final = re.compile(
 
 
 class Secrets:
-    """The known secrets. More are added when they are read."""
+    """The known secrets; the tools add each secret that they read."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -75,12 +75,12 @@ class Secrets:
             self.add([Path(file).read_text(encoding="utf-8", errors="replace").strip()])
 
     def __repr__(self) -> str:
-        """Return a text without the secrets."""
+        """Return a text without secrets, for debugging."""
         return f"Secrets({len(self._known)})"
 
     def add(self, values: Iterable[Any]) -> None:
         """
-        Add the secrets in some values: every text, and every password in an address, but no host and no user name.
+        Add the secrets in values: every text, and the passwords in addresses without their hosts and user names.
         """
         found = {form for text in _texts(list(values)) for form in _forms(text) if len(form) >= _SHORTEST}
         # Several calls run at a time. A secret that one call has read must be hidden in the answers of the other calls.
@@ -101,7 +101,7 @@ class Secrets:
 
     def add_export(self, export: bytes) -> None:
         """
-        Add the secrets of an export of the stack with decrypted secrets.
+        Add the secrets from an export of the stack that contains them in plain text.
 
         Raises:
             InputError: The export, or a secret in it, is nested too deeply.
@@ -114,8 +114,8 @@ class Secrets:
 
     def masked_log(self, text: str) -> str:
         """
-        Return a log without secrets, without values that are assigned to names of secrets, and without the last part of
-        a key.
+        Return a log without secrets; this also removes values assigned to names such as `password`, and the end of a
+        private key whose beginning is missing.
 
         Only the end of a very long log is read, because a container could print megabytes to keep the server busy.
         """
@@ -157,7 +157,7 @@ def _passwords(text: str) -> Iterator[tuple[int, int]]:
     Yield the start and the end of each password in the addresses of a text.
 
     A password may contain any character but spaces. A word may contain several addresses, for example in JSON without
-    spaces. Then everything between the first user and the last host is masked as one password.
+    spaces. In that case, everything between the first user and the last host is masked as one password.
     """
     for word in _WORD.finditer(text):
         end = text.rfind("@", *word.span())
@@ -203,7 +203,7 @@ def _decrypted(value: Any) -> Iterable[Any]:
             plain = value.get("plaintext")
             if isinstance(plain, str):
                 try:
-                    # The secret is JSON text in the export, so the check of the export's depth has not covered it.
+                    # The export contains the secret as JSON text, so the check of the export's depth did not cover it.
                     yield json.loads(readable(plain.encode()))
                 except ValueError:
                     yield plain

@@ -94,7 +94,7 @@ class ContainerLog:
 
 @dataclass(frozen=True)
 class ContainerMetrics:
-    """The last measurements of a container; the API does not document their units."""
+    """The last measurements of a container, in units that the API does not document."""
 
     resource: str
     series: dict[str, list[dict[str, Any]]]
@@ -148,7 +148,7 @@ class ApplyOutcome:
 def outcome_of(
     judged: Judged, verdict: PlanVerdict, record: str | None, approve_with: str | None
 ) -> PlanOutcome:
-    """Return a planned change in the form for an agent."""
+    """Return a planned change for an agent."""
     judgement = judged.said["verdict"]
     adds = [judgement[name] for name in ("increase", "at_any_moment")]
     most = ["not known" if one is None else usd(Decimal(one)) for one in adds]

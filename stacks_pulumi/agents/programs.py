@@ -1,10 +1,10 @@
 """
 Which programs of an agent may the engine run?
 
-The engine runs programs on a machine with a person's passphrase and files. So a program is data and is checked against
-an allow list. No program reads a file, starts a plugin, fetches an address, or receives a secret of the stack. The
-engine reads the checked program, written again as JSON, so that no second YAML parser can read the text as a different
-program. Only the broker decides about requests to STACKS.
+The engine runs programs on a machine that holds a person's passphrase and files. So a program is data and is checked
+against an allow list. No program reads a file, starts a plugin, fetches an address, or receives a secret of the stack.
+The checked program is written as JSON, and the engine reads only this JSON: a second YAML parser could read the
+original text differently. Only the broker decides about requests to STACKS.
 """
 
 from __future__ import annotations
@@ -203,7 +203,7 @@ def _read(program: str | Mapping[str, Any]) -> tuple[Any, Mapping[str, int]]:
 
 
 def _check_events(text: str) -> None:
-    """Refuse anchors, aliases, tags, directives and further documents, and too deep nesting before it is parsed."""
+    """Refuse anchors, aliases, tags, directives, further documents and deep nesting, before the text is parsed."""
     documents = depth = 0
     # Each kind of event has its own attributes.
     events: Iterator[Any] = yaml.parse(text, yaml.SafeLoader)
@@ -224,7 +224,7 @@ def _check_events(text: str) -> None:
 
 
 def _plain(text: str, line: int) -> Any:
-    """Return the value of a plain scalar: a JSON keyword, a JSON number, or a text."""
+    """Return the value of a plain YAML scalar: a JSON keyword, a JSON number, or a text."""
     if text in _WORDS:
         return _WORDS[text]
     is_integer = _INTEGER.fullmatch(text)
@@ -237,7 +237,7 @@ def _plain(text: str, line: int) -> Any:
 
 class _Copy:
     """
-    Copies a value and refuses it if it is not JSON or too large.
+    Copies a value; refuses it if it is not JSON or is too large.
 
     Args:
         lines: The line of each value by its place.
@@ -522,7 +522,7 @@ class _Evaluated:
             given = value["fn::join"]
             between, entries = given if isinstance(given, list) and len(given) == 2 else (given, given)
             return self.size(between) * self.size(entries)
-        # `split` can make an entry of each character.
+        # `split` can turn each character into an entry.
         return 2 * inside if "fn::split" in value else inside
 
     def _referred(self, name: str, steps: list[str]) -> int:
@@ -543,7 +543,7 @@ class _Evaluated:
 
 
 def _whole(token: str) -> str:
-    """Return a type or function with its module, as the language host completes it."""
+    """Return the full token of a type or function, which the language host completes in the same way."""
     words = token.split(":")
     return f"stacks:index:{words[1]}" if len(words) == 2 and words[0] == "stacks" else token
 

@@ -17,7 +17,7 @@ _PAGES: Final = ("for-agents", "errors", "limits", "cost", "gate", "troubleshoot
 
 
 def pages() -> Mapping[str, Path]:
-    """Return the pages of the documentation that an agent may read, by name: from the checkout or from the wheel."""
+    """Return the files of the documentation pages that an agent may read, by name: in the checkout or the wheel."""
     checkout = Path(__file__).parents[2] / "docs"
     if (checkout / f"{_PAGES[0]}.md").is_file():
         return {name: checkout / f"{name}.md" for name in _PAGES}
@@ -41,7 +41,7 @@ def container_id(client: StacksClient, stack: Sequence[StoredResource], name: st
     """
     Return the id of a stack's container.
 
-    A later container of the same name has the same id, so the creation time is checked.
+    A new container can have the name and id of a deleted one, so the creation time is checked.
     """
     for one in stack:
         if one.kind == "Container" and name_of(one.urn) == name and not one.delete:

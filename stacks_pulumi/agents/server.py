@@ -105,8 +105,7 @@ class Audit:
 
     def _is_torn(self) -> bool:
         """
-        Return whether the last line lacks its line end because the disk was full. The next line would be appended to
-        it.
+        Return whether the last line is incomplete because the disk was full: the next line would be appended to it.
         """
         size = os.fstat(self._file).st_size
         return size > 0 and os.pread(self._file, 1, size - 1) != b"\n"
@@ -123,8 +122,8 @@ def _shown(error: Exception) -> MCPError:
     """
     Return an SDK error in the form that the client receives.
 
-    The error repeats the client's own input. Known secrets are not hidden in it. Otherwise, a client could send guesses
-    and see which of them are right. The error contains no other data of the server.
+    The error repeats only the client's own input, so known secrets are not hidden in it: a client could otherwise send
+    guesses and see which of them are hidden.
     """
     if isinstance(error, MCPError):
         code, text = error.error.code, error.error.message
@@ -180,7 +179,7 @@ def server_of(desk: Desk, audit: Audit) -> MCPServer[Any]:
 
 
 def _strict(tool: Callable[..., Any], hints: ToolAnnotations, desk: Desk) -> Tool:
-    """Return a tool that refuses unknown arguments: otherwise a misspelt name would silently mean the default."""
+    """Return a tool that refuses unknown arguments: a misspelt argument would otherwise be ignored."""
     made = Tool.from_function(
         _answering(tool, desk),
         title=_TITLES[tool.__name__],
@@ -231,10 +230,10 @@ class Exit:
             # Without an id, this is a notification, whatever its method: it calls no tool and is not logged.
             return await call_next(ctx)
         params = dict(ctx.params or {})
-        # Only one of the two parameters has a meaning for a method.
+        # Each method uses only one of the two parameters.
         name = f"{ctx.method} {params.get('uri' if ctx.method == 'resources/read' else 'name') or ''}"
         started = time.monotonic()
-        # A call that is killed or cancelled has no answer that names its record.
+        # The record is taken from the arguments, because a killed or cancelled call has no answer.
         result, record = "cancelled", _record_in(params) if name == "tools/call apply" else None
         if record is not None:
             # If the server is killed, the engine continues, so the log needs a line before the call.
@@ -269,7 +268,7 @@ def _in_one_line(answer: dict[str, Any]) -> dict[str, Any]:
 def _answering(tool: Callable[..., Any], desk: Desk) -> Callable[..., Awaitable[CallToolResult]]:
     """Return a tool whose result contains no secrets and whose errors are one-line messages of this package."""
     secrets = desk.secrets
-    # A tool that reads is an ordinary function, and would block the server.
+    # A tool that reads is not asynchronous, so without a thread it would block the server.
     run = tool if inspect.iscoroutinefunction(tool) else functools.partial(desk.in_thread, tool)
 
     @functools.wraps(tool)

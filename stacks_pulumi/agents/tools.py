@@ -116,7 +116,7 @@ ProgramText = Annotated[
     str | dict[str, Any],
     Field(
         description="The whole desired program: YAML or JSON text, or an object, with resources, variables and "
-        "outputs. A resource that is missing in it is deleted."
+        "outputs. A resource that the program does not contain is deleted."
     ),
 ]
 
@@ -150,7 +150,7 @@ class Desk:
     # ---------------------------------------------------------------------------------------------- reading
 
     async def in_thread(self, work: Callable[..., _T], *words: Any, **named: Any) -> _T:
-        """Return the result of a function that reads. Only a few of them run at a time."""
+        """Return the result of a function that reads; only a few such functions run at a time."""
         return await to_thread.run_sync(functools.partial(work, *words, **named), limiter=self._readers)
 
     def list_resources(self, page: Page = 1) -> ResourcePage:
@@ -228,11 +228,11 @@ class Desk:
             except StacksError as error:
                 # A password that cannot be read cannot be hidden.
                 raise InputError(
-                    f"the log of {resource!r} is not shown, because the passwords that must be hidden in it cannot be "
-                    f"read: {error.message}",
+                    f"the log of {resource!r} is not shown, because it may contain passwords that could not be "
+                    f"read and so cannot be masked: {error.message}",
                     code=error.code,
                 ) from None
-            # Read all lines: a few lines may be the middle of a key, which is found only by its beginning or end.
+            # Read all lines: a few lines may be the middle of a key, and a key is found only by its beginning or end.
             text = api.containers.logs(id_, _MOST_LINES)
         hidden = clean_lines(self.secrets.masked_log(text)).rstrip("\n").split("\n")
         return ContainerLog(resource, "\n".join(hidden[-lines:])[-_LONGEST_LOG:])
@@ -285,7 +285,7 @@ class Desk:
         return outcome
 
     async def _previewed(self, folder: Path, program: programs.Program, context: Context[Any, Any]) -> None:
-        """Write the change for a program into a record, from a preview of a copy of the project."""
+        """Preview a program in a copy of the project, and write the resulting change into a record."""
         output = folder / "plan.json"
         words = [*_GATE, "plan", "--out", str(folder / _CHANGE), "--format", "json", "--stack", self.stack]
         with tempfile.TemporaryDirectory(prefix="stacks-agent-") as scratch:
@@ -315,7 +315,7 @@ class Desk:
 
     def _asked(self, judged: Judged) -> str:
         """
-        Ask the broker to record a change as an access request; return the command with which a person approves it.
+        Record a change as an access request at the broker; return the command with which a person approves it.
         """
         asked = self.broker.ask("POST", "requests", {"statement": judged.statement, "signatures": []})
         words = ["stacks-pulumi", "gate", "approve", str(asked["request"]), "--gate", self.broker.url]
@@ -332,7 +332,7 @@ class Desk:
             raise InputError(
                 "there is no such record: pass a name that `plan` has returned", code="invalid-argument"
             )
-        # Decoded before the check: the JSON text may be longer than the limit for a program's text.
+        # The JSON text is decoded before the check, because it may be longer than the limit for a program's text.
         program = programs.check(msgspec.json.decode((folder / _PROGRAM).read_bytes()))
         output = folder / _OUTPUT
         async with self._one:
@@ -359,8 +359,7 @@ class Desk:
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         """
-        Hold the lock that allows only one server on this machine to apply changes to this project, whose file it
-        writes.
+        Hold a lock, so that only one server on this machine at a time applies changes to this project.
 
         Raises:
             RefusedError: Another server is applying a change.
@@ -421,7 +420,7 @@ class Desk:
         """Copy the project's settings and write this program next to them."""
         facts = self._configuration().get("stacks:platform", {}).get("value")
         for file in (*self.project.glob("Pulumi.*"), *([(self.project / facts).resolve()] if facts else [])):
-            # Only files in the project are copied: an absolute path is also valid for the copy.
+            # Only files in the project are copied: an absolute path to any other file works in the copy too.
             if file.is_file() and file.is_relative_to(self.project):
                 copy = folder / file.relative_to(self.project)
                 copy.parent.mkdir(parents=True, exist_ok=True)
@@ -526,8 +525,8 @@ def _check_project(file: Path, project: Mapping[str, Any]) -> None:
         raise RefusedError(f"{file} must be named {_FILE}: rename it")
     if project.get("runtime") != "yaml":
         raise RefusedError(
-            f"{file} must have `runtime: yaml` without options: a program in another language is code. Run it with "
-            "the token of a grant, without this server"
+            f"{file} must have `runtime: yaml` without options: an agent's program must not be code. Run the "
+            "project with the token of a grant, without this server"
         )
     for name in project:
         if name not in {*_SETTINGS, *_PARTS}:
@@ -572,7 +571,7 @@ def _part(rows: list[Any], page: int) -> tuple[list[Any], int]:
 
 
 def _plain(properties: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return properties in the form for an agent: without secrets, long texts, and the provider's additions."""
+    """Return properties for an agent, without secrets, long texts, and the properties that the provider adds."""
     return {
         name: _shortened(value)
         for name, value in (properties or {}).items()

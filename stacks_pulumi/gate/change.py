@@ -46,7 +46,7 @@ class Change:
         protected_before: Whether the state protects it from deletion.
         protected_after: Whether it will be protected.
         made_from: Input -> the URNs that its value depends on.
-        steps: The engine's names of the steps, in their order.
+        steps: The steps in order, by the engine's names.
         note: A remark for a reader.
         former_type: Its type token now, if an alias changes it.
     """
@@ -97,9 +97,9 @@ class Change:
         return self.operation != "same" or self.unprotected
 
     def approve(self, text: str) -> Reported:
-        """Return a finding that this change needs an approval, for a gate's own rules."""
+        """Return a finding for a gate's own rule: this change needs an approval."""
         return Reported("", "approve", text)
 
     def refuse(self, text: str) -> Reported:
-        """Return a finding that this change is refused, for a gate's own rules."""
+        """Return a finding for a gate's own rule: this change is refused."""
         return Reported("", "refuse", text)

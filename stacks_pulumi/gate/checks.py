@@ -39,14 +39,14 @@ def problems(gate: Gate, now: datetime.datetime) -> Iterator[str]:
     """
     Yield the mistakes in a gate's folder, each as a sentence.
 
-    This runs the packs and the files with the gate's own rules, without the keys in the environment.
+    This runs the packs and the gate's own rules in an environment without the keys.
 
     Raises:
         ModuleNotFoundError: A pack needs the extra `policy`.
     """
     yield from of_packs(gate)
     with keys_hidden():
-        # The result is one tuple. If a caller left a generator in the middle, the keys would not be restored.
+        # This is no generator: if a caller did not exhaust it, the keys would not be restored.
         found = (*_own_rules(gate), *_without_effect(gate))
     yield from found
     yield from _approvers(gate, now)
@@ -59,7 +59,7 @@ def of_packs(gate: Gate) -> tuple[str, ...]:
     """
     Return the mistakes in the configurations of a gate's packs; the engine would ignore these mistakes.
 
-    This runs the packs without the keys in the environment. An expired exception is a mistake.
+    This runs the packs in an environment without the keys. An expired exception is a mistake.
 
     Raises:
         ModuleNotFoundError: A pack needs the extra `policy`.
@@ -186,10 +186,10 @@ _TYPES: Final = (
 
 
 def _too_wide(pattern: str) -> str:
-    """Return the mistake in a pattern that matches types of more than one provider; empty if there is no mistake."""
+    """Return what is wrong with a pattern that matches types of several providers; empty for other patterns."""
     found = [one for one in _TYPES if fnmatchcase(one, pattern)]
     if len(found) == len(_TYPES):
-        return f"harmless: {pattern} matches every type, so that no deletion would need an approval"
+        return f"harmless: {pattern} matches every type, so no deletion would need an approval"
     if len(found) > 1:
         return (
             f"harmless: {pattern} matches types of several providers, for instance {found[0]} and {found[1]}: begin "
@@ -288,7 +288,7 @@ def _budgets(gate: Gate) -> Iterator[str]:
 
 
 def _may_cover(budget: Budget, stack: str) -> bool:
-    """Return whether a budget may cover a stack by its name. Tags are not compared, because no file contains them."""
+    """Return whether a budget could cover a stack, judged by the stack's name: no file contains its tags."""
     project = stack.partition("/")[0]
     return (
         budget.refuses

@@ -92,7 +92,7 @@ class Broker:
                     )
                     content = answer.json()
             except (OSError, ValueError) as failed:
-                # For a missing file of certificates, `requests` raises an `OSError` that does not name the address.
+                # If the certificate file is missing, `requests` raises an `OSError` that does not name the address.
                 is_file = not isinstance(failed, (requests.RequestException, ValueError))
                 why = f": {clean(str(failed))}" if is_file else ""
                 raise StacksError(f"no broker answers at {self.url}{why}", code="connection-failed") from None
@@ -193,7 +193,7 @@ def opened(place: Place | None, *, may_apply_free: bool = False) -> Iterator[Bro
 
 @contextlib.contextmanager
 def _reader(folder: Path, *, may_apply_free: bool) -> Iterator[str]:
-    """Yield the token of a new grant that can read and ends with the block."""
+    """Yield the token of a new grant for reading; the grant ends with the block."""
     from stacks_pulumi.broker.folder import Folder  # noqa: PLC0415  (as above)
     from stacks_pulumi.broker.ledger import Spec  # noqa: PLC0415  (as above)
 

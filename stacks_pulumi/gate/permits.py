@@ -68,7 +68,7 @@ def needed(
     Args:
         changes: What happens to each object of a stack.
         containers: The containers of the account, as they are listed now.
-        reads: The secrets that functions of the program read, each as the name of a container's resource and a class.
+        reads: The secrets that the program's functions read: pairs of a container's resource name and a class.
             No preview shows them.
 
     Raises:
@@ -99,8 +99,8 @@ def needed(
 
 def _normal(change: Change) -> Change:
     """
-    Return a change with property names in snake case. A replacement without an old object is a create: the old object
-    ended earlier, or it stays.
+    Return a change with property names in snake case. A replacement becomes a create if it deletes no old object: that
+    object was deleted earlier, or it is kept.
     """
     return dataclasses.replace(
         change,
@@ -164,7 +164,7 @@ class _Table:
             exists = self._of_its_name(one) if symbol in self.made else None
             if exists is not None:
                 self.uncertain.add(symbol)
-                # It can only be adopted in place of the old container, which has a different name.
+                # This overwrites the old container, which has a different name and so cannot be adopted.
                 self.known[symbol] = self.container(exists, {})
 
     def _of_its_name(self, change: Change) -> str | None:
@@ -184,7 +184,7 @@ class _Table:
         makes = [one for one in numbered if one.endpoint == "containers.create"]
 
         def after(old: Constraint) -> tuple[int, ...]:
-            # A deletion that comes after a create that does not happen would never be permitted.
+            # If a deletion waited for a create that does not happen, it would never be permitted.
             own = self.replaced.get(old)
             return tuple(one.n for one in makes if one.binds == own or one.binds not in self.uncertain)
 
@@ -262,7 +262,7 @@ class _Table:
         return Constraint(of=(symbol,))
 
     def old(self, change: Change) -> Constraint:
-        """Return the constraint for a child's container, whose id is the beginning of the child's id in the state."""
+        """Return the constraint for a child's container; the child's id in the state begins with the container's id."""
         return self.existing(change.id.partition("/")[0])
 
 
@@ -284,7 +284,7 @@ def _container(table: _Table, change: Change) -> None:
         )
     if change.operation == "delete":
         return
-    # With retain_on_delete, the replaced container is a change of its own, which keeps it.
+    # With retain_on_delete, a separate change keeps the replaced container.
     is_kept = change.urn in table.kept
     before = table.kept[change.urn] if is_kept else change.before
     # An unknown value may turn out unchanged: then the engine updates the resource and does not replace it.
@@ -345,7 +345,7 @@ def _connection(table: _Table, change: Change) -> None:
             why=f"connect {change.name}",
         )
     if change.after.get("restart_source") is not False:
-        # The source restarts once after its last new connection, and any of them can be the last.
+        # The source restarts once, after its last new connection. Any new connection can be the last one.
         table.status(source, "restart", "restart the source of a new connection")
 
 
@@ -489,7 +489,7 @@ def _backup(table: _Table, change: Change, number: Any, outputs: Mapping[str, An
 
 
 def _symbol_of_backup(table: _Table, change: Change) -> str:
-    """Return the symbol for new backups of a container: a request for a backup names no resource of the program."""
+    """Return the symbol that all new backups of a container share: a request for a backup does not name a resource."""
     return f"{' or '.join(table.at(change).of)} (backup)"
 
 
@@ -540,19 +540,19 @@ _OF_KIND: Final[Mapping[str, Callable[[_Table, Change], None]]] = {
 
 
 def _listed(id_: str, container: str, outputs: Mapping[str, Any]) -> Constraint:
-    """Return the constraint for an object that a container lists, with its creation time in the state."""
+    """Return the constraint for an object in a container's list, with the creation time from the state."""
     created = known(outputs.get("created_at"))
     return Constraint(is_=id_, in_=container, created_at=created if isinstance(created, str) else None)
 
 
 def _value(value: Any) -> Value:
-    """Return an input in the form for a request's body; an unknown value becomes `ANY`."""
+    """Return an input as it appears in a request's body; an unknown value becomes `ANY`."""
     seen = known(value)
     return ANY if seen is UNKNOWN or not isinstance(seen, str | int | bool) else seen
 
 
 def _number(value: Any) -> Value:
-    """Return a whole number, which the engine may write as a float."""
+    """Return a number as an integer if it is whole: the engine may write integers as floats."""
     return int(value) if isinstance(value, float) and value.is_integer() else _value(value)
 
 

@@ -211,7 +211,7 @@ def _kind_of(state: PlannedResource) -> str | None:
 
 def _operation(one: ObjectChange, words: Sequence[str]) -> Operation:
     if one.op in _MADE and REPLACES.intersection(words):
-        # The replaced resource ended earlier, or it stays and is billed.
+        # The replaced resource was deleted earlier, or it is kept and still billed.
         return "replace"
     known = get_args(Operation)
     return cast("Operation", one.op) if one.op in known else "unclear"

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 Rule: TypeAlias = Callable[[Sequence[Change]], Iterable[Any]]
 
 NEVER_FREE: Final = "never-free"
-"""The rule's name for a change that sends no request and still needs an approval."""
+"""The name of the rule for a change that sends no request and still needs an approval."""
 
 _ACTS: Final = frozenset({"create", "replace", "import", "update"})
 _ENDS: Final = frozenset({"delete", "replace"})
@@ -84,7 +84,7 @@ def written(changes: Sequence[Change]) -> str:
 
 def read(text: str) -> tuple[Change, ...]:
     """
-    Return the changes from a text that `written` has returned.
+    Return the changes in a text that `written` returned.
 
     Raises:
         InputError: The text is not from `written`.
@@ -254,7 +254,10 @@ def _never_free(changes: Sequence[Change]) -> Iterator[Reported]:
 
 
 def _is_harmless(change: Change, patterns: Iterable[str]) -> bool:
-    """Return whether the gate lists a resource's type as harmless; if an alias changes the type, it must list both."""
+    """
+    Return whether the gate lists a resource's type as harmless; if an alias changes the type, both types must be
+    listed.
+    """
     listed = tuple(patterns)
     types = filter(None, (change.type, change.former_type))
     return all(any(fnmatchcase(one, pattern) for pattern in listed) for one in types)

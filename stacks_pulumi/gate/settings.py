@@ -110,7 +110,7 @@ def read_gate(folder: Path, source: str | None = None) -> Gate:
     Return the gate in a folder. `source` is the origin of the folder, for display; by default its path.
 
     Raises:
-        ConfigError: There is no gate, or a setting is wrong. The message contains the line.
+        ConfigError: There is no gate, or a setting is wrong. The message states the line of the setting.
     """
     given, folder = folder, folder.resolve()
     file, reader = read_file(folder, str(given), source)

@@ -172,8 +172,7 @@ def pipeline(
     install: Sequence[str],
 ) -> dict[str, str]:
     """
-    Return the files of a pipeline that plans, shows and applies a project's changes. The keys are paths in the
-    repository.
+    Return the files of a pipeline that plans, shows and applies a project's changes, by their paths in the repository.
 
     Args:
         kind: `github` or `gitlab`.

@@ -41,7 +41,7 @@ _SIGNED: Final = (
     "comment may have run the program"
 )
 _FIRST: Final = Decimal(1_000_000)
-"""A value above every price, with which a row is sorted before all others."""
+"""A value above every price: it sorts a row before all others."""
 _NO_OWNER: Final = "no owner in the ledger"
 _ACTIONS: Final[Mapping[str, Action]] = {
     "create": "create",
@@ -77,7 +77,7 @@ def comment_of(judged: Judged) -> str:
 
 def unplanned(stack: str, error: StacksError) -> str:
     """
-    Return the comment for a change that has no plan. The comment replaces the comment of an earlier plan.
+    Return the comment for a change that has no plan; it replaces the comment of an earlier plan.
 
     A program's error may contain a secret. The log of a job hides secrets; a comment does not.
     """
@@ -130,7 +130,7 @@ def _remarks(judged: Judged) -> Iterator[tuple[Weight, str]]:
         )
     applied = f"the grant then lasts {change.ttl // 60} minutes"
     if change.request:
-        yield "note", f"the change is the approval of the access request {change.request}"
+        yield "note", f"this change approves the access request {change.request}"
         applied = "the request must be sent before the grant that asked for it ends"
     if asked := said.get("asked"):
         yield (
@@ -154,7 +154,7 @@ def _remarks(judged: Judged) -> Iterator[tuple[Weight, str]]:
 
 
 def _counted(judged: Judged) -> str:
-    """Return the broker's counts in the last line, which a reader sees even after a long report of the planner."""
+    """Return the broker's counts for the last line: a long report of the planner cannot hide them there."""
     permits = judged.change.permits
     found = Counter(str(one["rule"]) for one in judged.said["verdict"]["findings"])
     # The broker repeats the reported findings, and the planner chooses their number.
@@ -219,7 +219,7 @@ def _permit(permit: Permit, judged: Judged) -> Row:
         price = "not known"
     found = {one["permit"] for one in verdict["findings"]}
     is_first = action == "delete" or permit.n in found or permit.body.get("status") == "stopped"
-    # A symbol is a word of the planner, so a line that a reader looks at first says what it stands for.
+    # The planner chooses the symbols, so the most important rows explain theirs.
     about = _about(permit, judged, all_known=is_first)
     cells = (str(permit.n), action, in_words(permit), price, "; ".join(about))
     # If not all rows fit, the shown rows include deletions, stops and rows with findings.
@@ -247,8 +247,7 @@ def _about(permit: Permit, judged: Judged, *, all_known: bool) -> Iterator[str]:
 
 def _of_ids(ids: Mapping[str, Constraint], judged: Judged, *, all_known: bool = False) -> Iterator[str]:
     """
-    Yield descriptions of a request's ids. With `all_known`, they include the symbols, which a separate table also
-    lists.
+    Yield descriptions of a request's ids; with `all_known`, also of the symbols, although a separate table lists them.
     """
     for name, one in ids.items():
         if one.in_ is not None:
@@ -273,7 +272,7 @@ def _known(judged: Judged) -> Table:
 
 def _container(known: Known, judged: Judged, *, is_of: bool = False) -> str:
     """
-    Return the description of a container; if `is_of` is set, the creation time is not compared with that in the change.
+    Return the description of a container; if `is_of` is set, do not compare its creation time with the change.
     """
     row = judged.said["containers"].get(known.id)
     if row is None:
@@ -298,7 +297,7 @@ def _container(known: Known, judged: Judged, *, is_of: bool = False) -> str:
 
 
 def _id(id_: str) -> str:
-    """Return an id as it appears in a path."""
+    """Return an id as it appears in the path of a request."""
     return quote(id_, safe="")
 
 

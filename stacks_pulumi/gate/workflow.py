@@ -152,7 +152,7 @@ class Wanted:
         expires: The time until which the change may be submitted.
         ceiling: The highest increase to request; by default the current price of the creates.
         plan: The file for the engine's plan; `None` to save no plan.
-        reads: The secrets that functions of the program read, each as the name of a container's resource and a class.
+        reads: The secrets that the program's functions read: pairs of a container's resource name and a class.
     """
 
     project: Path
@@ -263,7 +263,7 @@ def judged(broker: Broker, statement: str, given: Sequence[str] = ()) -> Judged:
 
 
 def _gate_of(broker: Broker, token: str | None = None) -> contextlib.AbstractContextManager[Gate]:
-    """Return the rules, packs and prices of a broker, from its folder or from its answer to a grant."""
+    """Return the gate of a broker: its rules, packs and prices, read from its folder or requested with a grant."""
     if broker.folder is not None:
         return settings.opened(broker.folder)
     return settings.received(broker.ask("GET", "rules", token=token)["files"], broker.url)
@@ -278,7 +278,7 @@ def _previewed(broker: Broker, gate: Gate, wanted: Wanted) -> tuple[bytes, list[
         words += packs.options_of(gate.packs, Path(scratch))
         environment = {
             **without_options(broker.environment(broker.token)),
-            # The first variable enables the option for events, the second the option for plans.
+            # The first variable enables `--event-log`, the second enables `--save-plan`.
             "PULUMI_DEBUG_COMMANDS": "true",
             "PULUMI_EXPERIMENTAL": "true",
         }
@@ -329,7 +329,7 @@ def _containers(broker: Broker) -> list[Any]:
 def _findings(
     gate: Gate, changes: Sequence[Resource], resources: str, *, sends: bool
 ) -> tuple[Reported, ...]:
-    """Return the findings about steps that no broker judges. `sends` is whether the change needs a permit."""
+    """Return the findings about steps that no broker judges. `sends` states whether the change needs a permit."""
     found = (*rules.reported(gate.file, changes), *_own(gate, resources))
     if gate.file.free is None and not sends and not found and any(one.acts for one in changes):
         found = (Reported(rules.NEVER_FREE, "approve", "gate.yaml has no setting `free`"),)
@@ -424,7 +424,7 @@ def check_place(file: Path) -> None:
     """
     folder = file.with_name(file.name + SIGNATURES)
     files = file, plan_of(file)
-    # With a link, the project's author could choose a file of this user to be overwritten.
+    # With a link, the project's author could choose a file that this user overwrites.
     if any(one.is_symlink() for one in (*files, folder)) or any(
         one.exists() and not one.is_file() for one in files
     ):
@@ -485,7 +485,7 @@ def _check_own_rules(folder: Path, change: Change) -> None:
         report = reported(change)
         if not report.resources:
             raise RefusedError(
-                "not approved: the plan lacks the input of the gate's own rules; plan it again with this folder"
+                "not approved: the plan lacks the input of the gate's own rules; plan the change again with this folder"
             )
         found = [one for one in _own(gate, report.resources) if one not in report.findings]
         counts = [one for one in found if one.action == "refuse" or one.rule in gate.file.two_approvals]
@@ -495,7 +495,7 @@ def _check_own_rules(folder: Path, change: Change) -> None:
         )
     if counts:
         raise RefusedError(
-            f"not approved: the plan lacks the finding of {counts[0].rule}; plan it again with this folder"
+            f"not approved: the plan lacks the finding of {counts[0].rule}; plan the change again with this folder"
         )
 
 
@@ -525,7 +525,7 @@ def save(signature: str, name: str, file: Path) -> Path:
     try:
         folder.mkdir(exist_ok=True)
         if folder.is_symlink():
-            # With a link, the change's author could choose a file of this user to be overwritten.
+            # With a link, the change's author could choose a file that this user overwrites.
             raise InputError(f"{folder} is a link: remove it")
         with tempfile.NamedTemporaryFile("w", dir=folder, encoding="ascii", delete=False) as made:
             made.write(signature)
@@ -623,7 +623,7 @@ def _check_exposed(exposed: str, wanted: Run) -> None:
 
 
 def _check_stack(wanted: Run, change: Change) -> None:
-    """Refuse a project or stack that is not the project and stack of the change."""
+    """Refuse a project or stack to which the change does not belong."""
     project = find_project(wanted.project)
     name = None if project is None else read_project(project).get("name")
     of_project, _, stack = change.stack.partition("/")
@@ -704,7 +704,7 @@ def _ended(broker: Broker, token: str, code: int) -> Applied:
 
 def _once(broker: Broker, wanted: Run, change: Change) -> bool:
     """
-    Check that a change was not applied before, if the ledger cannot show that. Return whether to tag the change.
+    Check that a change was not applied before if the ledger cannot show that, and return whether to tag the change.
 
     Raises:
         RefusedError: The change was applied before, or the ledger is empty and the tags cannot be read.
@@ -760,6 +760,6 @@ def _tags(wanted: Run, change: Change) -> dict[str, str]:
 
 
 def _tag(wanted: Run, change: Change, *words: str) -> bytes:
-    # The tag is on the change's own stack, whatever `-s` names: on a different stack it would not be found.
+    # The tag is always on the change's own stack, even if `-s` names a different one: there it would not be found.
     stack = reported(change).stack or change.stack.partition("/")[2]
     return run(["stack", "tag", *words, "--stack", stack], folder=wanted.project)

@@ -440,7 +440,7 @@ def test_an_access_request_is_shown_and_approved(
     desk.file.rename(asked)
 
     said = desk.gate("show", what=asked)
-    assert "the change is the approval of the access request" in said
+    assert "this change approves the access request" in said
     assert f"the access request {asked} is from 'agent', with the grant g-" in said
     assert "must be sent before the grant that asked for it ends" in said
     desk.gate("approve", "--key", str(keys() / "ann"), what=asked)
