@@ -396,13 +396,14 @@ class Kernel:
 
     def _is_judged(self, permit: Permit, grant: Grant, look: Look) -> bool:
         """
-        Return whether the container of a backup has an owner with which the change was judged. The number of a later
-        backup can be guessed, and another stack's container may have the id of the container then.
+        Return whether the containers of a permit's objects have owners with which the change was judged. The number of
+        a later backup can be guessed, and another stack's container may have the id of the container then.
         """
-        one = permit.ids.get("backup_id")
-        row = None if one is None or one.in_ is None else look.existing(one.in_)
+        rows = [look.existing(one.in_) for one in permit.ids.values() if one.in_ is not None]
         owners = {grant.stack, *grant.spec.owners}
-        return row is None or (self._ledger.owner(row.id, row.created_at) or "") in owners
+        return all(
+            row is None or (self._ledger.owner(row.id, row.created_at) or "") in owners for row in rows
+        )
 
     def _row(self, grant: Grant, ask: Ask, permit: Permit | None, look: Look) -> dict[str, Any]:
         """Check every limit, and return the row for the ledger of a request that is about to be sent."""

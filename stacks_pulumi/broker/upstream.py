@@ -408,11 +408,15 @@ class Look:
         Return a container from the list or from its own address; `None` if neither contains it.
 
         Raises:
-            RequestRefusedError: The platform does not show yet that the container was deleted.
+            RequestRefusedError: The platform does not show yet that the container was deleted, or its id has another
+                spelling.
         """
         found = next((one for one in self.containers if one.id == id_), None)
         if found is None:
             found = self._asked(containers.status_call(id_), id_, None)
+        if found is not None and found.id != id_:
+            # The platform ignores case, for example. A person who approves the request sees no container of this id.
+            raise RequestRefusedError(404, "Container not found")
         if found is not None and self._upstream.is_gone(found):
             raise busy(f"the platform still shows a container {id_} that was deleted")
         return found

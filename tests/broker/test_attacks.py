@@ -1509,3 +1509,22 @@ def test_a_create_and_a_request_about_the_earlier_container_wait_for_each_other(
         pool.submit(grant, *requests.pop(first != "request"))
         until(lambda: bench.ledger.uses("state = ?", "unknown" if first == "lost create" else "sent"))
         assert code(grant(*requests[0])) == (409, "grant-busy")
+
+
+def test_a_container_is_named_by_the_id_that_the_platform_lists(benches: Benches) -> None:
+    """If the platform ignores case, a person who approves the request reads that there is no such container."""
+    bench = benches(policies={"agents": {"increase_per_day": 9}})
+    data, agent = bench.made("data", template="redis"), bench.agent()
+    id_ = data["id"].upper()
+    grant = bench.granted(
+        permit("containers.delete", ids={"container_id": {**literal(data), "is": id_}}),
+        permit("connections.delete", ids={"connection_id": {"is": "1", "in": id_}}),
+    )
+    listed = {"data": {"outgoing": [{"id": "1"}], "incoming": []}}
+    for endpoint, body in (("containers.status", data), ("connections.list", listed)):
+        bench.emulator.faults.add(endpoint, "status", None, code=200, body=body)
+
+    for client, path in ((agent, id_), (grant, id_), (grant, "connections/1")):
+        assert client("DELETE", f"/containers/{path}").status_code == 404
+    assert bench.emulator.calls("containers.delete") + bench.emulator.calls("connections.delete") == 0
+    bench.emulator.faults.clear()
