@@ -86,9 +86,9 @@ def canonical_network(address: str | None) -> str | None:
     """
     Return an IPv4 or IPv6 address or network in the form of a resource's id; `None` if it is not one.
 
-    A single address has no prefix length, IPv6 is compressed and in lower case. Host bits are removed: an entry with
-    host bits allows the entire network. An address with a zone (`fe80::1%eth0`) is refused: a zone has a meaning only
-    on one machine, and may be any text.
+    A single address has no prefix length; an IPv6 address is compressed and in lower case. Host bits are removed: an
+    entry with host bits allows the entire network. An address with a zone (`fe80::1%eth0`) is refused: a zone has a
+    meaning only on one machine, and may be any text.
     """
     given = (address or "").strip()
     try:

@@ -12,7 +12,7 @@ from importlib import resources
 @functools.cache
 def page(package: str) -> tuple[bytes, Mapping[str, str]]:
     """
-    Return a package's page, which contains the style and the script that all pages share, and the response headers.
+    Return a package's page and its response headers; the page contains the style and script that all pages share.
     """
     text = (resources.files(package) / "page.html").read_text(encoding="utf-8")
     for name in ("page.css", "page.js"):

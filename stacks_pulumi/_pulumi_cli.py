@@ -401,7 +401,7 @@ _RAISED: Final = re.compile(r"^ *((?:[\w.]+(?:Error|Exception)|error): .*)", re.
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 _TRACEBACK: Final = re.compile(r"Traceback \(most recent call last\):\n(?:[ \t].*\n)*")
 
-# If a local backend is killed between two writes, it leaves an empty file of attributes next to an intact state.
+# If the engine is killed between two writes, a local backend has an empty attributes file next to an intact state.
 _HALF_WRITTEN: Final = " (with a local state: delete the empty file that ends with `.json.attrs` next to it)"
 
 

@@ -76,7 +76,7 @@ def text_of(file: Path, *, longest: int = _LONGEST_FILE) -> str:
 
 def why_unreadable(error: OSError | ValueError) -> str:
     """
-    Return the reason why a file cannot be read as text, as text for a message. A path that contains a null byte also
+    Return why a file cannot be read as text, for a message. A path that contains a null byte also
     raises a `ValueError`.
     """
     if isinstance(error, OSError):
@@ -161,7 +161,7 @@ class Reader:
     @classmethod
     def of(cls, text: str, file: str, scalars: Scalars | None = None) -> tuple[Any, Reader]:
         """
-        Return the content of a YAML text, in which every scalar is a text, and the reader for it.
+        Return the content of a YAML text, with every scalar as a text, and a reader for this content.
 
         Raises:
             ConfigError: The text is not YAML.

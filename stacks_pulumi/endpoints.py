@@ -37,8 +37,8 @@ class Endpoint(NamedTuple):
         answer: The form of a successful response. "json" is a JSON document. "text" is a text, either plain or inside
             JSON. "any" may be anything or empty, because only the success of the request matters.
         section: Its section in the guide.
-        what: A description of the request, with which error messages begin. It contains the variables of the path, and
-            other variables that the client's method supplies.
+        what: A description of the request, for the beginning of error messages. It contains the variables of the path,
+            and other variables that the client's method supplies.
     """
 
     name: str

@@ -346,8 +346,7 @@ class DashboardOnlyError(ForbiddenError):
 
 class GrantRefusedError(ForbiddenError):
     """
-    403 or 402 from a broker: the token's grant does not allow the request, which the broker did not send to the
-    platform.
+    403 or 402 from a broker: the token's grant does not allow the request, so the broker did not forward it.
 
     Attributes:
         hint: The remedy that the broker's response states, or an empty string.
@@ -401,8 +400,7 @@ class ServerError(ApiError):
 
 class NoCapacityError(ServerError):
     """
-    503 in response to a create request, after which two lists do not contain the container: the account is on the
-    waitlist.
+    503 in response to a create request, and the next two lists lack the container: the account is on the waitlist.
 
     The request is never sent again, because every request adds the account to the waitlist.
     """
@@ -505,7 +503,7 @@ _LIKE_A_KEY: Final = re.compile(r"sk_stacks_\w+|[0-9a-f]{48,}", re.IGNORECASE)
 
 
 def without_keys(text: str) -> str:
-    """Return the text, in which everything that looks like an API key is replaced, including keys of other accounts."""
+    """Return the text with everything replaced that looks like an API key, including keys of other accounts."""
     return _LIKE_A_KEY.sub("sk_stacks_...", text)
 
 

@@ -32,7 +32,7 @@ th, td { border: 1px solid #d1d9e0; padding: 5px 12px; } tr:nth-child(even) td {
 p, ul { margin: 0 0 10px; } ul { padding-left: 22px; } li { margin: 6px 0; } summary { margin: 6px 0; }
 """
 PLANS = (
-    "Containers have one of the allowed plans.\n"
+    "Containers must have one of the allowed plans.\n"
     "container 'search' has plan premium (2 vCPU, 4 GB RAM, 40 GB, $10/month); allowed here: micro, basic, standard. "
     "Choose one of them."
 )

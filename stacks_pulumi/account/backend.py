@@ -138,7 +138,7 @@ class StackState:
     The STACKS resources of a stack.
 
     Attributes:
-        name: `project/stack`, after the organization's name if that is not the default organization.
+        name: `project/stack`; the organization's name precedes it, if that is not the default organization.
         project: Its project; empty for a stack without resources.
         ref: Its name for `pulumi --stack`.
         managed: The resources that it manages.
@@ -188,7 +188,7 @@ def _state_of(export: Stack, ref: str | None, project: str) -> StackState:
 
 def _is_unclear(operation: Interrupted) -> bool:
     """
-    Return whether an interrupted create may have created any container, because the state does not contain its name.
+    Return whether an interrupted create may be that of any container: the state does not contain its name.
     """
     return operation.kind == UNRECOGNISED or (operation.kind == "Container" and operation.name is None)
 
@@ -388,7 +388,7 @@ def from_backend(folder: Path, project: str | None = None, seconds: float = math
 
 def caught_up(stacks: Stacks) -> Stacks:
     """
-    Return the stacks with the changes that have happened since they were read.
+    Read the stacks again, and return them with all changes since the first read.
 
     An account is read between two reads of the states. If only one read contains a resource, the resource was created
     or deleted during that time, so its object is neither an orphan nor missing.
@@ -407,7 +407,7 @@ def caught_up(stacks: Stacks) -> Stacks:
     there = {listed.name for listed in now}
     for listed, kept in stacks.listed.items():
         if listed.name not in there:
-            # The stack, and before that its resources, were removed from the backend.
+            # The stack was removed from the backend; its resources were deleted before that.
             results[listed] = kept
             if isinstance(kept, StackState):
                 results[listed] = _joined(kept, StackState(kept.name, kept.project, kept.ref))
@@ -495,7 +495,7 @@ def _by_commands(
 
 
 def _announced(stacks: int, wanted: _Wanted) -> Callable[[int], None]:
-    """Print the number of stacks, and return the function that prints how many of them are done."""
+    """Print the number of stacks, and return a function that prints how many are done."""
     if stacks > FEW:
         of = "the backend" if wanted.project is None else f"the project {wanted.project}"
         sys.stderr.write(f"reading {count(stacks, 'stack')} of {of}\n")
@@ -572,7 +572,8 @@ def lock_of(folder: Path, stack: str | None) -> str:
         with wanted.store() as store:
             if store is not None:
                 locks = store.locks(project)
-                # The command for the selected stack's name is needed only if a stack of the project is locked.
+                # Ask for the selected stack's name only if a stack of the project is locked: this takes another
+                # command.
                 if not locks:
                     return ""
                 name = named[-1] or wanted.run("stack", "--show-name").decode().strip()

@@ -59,7 +59,7 @@ class Budget:
         stacks: Patterns of stack names.
         projects: Patterns of project names.
         tags: Stack tags with their values.
-        owner: The person or team to ask about it; empty if the file does not set it.
+        owner: The person or team to contact; empty if the file does not set it.
     """
 
     name: str
@@ -82,7 +82,7 @@ class Budget:
     @property
     def refuses(self) -> bool:
         """
-        Whether a limit can refuse every stack. A limit that only warns cannot, and a percentage cannot refuse a new
+        Whether a limit can refuse every stack. A limit that only warns refuses none; a percentage cannot refuse a new
         stack.
         """
         return any(limit.block and limit.measure != "increase-pct" for limit in self.limits)
@@ -211,7 +211,7 @@ def judged(
         if left_out:
             # Without these resources, the total would be too low, and within every limit.
             gap = f"resources of {', '.join(left_out)} are in a different account, and were not counted"
-        # A container may also belong to a stack with an interrupted create, or with its id and a different creation
+        # A container may also belong to a stack that has an interrupted create, or its id with a different creation
         # time.
         possible = {
             one.container.id
@@ -365,8 +365,7 @@ def _stack_of(account: Reconciliation, name: str, project: str) -> tuple[StackSt
 
 def _existing(records: Collection[ContainerRecord], change: ObjectChange) -> ContainerRecord | None:
     """
-    Return the container of a change: by its id, or for a new container by its name if no resource owns that container
-    yet.
+    Return the container of a change by its id; find a new container by its name, if no resource owns it yet.
 
     A container that another resource owns is a different container: the new container may be in another account, or the
     platform may distinguish names that differ only in case.
@@ -383,7 +382,8 @@ def _wanted(change: ObjectChange) -> str | Unknown | None:
 
 def _may_be(one: ContainerRecord, change: ObjectChange) -> bool:
     """
-    Return whether the platform may treat a container's name as equal to the name of a new one, so that it is adopted.
+    Return whether the platform may treat the names of an existing and a new container as equal, and so adopt the
+    former.
     """
     wanted = _wanted(change)
     is_new = (change.before is None or change.op in REPLACES) and not one.container.id.startswith("urn:")

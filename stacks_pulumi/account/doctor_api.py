@@ -207,7 +207,7 @@ def _set_again(facts: Facts) -> str:
 
 
 def _reason(error: StacksError) -> str:
-    """Return the reason in a message: `list containers: REASON; nothing was sent; check ...`."""
+    """Return the reason from a message of the form `list containers: REASON; nothing was sent; check ...`."""
     return error.reason.partition(": ")[2]
 
 
@@ -425,7 +425,7 @@ def clock(facts: Facts) -> Iterator[Finding]:
     if seen is None:
         yield unknown(_NOT_ASKED)
     elif seen.clock_ahead is None:
-        yield unknown("no answer of the API shows its time")
+        yield unknown("no answer of the API shows the API's time")
     elif abs(seen.clock_ahead) > _CLOCK_SECONDS:
         side = "ahead of" if seen.clock_ahead > 0 else "behind"
         yield warning(

@@ -1,8 +1,8 @@
 """
 Which checks does `stacks-pulumi doctor` run, and what do they find in the stack's settings and in its preview?
 
-Each check is a function of the `Facts` that yields findings. None of them changes anything, on this machine or in the
-account. `doctor_api` contains the checks that send requests to the API.
+Each check is a function that receives the `Facts` and yields findings. None of them changes anything, on this machine
+or in the account. `doctor_api` contains the checks that send requests to the API.
 """
 
 from __future__ import annotations
@@ -103,15 +103,16 @@ def _broken_files(facts: Facts) -> Iterator[tuple[Path, str]]:
         except RecursionError:
             yield file, "it is nested too deeply"
         except OSError:
-            # The engine's message contains the file that it cannot read. A file that fails only here may be a
-            # different file.
+            # The engine names the file that it cannot read. A file that cannot be read here may be a different one.
             continue
         except (ValueError, yaml.YAMLError) as error:
             yield file, " ".join(str(error).split())
 
 
 def advice_on(error: str) -> str | None:
-    """Return the fix if the engine is too old for the stack, has no passphrase or package, or refuses an old state."""
+    """
+    Return the fix if the engine is too old for the stack, lacks a passphrase or a package, or refuses an old state.
+    """
     if "Legacy DIY state" in error:
         return (
             "copy the backend's files first, then migrate them (without this variable, the engine refuses the "
@@ -184,7 +185,7 @@ def _misspelt(facts: Facts, name: str, value: str | None) -> Finding:
         return warning(f"unknown setting {full}: it has no effect", remove)
     meant = f"{_OURS}{close}"
     text = f"unknown setting {full}: it has no effect; the setting is {meant}"
-    # Do not show the value: it may be a key, or the command may read a project's own value as an option.
+    # Do not show an empty value, or one that the command would read as an option.
     shown = "..." if not value or value.startswith("-") else value
     words = ["--secret"] if meant.endswith("apiKey") or full in facts.configured.secrets else [shown]
     joint = ", and then: " if facts.is_in_project_file(full) else " && "

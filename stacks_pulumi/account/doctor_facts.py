@@ -93,7 +93,7 @@ class Facts:
         environ: The environment's variables.
         stack: The stack's name; `None` for the selected stack.
         packs: Policy packs that the preview starts.
-        probe_scopes: Whether to test the key's scopes by requests, which change nothing.
+        probe_scopes: Whether to test the key's scopes with requests that change nothing.
         preview_seconds: The timeout of the preview.
     """
 
@@ -271,7 +271,7 @@ class Facts:
     @functools.cached_property
     def other_keys(self) -> Mapping[str, AccountSettings] | PulumiError:
         """
-        The keys in the stack's state that are not the key of its settings, keyed by the name of their provider.
+        The keys in the stack's state that differ from the key in its settings, by the name of their provider.
 
         Commands that do not run the program, such as `pulumi destroy` and `pulumi refresh`, use these keys.
         """

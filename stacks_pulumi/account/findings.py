@@ -49,7 +49,7 @@ class AccountResult:
         account: The account.
         report: What changed since a snapshot, if it was compared with one.
         verdicts: The verdicts of the limits.
-        failed: The findings that `--fail-on` names and that were found.
+        failed: The findings that were found and that `--fail-on` lists.
         children: Whether the child objects of the containers were read.
         uncovered: The stacks and containers that no budget covers, if there are budgets.
         covers_all: Whether `uncovered` makes the command fail.
@@ -103,7 +103,7 @@ class AccountResult:
 
     @property
     def over(self) -> tuple[str, ...]:
-        """The exceeded limits, and what lacks a budget that `covers: all` requires."""
+        """The exceeded limits, and the stacks and containers without a budget that `covers: all` requires."""
         bare = self.uncovered if self.covers_all else ()
         return (
             *(f"{budget.title}: {verdict.text}" for budget, verdict in self.verdicts if verdict.blocks),
@@ -340,7 +340,7 @@ _ADOPTS: Final = (
     "To adopt objects without a stack, with a program that changes nothing in the account (--deletions shows how to "
     "delete them instead)"
 )
-_ADOPTS_LATER: Final = "To adopt objects, after you have carried out the step in the line of their container"
+_ADOPTS_LATER: Final = "To adopt objects, after the step that the line of their container requires"
 _DECLARES: Final = (
     "To manage objects of a stack's container, declare them in the program of that stack (--deletions shows how to "
     "delete them instead)"
@@ -356,7 +356,7 @@ class Remedy:
 
     Attributes:
         title: The finding, with its containers or resources.
-        advice: The effect of the command, and what to check before it.
+        advice: The effect of the command, and what to check before running it.
         command: The command for a POSIX shell, or a line for a program.
     """
 
@@ -375,7 +375,7 @@ def remedies(result: AccountResult) -> Iterator[Remedy]:
             name = f"{child.kind} {child.description} of {one.name}"
             adoption = (_ADOPTS_LATER if why_not(one.container) else _ADOPTS, result.scaffold)
             if one.ownership != "orphan":
-                # A separate program that adopts only this object would need the container of this stack.
+                # A program that adopted only this object would need the container, which this stack owns.
                 adoption = (_DECLARES, _declaration(child, one.name))
             yield from _remedies(result, name, child, adoption, (_REMOVES, child.removal))
     for missing in result.account.missing:
@@ -504,8 +504,9 @@ def unowned(
     account: Reconciliation,
 ) -> tuple[list[Container], frozenset[tuple[str, str]], tuple[LeftOut, ...]]:
     """
-    Return the containers that no stack owns, the child objects that a stack owns or may own, by kind and id, and why
-    both are left out. The account contains only the chosen containers, with their child objects if these were read.
+    Return the containers to adopt, the kind and id of each child object that a stack owns or may own, and the reasons
+    why objects are left out. The account contains only the chosen containers, with their child objects if these were
+    read.
     """
     left = []
     containers = []

@@ -354,7 +354,7 @@ class _Claims:
             if same is None:
                 self.unsure.add(container.id)
                 self.remarks[container.id].append(
-                    f"may not be the container of {resource.stack}, because a creation time is not known"
+                    f"might not be the container of {resource.stack}: a creation time is not known"
                 )
         else:
             self.recreated[container.id].append(resource)

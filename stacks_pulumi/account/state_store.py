@@ -104,7 +104,7 @@ class StateStore(ABC):
     """
 
     def listed(self, prefix: str) -> dict[str, tuple[str, str]]:
-        """Return the keys that begin with a text, each with the time of its last change, and with its version."""
+        """Return the keys that begin with a text, each with the time of its last change and its version."""
         with _in_own_words():
             return self._listed(prefix)
 
@@ -165,7 +165,7 @@ class StateStore(ABC):
         return {keys[key]: _holder(content) for key, content in self.read(keys).items()}
 
     def tagged(self, name: str, value: str) -> list[tuple[str, str]]:
-        """Return project and name of each stack with a tag."""
+        """Return the project and the name of each stack with a tag."""
         named = {key: _TAGS.fullmatch(key.removeprefix(_STACKS)) for key in self.listed(_STACKS)}
         found = {key: (match[1], match[2]) for key, match in named.items() if match is not None}
         contents = self.read(found).items()
@@ -358,7 +358,7 @@ def _s3(url: str, _folder: Path) -> StateStore:
     parts = urlsplit(url)
     known = {"region", "endpoint", "profile", "anonymous", "s3ForcePathStyle", "use_path_style", "disableSSL"}
     options = _options(parts, known | {"disable_https"} | _FOR_WRITING)
-    # The login and the region are found like the engine finds them: in variables, in files, or from the machine.
+    # The login and the region are found in the same way as by the engine: in variables, in files, or from the machine.
     session = boto3.Session(profile_name=options.get("profile"))
     config: S3Config = {
         "region": options.get("region") or os.environ.get("AWS_REGION") or session.region_name or "us-east-1"

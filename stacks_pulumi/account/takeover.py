@@ -452,8 +452,7 @@ def _yaml(document: Mapping[str, Any]) -> str:
         pass
 
     def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-        # The engine reads YAML 1.2. There, more words are numbers than PyYAML expects and quotes, for instance the
-        # name 1e3.
+        # The engine reads YAML 1.2, in which more words are numbers than in PyYAML, for instance the name 1e3.
         style = None if _PLAIN.fullmatch(value) else '"'
         return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 

@@ -50,7 +50,7 @@ def run() -> int:
             agent = _granted(folder, "budget", policy="agents", stack=_STACK)
             person = Broker(url, _granted(folder, "read"))
             _say(
-                "1. An administrator gives an agent a budget: $5.00 a month more each day, $15.00 in total.",
+                "1. An administrator gives an agent a budget: it may add $5.00 a month each day, and $15.00 in total.",
                 "$ stacks-pulumi broker grant budget DIR --for agent --policy agents --stack shop/dev",
             )
             with StacksClient.of(AccountSettings(api_key=agent, base_url=url)) as client:

@@ -1,4 +1,4 @@
-"""How does a command write new files, and overwrite none?"""
+"""How does a command write new files without overwriting any?"""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def write(folder: Path, files: Mapping[str, str | bytes], mode: int = 0o666) -> 
     Args:
         folder: The folder.
         files: The content of each file, by its name.
-        mode: The permissions of each file, from which the process's mask is removed.
+        mode: The permissions of each file, before the process's umask is applied.
 
     Raises:
         StacksError: A file exists, or cannot be written.

@@ -70,7 +70,7 @@ class Requirements(NamedTuple):
 
     Attributes:
         files: The content of each file that is written, by its name.
-        lock: The path of the lock from the folder; empty if the source is not known.
+        lock: The path of the lock, relative to the folder; empty if the source is not known.
         problem: Why the source is not known; empty if it is known.
     """
 
@@ -131,7 +131,7 @@ def required(
 
     Args:
         folder: The folder.
-        needs: The extras, in brackets, of each requirements file, by its name in the folder.
+        needs: The extras, in brackets, of each requirements file, by the file's name in the folder.
         known: The source of this package; by default, the source that it was installed from.
         extras: More extras for the lock.
     """
@@ -223,8 +223,8 @@ class _NoWheelError(Exception):
 
 def _wheel(known: Place) -> tuple[Path, bytes]:
     """
-    Return the name and content of the wheel that this package was installed from, or of a wheel that is built from the
-    source that it was installed from.
+    Return the name and content of the wheel that this package was installed from; if it was installed from a source,
+    build the wheel.
     """
     file = known.file
     if file is None or file.suffix != ".whl":

@@ -350,7 +350,7 @@ def or_none(parse: Callable[[str], _T]) -> Callable[[str], _T | None]:
 
 
 def argument(convert: Callable[[str], _T]) -> Callable[[str], _T]:
-    """Return a parser for an argument: the text of a `ValueError` of the function becomes the error of the parser."""
+    """Return a parser for an argument; its error is the text of the `ValueError` that the function raises."""
 
     def parse(text: str) -> _T:
         try:
@@ -420,7 +420,7 @@ def _configured(options: argparse.Namespace) -> Mapping[str, str | None]:
 
 
 def chosen_words(options: argparse.Namespace) -> list[str]:
-    """Return the options that choose the stack, for a command that uses the same one."""
+    """Return the options that choose the stack, for a command line that uses the same stack."""
     words = ["--cwd", options.cwd] if options.cwd != "." else []
     return words if options.stack is None else [*words, "--stack", options.stack]
 

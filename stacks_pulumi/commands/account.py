@@ -176,7 +176,7 @@ def _result(options: argparse.Namespace) -> AccountResult:
             account = dataclasses.replace(account, gaps=tuple(gaps))
     beside = (
         f"compared only with {account.source}: an object that is in none of these stacks may belong to a different "
-        "backend, or be created by hand"
+        "backend, or may have been created by hand"
     )
     account = dataclasses.replace(
         account,

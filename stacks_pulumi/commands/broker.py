@@ -105,8 +105,8 @@ def _add_grant(parser: argparse.ArgumentParser) -> None:
         "--secrets",
         default="",
         metavar="CLASS,...",
-        help=f"the classes of secrets that it may read, with --stack only of its containers: {', '.join(_SECRETS)} "
-        "(default: none)",
+        help=f"the classes of secrets that it may read: {', '.join(_SECRETS)} (default: none); with --stack, only "
+        "those of the stack's containers",
     )
     parser.add_argument(
         "--may-apply-free",

@@ -271,7 +271,7 @@ def _harmless(line: str) -> str:
     if not has_colours(sys.stdout):
         return clean(_COLOUR.sub("", line))
     parts, colours = _COLOUR.split(line), _COLOUR.findall(line)
-    # A colour ends with its line, so that it does not hide the next ones.
+    # A colour ends with its line, so that it cannot hide the following lines.
     ends = [*colours, _NO_COLOUR if colours else ""]
     return "".join(clean(part) + end for part, end in zip(parts, ends, strict=True))
 

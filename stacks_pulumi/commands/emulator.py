@@ -118,7 +118,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="how long a container is pending (default: 12)",
     )
-    # The control API changes them.
+    # No option sets these: the control API changes them.
     parser.set_defaults(action_seconds=2.0, delete_seconds=2.0, backup_seconds=5.0)
     parser.add_argument(
         "--rate-limit",
@@ -174,7 +174,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     try:
         is_held = _hold(arguments.state_file)
-        # An option has the name of the emulator's own setting.
+        # Each option has the same name as the emulator's setting.
         settings = inspect.signature(emulator.Emulator).parameters
         server = emulator.Emulator(**{name: it for name, it in vars(arguments).items() if name in settings})
         if not is_held:
@@ -211,10 +211,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _held_back() -> set[signal.Signals]:
     """
-    Hold back the signals that end the command, and return them. A second one then does not change the exit code.
+    Block the signals that end the command, and return them. A second signal then does not change the exit code.
 
-    Each thread that is started later holds them back too. Otherwise another thread could receive a signal, and the
-    wait of the main thread would go on.
+    Threads that start later inherit the block. Otherwise, one of them could receive the signal, and the main thread
+    would continue to wait.
     """
     ends = {signal.SIGINT, signal.SIGTERM}
     # Under `nohup` this signal is ignored; keep it ignored.

@@ -153,7 +153,7 @@ def _policies(options: argparse.Namespace) -> int:
 _NEXT: Final = """\
 Wrote the packs exposure, plans and spend to {folder}, with a configuration of each{wheel}.
 
-A stack may cost ${limit} a month: {folder}/spend.json has the limit, three times. Next, in a project:
+A stack may cost ${limit} a month: {folder}/spend.json contains this limit three times. Next, in a project:
   stacks-pulumi policy check {folder}/*.json
   pulumi preview --policy-pack {folder}/spend --policy-pack-config {folder}/spend.json
 

@@ -117,7 +117,7 @@ def _write(options: argparse.Namespace) -> ScaffoldPlan:
         # Check the key first, because the exports of many stacks take long.
         everything = live.described(client, live.listed(client))
         stacks = _stacks(options)
-        # From an incomplete list, the program would silently lack containers.
+        # With an incomplete list, the program would silently lack containers.
         everything.require_complete()
         containers = _chosen(everything, options)
         owned: frozenset[tuple[str, str]] = frozenset()
@@ -127,8 +127,7 @@ def _write(options: argparse.Namespace) -> ScaffoldPlan:
         else:
             this = ThisAccount(everything, settings.base_url, settings.fingerprint)
             items = [(one, live.item_of(one)) for one in containers]
-            # The account was listed before the states were read, so the states contain the objects of stacks in that
-            # list.
+            # The account was listed before the states were read, so each listed object of a stack is in the states.
             account = reconcile(items, stacks, this, taken_at=live.now())
             absent = set(account.not_listed) - {one.id for one in everything}
             if absent:
@@ -141,7 +140,7 @@ def _write(options: argparse.Namespace) -> ScaffoldPlan:
             containers, owned, left = unowned(account)
         program = plan(containers, has, everything, owned=owned, protect=options.protect)
     if not program.declared:
-        # List the objects without an owner first: an object that a stack owns is the normal case.
+        # Objects that a stack owns are normal, so they come last.
         reasons = [*program.left_out, *left]
         why = "; ".join(f"{one.what}: {one.reason}" for one in reasons[:_SHOWN])
         more = len(reasons) - _SHOWN

@@ -261,7 +261,7 @@ def test_an_owner_that_is_not_certain_is_not_called_one(shop: Account) -> None:
     data = json.loads(shop.capsys.readouterr().out)
     assert {one["ownership"] for one in data["containers"]} == {"unknown"}
     assert data["containers"][0]["notes"] == [
-        "may not be the container of shop/dev, because a creation time is not known"
+        "might not be the container of shop/dev: a creation time is not known"
     ]
     # A budget includes them, because they may belong to the stack.
     assert data["totals"]["stacks"]["shop/dev"]["monthly_price_usd"] == 9.0
