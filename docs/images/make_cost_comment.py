@@ -33,7 +33,7 @@ p, ul { margin: 0 0 10px; } ul { padding-left: 22px; } li { margin: 6px 0; } sum
 """
 PLANS = (
     "Containers must have one of the allowed plans.\n"
-    "container 'search' has plan premium (2 vCPU, 4 GB RAM, 40 GB, $10/month); allowed here: micro, basic, standard. "
+    "container 'search' has plan premium (2 vCPU, 4 GB RAM, 40 GB, $10/month); allowed: micro, basic, standard. "
     "Choose one of them."
 )
 LATER = "the plan of 'worker' is not known yet; the update checks it before the resource is created"
