@@ -1,8 +1,8 @@
 """
 The environment variables for a command that needs no secret.
 
-It receives only the variables in fixed lists. So it receives no keys, not even new kinds of keys or the keys of other
-tools. The engine and its child processes need more variables, and do not use these lists.
+Such a command receives only the variables in fixed lists. So it receives no keys, not even new kinds of keys or the
+keys of other tools. The engine and its child processes need more variables, and do not use these lists.
 """
 
 from __future__ import annotations

@@ -274,7 +274,7 @@ def _key(config: Mapping[str, str | None], environ: Mapping[str, str]) -> tuple[
 def _only(
     source: str, config: Mapping[str, str | None], environ: Mapping[str, str]
 ) -> tuple[Mapping[str, str | None], Mapping[str, str]]:
-    """Return the configuration or the environment, whichever contains this source, and nothing of the other."""
+    """Return only the configuration or only the environment: the one that contains this source."""
     return ({}, environ) if source in VARIABLES.values() else (config, {})
 
 

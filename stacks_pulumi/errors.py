@@ -246,7 +246,7 @@ class StacksError(_WithValues):
 
 
 def with_account(message: str, account: str | None) -> str:
-    """Return a message with the account's name added, which an explicit provider sets; unchanged without a name."""
+    """Return a message that ends with the account's name, if an explicit provider sets one."""
     return message if account is None else f"{message} (account {account})"
 
 

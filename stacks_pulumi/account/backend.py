@@ -546,7 +546,7 @@ def _parted(results: Iterable[_Result]) -> tuple[tuple[StackState, ...], tuple[U
 
 def tagged(name: str, value: str, folder: Path, seconds: float) -> frozenset[str]:
     """
-    Return the name for `pulumi --stack` of each stack with this tag; the other arguments are those of `from_backend`.
+    Return the `pulumi --stack` name of each stack with this tag; the other arguments are those of `from_backend`.
 
     Raises:
         InputError: The backend cannot list them.

@@ -211,7 +211,7 @@ def judged(
         if left_out:
             # Without these resources, the total would be too low, and within every limit.
             gap = f"resources of {', '.join(left_out)} are in a different account, and were not counted"
-        # A container may also belong to a stack that has an interrupted create, or its id with a different creation
+        # A container may also belong to a stack with an interrupted create, or with the same id at a different creation
         # time.
         possible = {
             one.container.id

@@ -160,7 +160,7 @@ class Facts:
         return config.given(key, self.configured.values, environ)
 
     def is_in_project_file(self, name: str) -> bool:
-        """Return whether a setting has its value from Pulumi.yaml, not from the stack's file."""
+        """Return whether a setting takes its value from Pulumi.yaml, not from the stack's file."""
         if name not in self.in_project_file:
             return False
         return self.in_project_file[name] in {None, self.configured.values.get(name)}
@@ -316,7 +316,7 @@ class Facts:
 
 
 def _as_engine(value: Any) -> str | None:
-    """Return a value of Pulumi.yaml in the form that the engine passes on."""
+    """Return a value of Pulumi.yaml as text, in the same form as the engine."""
     if isinstance(value, bool):
         return str(value).lower()
     return str(value) if isinstance(value, str | int | float) else None

@@ -475,8 +475,8 @@ def _request(account: Reconciliation, removal: tuple[str, ...]) -> str:
 
 def _where(account: Reconciliation, stack: str) -> str:
     """
-    Return the folder hint for a `pulumi` command: it needs the project's folder, because an export does not contain
-    the organization.
+    Return the hint to run a `pulumi` command in the project's folder, because an export does not contain the
+    organization.
     """
     project = next((one.project for one in account.stacks if one.name == stack), "")
     return f", in the folder of the project {project}" if project else ""

@@ -1,5 +1,5 @@
 """
-What does the account contain: how is it read, and in how many calls?
+What does the account contain, and with how many calls is it read?
 
 It contains one list of containers, and the child objects of each container: allowed addresses, connections, VPN
 clients and pinned backups. The API lists each kind for only one container per call, so the child objects take one to

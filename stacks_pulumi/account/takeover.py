@@ -168,7 +168,7 @@ class _Maker:
         self._times = Counter((container.name or "").casefold() for container in self.everything)
 
     def container(self, container: Container, has: Belongings | None) -> None:
-        """Declare a container, or record why not."""
+        """Declare a container, or record why it is left out."""
         name, template = container.name, _template(container)
         what = f"container {name or container.id}"
         if has is not None and has.deleted:
@@ -363,7 +363,7 @@ def literal(value: str | int | bool) -> str:
 
 
 def variables_of(names: Iterable[str]) -> dict[str, str]:
-    """Return a variable for each name, similar to the name. It shadows nothing, and no two variables are equal."""
+    """Return a variable for each name, similar to the name. No variable shadows a Python name, and no two are equal."""
     variables: dict[str, str] = {}
     for name in names:
         base = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")

@@ -142,7 +142,7 @@ class Secrets:
         return without_keys("".join((*shown, text[end:])))
 
     def masked_in(self, value: Any) -> Any:
-        """Return a value of JSON without secrets."""
+        """Return a JSON value without secrets."""
         if isinstance(value, str):
             return self.masked(value)
         if isinstance(value, Mapping):

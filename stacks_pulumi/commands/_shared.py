@@ -172,7 +172,7 @@ def print_json(data: object, incomplete: str | None = None) -> None:
 def answer(
     options: argparse.Namespace, data: object, lines: Iterable[str], incomplete: str | None = None
 ) -> None:
-    """Print a result: for programs as JSON, for people as lines of text, which are cleaned."""
+    """Print a result: as JSON for programs, or as lines of cleaned text for people."""
     if options.format == "json":
         print_json(data, incomplete)
     else:

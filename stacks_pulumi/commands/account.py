@@ -136,7 +136,7 @@ def _result(options: argparse.Namespace) -> AccountResult:
         if options.state:
             stacks = backend.from_files([Path(file) for file in options.state])
         else:
-            # Check the key first, because the exports of many stacks take long.
+            # Check the key first, because the exports of many stacks take a long time.
             live.listed(client)
             stacks = backend.from_backend(folder_of(options), options.project, options.timeout)
         containers = live.described(client, live.listed(client))

@@ -371,7 +371,7 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _status_lines(account: str, server: dict[str, Any], grants: list[dict[str, Any]]) -> Iterator[str]:
-    where = f"serves at {server['url']} (process {server['pid']})" if server else "does not run"
+    where = f"is running at {server['url']} (process {server['pid']})" if server else "is not running"
     yield f"The broker {account} {where}."
     for one in grants:
         state = "revoked" if one["revoked"] else "ended" if one["ended"] else "valid"

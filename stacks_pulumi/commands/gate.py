@@ -437,7 +437,7 @@ def _next(action: str, options: argparse.Namespace) -> str:
 
 
 def _show_change(options: argparse.Namespace, judged: Judged) -> None:
-    """Print a change: for people, with colours on a terminal, or in another format."""
+    """Print a change for people (with colours on a terminal), or in another format."""
     if options.format == "markdown":
         sys.stdout.write(words.comment_of(judged))
     else:

@@ -114,7 +114,7 @@ def _write(options: argparse.Namespace) -> ScaffoldPlan:
     check_overwrites_nothing(folder, FILES[options.language])
     settings = settings_of(options)
     with StacksClient.of(settings, LimitNotice("scaffold")) as client:
-        # Check the key first, because the exports of many stacks take long.
+        # Check the key first, because the exports of many stacks take a long time.
         everything = live.described(client, live.listed(client))
         stacks = _stacks(options)
         # With an incomplete list, the program would silently lack containers.

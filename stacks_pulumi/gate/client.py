@@ -69,7 +69,8 @@ class Broker:
         self, method: str, what: str, body: Mapping[str, Any] | None = None, token: str | None = None
     ) -> dict[str, Any]:
         """
-        Return the answer to one of the broker's own requests; `what` is the path below `/_broker/`.
+        Send a request to one of the broker's own endpoints, and return the answer; `what` is the path below
+        `/_broker/`.
 
         The default token is the token of this broker.
 

@@ -163,7 +163,7 @@ def _change(
     return Change(
         one.urn,
         states[-1].type,
-        # Two kinds contradict each other.
+        # If the kinds before and after differ, neither is certain.
         kinds.pop() if len(kinds) == 1 else UNRECOGNISED,
         _operation(one, words),
         before,

@@ -33,12 +33,12 @@ _RESULTS: Final = {
     "refused": "refused",
 }
 _ORDER: Final = (
-    'each line may be sent alone, in any order, or not at all; a line with "after" is sent only after those lines; '
-    "an object that a line creates may be removed again; no other change at STACKS is possible"
+    'each line may be sent alone, in any order, or not at all; a line with "after" is sent only after the lines '
+    "that it names; an object that a line creates may be removed again; no other change at STACKS is possible"
 )
 _SIGNED: Final = (
-    "you sign the change that `stacks-pulumi gate show` prints, so read that before you sign: the job that wrote this "
-    "comment may have run the program"
+    "you sign the change that `stacks-pulumi gate show` prints, so read that before you sign: this comment is from a "
+    "job that may have run the program, and the program could have changed it"
 )
 _FIRST: Final = Decimal(1_000_000)
 """A value above every price: it sorts a row before all others."""

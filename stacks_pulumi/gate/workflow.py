@@ -106,8 +106,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
         violations: The messages of policies that do not refuse the change.
         plan: The SHA-256 of the engine's saved plan.
         resources: The data for the gate's own rules, as JSON, because the rules run again on the approver's machine.
-        stack: The value of `-s` with the organisation, which a change does not contain; empty if there is no
-            organisation.
+        stack: The value of `-s`, if it names an organization: a change does not contain the organization; else empty.
     """
 
     steps: tuple[Step, ...] = ()
@@ -424,7 +423,7 @@ def check_place(file: Path) -> None:
     """
     folder = file.with_name(file.name + SIGNATURES)
     files = file, plan_of(file)
-    # With a link, the project's author could choose a file that this user overwrites.
+    # Through a link, the project's author could make this user overwrite a different file.
     if any(one.is_symlink() for one in (*files, folder)) or any(
         one.exists() and not one.is_file() for one in files
     ):
@@ -525,7 +524,7 @@ def save(signature: str, name: str, file: Path) -> Path:
     try:
         folder.mkdir(exist_ok=True)
         if folder.is_symlink():
-            # With a link, the change's author could choose a file that this user overwrites.
+            # Through a link, the change's author could make this user overwrite a different file.
             raise InputError(f"{folder} is a link: remove it")
         with tempfile.NamedTemporaryFile("w", dir=folder, encoding="ascii", delete=False) as made:
             made.write(signature)
@@ -731,8 +730,8 @@ def _once(broker: Broker, wanted: Run, change: Change) -> bool:
 
 
 _NOT_KNOWN: Final = (
-    "the broker's ledger is new, so it is not known whether this change was applied before ({}): keep the ledger, or "
-    "use --accept-replay"
+    "the broker's ledger is new, so it is not known whether this change was applied before ({}): restore the old "
+    "ledger, or use --accept-replay"
 )
 
 
@@ -760,6 +759,6 @@ def _tags(wanted: Run, change: Change) -> dict[str, str]:
 
 
 def _tag(wanted: Run, change: Change, *words: str) -> bytes:
-    # The tag is always on the change's own stack, even if `-s` names a different one: there it would not be found.
+    # The tag is always on the change's own stack, even if `-s` names a different one, so that it is found again.
     stack = reported(change).stack or change.stack.partition("/")[2]
     return run(["stack", "tag", *words, "--stack", stack], folder=wanted.project)
