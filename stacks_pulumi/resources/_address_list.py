@@ -169,9 +169,9 @@ class AllowedIpList:
         Remove the address.
 
         If the state contains the entry's unique id, the list need not be read first. The API does not remove the last
-        entry. Only its refusal, or a list without other entries, shows that an entry is the last one. During a
-        replacement, a placeholder is then added, which keeps external access on and its host name unchanged. Otherwise,
-        external access is turned off.
+        entry. An entry is the last one if the API refuses to remove it, or if the list contains no other entries.
+        During a replacement, a placeholder is then added, which keeps external access on and its host name unchanged.
+        Otherwise, external access is turned off.
         """
         refused: ApiError | None = None
         with self.session.turn(self.container):
@@ -179,7 +179,7 @@ class AllowedIpList:
                 try:
                     self.session.client.allowed_ips.remove(self.container, olds["entry_id"])
                 except NotFoundError:
-                    pass  # A 404 is no evidence: the address may still be in the list.
+                    pass  # A 404 proves nothing: the address may still be in the list.
                 except ApiError as error:
                     # The guide does not state the status with which the API refuses to remove the last entry, or a
                     # missing entry.
@@ -259,8 +259,7 @@ class AllowedIpList:
         self, wanted: Callable[[models.ExternalAccess], object], what: str
     ) -> models.ExternalAccess:
         """
-        Return the container's external access as soon as it matches, or else the last one that was read before the
-        timeout.
+        Wait until the container's external access matches, and return it; at the timeout, return the last one read.
         """
         seconds = self.session.client.platform.settle
         return self.op.look_until(wanted, self.access, seconds=seconds, waiting=f"waiting for {what}")
@@ -355,8 +354,8 @@ class AllowedIpList:
         who = opened_for or canonical(access.your_ip)
         self.op.warn(
             f"the address that STACKS adds for the caller{f' ({who})' if who else ''} was not seen in the list of "
-            f"{self.container}, so revoke_auto_added has not removed it: run `pulumi up --refresh` later, which "
-            f"removes it{'' if who else ' only if STACKS shows which address it is'}. "
+            f"{self.container}, so revoke_auto_added has not removed it: run `pulumi up --refresh` later to "
+            f"remove it{'' if who else ' (possible only if STACKS shows which address it is)'}. "
             f"Other addresses in the list: {others or 'none'}"
         )
         return {AWAITED: who} if who else {}
@@ -378,14 +377,14 @@ class AllowedIpList:
 
         if not (patient and self.was_opened):
             return add()
-        # `open_access` has seen it on, so a refusal that lasts longer than a list lags behind has another reason.
+        # `open_access` has seen external access on, so a refusal that outlasts the lag of lists has a different reason.
         lag = self.session.client.platform.lag
         return patiently(self.session, self.op, "external access", add, _REFUSED, seconds=lag)
 
     def put_entry(
         self, entries: Sequence[models.AllowedIp], inputs: Mapping[str, Any]
     ) -> tuple[models.AllowedIp, list[models.AllowedIp]]:
-        """Add an entry that matches the inputs; return it, and the old entries, which must be removed."""
+        """Add an entry that matches the inputs; return it and the old entries, which the caller must remove."""
         olds = entries_of(entries, inputs["ip_address"])
         right = next((entry for entry in olds if matches(entry, inputs)), None)
         if right is not None:
@@ -403,9 +402,7 @@ class AllowedIpList:
     def _replace_entry(
         self, entries: Sequence[models.AllowedIp], old: models.AllowedIp, inputs: Mapping[str, Any]
     ) -> tuple[models.AllowedIp, list[models.AllowedIp]]:
-        """
-        Replace an entry at an API that refuses a second entry for an address: remove the old one, then add the new one.
-        """
+        """Remove the old entry, then add the new one, because this API refuses a second entry for an address."""
         placeholder: list[models.AllowedIp] = []
         try:
             self.take_out([old])
@@ -443,7 +440,7 @@ class AllowedIpList:
             try:
                 api.remove(self.container, entry.id)
             except NotFoundError:
-                # A 404 is no evidence: the entry may still be in the list.
+                # A 404 proves nothing: the entry may still be in the list.
                 if self._is_listed(entry):
                     api.remove(self.container, entry.id)
 
@@ -472,7 +469,7 @@ class AllowedIpList:
     def _foreign(
         self, address: str, entries: Sequence[models.AllowedIp], olds: Mapping[str, Any]
     ) -> str | None:
-        """Return the description of the listed entries of an address if they are not the entries in the state."""
+        """Return a description of the listed entries for an address if they are not those in the state."""
         if not entries or _is_proven(entries, olds):
             return None
         created_at = creation_time(self.session, self.container)
@@ -520,7 +517,7 @@ def _is_ours(
     entries: Sequence[models.AllowedIp], olds: Mapping[str, Any], container_created_at: str | None
 ) -> bool:
     """
-    Return whether the listed entries for an address, of which none is proven to be ours, are the entries in the state.
+    Return whether the listed entries for an address are those in the state, although none is proven to be ours.
 
     They may be different entries: a later container with the same id has a new list, or another client added the
     address again. If the entry's id is unique, the id decides; otherwise its time. Without a time, the container's

@@ -73,7 +73,7 @@ class ChildHandler(ResourceHandler, Generic[T]):
     def check_container(
         self, session: Session, op: Operation, id_: str, olds: Mapping[str, Any], found: T | None
     ) -> None:
-        """Check that the container is ours, before a change of an object that does not show its owner."""
+        """Check that the container is ours before changing an object that does not show its owner."""
 
     def find(
         self,
@@ -86,7 +86,7 @@ class ChildHandler(ResourceHandler, Generic[T]):
         reads: bool = False,
     ) -> T | None:
         """
-        Return the object in the state; `None` if it is certainly gone, or only a different object has its id.
+        Return the object in the state; `None` if it is certainly gone, or if a different object now has its id.
 
         A different object is left alone, with a warning. `max_age` is the maximum age of the responses for the first
         search.
@@ -115,7 +115,7 @@ class ChildHandler(ResourceHandler, Generic[T]):
         try:
             self.remove(session, id_, olds)
         except NotFoundError:
-            # A 404 is no evidence: the object may still be in a list.
+            # A 404 proves nothing: the object may still be in a list.
             if self.find(session, op, id_, olds, max_age=0.0) is not None:
                 self.remove(session, id_, olds)
 
@@ -163,7 +163,7 @@ def find_child(
         try:
             return look(get)
         except NotFoundError:
-            # The API does not find the child's list. The rule for containers decides whether the container exists.
+            # The API does not find the child's list. `find_container` decides whether the container still exists.
             if find_container(session, parent_id(id_), shared=shared) is None:
                 raise ContainerGoneError from None
             return None

@@ -32,12 +32,12 @@ def replacement_needed(name: str, old: Any, new: Any) -> str:
         "template": "",
     }.get(
         name,
-        "To resize and keep the data, do it in the STACKS dashboard, run `pulumi refresh`, and write the new "
-        f"{name} here. ",
+        "To resize the container and keep its data, use the STACKS dashboard, run `pulumi refresh`, and write the "
+        f"new {name} here. ",
     )
     return (
-        f"{what}. With an API key, this is possible only by a replacement, which destroys the container, its volumes "
-        f"and its backups. {keeping}To replace it anyway, set replace_on_change=True"
+        f"{what}. An API key can do this only by replacing the container, which destroys it, its volumes and its "
+        f"backups. {keeping}To replace it anyway, set replace_on_change=True"
     )
 
 

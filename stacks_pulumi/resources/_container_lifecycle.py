@@ -81,8 +81,10 @@ OUTPUTS: Final = (
 )
 
 
-OPEN_UNMANAGED: Final = "open_unmanaged"  # external access that the program does not set is on; for policies
-TAKEN: Final = {OPEN_UNMANAGED: "unknown"}  # of a container that was not created here, and may be open
+OPEN_UNMANAGED: Final = "open_unmanaged"
+"""For policies: whether external access is on although the program does not set it."""
+TAKEN: Final = {OPEN_UNMANAGED: "unknown"}
+"""The output of a container that was not created by this resource, and whose external access may be on."""
 _LISTED: Final = ("name", "plan", "additional_storage_tier", "desired_status")
 """The inputs whose values a list of containers shows."""
 
@@ -153,7 +155,7 @@ def _shown_by_a_list(id_: str) -> Iterator[None]:
     except NotFoundError as error:
         msg = (
             f"a list has shown the container {id_}, but a request for it got a 404 ({error.reason}): it may not be "
-            "visible yet, or was deleted a moment ago. Try again in some minutes"
+            "visible yet, or was deleted a moment ago. Try again in a few minutes"
         )
         raise UnseenError(msg) from None
 
@@ -186,7 +188,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
         if container is None:
             if STATUS_STOPPED in {olds.get("status"), olds.get("desired_status")}:
                 self.op.warn(
-                    f"the container {id_} was stopped, and neither a list nor a request for it shows it: it is "
+                    f"the container {id_} was stopped, and now it is neither listed nor found by its id: it is "
                     "reported as deleted. If STACKS hides stopped containers, it may be billed: check the dashboard"
                 )
             return None
@@ -221,7 +223,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
                 f"{gone}. Run `pulumi refresh` and then `pulumi up`, which creates it again"
                 if container is None
                 else f"{gone}, and {other_container(id_, container)}, which is left alone. Run `pulumi refresh`, and "
-                "give this resource a different name, because the other container has this one"
+                "give this resource a different name, because the other container uses this one"
             )
             raise VanishedError(msg, subject=f"container {id_}")
         if identity is Identity.UNCERTAIN:
@@ -249,8 +251,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
         try:
             found = find_container(self.session, id_, stored=olds, max_age=RECENT)
         except UnseenError:
-            # A container that no look has seen is deleted by the id from the create response, if the API confirms the
-            # delete.
+            # If neither a list nor a request has shown the container yet, a confirmed delete is enough.
             with contextlib.suppress(NotFoundError):
                 if REQUESTED_AT in olds and self.session.client.containers.delete(id_, olds.get("name")):
                     return
@@ -266,7 +267,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
             raise StacksError(msg, code="identity-unclear")
         self.session.fresh.remove(id_)
         acknowledged = False
-        # A 404 is no evidence: the platform may not find a container that exists.
+        # A 404 proves nothing: the platform may not find a container that exists.
         with contextlib.suppress(NotFoundError):
             acknowledged = self.session.client.containers.delete(found.id, found.name)
         self.session.wait(
@@ -341,12 +342,12 @@ class Lifecycle(msgspec.Struct, frozen=True):
                     started = True
                 else:
                     what = "has failed" if container.status == STATUS_ERROR else "was stopped elsewhere"
-                    self.op.warn(f"{container.id} {what}, {_STAYS.format('so', 'starts it')}")
+                    self.op.warn(f"{container.id} {what}, {_STAYS.format('as it is', 'starts it')}")
             access = self._settle_access(container, olds, inputs.get("external_access"), new=new)
             if triggered and not started:
                 container = self._restart(container, desired)
             if desired == STATUS_STOPPED and container.status != STATUS_STOPPED and not asked:
-                self.op.warn(f"{container.id} was started elsewhere, {_STAYS.format('so', 'stops it')}")
+                self.op.warn(f"{container.id} was started elsewhere, {_STAYS.format('as it is', 'stops it')}")
             elif desired == STATUS_STOPPED and container.status != STATUS_STOPPED:
                 container = self._set_status(container, STATUS_STOPPED, STOPPED)
         outs = outputs(container, olds, inputs, access)

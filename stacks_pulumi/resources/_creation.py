@@ -128,10 +128,10 @@ class Creation(ABC, Generic[T]):
         return contextlib.nullcontext()
 
     def what_to_do(self) -> str:
-        """Return the possible owners of an existing object, and how to adopt it."""
+        """Return the possible owners of an existing object, and instructions for adopting it."""
         return (
-            "It may be from an interrupted `up` of this stack, belong to another stack, or be created by hand. To "
-            f"adopt it, write {self.adopting()}: then this stack changes and deletes it."
+            "It may be from an interrupted `up` of this stack, from another stack, or created by hand. To adopt it, "
+            f"write {self.adopting()}: then this stack changes and deletes it."
         )
 
     def adopting(self) -> str:
@@ -241,7 +241,7 @@ class Creation(ABC, Generic[T]):
             adopt = "" if adopts(self.session.settings, self.inputs) else f" and write {self.adopting()}"
             msg = (
                 f"{what} exists already and differs from the program: {'; '.join(differences)}. Give this "
-                "resource another name, or change the program to match what exists"
+                "resource a different name, or change the program to match the existing object"
                 f"{adopt}. `stacks-pulumi account` shows which stack owns it"
             )
             raise ExistsError(msg, code="exists-but-differs", existing=thing) from None
@@ -254,8 +254,8 @@ class Creation(ABC, Generic[T]):
             self.op.inform(f"recovered {what}: it is identical, and it belongs to a container of this stack")
         else:
             raise ExistsError(
-                f"{what} exists already. {self.what_to_do()} If this program created it under another resource name, "
-                "add that name as an alias instead (opts=pulumi.ResourceOptions(aliases=[...])); to replace this "
+                f"{what} exists already. {self.what_to_do()} If this program created it under a different resource "
+                "name, add that name as an alias instead (opts=pulumi.ResourceOptions(aliases=[...])); to replace this "
                 "resource itself, set delete_before_replace=True",
                 existing=thing,
             ) from None
@@ -300,9 +300,9 @@ class Creation(ABC, Generic[T]):
                 return
             except StacksError as error:
                 self.op.report(
-                    f"{self.describe(thing)} was created, but then the engine ended, and deleting it again failed: "
-                    f"{error.message}. It exists outside of every state: delete it in the dashboard, or adopt it with "
-                    "the next `pulumi up`"
+                    f"{self.describe(thing)} was created, but then the engine ended, and the attempt to delete it "
+                    f"failed: {error.message}. No state contains it: delete it in the dashboard, or adopt it with the "
+                    "next `pulumi up`"
                 )
 
 

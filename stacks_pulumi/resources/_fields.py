@@ -72,8 +72,8 @@ class Field(msgspec.Struct, frozen=True):
         required: Whether the program must set it.
         default: The value if the program sets none; `None` for no default.
         computed: Whether the API chooses the value if the program sets none; then a missing input is not a change.
-        noted: Whether `check` itself adds the input, for use by the next `check`; it is then not an argument of the
-            resource.
+        noted: Whether `check` itself adds the input, for use by the next `check`; the input is then not an argument of
+            the resource.
     """
 
     name: str

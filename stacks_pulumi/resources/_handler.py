@@ -129,7 +129,7 @@ class ResourceKind:
     def complete(
         self, settings: AccountSettings, call: EngineCall, olds: Mapping[str, Any], inputs: dict[str, Any]
     ) -> None:
-        """Add to valid inputs what the account shows, and show a line next to the resource before the operation."""
+        """Add values from the account to valid inputs, and show a line next to the resource before the operation."""
 
     def derived(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the values that `check` adds to valid inputs, for previews and policies."""
@@ -179,7 +179,7 @@ class ResourceKind:
         raise NotImplementedError
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: dict[str, Any]) -> None:
-        """Delete the object; no error if it does not exist."""
+        """Delete the object; raise no error if it does not exist."""
         raise NotImplementedError
 
 
@@ -481,7 +481,7 @@ class ResourceHandler(ResourceKind):
             outs = self.on_update(session, op, id_, stored, inputs)
         except InitFailedError as error:
             raise error.but(outs=returned(error.outs, inputs)) from error.__cause__
-        # A value that was just read is public, even if the state contains the same value.
+        # A value that the update returned is public, even if the state contains the same value.
         kept = {name: value for name, value in self._kept(stored, inputs).items() if outs.get(name) != value}
         outs = returned({**outs, **kept}, inputs)
         origin = renewed_origin(session, stored.get(ORIGIN))

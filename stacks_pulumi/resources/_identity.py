@@ -84,7 +84,7 @@ def identify(session: Session, stored: Mapping[str, Any], container: models.Cont
 
 
 def may_be_another(session: Session, stored: str | None, now: str | None) -> bool:
-    """Return whether a container may not be the one whose creation time is in a child's state."""
+    """Return whether a container might be a different one from the one whose creation time is in a child's state."""
     return stored is not None and not _start_changes_times(session) and not compare_instants(stored, now)
 
 
@@ -147,7 +147,7 @@ def find_container(
         if row is None and _is_not_visible_yet(session, state):
             msg = (
                 f"the container {id_} was requested at {shown_time(state[REQUESTED_AT])} and is not visible yet: try "
-                "again in some minutes. It may be billed"
+                "again in a few minutes. It may be billed"
             )
             raise UnseenError(msg)
         if row is None and (listed.gap is None or looks > 1):
@@ -203,7 +203,7 @@ def uncertain(id_: str, stored: Mapping[str, Any], now: str | None) -> str:
 
 
 def remedies(op: Operation) -> str:
-    """Return what to do with a resource of which nothing shows whether it still belongs to the stack."""
+    """Return the advice for a resource that may no longer belong to the stack."""
     return (
         f'If it belongs to this stack (resized or restored), write adopt="if_matching" on {op.label!r} and run `pulumi '
         "up --refresh`, which binds it again. If it does not, remove the resource from the state with `pulumi state "
@@ -254,8 +254,8 @@ def check_account(session: Session, id_: str, origin: str | None) -> None:
         return
     listed = session.reads.get("containers", ask=session.client.feed.snapshot)
     account, container = account_of(id_), id_.partition("/")[0]
-    # Usually the first row is enough. This saves time after a change of the key, when each of a thousand resources
-    # checks.
+    # Usually the first row is enough. This saves time after a change of the key, when a thousand resources make this
+    # check.
     if any(account_of(row.id) == account for row in listed if row.id.startswith("usr-")):
         return
     if not id_.startswith("usr-") and session.client.containers.find(container) is not None:

@@ -1,5 +1,5 @@
 """
-The words that a type checker accepts for an input.
+The literal strings that a type checker accepts for an input.
 
 The types `Template` and `Plan` accept any text, because the platform may add names. The other types are closed: the
 type checker reports a wrong literal. If a text is known only at run time, pass it as an output

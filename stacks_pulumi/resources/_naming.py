@@ -51,7 +51,7 @@ def named(
         if not _is_shaped(old, name, noted):
             msg = (
                 f"the state of {name_of(urn)!r} contains a name that was not derived from the resource's name, and "
-                'that may be a copied secret: set name="..." to the name of the container, which is the end of its id'
+                'may be a copied secret: set name="..." to the name of the container, which is the end of its id'
             )
             raise ConfigError(msg)
         return {"name": old, NAME_PATTERN: noted}
@@ -105,7 +105,7 @@ def default_container_name(
 
 def valid_container_name(text: str) -> str:
     """
-    Return a valid container name for any text; two different texts have different names.
+    Return a valid container name for any text; different texts get different names.
 
     A valid text is returned unchanged. Otherwise invalid characters are replaced, the text is cut, and part of its
     digest is added.

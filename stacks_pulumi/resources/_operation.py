@@ -54,8 +54,8 @@ class EngineCall(ABC):
     @property
     def asks_existence(self) -> bool:
         """
-        Whether a read only checks that the object exists (`resourceExists`). The engine then invents the resource's
-        name.
+        Whether a read checks nothing but the existence of the object (`resourceExists`). The engine then invents the
+        resource's name.
         """
         return self.name.startswith("__exists__")
 
@@ -239,7 +239,7 @@ class Operation(msgspec.Struct):
         """
         until = min(self.clock.now() + seconds, self.deadline)
         while True:
-            # Read the clock before the look. Otherwise, the last result could be from before the end of the time.
+            # Read the clock before the look. Otherwise, the last look could be earlier than `until`.
             is_last = self.clock.now() >= until
             seen = look()
             if is_last or wanted(seen):
@@ -249,8 +249,7 @@ class Operation(msgspec.Struct):
 
     def second_look(self, id_: str, why: str) -> Callable[[], None]:
         """
-        Return the pulse for the wait until an object is checked again; `why` is the reason, for instance `is not
-        listed`.
+        Return the function to call during the wait before a second check; `why` is its reason, such as `is not listed`.
         """
 
         def pulse() -> None:

@@ -263,8 +263,8 @@ class StacksResource(dynamic.Resource):
         """
         Refuse a second child for the same object if the program writes its name and passes the same container.
 
-        The provider's `check` compares what is known of all of them, but the engine does not call it for resources
-        outside of `--target`.
+        The provider's `check` compares all children, but the engine does not call it for resources outside of
+        `--target`.
         """
         if isinstance(own, str | int | float):
             provider = provider_in_options(opts, self._type_token())

@@ -117,7 +117,7 @@ def check_not_recreated(session: Session, id_: str, created_at: str | None) -> N
     if owner is None and known is None:
         return
     if created_at is None and known is not None:
-        # A missing time and an unreadable list are no evidence.
+        # A missing time or an unreadable list proves nothing.
         found = find_container(session, id_)
         created_at = None if found is None else found.created_at
     if may_be_another(session, known, created_at):

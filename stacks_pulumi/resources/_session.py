@@ -382,7 +382,7 @@ class Session(msgspec.Struct, frozen=True):
 
     def first(self, text: str) -> bool:
         """Return whether this is the first call with this text, so that a shared warning is shown only once."""
-        # A dictionary sets a default in one step, whatever other threads do.
+        # `setdefault` is atomic, so only one thread gets its own object back.
         mine = object()
         return self._warned.setdefault(text, mine) is mine
 

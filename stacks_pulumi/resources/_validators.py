@@ -1,5 +1,5 @@
 """
-The values that an input may have.
+The validators of the inputs.
 
 A validator returns the value in its normal form, or raises a ValueError that states the problem and the fix. The engine
 passes every number as a float (`5` as `5.0`); the normal form of a whole number is `int`.

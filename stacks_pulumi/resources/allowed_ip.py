@@ -188,7 +188,7 @@ class AllowedIp(Child, module="stacks", name="AllowedIp"):
             opts: Pulumi's options.
             container: The container, with external access on.
             ip_address: IPv4 or IPv6, an address or a network in CIDR notation.
-            description: For people (default "Custom IP").
+            description: A description for people (default "Custom IP").
             service_type: `http`, `tcp` or `both` (default).
             revoke_auto_added: After adding this entry, remove the caller's own address, which the API added when
                 external access was turned on (default false).

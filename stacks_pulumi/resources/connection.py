@@ -98,7 +98,7 @@ class Connection(Child, module="stacks", name="Connection"):
             target: The container that the variables describe.
             name: The connection's name at STACKS.
             restart_source: Restart the source, once for all connections that are created together (default true).
-            adopt: `never` (default) or `if_matching`: adopt an existing, equal connection without a restart.
+            adopt: `never` (default) or `if_matching`: adopt an existing, identical connection without a restart.
         """
         super().__init__(
             resource_name,

@@ -333,9 +333,9 @@ class ContainerCreation(Creation[models.Container]):
         unseen = not self.adopted and self.session.client.feed.seen(self.id_of(thing)) is None
         if unseen and isinstance(error, WaitTimeoutError) and error.last_state is None:
             return (
-                f'container "{self.inputs["name"]}" ({self.id_of(thing)}) was requested, but neither a list nor a '
-                f"request for it has shown it within {error.elapsed:.0f} s: it may not be visible yet. Its id is in "
-                "the state, and it may be billed: `pulumi up` looks for it again"
+                f'container "{self.inputs["name"]}" ({self.id_of(thing)}) was requested, but after '
+                f"{error.elapsed:.0f} s it was still neither listed nor found by its id: it may not be visible yet. "
+                "Its id is in the state, and it may be billed: `pulumi up` looks for it again"
             )
         done = "adopted" if self.adopted else "created"
         again = "waits for it again" if isinstance(error, WaitTimeoutError) else "tries to start it again"
@@ -359,7 +359,7 @@ class ContainerCreation(Creation[models.Container]):
         return differences_to(self.inputs, thing)
 
     def what_to_do(self) -> str:
-        """Return how to find the owner, how to choose a different name, and what an adoption means."""
+        """Return instructions: find the owner, choose a different name, or adopt the container."""
         pattern = self.inputs.get(NAME_PATTERN)
         # The pattern did not apply: the program sets the name itself, perhaps to the resource's name.
         is_written = pattern is None and self.session.settings.name_pattern is not None
@@ -382,15 +382,13 @@ class ContainerCreation(Creation[models.Container]):
         clock, containers = self.session.clock, self.session.client.containers
         until = clock.now() + _PATIENCE
         while True:
-            unseen = (
-                f"neither a list nor a request for it has shown it, and the API finds no {thing.id} to delete"
-            )
+            unseen = f"it was neither listed nor found by its id, and the API finds no {thing.id} to delete"
             failed = StacksError(unseen, code="outcome-unknown")
             try:
                 if containers.delete(thing.id, thing.name):
                     break
             except NotFoundError:
-                pass  # A 404 is no evidence: the container may not be visible yet.
+                pass  # A 404 proves nothing: the container may not be visible yet.
             except (BadRequestError, ConflictError) as error:
                 failed = error
             if clock.now() >= until:
@@ -410,8 +408,8 @@ class ContainerCreation(Creation[models.Container]):
                 is_deleted = row.id == thing.id and (between is None or abs(between) <= CLOCKS_APART)
                 if same_name(row.name, self.inputs["name"]) and not is_deleted:
                     self.op.report(
-                        f"{thing.id} was deleted again, but now there is {self.describe(row)}, perhaps from the same "
-                        "request. It is in no state: delete it in the dashboard if nobody uses it",
+                        f"{thing.id} was deleted again, but now {self.describe(row)} exists, perhaps from the same "
+                        "request. No state contains it: delete it in the dashboard if it is not needed",
                         "outcome-unknown",
                     )
 
@@ -521,16 +519,15 @@ class ContainerHandler(ResourceHandler):
         return (field for field in self.fields if field.on_change is OnChange.REFUSED)
 
     def needs_update(self, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-        """Return whether the creation is unfinished, or the container has failed and was not started after that."""
+        """Return whether the creation is unfinished, or the container has failed and was not started since."""
         return UNFINISHED in olds or (
             olds.get("status") == STATUS_ERROR and news.get("desired_status") != STATUS_STOPPED
         )
 
     def replaces(self, field: Field, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """
-        Replace only with `replace_on_change`. Without it, `guards` has already refused the change, except in two
-        cases. First, a value that is unknown at preview. Second, a difference that a refresh found: the engine calls
-        `diff` to show the difference.
+        Replace only with `replace_on_change`. Without it, `guards` refuses the change earlier, except if the value is
+        unknown at preview, or if a refresh found the difference: the engine calls `diff` to show it.
         """
         return field.on_change is OnChange.REFUSED and news.get("replace_on_change") is True
 
@@ -625,7 +622,8 @@ def _to_adopt(settings: AccountSettings, call: EngineCall, inputs: Mapping[str, 
     if isinstance(listed, str):
         if is_expected:
             call.warn(
-                f"it is not known whether {inputs['name']!r} is adopted, so it is treated as a new container: {listed}"
+                f"it is not known whether {inputs['name']!r} will be adopted, so it is treated as a new "
+                f"container: {listed}"
             )
         return None
     named = [one for one in listed if one.name is not None and same_name(one.name, inputs["name"])]
@@ -642,8 +640,8 @@ def _to_adopt(settings: AccountSettings, call: EngineCall, inputs: Mapping[str, 
     differences = differences_to(inputs, named[0])
     if differences:
         call.warn(
-            f"{named[0].id} exists already and differs from the program, as far as the list of containers "
-            f"shows: {'; '.join(differences)}"
+            f"{named[0].id} exists already and differs from the program, according to the list of containers: "
+            f"{'; '.join(differences)}"
         )
         return None
     return named[0].id

@@ -175,7 +175,7 @@ class _PinnedBackupCreation(Creation[models.Backup]):
                 f"the API accepted the request for a backup of {container}, but no list has shown a new backup after "
                 f"{error.elapsed:.0f} s. Check the dashboard: if it is there, write its number as backup_id; if not, "
                 "`pulumi up` starts a new backup. An unpinned backup is deleted after seven days. If lists always "
-                f"show new backups so late, {advice}"
+                f"show new backups this late, {advice}"
             )
             raise error.but(message=msg) from None
 
@@ -199,7 +199,7 @@ class _PinnedBackupCreation(Creation[models.Backup]):
         return f"backup {thing.id} of {self.inputs['container']}"
 
     def roll_back(self, thing: models.Backup) -> None:
-        # The guide does not describe the deletion of a backup in progress. Unpinned, it is deleted after a week.
+        # The guide does not describe the deletion of a backup in progress. An unpinned backup is deleted after a week.
         self.session.client.backups.unpin(thing.id, container_id=self.inputs["container"])
 
 
@@ -209,7 +209,7 @@ class PinnedBackupHandler(ChildHandler[models.Backup]):
     kind: ClassVar = "PinnedBackup"
     creation: ClassVar = _PinnedBackupCreation
     id_form: ClassVar = "<container id>/<number>"
-    # A backup of a large volume takes long.
+    # A backup of a large volume takes a long time.
     create_timeout: ClassVar = 1800.0
     fields: ClassVar = (
         Field("container", container_id, OnChange.REPLACE, required=True),

@@ -21,7 +21,7 @@ from stacks_pulumi.resources._literals import AdoptMode
 
 
 def shown_alone(error: StacksError) -> StacksError:
-    """Return an equal error that is also a `pulumi.RunError`."""
+    """Return a copy of the error that is also a `pulumi.RunError`."""
     kind = _shown_alone(type(error))  # type: ignore[arg-type]  # mypy treats a class as not hashable
     return kind(**error.values())
 
@@ -74,7 +74,7 @@ class Provider(pulumi.ProviderResource):
     """
     A STACKS account, passed to resources as `opts=pulumi.ResourceOptions(provider=...)`.
 
-    Resources without this option use the account of the stack's configuration. A child resource (a connection, an
+    Resources without this option use the account in the stack's configuration. A child resource (a connection, an
     allowed address ...) uses its container's account automatically. The key is a secret in the state.
     """
 

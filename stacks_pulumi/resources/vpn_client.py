@@ -135,8 +135,8 @@ _DEFAULT: Final = "default"
 """The client that the platform creates with every VPN container."""
 
 _ONLY_ONCE: Final = (
-    "If the platform gives a configuration only once, change rotate_triggers, which adds it again with a new key, or "
-    "set store_config=False"
+    "If the platform returns a configuration only once, change rotate_triggers, which adds the client again with a new "
+    "key, or set store_config=False"
 )
 
 
@@ -230,7 +230,7 @@ class VpnClientHandler(ChildHandler[models.VpnClient]):
         if parent.template in catalog.TEMPLATES and parent.template != catalog.VPN_TEMPLATE:
             yield (
                 "container",
-                f'VPN clients need the template "{catalog.VPN_TEMPLATE}", and its template is "{parent.template}"',
+                f'VPN clients need the template "{catalog.VPN_TEMPLATE}", but the template is "{parent.template}"',
             )
         yield from runs(parent, olds, inputs, "container", "a VPN client")
 

@@ -177,7 +177,7 @@ def test_an_update_that_the_engine_forces_corrects_no_drift(
     said = stack.up(quiet_afterwards=False)
 
     assert said.changes == {"update": 3}
-    assert any("was stopped elsewhere, and this update leaves it so" in line for line in said.warnings)
+    assert any("was stopped elsewhere, and this update leaves it as it is" in line for line in said.warnings)
     assert any("removed elsewhere, and this update does not correct it" in line for line in said.warnings)
     assert emulator.state.container("web").status == "stopped"
     addresses = {row.ip_address for row in emulator.state.container("app").allowed_ips}

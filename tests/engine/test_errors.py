@@ -144,7 +144,7 @@ OTHERS = (
         (
             "exists already and differs from the program",
             "its template is 'postgresql', not 'nodejs'",
-            "Give this resource another name",
+            "Give this resource a different name",
         ),
         program='web = stacks.Container("web", template="nodejs", adopt="if_matching")',
         prepare=lambda emulator, _stack: running(emulator, "web", "postgresql"),

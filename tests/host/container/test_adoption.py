@@ -99,7 +99,7 @@ def test_without_an_answer_a_preview_counts_a_new_one_and_says_so(
     for _ in range(3):
         assert "adopts" not in web.checked(name="web", template="nodejs", adopt="if_matching")
 
-    unknown = "it is not known whether 'web' is adopted, so it is treated as a new container: "
+    unknown = "it is not known whether 'web' will be adopted, so it is treated as a new container: "
     assert f"{unknown}the containers could not be listed [forbidden]" in web.lines()
     web.host = make_host({})
     assert "adopts" not in web.checked(name="web", template="nodejs", adopt="if_matching")

@@ -441,7 +441,7 @@ def test_a_rollback_names_a_late_twin(
 def test_a_rollback_gives_up_when_the_container_would_be_visible(clock: FakeClock) -> None:
     made, _ = session(clock, containers__list=data([]), containers__delete=refusal(404))
 
-    with pytest.raises(StacksError, match="neither a list nor a request for it has shown it"):
+    with pytest.raises(StacksError, match="it was neither listed nor found by its id"):
         rollback(made, [])
     assert clock.now() - 1000 >= 120
 
