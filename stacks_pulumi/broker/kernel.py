@@ -107,6 +107,8 @@ _WAITLIST: Final = 60.0
 """Seconds after a 503 before the broker may send a repeated create to the platform again."""
 _UNDER_WAY: Final = 30.0
 """Seconds for which the platform may still carry out a request after the broker was killed."""
+_UNSETTLED: Final = _UNDER_WAY + 10.0
+"""Seconds after an unanswered request in which its effect may still be missing in a list, because lists lag behind."""
 _NOT_SENT: Final = 1
 """
 The status in the ledger of a request that did not reach the platform. The status is 0 if it is unknown whether the
@@ -473,8 +475,8 @@ class Kernel:
             return may_be_of(id_, name) if row is None or row.name is None else same_name(row.name, name)
 
         # The wall clock may be set forward in the meantime, so the seconds also have to pass by the other clock.
-        self._ends = [one for one in self._ends if self._upstream.elapsed(one[0]) < _UNDER_WAY]
-        since = min([self._ledger.now() - _UNDER_WAY, *(ended for _, ended in self._ends)])
+        self._ends = [one for one in self._ends if self._upstream.elapsed(one[0]) < _UNSETTLED]
+        since = min([self._ledger.now() - _UNSETTLED, *(ended for _, ended in self._ends)])
         effect = EFFECTS[ask.endpoint]
         other = f"(grant_id <> ? or ? <> (endpoint = '{_CREATE}'))"
         holds = (
@@ -636,7 +638,11 @@ class Kernel:
         since = submitted if policy is None else now - policy.undo.total_seconds()
         # An object that was found long after its lost request is as old as the platform says.
         there = self._upstream.now() - (now - since)
-        recent = [one for one in holdings.own if one.ended >= since and not is_older(one.created_at, there)]
+        recent = [
+            one
+            for one in holdings.own
+            if one.ended >= since and not is_older(one.created_at, there) and not _may_be_of_person(one)
+        ]
         return is_made(effect.object, ask, recent, look)
 
     def _rows(self, one: Ask | Use, look: Look) -> Sequence[Any]:
@@ -939,6 +945,17 @@ def _record_gone(db: sqlite3.Connection, one: Use, by: Use) -> None:
     """
     is_removed = EFFECTS[by.endpoint].makes == "" and (one.permit is None or one.grant_id == by.grant_id)
     update(db, "uses", one.id, state="undone" if is_removed else "gone", answer=None)
+
+
+def _may_be_of_person(one: Use) -> bool:
+    """
+    Return whether a person may have created the container of a request that was on the waitlist: it was created long
+    after each attempt, so the waitlist may have created it, or a person in the dashboard.
+    """
+    spans = one.before["spans"]
+    short = [(began, min(ended, began + _UNDER_WAY)) for began, ended in spans]
+    was_waiting = any(ended - began >= DAY for began, ended in spans)
+    return was_waiting and is_within(one.created_at, short) is False
 
 
 def _sees(seen: Sequence[Use] | None, ask: Ask, look: Look) -> bool:

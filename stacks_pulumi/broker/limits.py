@@ -140,7 +140,8 @@ def _may_show(row: Container, use: Use, now: float) -> bool:
     """Return whether a listed container may be the result of a create, and not an older container of that name."""
     if not same_name(row.name, str(use.body.get("name"))) or identity(row) in use.before["ids"]:
         return False
-    return not _is_old(use, now) or is_within(row.created_at, use.before["spans"]) is not False
+    # The platform may have carried out a request some time after the broker stopped waiting for its answer.
+    return not _is_old(use, now) or is_within(row.created_at, use.before["spans"], after=LISTED) is not False
 
 
 def identity(row: Container) -> str:

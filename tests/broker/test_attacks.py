@@ -19,7 +19,7 @@ from stacks_pulumi.broker.ledger import DAY, Ledger, Spec, Use
 from stacks_pulumi.broker.limits import price_of
 from stacks_pulumi.broker.server import Server
 from stacks_pulumi.broker.upstream import Upstream
-from stacks_pulumi.emulator import connections, state
+from stacks_pulumi.emulator import answers, connections, containers, state
 from stacks_pulumi.endpoints import ENDPOINTS
 from stacks_pulumi.errors import ConfigError
 from tests.broker.conftest import Bench, Benches, Client, HurriedClock, add_twice, create, literal, permit
@@ -549,7 +549,7 @@ def test_a_lost_create_is_not_found_in_what_another_grant_makes_at_the_same_mome
     bench.emulator.faults.add("containers.create", 503)
     assert lost.create("web").status_code == 503
     bench.emulator.faults.add("containers.create", "slow", seconds=8.0)
-    bench.clock.advance(31)
+    bench.clock.advance(41)
 
     with ThreadPoolExecutor(1) as pool:
         made = pool.submit(makes.create, "web")
@@ -858,7 +858,7 @@ def test_a_removal_of_a_vpn_client_spares_one_that_another_made_since(benches: B
     makes = bench.granted(permit("vpn_clients.add", laptop, ids=ids))
     bench.emulator.faults.add("vpn_clients.remove", "drop_after")
     assert clears("DELETE", f"{path}/laptop").status_code == 502
-    bench.clock.advance(31)
+    bench.clock.advance(41)
     assert makes("POST", path, laptop).status_code < 300
 
     assert clears("DELETE", f"{path}/laptop").status_code == 404
@@ -919,9 +919,9 @@ def test_a_create_waits_for_a_lost_request_on_its_id_whatever_became_of_the_repe
 
     assert code(makes.create("web")) == (409, "grant-busy")
     # The clock of the machine is set.
-    monkeypatch.setattr(bench.clock, "wall", lambda: bench.clock.now() + 31)
+    monkeypatch.setattr(bench.clock, "wall", lambda: bench.clock.now() + 41)
     assert code(makes.create("web")) == (409, "grant-busy")
-    bench.clock.advance(31)
+    bench.clock.advance(41)
     assert makes.create("web").status_code == 202
 
 
@@ -949,7 +949,7 @@ def test_what_a_repeat_made_is_not_removed_while_the_lost_request_may_make_it_ag
     own = own.format(made.get("id"), web=web["id"], vpn=vpn["id"])
 
     assert code(grant("DELETE", own)) == (409, "grant-busy")
-    bench.clock.advance(31)
+    bench.clock.advance(41)
     assert grant("DELETE", own).status_code == 200
 
 
@@ -1086,8 +1086,14 @@ def test_a_create_waits_for_a_lost_request_of_its_own_grant(bench: Bench, lost: 
     bench.emulator.advance(60)
 
     assert code(grant.create("web")) == (409, "grant-busy")
-    bench.clock.advance(31)
+    bench.clock.advance(41)
     assert grant.create("web").status_code == 202
+
+
+def _both(bench: Bench, seconds: float) -> None:
+    """Advance the clocks of the broker and of the platform."""
+    for clock in (bench.clock, bench.emulator):
+        clock.advance(seconds)
 
 
 def _lose(bench: Bench, client: Client, **body: Any) -> str:
@@ -1107,6 +1113,39 @@ def test_a_container_that_is_found_late_is_not_new(benches: Benches) -> None:
         clock.advance(910)
 
     assert code(agent("DELETE", f"/containers/{made}")) == (403, "approval-needed")
+
+
+def test_what_the_platform_creates_long_after_a_lost_request_counts_after_a_day_too(benches: Benches) -> None:
+    """The broker does not take it for the result of the request: it would bill, and no limit would include it."""
+    bench = benches(policies={"agents": {"increase_per_day": 10, "max_total": 12}})
+    bench.emulator.faults.add("containers.create", "drop_before", None)
+    assert code(bench.agent().create("web", plan="premium")) == (409, "grant-busy")
+    bench.emulator.faults.clear()
+    _both(bench, 25)
+    bench.made("web", plan="premium")
+    _both(bench, DAY)
+
+    assert bench.agent().create("api").status_code == 402
+
+
+@pytest.mark.parametrize("is_sent_again", [False, True])
+def test_a_container_that_a_person_may_have_created_is_not_removed_without_an_approval(
+    benches: Benches, is_sent_again: bool
+) -> None:
+    """The create was on the waitlist, which may create the container hours later, like a person in the dashboard."""
+    bench = benches(policies={"agents": {"increase_per_day": 10, "free": ["undo"]}})
+    agent = bench.agent()
+    bench.emulator.faults.add("containers.create", 503)
+    assert agent.create("web").status_code == 503
+    _both(bench, 3600)
+    if not is_sent_again:
+        bench.made("web")
+
+    path = f"/containers/{agent.create('web').json()['data']['id']}"
+
+    assert bench.emulator.calls("containers.create") == (2 if is_sent_again else 1)
+    _both(bench, 61)
+    assert agent("DELETE", path).status_code == (200 if is_sent_again else 403)
 
 
 @pytest.mark.parametrize("is_made_since", [False, True])
@@ -1528,3 +1567,27 @@ def test_a_container_is_named_by_the_id_that_the_platform_lists(benches: Benches
         assert client("DELETE", f"/containers/{path}").status_code == 404
     assert bench.emulator.calls("containers.delete") + bench.emulator.calls("connections.delete") == 0
     bench.emulator.faults.clear()
+
+
+def test_an_approval_does_not_reach_a_container_that_a_lost_request_creates_late(bench: Bench) -> None:
+    """The platform may carry out a lost request 30 s later, and its list may show the earlier container until then."""
+    web = bench.made("web")
+    _both(bench, 60)
+    opens = {"enabled": True}
+    late = bench.granted(permit("containers.external_access", opens, ids={"container_id": literal(web)}))
+    lost = bench.granted(permit("containers.create", create("web")))
+    bench.emulator.set_lag(10)
+    bench.emulator.faults.add("containers.create", "drop_before", None)
+    assert code(lost.create("web")) == (409, "grant-busy")
+    bench.emulator.faults.clear()
+    _both(bench, 26)
+    bench.emulator.drift.delete("web")
+    _both(bench, 3)
+    made = answers.valid_create(create("web"))
+    containers.add(bench.emulator.platform, bench.emulator.account, made, created_by="api")
+    _both(bench, 2)
+    path = f"/containers/{web['id']}/external-access"
+
+    assert code(late("PUT", path, opens)) == (409, "grant-busy")
+    _both(bench, 11)
+    assert refused(late("PUT", path, opens))

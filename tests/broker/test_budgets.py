@@ -243,7 +243,7 @@ def test_a_budget_does_not_take_over_what_a_signed_create_of_its_stack_has_made(
     for fault in (503, "drop_after"):
         bench.emulator.faults.add("containers.create", fault)
     assert agent.create("web").status_code == 503
-    bench.clock.advance(31)
+    bench.clock.advance(41)
     for fault in ("pass", 500):
         bench.emulator.faults.add("containers.list", fault)
     assert code(signed.create("web")) == (409, "grant-busy")

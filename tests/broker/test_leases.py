@@ -75,7 +75,7 @@ def test_a_request_waits_for_another_grants_request_about_its_container_and_for_
     with ThreadPoolExecutor(1) as pool:
         under_way = pool.submit(first, *of_web)
         until(lambda: bench.ledger.uses("state = 'sent'"))
-        bench.clock.advance(31)
+        bench.clock.advance(41)
         answers = [code(second(*of_web)), third(*of_data).status_code, under_way.result().status_code]
 
     assert answers == [(409, "grant-busy"), 200, 200]
@@ -107,7 +107,7 @@ def test_a_request_without_an_answer_holds_its_container_for_half_a_minute(
 
     assert second(*restart).status_code == (409 if is_held else 200)
     assert first(*restart).status_code == 200
-    bench.clock.advance(31)
+    bench.clock.advance(41)
     assert second(*restart).status_code == 200
 
 

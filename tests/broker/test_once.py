@@ -395,7 +395,7 @@ def test_what_another_grant_has_made_is_not_what_a_lost_request_made(bench: Benc
     lost, other = (bench.granted(permit("containers.create", create("web"))) for _ in range(2))
     bench.emulator.faults.add("containers.create", 503)
     assert lost.create("web").status_code == 503
-    bench.clock.advance(31)
+    bench.clock.advance(41)
     assert other.create("web").status_code == 202
 
     answer = lost.create("web")
