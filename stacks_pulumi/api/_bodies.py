@@ -196,7 +196,7 @@ def _columns(kind: type[Model], spellings: tuple[str, ...]) -> list[tuple[Any, .
     """
     Return the known spellings, each with the data of its `_Field`, for all rows that contain the same names.
 
-    The last spelling takes precedence. This is the preferred spelling, or else the last one in the row.
+    The last spelling in the result takes precedence: the preferred one, or else the last one in the row.
     """
     known = [
         (spelling, *field) for spelling in spellings if (field := _names(kind).find(spelling)) is not None
@@ -247,9 +247,7 @@ _names = functools.cache(_Names)
 
 
 def _conversion(annotation: Any) -> Callable[[Any], Any] | None:
-    """
-    Return the function that converts a value to the type of a field; `None` if no value is converted.
-    """
+    """Return the function that converts a value to the type of a field; `None` if the type needs no conversion."""
     if annotation == models.BackupId:
         return _as_number
     return _as_text if _is_text(annotation) else None

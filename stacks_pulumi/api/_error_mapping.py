@@ -106,7 +106,7 @@ def wrong_base_url(call: Call[Any], answer: Answer, body: Any, base_url: str) ->
 def unreadable(call: Call[Any], status: int, why: str) -> UnreadableAnswerError:
     """Return the error for a response that cannot be parsed. Its status is 0 if the status is not known."""
     effect = (
-        "nothing was changed: try again; if it persists, check the proxy and the base URL"
+        "nothing was changed: try again; if the error persists, check the proxy and the base URL"
         if call.endpoint.method == "GET"
         else "the request may have been carried out, so check before you try again"
     )

@@ -240,7 +240,8 @@ class Limiter:
             if not known or ends < self._ends:
                 self._ends = ends
             elif ends > self._ends + _SAME_WINDOW:
-                # By the API's clock the counted window has ended. It may count requests in flight in the new window.
+                # By the API's clock, the counted window has ended. The API may count requests in flight in the new
+                # window.
                 self._open(ends, self._in_flight)
         self._others = max(self._others, self._limit - told.remaining - self._sent)
 
@@ -281,9 +282,7 @@ def rates(answer: Answer) -> Rates:
 
 
 def retry_after(answer: Answer) -> float | None:
-    """
-    Return how many seconds the response says to wait, as a number or as a date; `None` if it contains neither.
-    """
+    """Return how many seconds the response says to wait, as a number or as a date; `None` if it contains neither."""
     text = answer.headers.get("retry-after")
     seconds = _number(_SECONDS, text)
     if seconds is not None:

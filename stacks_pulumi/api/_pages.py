@@ -1,5 +1,5 @@
 """
-Requests the further pages of a list, and decides whether the list is complete.
+Requests the remaining pages of a list, and decides whether the list is complete.
 
 The guide does not mention pages. The client follows an address of the next page (`next`, or the header `Link`) if it
 belongs to the same endpoint at the same server. It uses only the query of this address, so no request goes to a
@@ -122,7 +122,9 @@ def _note(signs: Signs, rows: int, where: str, name: str, value: Any) -> None:
 
 
 def _address_in(value: Any) -> str | None:
-    """Return the address of the next page in a value; `None` if the value is a cursor, a number, a flag or empty."""
+    """
+    Return the address of the next page that a value contains; `None` if it is a cursor, a number, a flag or empty.
+    """
     if isinstance(value, Mapping):
         value = value.get("href", value.get("url"))
     return value if isinstance(value, str) and _ADDRESS.match(value) else None
@@ -139,7 +141,7 @@ def _number(value: Any) -> int | None:
 
 
 def _fields(body: Any, path: str = "", depth: int = _DEPTH) -> Iterator[tuple[str, str, Any]]:
-    """Return the path, the name in snake_case and the value of each field that is not in a row."""
+    """Return the path, the snake_case name and the value of each field that is not part of a row."""
     if not isinstance(body, Mapping) or not depth or "id" in body:
         return
     for name, value in body.items():

@@ -155,7 +155,7 @@ class Bearer(requests.auth.AuthBase):
 
 def session_to(base_url: str, auth: Bearer | None) -> requests.Session:
     """
-    Return a session with a server. It sends the key and the certificate of this client.
+    Return a session that sends the key and this client's certificate to a server.
 
     Plain HTTP is accepted only for this machine, so proxies from the environment are ignored for it: a proxy would
     receive the key in plain text over the network.

@@ -127,7 +127,7 @@ def templates(body: Any) -> Listing[models.Template]:
 
 
 def _beside(body: Any, rows: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Return the path and the value of each field of a response that is outside of its rows."""
+    """Return the path and the value of each field of a response that is not part of a row."""
     if body is rows or not isinstance(body, Mapping):
         return
     for name, value in body.items():

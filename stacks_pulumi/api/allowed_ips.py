@@ -28,7 +28,7 @@ _BY_DEFAULT: Final = "custom ip"
 
 class _NewAddress(Once[AllowedIp]):
     """
-    The request for an entry. Two equal entries can exist, so the list is checked twice before the request is sent
+    The request for an entry. Two identical entries can exist, so the list is checked twice before the request is sent
     again.
     """
 

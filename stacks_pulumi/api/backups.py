@@ -401,9 +401,7 @@ def list_call(container_id: str, limit: int) -> Call[Listing[Backup]]:
 
 
 def is_partial(listed: Listing[Backup]) -> bool:
-    """
-    Return whether backups may exist that a list does not contain, because it is incomplete or has the maximum length.
-    """
+    """Return whether a list may lack existing backups, because it is incomplete or has the maximum length."""
     return listed.gap is not None or len(listed) >= MOST
 
 

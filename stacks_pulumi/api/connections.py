@@ -26,7 +26,8 @@ Find: TypeAlias = Callable[[str], models.Container | None]
 
 class _NewConnection(Once[models.Connection]):
     """
-    The request for a connection. Two equal connections can exist, so the list is checked twice before it is sent again.
+    The request for a connection. Two identical connections can exist, so the list is checked twice before the request
+    is sent again.
     """
 
     may_exist_twice: ClassVar = True
@@ -174,8 +175,8 @@ class ConnectionsApi:
             warn: Called with a text that tells the user what to check in the dashboard.
 
         Raises:
-            ExistsError: The source already has a connection of that name (if no name is given, of any name) to the
-                target.
+            ExistsError: The source already has a connection with that name to the target (any connection, if no name is
+                given).
             BadRequestError: The API refuses it.
         """
         call = call_to(
@@ -255,7 +256,7 @@ def _is_named(container_id: str, name: str, find: Find) -> bool:
 
 def is_spelling(name: str, shown: str | None) -> bool:
     """
-    Return whether a name may be the platform's form of the requested name, which may differ in case and contain
-    additions that make it unique.
+    Return whether a name may be the platform's form of the requested name, which may differ in case or have additions
+    that make it unique.
     """
     return shown is not None and name.casefold() in shown.casefold()

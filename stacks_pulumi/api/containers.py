@@ -53,7 +53,7 @@ _ACCEPTED: Final = 202
 _SUCCESS: Final = range(200, 300)
 _NOT_LISTED: Final = (
     "If the name is taken but no list shows its container, the container may not be visible yet, for instance after "
-    "an interrupted `up`: try again in some minutes"
+    "an interrupted `up`: try again in a few minutes"
 )
 _VERBS: Final = {"running": "start", "stopped": "stop", "restart": "restart"}
 
@@ -233,8 +233,8 @@ class ContainersApi:
 
     def account_in(self, rows: Listing[Container]) -> str | None:
         """
-        Return the account, which is part of the id of any container in these rows or in an earlier list; `None` without
-        such a container.
+        Return the account, as part of a container's id in these rows or in an earlier list; `None` without such a
+        container.
         """
         found = next((account_of(row.id) for row in rows if row.id.startswith("usr-")), None)
         self._account = found or self._account
@@ -474,7 +474,7 @@ class ContainersApi:
 
 
 def is_asked(container: Container, name: str, template: str, plan: str | None) -> bool:
-    """Return whether a container that no list showed before the request has the requested values."""
+    """Return whether a container that was not listed before the request has the requested values."""
     return same_name(container.name, name) and _fits(container, template, plan)
 
 

@@ -1,6 +1,6 @@
 """
-Lets threads wait for a state. All of them share one list call (`Feed`), and each thread evaluates the list itself
-(`Watch`).
+Lets threads wait until a container or a backup reaches a state. All of them share one list call (`Feed`), and each
+thread evaluates the list itself (`Watch`).
 
 If a thread needs a newer list and no call is in progress, it makes the call and is the leader. The others sleep until
 its result is published. The feed has no background thread. Three rules keep it correct:
@@ -53,7 +53,7 @@ If the time between list calls is at least this many seconds, the rate limit is 
 
 
 class HasStatus(Protocol):
-    """A resource for whose state a caller can wait: a container or a backup."""
+    """A resource that a caller can wait for: a container or a backup."""
 
     @property
     def id(self) -> Any:
@@ -272,8 +272,7 @@ class StateWatch(Watch[T]):
         now = self._clock.now()
         if rows.gap is None and now < self._confirm_at:
             return WaitVerdict.GO_ON
-        # A new resource that no look has seen will soon be in a list, so request the resource itself only now and
-        # then.
+        # A new resource will soon be in a list, so request the resource itself only now and then.
         self._confirm_at = now + (self._pause if self._was_seen else self._lag)
         found = self._confirm(self._id)
         if found is None or (self._is_it is not None and not self._is_it(found)):
@@ -313,7 +312,7 @@ class StateWatch(Watch[T]):
         return WaitVerdict.REACHED if self._wait.gone == "target" else WaitVerdict.VANISHED
 
     def _unknown(self, status: str) -> str | None:
-        """Return what to do about a status that the guide does not have; `None` for a known status."""
+        """Return the warning for a status that is not in the guide; `None` for a known status."""
         if is_known_status(status, self._noun):
             return None
         return (

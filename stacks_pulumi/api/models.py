@@ -222,7 +222,7 @@ class Container(Model, frozen=True, kw_only=True):
 
     @property
     def settled(self) -> bool:
-        """Whether its status is permanent until a request changes it."""
+        """Whether its status stays the same until a request changes it."""
         return self.status in SETTLED_STATUSES
 
     def is_from(self, template: str) -> bool | None:
@@ -230,7 +230,8 @@ class Container(Model, frozen=True, kw_only=True):
         Return whether the container was created from that template; `None` if `template` does not show this.
 
         The list contains only a `type`, and the guide does not state whether a type includes the size: `nginx-micro`
-        may be listed as `nginx`, and `stacks-vpn` as `vpn`. A word that is not a template in the guide shows nothing.
+        may be listed as `nginx`, and `stacks-vpn` as `vpn`. A word that is not a template in the guide does not show
+        the template.
         """
         word = (self.template or "").casefold()
         if word in {template.casefold(), template.removesuffix("-micro"), template.removeprefix("stacks-")}:
@@ -247,7 +248,7 @@ class Template(Model, frozen=True, kw_only=True):
         name: The name for people.
         description: One line.
         category: What the template is for.
-        plan: The plan that it is listed under.
+        plan: The plan under which the API lists it.
         monthly_usd: Price per month in US dollars; `None` if the unit is unclear.
         raw: The complete entry, unchanged.
     """
@@ -272,7 +273,7 @@ class AllowedIp(Model, frozen=True, kw_only=True):
     An address that is allowed to connect (guide, "List Allowed IPs").
 
     Attributes:
-        id: The id to remove it with.
+        id: The id for requests that remove it.
         ip_address: An IPv4 or IPv6 address or network, as the API spells it.
         description: A description for people.
         service_type: `http`, `tcp` or `both`.
@@ -482,7 +483,7 @@ class Credentials(Model, frozen=True, kw_only=True):
         internal_host: Host name inside the network.
         container_name: Name of the container.
         type: Its template.
-        raw: The complete response, unchanged; for some templates it contains more logins.
+        raw: The complete response, unchanged, which contains more logins for some templates.
     """
 
     username: str | None = None

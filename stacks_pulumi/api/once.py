@@ -89,7 +89,8 @@ class Once(ABC, Generic[T]):
 
     Attributes:
         is_repeatable: Whether the request may be sent again. If not, only its effect is searched for.
-        may_exist_twice: Whether the platform allows two equal objects. Then the list is checked twice before a repeat.
+        may_exist_twice: Whether the platform allows two identical objects. Then the list is checked twice before a
+            repeat.
         needs_time: Whether an object can be recognised as ours only by its creation time.
         until: The time, by the clock, until which to check while the name is taken; `None` for the usual time.
         begun: The time of the first request by the API's clock; `None` if it is not known.
@@ -123,7 +124,7 @@ class Once(ABC, Generic[T]):
         self._requests: list[tuple[float, float]] = []
         self._sent = 0
 
-    # --- implemented by each noun ---
+    # --- implemented by each kind ---
 
     @abstractmethod
     def existing(self) -> Listing[T]:
@@ -131,7 +132,7 @@ class Once(ABC, Generic[T]):
 
     @abstractmethod
     def is_ours(self, row: T) -> bool:
-        """Return whether a row that no list showed before the request has the requested values."""
+        """Return whether a row that was not listed before the request has the requested values."""
 
     def is_taken(self, row: T) -> bool:
         """Return whether an existing object prevents the creation."""
@@ -245,7 +246,7 @@ class Once(ABC, Generic[T]):
         ended = self.now()
         if begun is None and ended is None:
             return
-        # Before this client's very first answer, the time is derived from that answer.
+        # Before the first answer, the API's clock is not known, so the end of that request is also used as its start.
         self._requests.append((begun if begun is not None else ended or 0.0, ended or begun or 0.0))
 
     def _look_before_repeat(self, pause: float) -> tuple[T | None, bool]:
@@ -269,8 +270,8 @@ class Once(ABC, Generic[T]):
         Return our object as soon as a check finds it; `None` if no check finds it.
 
         Raises:
-            StacksError: No check could be completed. With `all_read`, a single failed check or incomplete list is
-                enough.
+            StacksError: No check could be completed; with `all_read`, at least one check failed or found an incomplete
+                list.
         """
         read = 0
         # A new object may exist without being in a state, so neither a cancellation nor a deadline ends the search.
@@ -339,7 +340,7 @@ class Once(ABC, Generic[T]):
         self.warn(
             scrub(
                 f"{self.call.what}: a retry may have created a second object, {twin.id}, in addition to {made.id}: "
-                f"check the STACKS dashboard, and delete {twin.id} if nobody needs it"
+                f"check the STACKS dashboard, and delete {twin.id} if it is not needed"
             )
         )
 

@@ -145,7 +145,7 @@ class VpnClientsApi:
 
         if before is None:
             before = self.list(container_id)
-            # A list may show a client for some time after this client has removed it.
+            # A list may still show a VPN client for some time after its removal.
             while any(map(is_it, before)) and self._deleted.has(container_id, name.casefold()):
                 sleep_with_pulse(_PAUSE, self.clock, pulse)
                 before = self.list(container_id)

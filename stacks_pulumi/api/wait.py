@@ -11,7 +11,7 @@ from stacks_pulumi.api._words import ENDING_STATUSES, SETTLED_STATUSES
 
 
 class WaitVerdict(enum.Enum):
-    """What one list means for a wait."""
+    """What a single list tells a waiting caller."""
 
     GO_ON = "go on"
     REACHED = "reached"
@@ -37,7 +37,7 @@ class Wait(msgspec.Struct, frozen=True):
         earliest: The minimum duration of the operation in seconds (guide). If few requests are left in the window of
             the rate limit, no list is requested before that time.
         quick: The first seconds of the wait, within which a quick operation usually ends.
-        often: The seconds between the lists of that time, if the rate limit allows it.
+        often: The seconds between lists during that time, if the rate limit allows it.
     """
 
     name: str
@@ -86,7 +86,7 @@ BACKED_UP: Final = Wait("completed", frozenset({"completed"}), frozenset({"faile
 
 def verdict(wait: Wait, state: str, looks: int, *, may_be_old: bool = False) -> WaitVerdict:
     """
-    Return what the state in a list means for a wait.
+    Return what the state in a list tells a waiting caller.
 
     Args:
         wait: The target of the wait.
