@@ -329,10 +329,11 @@ class Kernel:
         if doubt is not None:
             return doubt
         holdings, is_alive = self._holdings(grant), now <= grant.until
+        counted = self._counted(grant, ask, uses)
         permit, is_gone = None, False
         for one in self._ledger.permits(grant.id) if is_alive else ():
             try:
-                is_left = self._is_left(one, uses, grant)
+                is_left = self._is_left(one, counted, grant)
                 if is_left and fits(one, ask, holdings, look) and self._is_judged(one, grant, look):
                     permit = one
                     break
@@ -374,6 +375,18 @@ class Kernel:
         if grant is None or grant.revoked is not None:
             raise RequestRefusedError(401, "Invalid API key")
         return grant
+
+    def _counted(self, grant: Grant, ask: Ask, uses: Sequence[Use]) -> list[Use]:
+        """
+        Return the uses that count against a permit. A request without an answer may have been carried out, so only the
+        same request may use its permit again.
+        """
+        counted, unanswered = [*uses], f"grant_id = ? and endpoint = ? and state = 'void' and {LOST}"
+        for use in self._ledger.uses(unanswered, grant.id, ask.endpoint):
+            others: list[Ask | Use] = [ask, *counted]
+            if not any(same([use.ids, use.body], [one.ids, one.body]) for one in others):
+                counted.append(use)
+        return counted
 
     def _is_left(self, permit: Permit, uses: Sequence[Use], grant: Grant) -> bool:
         mine = [use for use in uses if use.permit == permit.n]

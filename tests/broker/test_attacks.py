@@ -1591,3 +1591,26 @@ def test_an_approval_does_not_reach_a_container_that_a_lost_request_creates_late
     assert code(late("PUT", path, opens)) == (409, "grant-busy")
     _both(bench, 11)
     assert refused(late("PUT", path, opens))
+
+
+@pytest.mark.parametrize("fault", ["drop_after", "drop_before"])
+def test_a_permit_for_one_of_two_containers_deletes_one_though_an_answer_is_lost(
+    bench: Bench, fault: str
+) -> None:
+    rows = {name: bench.made(name) for name in ("one", "two")}
+    known = {name: {"id": row["id"], "created_at": row["created_at"]} for name, row in rows.items()}
+    ids = {"container_id": {"of": ["one", "two"]}}
+    grant, both = (
+        bench.granted(permit("containers.delete", ids=ids, times=times), known=known) for times in (1, 2)
+    )
+    one, two = (f"/containers/{row['id']}" for row in rows.values())
+    bench.emulator.faults.add("containers.delete", fault)
+
+    assert grant("DELETE", one).status_code == 502
+    assert refused(grant("DELETE", two))
+    assert grant("DELETE", one).status_code in {200, 404}
+    assert refused(grant("DELETE", two))
+    # The request and its repeat count once.
+    bench.clock.advance(41)
+    bench.emulator.faults.add("containers.delete", fault)
+    assert all(both("DELETE", path).status_code in {200, 404, 502} for path in (two, two, one))
