@@ -288,22 +288,13 @@ class Upstream:
             raise busy(f"the platform cannot be read now ({error.message}), so nothing was sent") from None
 
     def prices(self, due: float) -> MonthlyPrice:
-        """Return the function for monthly prices: the platform's prices, with the catalogue's as the fallback."""
+        """Return the function for monthly prices: the platform's, or the catalogue's."""
         if not self._live_prices:
             return catalog.monthly_price
         if self._priced is None or self._clock.now() - self._priced[0] > _PRICES:
             rows = [(one.id, one.plan, one.raw) for one in self.decoded(containers.TEMPLATES, due)]
-            listed = price_list(rows, Prices())
-
-            def price(template: str, plan: str | None, tier: int | None = None) -> Any:
-                told = listed(template, plan, tier)
-                # If the platform's price of a template differs from the catalogue's, the catalogue's prices of other
-                # plans and of storage may be too low.
-                return told or (
-                    None if template in listed.differing else catalog.monthly_price(template, plan, tier)
-                )
-
-            self._priced = self._clock.now(), price
+            # The catalogue's price of a template whose listed price is unclear may be too low.
+            self._priced = self._clock.now(), price_list(rows, Prices())
         return self._priced[1]
 
     # Answers to clients

@@ -1483,6 +1483,17 @@ def test_a_price_that_the_platform_does_not_list_is_not_the_lower_one_of_the_cat
     assert agent.create("web", template="redis", plan="standard").status_code == 202
 
 
+@pytest.mark.parametrize("listed", [{"price": 80}, {"price": 8, "currency": "EUR"}, {"price": 8, "fee": 4}])
+def test_a_listed_price_that_is_not_clear_is_not_the_lower_one_of_the_catalogue(
+    benches: Benches, listed: dict[str, Any]
+) -> None:
+    bench = benches(live_prices=True, policies={"agents": {"increase_per_day": 6}})
+    rows = [{"id": "nodejs", "plan": "basic", **listed}]
+    bench.emulator.faults.add("containers.templates", "answer", body={"success": True, "data": rows})
+
+    assert code(bench.agent().create("web")) == (403, "approval-needed")
+
+
 def test_a_list_that_lags_behind_lowers_no_total(benches: Benches) -> None:
     """It shows a cheaper container, which had the id less than a second before."""
     policy = {"increase_per_day": 50, "max_total": 19, "free": ["undo"]}
