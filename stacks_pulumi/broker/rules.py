@@ -211,7 +211,9 @@ def _destroys(permit: Permit, change: Change, facts: Facts) -> bool:
         return removes == "Backup"
     one = permit.ids["container_id"]
     named = [_literal(one)] if one.is_ is not None else [change.known.get(symbol) for symbol in one.of]
-    rows = [None if container is None else facts.row(container) for container in named]
+    # A symbol may also mean a new container.
+    is_new = not {it.binds for it in change.permits}.isdisjoint(one.of)
+    rows = [None if container is None or is_new else facts.row(container) for container in named]
     return any(row is None or _holds_data(row) for row in rows)
 
 

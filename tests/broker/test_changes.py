@@ -463,6 +463,17 @@ def test_data_is_destroyed_with_what_may_hold_some(
     assert ("destroys-data" in {one["rule"] for one in verdict["findings"]}) is destroys
 
 
+def test_a_new_container_may_hold_data_although_its_symbol_is_also_that_of_another(bench: Bench) -> None:
+    web = bench.made("web")
+    makes = permit("containers.create", create("data", "redis"), binds="it")
+    deletes = permit("containers.delete", ids={"container_id": {"of": ["it"]}})
+    change = bench.change(makes, deletes, known={"it": {"id": web["id"], "created_at": web["created_at"]}})
+
+    verdict = bench.hand_in(change, token=bench.reader().token, where="verdicts").json()["verdict"]
+
+    assert ("destroys-data", 2) in {(one["rule"], one["permit"]) for one in verdict["findings"]}
+
+
 @pytest.mark.parametrize(
     ("what", "rules"),
     [
