@@ -931,8 +931,9 @@ class Kernel:
         if _identity(row) in use.before["ids"] or not look.is_asked(use.makes, use.ids, use.body, row):
             return False
         is_in_time = is_within(made_at(row), use.before["spans"], **tolerance)
-        # The platform may list no creation time for a VPN client. Its name is unique.
-        return True if is_in_time is None and use.makes == "VpnClient" else is_in_time
+        # The platform may list no creation time for a VPN client. Its name is unique, but a person may add it later.
+        is_recent = use.makes == "VpnClient" and self._ledger.now() - use.ended < LISTED
+        return True if is_in_time is None and is_recent else is_in_time
 
     def _remove_twins(self, visit: Visit, use: Use) -> None:
         """Remove the duplicates that earlier attempts certainly created, for kinds that may exist twice."""

@@ -1426,6 +1426,20 @@ def test_a_vpn_client_that_a_person_added_later_is_nobody_elses(bench: Bench, is
     assert len(grant("GET", "/_broker/me").json()["made"]) == is_done
 
 
+def test_a_vpn_client_without_a_time_that_is_listed_much_later_is_a_persons(bench: Bench) -> None:
+    vpn, laptop = bench.made("vpn", template="stacks-vpn"), {"name": "laptop"}
+    path = f"/containers/{vpn['id']}/vpn-clients"
+    grant = bench.granted(permit("vpn_clients.add", laptop, ids={"vpn_container_id": literal(vpn)}))
+    bench.emulator.faults.add("vpn_clients.add", "drop_before", None)
+    assert grant("POST", path, laptop).status_code == 409
+    bench.clock.advance(600)
+    bench.emulator.faults.add("vpn_clients.list", "answer", None, body={"success": True, "data": [laptop]})
+
+    assert refused(grant("DELETE", f"{path}/laptop"))
+    assert grant("GET", "/_broker/me").json()["made"] == []
+    bench.emulator.faults.clear()
+
+
 def test_an_entry_that_is_described_like_that_of_the_caller_is_another_one(bench: Bench) -> None:
     web, own = bench.made("web", allowed_ips=["198.51.100.8"]), bench.emulator.platform.your_ip
     bench.emulator.drift.remove_ip("web", own)
