@@ -955,9 +955,11 @@ class Kernel:
 def _record_gone(db: sqlite3.Connection, one: Use, by: Use) -> None:
     """
     Record that a created object no longer exists. A permit may be used again only if its own grant removed the object:
-    another grant, or a person in the dashboard, has decided that the object should not exist.
+    another grant, a person in the dashboard, or a person who approved a budget's request has decided that the object
+    should not exist.
     """
-    is_removed = EFFECTS[by.endpoint].makes == "" and (one.permit is None or one.grant_id == by.grant_id)
+    is_own = one.grant_id == by.grant_id and not (by.policy and by.permit)
+    is_removed = EFFECTS[by.endpoint].makes == "" and (one.permit is None or is_own)
     update(db, "uses", one.id, state="undone" if is_removed else "gone", answer=None)
 
 

@@ -1332,6 +1332,33 @@ def test_a_create_is_permitted_once_though_another_grant_removes_its_container(
     assert bench.names == []
 
 
+def test_an_approved_create_is_not_repeated_after_an_approved_deletion(benches: Benches) -> None:
+    """Who approves the deletion has decided that the object should not exist."""
+    bench = benches(policies={"agents": {"free": ["undo"]}})
+    agent, web = bench.agent(), bench.made("web", allowed_ips=["198.51.100.8"])
+    entry = {"ip_address": "198.51.100.9"}
+    path = f"/containers/{web['id']}/allowed-ips"
+
+    def approved(*request: Any) -> dict[str, Any]:
+        asked = agent(*request).json()["request"]
+        shown = agent("GET", f"/_broker/requests/{asked}").json()["change"]
+        assert bench.hand_in(shown, "ann", where="approvals").status_code == 201
+        answer = agent(*request)
+        assert answer.status_code < 300
+        return dict(answer.json()["data"]) if request[0] == "POST" else {}
+
+    data = approved("POST", "/containers", create("data"))["id"]
+    added = approved("POST", path, entry)["id"]
+    for clock in (bench.clock, bench.emulator):
+        clock.advance(1000)
+    approved("DELETE", f"/containers/{data}")
+    approved("DELETE", f"{path}/{added}")
+    bench.clock.advance(1000)
+
+    assert code(agent.create("data")) == (403, "approval-needed")
+    assert code(agent("POST", path, entry)) == (403, "approval-needed")
+
+
 @pytest.mark.parametrize("is_deleted_here", [True, False])
 def test_a_list_that_lags_behind_does_not_lead_to_another_container(
     bench: Bench, is_deleted_here: bool
