@@ -103,6 +103,10 @@ def bills(ledger: Ledger, rows: Sequence[Container], monthly: MonthlyPrice) -> l
         made.setdefault(one.object, []).append(one)
     now, found = ledger.now(), list[Bill]()
     hidden = {one.id: one for one in ledger.creates("(state <> 'done' or ended > ?)", now - LISTED)}
+    # The platform may carry out the first attempt after the container that a repeat created was removed.
+    repeated = ledger.uses(
+        "endpoint = 'containers.create' and attempts > 1 and state in ('done', 'undone', 'gone')"
+    )
     for row in rows:
         # Without a creation time, the row may be the container in the ledger, so it counts as that container.
         owners = [
@@ -113,7 +117,8 @@ def bills(ledger: Ledger, rows: Sequence[Container], monthly: MonthlyPrice) -> l
         if not owners:
             # A container may be listed before its create has an answer. Names may differ in case, so several creates
             # may fit. The row then stands for the cheapest one, so that no total is too low.
-            owners = [one for one in hidden.values() if one.state != "done" and _may_show(row, one, now)]
+            lost = (one for one in hidden.values() if one.state != "done")
+            owners = [one for one in (*lost, *repeated) if _may_show(row, one, now)]
             owners = sorted(owners, key=lambda one: (one.usd is None, spent([one])))[:1]
         new = [hidden.pop(one.id) for one in owners if one.id in hidden]
         stack, policy = (owners[-1].stack, owners[-1].policy) if owners else ("", "")
@@ -141,7 +146,8 @@ def _may_show(row: Container, use: Use, now: float) -> bool:
     if not same_name(row.name, str(use.body.get("name"))) or identity(row) in use.before["ids"]:
         return False
     # The platform may have carried out a request some time after the broker stopped waiting for its answer.
-    return not _is_old(use, now) or is_within(row.created_at, use.before["spans"], after=LISTED) is not False
+    is_open = use.state in {"sent", "unknown"} and not _is_old(use, now)
+    return is_open or is_within(row.created_at, use.before["spans"], after=LISTED) is not False
 
 
 def identity(row: Container) -> str:

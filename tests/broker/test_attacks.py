@@ -1128,6 +1128,22 @@ def test_what_the_platform_creates_long_after_a_lost_request_counts_after_a_day_
     assert bench.agent().create("api").status_code == 402
 
 
+@pytest.mark.parametrize("is_late", [False, True])
+def test_what_a_lost_request_creates_after_the_removal_of_what_its_repeat_created_counts(
+    benches: Benches, is_late: bool
+) -> None:
+    """Otherwise a container of the policy would bill, and no limit would include it."""
+    bench = benches(policies={"agents": {"increase_per_day": 50, "max_total": 12}})
+    bench.emulator.faults.add("containers.create", "drop_before")
+    assert bench.agent().create("web", plan="premium").status_code == 202
+    bench.emulator.drift.delete("web")
+    _both(bench, 20 if is_late else 300)
+    bench.made("web", plan="premium")
+    _both(bench, DAY)
+
+    assert bench.agent().create("api").status_code == (402 if is_late else 202)
+
+
 @pytest.mark.parametrize("is_sent_again", [False, True])
 def test_a_container_that_a_person_may_have_created_is_not_removed_without_an_approval(
     benches: Benches, is_sent_again: bool
