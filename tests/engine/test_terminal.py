@@ -91,7 +91,7 @@ def test_the_final_screen_is_complete(stack: Stack) -> None:
     assert [rest for _, rest in rows(error.left)] == ["1 error"]
     told = "".join(error.left)
     # The engine breaks a line at a space, which it does not draw.
-    assert "do it in the STACKS dashboard".replace(" ", "") in told.replace(" ", "")
+    assert "use the STACKS dashboard".replace(" ", "") in told.replace(" ", "")
     assert not shows_traceback(told)
 
     destroy = on_terminal("destroy", "--yes", "--skip-preview")

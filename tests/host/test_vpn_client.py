@@ -136,7 +136,7 @@ def test_a_configuration_that_is_given_only_once_and_was_lost_names_the_way_out_
     emulator.faults.add("vpn_clients.config", "status", times=3, code=404)
 
     for _ in range(2):
-        with pytest.raises(CallFailedError, match=r"change rotate_?[tT]riggers, which adds it again"):
+        with pytest.raises(CallFailedError, match=r"change rotate_?[tT]riggers, which adds the client again"):
             laptop.up(container=vpn, name="laptop")
 
 

@@ -134,7 +134,7 @@ def test_a_refused_change_says_how_to_keep_the_container(web: HostedResource) ->
 
     words = "No container can be renamed: to keep it, write name='web' here"
     assert web.host.worded(words) in told["name"]
-    assert "do it in the STACKS dashboard" in told["plan"]
+    assert "use the STACKS dashboard" in told["plan"]
     assert not any("dashboard" in told[name] for name in ("name", "template"))
 
 
