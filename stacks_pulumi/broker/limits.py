@@ -101,7 +101,7 @@ def bills(ledger: Ledger, rows: Sequence[Container], monthly: MonthlyPrice) -> l
     made: dict[str | None, list[Use]] = {}
     for one in ledger.made("Container"):
         made.setdefault(one.object, []).append(one)
-    now, found = ledger.now(), list[Bill]()
+    now, found, others = ledger.now(), list[Bill](), dict[int, Use]()
     hidden = {one.id: one for one in ledger.creates("(state <> 'done' or ended > ?)", now - LISTED)}
     # The platform may carry out the first attempt after the container that a repeat created was removed.
     repeated = ledger.uses(
@@ -119,7 +119,10 @@ def bills(ledger: Ledger, rows: Sequence[Container], monthly: MonthlyPrice) -> l
             # may fit. The row then stands for the cheapest one, so that no total is too low.
             lost = (one for one in hidden.values() if one.state != "done")
             owners = [one for one in (*lost, *repeated) if _may_show(row, one, now)]
-            owners = sorted(owners, key=lambda one: (one.usd is None, spent([one])))[:1]
+            owners = sorted(owners, key=lambda one: (one.usd is None, spent([one])))
+            # Only one of them created it, and nobody knows which one, so it counts for each stack and policy.
+            others |= {one.id: one for one in owners if _of(one) != _of(owners[0])}
+            owners = owners[:1]
         new = [hidden.pop(one.id) for one in owners if one.id in hidden]
         stack, policy = (owners[-1].stack, owners[-1].policy) if owners else ("", "")
         # The guide does not say whether the listed storage includes the additional storage.
@@ -128,11 +131,17 @@ def bills(ledger: Ledger, rows: Sequence[Container], monthly: MonthlyPrice) -> l
         price = listed_price(row, monthly, tier).high
         # If the list lags behind, the row may be a cheaper container that had the id before.
         found.append(Bill(row.id, stack, policy, None if price is None else max(price, spent(new))))
-    waiting = (one for one in hidden.values() if not _is_old(one, now))
+    others |= {one.id: one for one in hidden.values() if not _is_old(one, now)}
+    waiting = others.values()
     return [
         *found,
         *(Bill("", one.stack, one.policy, None if one.usd is None else spent([one])) for one in waiting),
     ]
+
+
+def _of(use: Use) -> tuple[str, str]:
+    """Return the stack and the policy for which a container counts."""
+    return use.stack, use.policy
 
 
 def _is_old(use: Use, now: float) -> bool:

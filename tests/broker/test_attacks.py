@@ -1164,6 +1164,21 @@ def test_a_container_that_a_person_may_have_created_is_not_removed_without_an_ap
     assert agent("DELETE", path).status_code == (200 if is_sent_again else 403)
 
 
+def test_a_container_that_one_of_two_policies_has_created_counts_for_both(benches: Benches) -> None:
+    """One create is on the waitlist, and the answer to the other one was lost. Nobody knows which one happened."""
+    policy = {"increase_per_day": 50, "max_total": 12}
+    bench = benches(policies={"agents": policy, "others": policy})
+    bench.emulator.faults.add("containers.create", 503)
+    assert bench.agent("others", "bank/prod").create("web", plan="premium").status_code == 503
+    _both(bench, 50)
+    bench.emulator.faults.add("containers.create", "drop_after")
+    assert code(bench.agent().create("web", plan="premium")) == (409, "grant-busy")
+    _both(bench, DAY)
+
+    agents = bench.agent(), bench.agent("others", "bank/prod")
+    assert [agent.create("api").status_code for agent in agents] == [402, 402]
+
+
 @pytest.mark.parametrize("is_made_since", [False, True])
 def test_what_a_lost_create_has_made_counts_after_a_day_too(benches: Benches, is_made_since: bool) -> None:
     """Otherwise each lost create would raise the total. A later container of that name is not of the policy."""
