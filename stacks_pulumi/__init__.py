@@ -129,5 +129,5 @@ if not TYPE_CHECKING:
 
 
 def __dir__() -> list[str]:
-    """Return the public names, whether they have been imported or not."""
+    """Return all public names, even those that have not been imported yet."""
     return sorted(__all__)

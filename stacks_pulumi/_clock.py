@@ -5,8 +5,8 @@ Every function that waits takes a clock, so that tests need no real time.
 
 A *pulse* is a function that is called repeatedly during a wait. If the operation was cancelled or has timed out, the
 pulse raises an exception that ends the wait. After a request whose outcome is unknown, the provider lists the resources
-to find the outcome. An interruption of this list request could lose track of a resource. So the request runs inside
-`shielded()`, where no pulse is called.
+to find the outcome. If this list request were interrupted, the provider could lose track of a resource. So the request
+runs inside `shielded()`, where no pulse is called.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Clock(Protocol):
         """Return the seconds since the Unix epoch, for comparison with times from the API."""
 
     def sleep(self, seconds: float) -> None:
-        """Wait for `seconds`. This is a no-op if they are zero or negative."""
+        """Wait for `seconds`. Do nothing if the number is zero or negative."""
 
     def wait(self, condition: threading.Condition, seconds: float) -> None:
         """
@@ -73,7 +73,7 @@ SYSTEM_CLOCK = SystemClock()
 
 @contextlib.contextmanager
 def shielded() -> Iterator[None]:
-    """Call no pulse in this thread inside the block, so that neither a cancellation nor a deadline ends a wait."""
+    """While the block runs, call no pulse in this thread, so that neither a cancellation nor a deadline ends a wait."""
     before = is_shielded()
     _local.shielded = True
     try:
@@ -103,8 +103,8 @@ def wait_while(
         blocked: Called with the lock held, after every notification and at least twice a second. Returns the number of
             seconds after which its result may change without a notification, or true if only a notification can change
             it.
-        changed: The condition that is notified whenever `blocked` may return a different value. The caller holds its
-            lock, and has acquired it only once.
+        changed: The condition that is notified whenever `blocked` may return a different value. The caller holds the
+            condition's lock, and has acquired the lock only once.
         clock: The clock to wait with.
         pulse: Called immediately and then at least twice a second while blocked, with the lock released.
     """
@@ -123,7 +123,9 @@ def wait_while(
 
 
 class Turns:
-    """Allows only one thread at a time to work on a subject, for operations that read it before they change it."""
+    """
+    Allows only one thread at a time to work on a subject, for operations that read the subject before they change it.
+    """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()

@@ -54,7 +54,7 @@ def own_command() -> tuple[str, ...]:
 
 
 def client_certificate() -> str | None:
-    """Return the file with this client's certificate and private key; `None` if none is set."""
+    """Return the file with this client's certificate and private key; `None` if no file is set."""
     return os.environ.get("STACKS_CLIENT_CERT", "").strip() or None
 
 
@@ -63,7 +63,7 @@ _OF_PULUMI: Final = ("PULUMI_ACCESS_TOKEN", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_
 
 @contextlib.contextmanager
 def keys_hidden() -> Iterator[None]:
-    """Hide the keys in this process's environment inside the block, which runs code of a policy pack or of a gate."""
+    """Remove the keys from this process's environment while the block runs code of a policy pack or of a gate."""
     names = [name for name in os.environ if name.startswith("STACKS_") or name in _OF_PULUMI]
     kept = {name: os.environ.pop(name) for name in names}
     try:

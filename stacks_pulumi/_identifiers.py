@@ -2,8 +2,8 @@
 Parses and compares ids, names, creation times and URNs, and converts the spelling of property names.
 
 Creation times are compared as instants, to the second, because the API writes them in more than one format. A URN is
-`urn:pulumi:<stack>::<project>::<types>::<name>`. A property is `ip_address` in Python and in the states of dynamic
-resources, and `ipAddress` elsewhere.
+`urn:pulumi:<stack>::<project>::<types>::<name>`. A property is called `ip_address` in Python and in the states of
+dynamic resources, and `ipAddress` elsewhere.
 """
 
 from __future__ import annotations
@@ -77,18 +77,18 @@ def _letters(name: str) -> str:
 
 PLACEHOLDER: Final = "placeholder while an entry is changed"
 """
-The description of an allowed address that the provider adds temporarily. If a later operation finds the address, it
-removes it.
+The description of an allowed address that the provider adds temporarily. If a later operation finds the address, that
+operation removes it.
 """
 
 
 def canonical_network(address: str | None) -> str | None:
     """
-    Return an IPv4 or IPv6 address or network in the form of a resource's id; `None` if it is not one.
+    Return an IPv4 or IPv6 address or network as a resource's id contains it; `None` if the text is neither.
 
-    A single address has no prefix length; an IPv6 address is compressed and in lower case. Host bits are removed: an
-    entry with host bits allows the entire network. An address with a zone (`fe80::1%eth0`) is refused: a zone has a
-    meaning only on one machine, and may be any text.
+    A single address has no prefix length; an IPv6 address is compressed and in lower case. Host bits are removed,
+    because an entry with host bits allows the entire network. An address with a zone (`fe80::1%eth0`) is refused,
+    because a zone has a meaning only on one machine, and can be any text.
     """
     given = (address or "").strip()
     try:
@@ -126,7 +126,7 @@ def is_of_key(origin: str | None, fingerprint: str) -> bool:
 
 def may_be_of(id_: str, name: str) -> bool:
     """
-    Return whether a container with this id may have this name, because the id ends with the name or contains no name.
+    Return whether a container with this id may have this name: the id ends with the name, or contains no name.
     """
     return id_.casefold().endswith(name.casefold()) or not id_.startswith("usr-")
 
@@ -143,7 +143,7 @@ def seconds_of(text: str | None) -> float | None:
 
 
 def as_time(seconds: float) -> str:
-    """Return seconds since the Unix epoch as the API writes a time."""
+    """Convert seconds since the Unix epoch to a time as the API writes it."""
     instant = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
     return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
@@ -193,7 +193,7 @@ def _instant(text: str | None) -> datetime.datetime | None:
     text = text.strip()
     try:
         if _NUMBER.fullmatch(text):
-            # A time in seconds has ten digits until the year 2286; each smaller unit has three more digits.
+            # A time in seconds has ten digits until the year 2286; each smaller unit adds three digits.
             digits = len(text.partition(".")[0])
             return datetime.datetime.fromtimestamp(float(text) / 1000 ** max((digits - 8) // 3, 0), _UTC)
         found = _ISO.fullmatch(text)
@@ -203,7 +203,7 @@ def _instant(text: str | None) -> datetime.datetime | None:
             parsed = datetime.datetime.fromisoformat(f"{found[1]}{fraction}{zone}")
         else:
             parsed = email.utils.parsedate_to_datetime(text)
-        # UTC has no year 0 and no year 10000.
+        # The conversion to UTC fails if the result is in the year 0 or 10000.
         return (parsed if parsed.tzinfo is not None else parsed.replace(tzinfo=_UTC)).astimezone(_UTC)
     except (ValueError, TypeError, OverflowError, OSError, IndexError):
         return None

@@ -1,4 +1,4 @@
-"""Builds the HTML pages. A page loads nothing from other servers, and never executes text from names."""
+"""Builds the HTML pages. A page loads nothing from other servers, and never executes the text of a name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from importlib import resources
 @functools.cache
 def page(package: str) -> tuple[bytes, Mapping[str, str]]:
     """
-    Return a package's page and its response headers; the page contains the style and script that all pages share.
+    Return a package's page and the page's response headers; the page contains the style and script that all pages
+    share.
     """
     text = (resources.files(package) / "page.html").read_text(encoding="utf-8")
     for name in ("page.css", "page.js"):

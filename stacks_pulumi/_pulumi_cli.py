@@ -33,7 +33,7 @@ from stacks_pulumi.pricing.recognition import NOT_KNOWN, kind_of
 
 
 class InputError(StacksError):
-    """Raised if an input cannot be used. The text states which input is needed."""
+    """Raised if an input cannot be used. The message states which input is needed."""
 
     code: ErrorCode = "invalid-file"
 
@@ -60,7 +60,8 @@ class ResourceState(msgspec.Struct, rename="camel"):
 
 class StoredResource(ResourceState, rename="camel"):
     """
-    A resource in an exported stack. A preview also contains these fields, but no command needs them from a preview.
+    A resource in an exported stack. A preview also contains the fields of this class, but no command needs them from a
+    preview.
     """
 
     protect: bool = False
@@ -70,7 +71,7 @@ class StoredResource(ResourceState, rename="camel"):
 
 class _Size(TypedDict, total=False):
     """
-    The outputs that determine the price of a container, in the spelling of each host. Other outputs are not decoded.
+    The outputs that determine the price of a container, as each host spells them. Other outputs are not decoded.
     """
 
     plan: Any
@@ -132,7 +133,10 @@ class SummaryEvent(msgspec.Struct, rename="camel"):
 
 
 class Event(msgspec.Struct, rename="camel"):
-    """One line of the events. At most one field is set: none for an event that is not needed here."""
+    """
+    One line of the events. At most one of the fields `..._event` is set; none is set for an event that is not needed
+    here.
+    """
 
     sequence: int
     resource_pre_event: ResourceEvent | None = None
@@ -293,7 +297,7 @@ def read_file(path: Path) -> bytes:
 
 def readable(data: bytes) -> bytes:
     """
-    Return a text that Pulumi wrote, decoded from UTF-8. Its values are nested at most `DEEPEST` levels deep.
+    Return the output of Pulumi as UTF-8, if its values are nested at most `DEEPEST` levels deep.
 
     Raises:
         InputError: The text cannot be decoded, or is nested too deeply.
@@ -339,7 +343,7 @@ def _is_deep(data: bytes) -> bool:
     brackets = _STRINGS.sub(b"", data).translate(_AS_BRACES, _NO_BRACKETS)
     left = brackets
     for _ in range(DEEPEST):
-        # Each pass removes the innermost level, without a loop over the text in Python.
+        # Each pass removes the innermost level; this is faster than a loop over the text in Python.
         if not left:
             return False
         left = left.replace(b"{}", b"")
@@ -417,7 +421,7 @@ class PulumiTimeoutError(PulumiError):
 
 def run(arguments: Sequence[str], *, folder: Path | None = None, seconds: float = _SECONDS) -> bytes:
     """
-    Run `pulumi` without the keys and options in this process's environment, and return its standard output.
+    Run `pulumi` without the keys and options in this process's environment, and return the command's standard output.
 
     Args:
         arguments: The words after `pulumi`.
@@ -429,7 +433,7 @@ def run(arguments: Sequence[str], *, folder: Path | None = None, seconds: float 
     """
     done = execute(arguments, folder, seconds, environment=without_options(_environ()))
     if done.returncode != 0:
-        # Standard output is not shown, because it may be a secret.
+        # Standard output is not shown, because it may contain a secret.
         raise PulumiError(_reason(done.stderr.decode(errors="replace")))
     return done.stdout
 
@@ -476,8 +480,8 @@ def execute(
 
 def _outputs(process: subprocess.Popen[bytes], seconds: float) -> tuple[bytes, bytes]:
     """
-    Return the output of a command until it ends. Do not wait until the pipes are closed, because a child process may
-    keep them open.
+    Return what a command prints until it ends. Do not wait until the pipes are closed, because a child process may keep
+    them open.
 
     Raises:
         subprocess.TimeoutExpired: The command does not end in time.
@@ -506,7 +510,7 @@ def _outputs(process: subprocess.Popen[bytes], seconds: float) -> tuple[bytes, b
 
 
 def backend_url(folder: Path | None = None) -> str:
-    """Return the address of a folder's backend, determined in the same way as by the engine; empty without a login."""
+    """Return the address of a folder's backend, which is found as the engine finds it; empty without a login."""
     if named := os.environ.get("PULUMI_BACKEND_URL"):
         return named
     file = find_project(folder or Path.cwd())
@@ -526,15 +530,15 @@ class _Credentials(msgspec.Struct):
 
 
 def _environ() -> dict[str, str]:
-    # The engine and its child processes must not get the key of STACKS, which is also in the settings of a host.
+    # The engine and its child processes must not get the STACKS key, which a language host also has in `PULUMI_CONFIG`.
     keys = ("STACKS_", "PULUMI_CONFIG=", "PULUMI_CONFIG_SECRET_KEYS=")
     return {name: value for name, value in os.environ.items() if not f"{name}=".startswith(keys)}
 
 
 def end(process: subprocess.Popen[bytes], seconds_to_end: float) -> None:
     """
-    End the command with a signal, and wait some seconds while it ends its program and plugins. After a kill, these
-    would continue.
+    End the command with a signal, and wait some seconds while it ends its program and plugins. If the command were
+    killed at once, the program and the plugins would continue.
     """
     process.terminate()
     try:
@@ -574,9 +578,9 @@ class StackConfiguration:
     A stack's configuration, as the engine passes it to a provider.
 
     Attributes:
-        values: The values by key with namespace; `None` for a secret that could not be decrypted.
+        values: The values by their keys, which include the namespace; `None` for a secret that could not be decrypted.
         secrets: The keys that are stored encrypted.
-        error: Why the secrets could not be decrypted; empty if they were.
+        error: Why the secrets could not be decrypted; empty if they were decrypted.
     """
 
     values: Mapping[str, str | None] = field(default_factory=dict, repr=False)
@@ -590,7 +594,7 @@ class Pulumi:
     The `pulumi` command for one stack.
 
     Args:
-        folder: The working directory: the project's folder, or one below it.
+        folder: The working directory: the project's folder, or a folder below it.
         stack: The stack's name; by default the selected stack.
     """
 
@@ -628,12 +632,12 @@ class Pulumi:
 
     def preview(self, packs: Sequence[Path], seconds: float, changed: Mapping[str, str]) -> None:
         """
-        Preview the stack, which runs its program. The program receives no `STACKS_*` variables from this process,
+        Preview the stack, and so run its program. The program receives no `STACKS_*` variables from this process,
         except those in `changed`.
 
         Raises:
             PulumiTimeoutError: The preview did not end in time.
-            PulumiError: The preview failed; the message is the engine's own.
+            PulumiError: The preview failed; the message is that of the engine.
         """
         named = [word for pack in packs for word in ("--policy-pack", str(pack))]
         done = execute(
@@ -656,7 +660,8 @@ class Pulumi:
 
 def find_project(folder: Path) -> Path | None:
     """
-    Return the project file in this folder, or else in the nearest parent folder that contains one, as the engine does.
+    Return the project file that the engine would use: the one in this folder, or else in the nearest parent folder that
+    contains one.
     """
     here = folder.resolve()
     candidates = (above / name for above in (here, *here.parents) for name in _PROJECT_FILES)
@@ -683,7 +688,7 @@ def _configuration(text: bytes) -> StackConfiguration:
     try:
         settings = decode(text, dict[str, _Setting])
     except RecursionError:
-        # A project can have a setting of any depth, and the engine prints it.
+        # A setting in a project can be nested to any depth, and the engine prints it.
         raise PulumiError("a setting in the stack's configuration is nested too deeply: remove it") from None
     except msgspec.DecodeError:
         printed = _one_line(text.decode(errors="replace"))[:120]
@@ -709,8 +714,8 @@ def preview_failure(done: subprocess.CompletedProcess[bytes]) -> str:
     messages = [event for one in events if (event := one.diagnostic_event) is not None]
     errors = [message.message for message in messages if message.severity == "error"]
     if not violations and not errors:
-        # For a pack that does not start, standard error has its name, and the pack's last line has the reason. The
-        # host of programs in YAML prints each error, and then its place.
+        # If a pack does not start, standard error contains the pack's name, and the pack's last line contains the
+        # reason. The language host for YAML prints each error, and then the place of the error.
         printed = [_COLOUR.sub("", one.message) for one in messages if one.severity == "info#err"]
         named = [one for one in printed if one.startswith("Error: ")]
         last = [one for one in printed if not one.startswith("warning:")][-1:]
@@ -719,7 +724,8 @@ def preview_failure(done: subprocess.CompletedProcess[bytes]) -> str:
     elif violations:
         errors = [error for error in errors if error.strip() != "preview failed"]
     if any(words in error for error in errors for words in ("program exited", "error reading from server")):
-        # If a program never connected to the engine, or its host ended, the reason is only in their output.
+        # If the program never connected to the engine, or the program's host ended, only the messages from them contain
+        # the reason.
         errors += _RAISED.findall("\n".join(one.message for one in messages))[-1:]
     return "; ".join(dict.fromkeys(_one_line(_TRACEBACK.sub("", one)) for one in (*violations, *errors)))
 

@@ -1,5 +1,5 @@
 """
-Parses a settings file, with the line number in each error message.
+Parses a settings file; each error message contains the line number.
 
 Every scalar is read as literal text, so `on` and `1:30` do not have the special meaning that YAML gives them. A setting
 that is misspelt, empty or of the wrong type causes an error.
@@ -50,21 +50,22 @@ billions.
 """
 Scalars: TypeAlias = Mapping[Any, tuple[Callable[[str], Any], str]]
 """
-Types that only one kind of file contains. Each has a function that converts a text, and a description of a valid text.
+Types that only one kind of file contains. Each has a function that converts a string, and a description of a valid
+string.
 """
 
 
 def text_of(file: Path, *, longest: int = _LONGEST_FILE) -> str:
     """
-    Return the text of an untrusted file from a project. It must be a regular file, because a pipe or a device may never
-    end.
+    Return the text of an untrusted file from a project. The file must be a regular file, because reading a pipe or a
+    device may never end.
 
     Raises:
         OSError: The file cannot be read, is not a regular file, or is too long.
         UnicodeDecodeError: The file is not UTF-8.
     """
     mode = file.stat().st_mode
-    # A folder raises an `OSError` as well.
+    # Opening a folder raises an `OSError` as well.
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise OSError(errno.EINVAL, "it is not a regular file")
     with file.open("rb") as opened:
@@ -146,7 +147,7 @@ def _wrong(file: str, line: int, problem: str) -> ConfigError:
 @dataclass(frozen=True)
 class Reader:
     """
-    Converts the texts of a file into its types. An error contains the line of the first wrong value.
+    Converts the strings in a file to the types of its settings. An error contains the line of the first wrong value.
 
     Attributes:
         file: The description of the file, for messages.
@@ -161,7 +162,7 @@ class Reader:
     @classmethod
     def of(cls, text: str, file: str, scalars: Scalars | None = None) -> tuple[Any, Reader]:
         """
-        Return the content of a YAML text, with every scalar as a text, and a reader for this content.
+        Return the content of a YAML text, with every scalar as a string, and a reader for this content.
 
         Raises:
             ConfigError: The text is not YAML.
@@ -177,7 +178,7 @@ class Reader:
         """Convert a value to the type, or raise an error that contains the value's line."""
         name = where.rpartition(".")[2] or "the file"
         if value in ("", [], {}) and where:
-            # An empty value in YAML could mean all or none.
+            # An empty value in YAML could mean everything or nothing.
             raise self.error(where, f"{name} is empty: write a value, or leave it out")
         origin, parts = get_origin(kind), get_args(kind)
         if origin in {Union, UnionType}:
@@ -247,7 +248,7 @@ class Reader:
 
 
 def _form(kind: Any) -> type:
-    """Return the form of a type's values in YAML: a mapping, a list or a text."""
+    """Return the form of a type's values in YAML: a mapping, a list or a string."""
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return dict
     origin = get_origin(kind)

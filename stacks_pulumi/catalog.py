@@ -63,7 +63,7 @@ class Template:
 
     Attributes:
         id: The value of the field `template` in a create request.
-        title: The name that people read.
+        title: The human-readable name.
         category: What the template is for.
         plan: The plan under which the guide lists it; `None` if the template has a separate price tier.
         description: One line.
@@ -194,7 +194,7 @@ _SHORTEST_NAME: Final = 3
 
 def name_faults(name: str) -> tuple[NameFault, ...]:
     """
-    Return the problem with a container's name (guide, "Create Container"); empty if the name is valid.
+    Return what is wrong with a container's name (guide, "Create Container"); empty if the name is valid.
 
     A valid name has 3 to 32 letters, digits and hyphens, a letter or digit at both ends, and no two hyphens in a row.
     """
@@ -235,7 +235,10 @@ def is_database(template: str) -> bool:
 
 
 def is_site(template: str) -> bool:
-    """Return whether a template is an application that serves people over HTTP; false if it is not in the catalogue."""
+    """
+    Return whether a template is an application that people use over HTTP; false for a template that is not in the
+    catalogue.
+    """
     known = TEMPLATES.get(template)
     return known is not None and known.category is Category.APPLICATION
 
@@ -244,8 +247,8 @@ def default_plan(template: str) -> str | None:
     """
     Return the plan of a container for which the program sets no plan.
 
-    The API's own default is `basic`, including for a `-micro` template, which would then cost four times its price
-    in the guide. So the plan is always sent, except for `stacks-vpn`, which has a separate price tier.
+    The API's own default is `basic`, even for a `-micro` template, which would then cost four times its price in the
+    guide. So the plan is always sent, except for `stacks-vpn`, which has a separate price tier.
     """
     if template == VPN_TEMPLATE:
         return None

@@ -63,7 +63,10 @@ _MODULES: Final = {
     **dict.fromkeys(("backups", "credentials", "logs", "vpn-config"), "container"),
     "policy": "policies",
 }
-"""Subcommand -> the module of `stacks_pulumi.commands` with its table. A subcommand imports only its own module."""
+"""
+Subcommand -> the module of `stacks_pulumi.commands` that contains the subcommand's table. A subcommand imports only its
+own module.
+"""
 
 _ERROR: Final = 1
 """The exit code after an error, including an invalid option. Commands use codes of 2 and higher for their results."""
@@ -101,7 +104,8 @@ class _Parser(argparse.ArgumentParser):
         if words is not None:
             found.words = words
         if rest:
-            # This method is called on the parser of the subcommand; `parse_args` is called only on the main parser.
+            # Report the error here: `parse_args` is called only on the main parser, but this method also on the parser
+            # of a subcommand.
             option = rest[0].partition("=")[0]
             known = self._option_string_actions if option.startswith("-") else ()
             self.error(f"unrecognized arguments: {' '.join(rest)}{did_you_mean(option, known)}")
@@ -117,8 +121,8 @@ class _Parser(argparse.ArgumentParser):
 
 def build_parser(words: Sequence[str] = ()) -> tuple[argparse.ArgumentParser, dict[str, Command]]:
     """
-    Return the parser for a command line, and the commands that it knows: all commands, unless the words begin with one
-    or with `--version`.
+    Return the parser for a command line, and the commands that it knows: only the first word if that is a command, none
+    for `--version`, and otherwise all.
     """
     parser = _Parser(prog="stacks-pulumi", description="Tools for STACKS programs in Pulumi.")
     parser.add_argument("--version", action="version", version=f"stacks-pulumi {__version__}")
@@ -158,7 +162,7 @@ codecs.register_error("stacks-pulumi", _in_ascii)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """
-    Run a subcommand; without one, print the help.
+    Run a subcommand, or print the help if no subcommand is given.
 
     Args:
         argv: The arguments after the program's name; by default those of this process.
@@ -176,7 +180,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             # If the terminal cannot show a character, print a substitute instead of a traceback.
             stream.reconfigure(errors="stacks-pulumi")
-    # The default until the arguments are parsed.
+    # These options apply until the arguments are parsed.
     options = argparse.Namespace(
         command=next(iter(words), ""), format="json" if _wants_json(words) else "text"
     )

@@ -3,7 +3,8 @@ The settings from the Pulumi configuration and the environment, as one immutable
 
 Nothing here imports Pulumi. The provider passes the configuration from the engine; a program that uses only the client
 passes no configuration. The environment supplies settings that are missing in the configuration. But a key is sent only
-to an address from the same source. Otherwise, a cloned project could direct the user's own key to its address.
+to an address from the same source. Otherwise, a cloned project could cause the user's own key to be sent to the
+project's address.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ class AccountSettings:
         delete_children_with_container: Whether child resources are deleted together with their container instead of one
             by one.
         adopt: `never` or `if_matching`; a resource's own `adopt` takes precedence.
-        requests_per_minute: The rate limit until the headers of a response report a different one.
+        requests_per_minute: The rate limit that applies until the headers of a response report a different one.
         max_concurrency: How many operations one provider process runs in parallel.
         name_pattern: The pattern of the containers' default names; `None` to use the resource's name.
         platform: The content of the platform file; `None` without a file.
@@ -116,7 +117,8 @@ class AccountSettings:
     @functools.cached_property
     def fingerprint(self) -> str:
         """
-        The identity of the account in a state: part of a digest of base URL and key, which cannot be recovered from it.
+        The text that identifies the account in a state: part of a digest of base URL and key, which does not reveal the
+        key.
 
         For the token of a grant, it is the number of the broker's account, because the next run has a different token,
         and perhaps a different address.
@@ -156,7 +158,7 @@ def load(
 
     Raises:
         ConfigError: A value is malformed, or key and address come from different sources. The message names the setting
-            and never contains its value: a user may have put a key there.
+            and never contains its value, because a user may have put a key there.
     """
     config = config or {}
     environ = os.environ if environ is None else environ
@@ -204,7 +206,7 @@ def given(key: str, config: Mapping[str, str | None], environ: Mapping[str, str]
     """
     Return the value of a setting, and the name of the setting or variable that contains it.
 
-    The configuration takes precedence over the environment, even if its value is empty.
+    The configuration takes precedence over the environment, even if the configuration's value is empty.
     """
     source, variable = f"{NAMESPACE}:{key}", VARIABLES.get(key)
     value = config.get(source)
@@ -274,7 +276,7 @@ def _key(config: Mapping[str, str | None], environ: Mapping[str, str]) -> tuple[
 def _only(
     source: str, config: Mapping[str, str | None], environ: Mapping[str, str]
 ) -> tuple[Mapping[str, str | None], Mapping[str, str]]:
-    """Return only the configuration or only the environment: the one that contains this source."""
+    """Return only the configuration or only the environment, whichever contains this source; the other is empty."""
     return ({}, environ) if source in VARIABLES.values() else (config, {})
 
 
@@ -373,7 +375,8 @@ def check_base_url(base_url: str, *, allow_http: bool = False, source: str = "st
         host, _port = parts.hostname, parts.port
     except ValueError:
         host, parts = None, urlsplit("")
-    # Refuse a text that two parsers read differently: one could read this machine, the other a different host.
+    # Refuse a URL that two parsers read differently: for one, the host could be this machine, for the other a different
+    # one.
     is_plain = base_url.isprintable() and " " not in base_url and _NETLOC.fullmatch(parts.netloc) is not None
     if parts.scheme not in {"https", "http"} or not host or not is_plain:
         msg = f"{source} is not a valid API URL: a valid URL looks like {DEFAULT_BASE_URL}"
@@ -395,7 +398,7 @@ def check_base_url(base_url: str, *, allow_http: bool = False, source: str = "st
 
 def check_name_pattern(pattern: str) -> str:
     """
-    Return the pattern unchanged if a container can have the names that it produces.
+    Return the pattern unchanged if it produces valid names for containers.
 
     Raises:
         ConfigError: The pattern contains an unknown expression, no `${name}`, or characters that a container's name

@@ -1,9 +1,9 @@
 """
 The 30 endpoints of the API, each with its name, its path, the scope that it needs, and the form of its response.
 
-This is the client's interpretation of the API guide, https://docs.stackshosting.cloud. The emulator has its own, in
-`emulator/openapi.yaml`, so that a mistake in one is not repeated in the other; `tests/meta/test_endpoints.py` compares
-them.
+This is the client's interpretation of the API guide, https://docs.stackshosting.cloud. The emulator has its own
+interpretation, in `emulator/openapi.yaml`, so that a mistake in one is not repeated in the other;
+`tests/meta/test_endpoints.py` compares them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Endpoint(NamedTuple):
         method: The HTTP method.
         path: The path below the base URL, with `{name}` for a variable.
         scope: The permission that the key needs.
-        answer: The form of a successful response. "json" is a JSON document. "text" is a text, either plain or inside
+        answer: The form of a successful response. "json" is a JSON document. "text" is a string, either plain or inside
             JSON. "any" may be anything or empty, because only the success of the request matters.
         section: Its section in the guide.
         what: A description of the request, for the beginning of error messages. It contains the variables of the path,

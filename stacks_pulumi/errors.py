@@ -139,9 +139,9 @@ def clean(text: str) -> str:
     r"""
     Return untrusted text on one line, escaped so that a program that shows it executes no part of it.
 
-    Every message to the engine and every output of a command passes through this function, because it can contain names
-    and texts from the API, from project files and from states. A line break could forge a line, and an escape code
-    could erase one.
+    Every message to the engine and every output of a command passes through this function, because messages and outputs
+    can contain names and texts from the API, from project files and from states. A line break could forge a line, and
+    an escape code could erase one.
 
     The function escapes unprintable characters, including those that change the text direction: `\n`, `\x1b`,
     `\u202e`. It escapes invisible characters and symbols that could imitate table columns or make two names look the
@@ -228,11 +228,11 @@ class StacksError(_WithValues):
 
     @property
     def reason(self) -> str:
-        """The part of the message before the semicolon, which states what failed and why, but not the remedy."""
+        """The part of the message before the first semicolon, which states what failed and why, but not the remedy."""
         depth = 0
         for index, sign in enumerate(self.message):
             depth += (sign == "(") - (sign == ")")
-            # The API's own words stand in parentheses, and may have semicolons.
+            # The API's own words are in parentheses, and may contain semicolons.
             if depth <= 0 and self.message.startswith("; ", index):
                 return self.message[:index]
         return self.message
@@ -376,10 +376,10 @@ class ConflictError(ApiError):
 
 class RateLimitedError(ApiError):
     """
-    429, and the retries are used up.
+    429: too many requests, and the last retry has failed.
 
     Attributes:
-        retry_after: Seconds that the API asked to wait, or `None`.
+        retry_after: The seconds to wait, according to the API, or `None`.
     """
 
     code: ErrorCode = "rate-limit"
@@ -391,7 +391,7 @@ class ServerError(ApiError):
     5xx: the API or a proxy failed. The request may have been carried out.
 
     Attributes:
-        retry_after: Seconds that the response asked to wait, or `None`.
+        retry_after: The seconds to wait, according to the response, or `None`.
     """
 
     code: ErrorCode = "server-error"
@@ -409,7 +409,7 @@ class NoCapacityError(ServerError):
 
 
 class InvalidIdError(StacksError, ValueError):
-    """An id or a name is empty, `.` or `..` and would change the path of the request; nothing was sent."""
+    """An id or a name is empty, `.` or `..`, and so would change the path of the request; nothing was sent."""
 
     code: ErrorCode = "invalid-id"
 
@@ -503,7 +503,7 @@ _LIKE_A_KEY: Final = re.compile(r"sk_stacks_\w+|[0-9a-f]{48,}", re.IGNORECASE)
 
 
 def without_keys(text: str) -> str:
-    """Return the text with everything replaced that looks like an API key, including keys of other accounts."""
+    """Replace everything in the text that looks like an API key, including keys of other accounts."""
     return _LIKE_A_KEY.sub("sk_stacks_...", text)
 
 

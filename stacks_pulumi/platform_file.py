@@ -66,7 +66,8 @@ class Access(_Section, frozen=True):
 
     Attributes:
         settle_seconds: The seconds until a change of external access or of an address takes effect (default 60).
-        own_address_description: The description of the entry for the caller's address (default: the guide's).
+        own_address_description: The description of the entry for the caller's address (default: the description in the
+            guide).
     """
 
     settle_seconds: Seconds | None = None
@@ -172,7 +173,7 @@ class PlatformFile(msgspec.Struct, frozen=True):
 
     @property
     def connection_listed(self) -> float:
-        """The seconds until a list shows a new connection, and no longer shows a deleted one."""
+        """The seconds until lists show a new connection, or no longer show a deleted one."""
         return self._listed(self.facts.connections.listed_seconds)
 
     @property
@@ -186,7 +187,7 @@ class PlatformFile(msgspec.Struct, frozen=True):
         return self._listed(self.facts.backups.pinned_seconds)
 
     def _listed(self, known: float | None) -> float:
-        """Return the seconds until lists show a change that takes this long, including the lag of lists."""
+        """Return the seconds until lists show a change: the known seconds, plus the lag of lists."""
         return _or(known, 60.0) + _or(self.facts.lists.lag_seconds, 0.0)
 
     def advice(self, line: str) -> str:

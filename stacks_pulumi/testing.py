@@ -31,7 +31,7 @@ def stacks_emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def stacks_environment(stacks_emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
-    """Return the emulator, with the environment set so that the client and the provider use it."""
+    """Set the environment so that the client and the provider use the emulator, and return the emulator."""
     monkeypatch.setenv("STACKS_API_KEY", stacks_emulator.key)
     monkeypatch.setenv("STACKS_BASE_URL", stacks_emulator.url)
     return stacks_emulator

@@ -2,7 +2,7 @@
 Which stacks must the account be compared with, and what does each of them manage?
 
 The stacks come from a Pulumi backend or from exported files. A backend's states are read directly if possible.
-Otherwise the `pulumi` command reads them: one list, and then several exports concurrently.
+Otherwise the `pulumi` command lists the stacks and exports their states, several at the same time.
 """
 
 from __future__ import annotations
@@ -70,17 +70,17 @@ class Managed:
         stack: The stack's name.
         urn: Its URN.
         kind: Its kind, for instance `Container`.
-        id: Its id: the container's id, or one that begins with it.
-        created_at: Creation time of the container, or of a child's container; `None` if it is not recorded.
+        id: The id of a container, or an id that begins with the container's id.
+        created_at: Creation time of the container, or of the container that a child belongs to; `None` if it is not
+            recorded.
         own_created_at: Creation time of a child; `None` if it is not recorded.
-        origin: Part of a digest of the key that changed it last; `None` in old states.
-        base_url: The API that its provider was configured with; `None` if the state does not contain it.
+        origin: Part of a digest of the key with which it was changed last; `None` in old states.
+        base_url: The base URL of its provider; `None` if the state does not contain it.
         item: Its kind and price according to the state; `None` if it is not a container.
         protect: Whether Pulumi refuses to delete it.
         retain_on_delete: Whether the object stays in the account when the resource leaves the stack.
-        left_over: Whether it is the old object of a replacement, which the next `up` deletes.
-        in_transit: Whether it was created or deleted between two reads of the state, so that only one of them contains
-            it.
+        left_over: Whether it is a replaced object that the next `up` deletes.
+        in_transit: Whether it was created or deleted between two reads of the state, so that only one read contains it.
     """
 
     stack: str
@@ -105,15 +105,15 @@ class Managed:
 @dataclass(frozen=True)
 class Interrupted:
     """
-    A create that was interrupted: it is unknown whether the object exists.
+    A create that was interrupted, so that it is unknown whether the object exists.
 
     Attributes:
         stack: The stack's name.
-        urn: Its URN.
-        kind: Its kind, for instance `Container`.
+        urn: The resource's URN.
+        kind: The resource's kind, for instance `Container`.
         name: The name or the address of the object that was being created; `None` if the state does not contain it.
-        container: The id of the container that a child belongs to; `None` if the state does not contain it.
-        base_url: The API that its provider was configured with; `None` if the state does not contain it.
+        container: The id of the container that a child belongs to; `None` if the state does not contain the id.
+        base_url: The base URL of its provider; `None` if the state does not contain it.
     """
 
     stack: str
@@ -138,13 +138,13 @@ class StackState:
     The STACKS resources of a stack.
 
     Attributes:
-        name: `project/stack`; the organization's name precedes it, if that is not the default organization.
+        name: `project/stack`, or `organization/project/stack` if the organization is not the default one.
         project: Its project; empty for a stack without resources.
         ref: Its name for `pulumi --stack`.
         managed: The resources that it manages.
         interrupted: The creates that may have been interrupted.
         gap: Why the data is incomplete; empty if it is complete.
-        cause: The kind of the gap.
+        cause: The reason in one word.
         saved_at: When the state was saved; empty if the state does not contain it.
     """
 
@@ -188,7 +188,7 @@ def _state_of(export: Stack, ref: str | None, project: str) -> StackState:
 
 def _is_unclear(operation: Interrupted) -> bool:
     """
-    Return whether an interrupted create may be that of any container: the state does not contain its name.
+    Return whether any container may be the result of this create, because the state does not contain the name.
     """
     return operation.kind == UNRECOGNISED or (operation.kind == "Container" and operation.name is None)
 
@@ -201,7 +201,7 @@ def _gap(operation: Interrupted) -> str:
 
 
 def _names(urns: list[str], ref: str | None, project: str) -> tuple[str, str, str]:
-    """Return the project, the stack's full name, and its name within its project."""
+    """Return the project, the stack's full name, and the stack's name within the project."""
     first = next((urn.split("::") for urn in urns if urn.count("::") >= 2), None)
     parts = (ref or "").split("/")
     if first is not None:
@@ -274,7 +274,7 @@ class _Listed(msgspec.Struct, rename="camel", frozen=True):
     last_update: str = ""
     update_in_progress: bool = False
     current: bool = False
-    # For a state that is read directly: its place, and the holder of its lock.
+    # For a state that is read directly: its key in the backend, and the holder of the stack's lock.
     key: str = ""
     lock: str = ""
 
@@ -287,7 +287,7 @@ class Unread:
     Attributes:
         stack: The name of the stack or of the file.
         error: Why it could not be read.
-        cause: The kind of the reason.
+        cause: The reason in one word.
     """
 
     stack: str
@@ -301,12 +301,12 @@ _Result: TypeAlias = StackState | Unread
 @dataclass(frozen=True)
 class _Wanted:
     """
-    The selection of a backend's stacks that are read.
+    Which stacks of a backend are read.
 
     Attributes:
-        folder: The folder in which `pulumi` runs, whose project may set the backend.
-        project: The project whose stacks are read; `None` for those of all projects.
-        seconds: The time limit; a stack that is not reached within it is not read.
+        folder: The folder in which `pulumi` runs; its project may set the backend.
+        project: The project whose stacks are read; `None` for all projects.
+        seconds: The time limit; stacks that are not reached in time are not read.
     """
 
     folder: Path
@@ -315,7 +315,7 @@ class _Wanted:
 
     @functools.cached_property
     def project_here(self) -> str:
-        """The project of the folder; the backend omits it in the names of its stacks."""
+        """The folder's project, which the backend omits from the names of stacks."""
         file = find_project(self.folder)
         return "" if file is None else str(read_project(file).get("name", ""))
 
@@ -326,8 +326,7 @@ class _Wanted:
     @contextlib.contextmanager
     def store(self) -> Iterator[state_store.StateStore | None]:
         """
-        Open the backend if its states can be read directly, yield it, and close it at the end. For a service, yield
-        `None`.
+        Yield the backend, opened for reading its states directly, and close it at the end; for a service, yield `None`.
 
         Raises:
             NotUnderstoodError: The backend cannot be read directly.
@@ -351,9 +350,9 @@ class Stacks:
         read: The stacks that were read, completely or in part.
         unread: The stacks that were not read completely.
         source: Where the stacks come from, for messages.
-        notes: Notes on them for the reader.
-        listed: The result of each stack in the backend's list; empty for files.
-        wanted: The choice of the backend's stacks; `None` for files.
+        notes: Notes on the stacks for the reader.
+        listed: The result for each stack that the backend lists; empty for files.
+        wanted: Which of the backend's stacks are read; `None` for files.
     """
 
     read: tuple[StackState, ...] = ()
@@ -375,8 +374,8 @@ def from_backend(folder: Path, project: str | None = None, seconds: float = math
 
     Args:
         folder: The folder in which `pulumi` runs.
-        project: The project whose stacks are read; by default those of all projects.
-        seconds: The time limit; a stack that is not reached within it is not read.
+        project: The project whose stacks are read; by default all projects.
+        seconds: The time limit; stacks that are not reached in time are not read.
 
     Raises:
         InputError: The stacks cannot be listed.
@@ -390,8 +389,8 @@ def caught_up(stacks: Stacks) -> Stacks:
     """
     Read the stacks again, and return them with all changes since the first read.
 
-    An account is read between two reads of the states. If only one read contains a resource, the resource was created
-    or deleted during that time, so its object is neither an orphan nor missing.
+    The account is read between two reads of the states. If only one of the two contains a resource, the resource was
+    created or deleted meanwhile, so its object is reported neither as an orphan nor as missing.
 
     Raises:
         InputError: The stacks cannot be listed.
@@ -417,7 +416,7 @@ def caught_up(stacks: Stacks) -> Stacks:
 def _read(
     wanted: _Wanted, known: Mapping[_Listed, _Result]
 ) -> tuple[dict[_Listed, _Result], tuple[str, ...]]:
-    """Return the result of each stack, and notes on how it was read. An unchanged state is not read again."""
+    """Return the result for each stack, and notes on how the states were read. An unchanged state is not read again."""
     end = time.monotonic() + wanted.seconds
     try:
         with wanted.store() as store:
@@ -546,10 +545,11 @@ def _parted(results: Iterable[_Result]) -> tuple[tuple[StackState, ...], tuple[U
 
 def tagged(name: str, value: str, folder: Path, seconds: float) -> frozenset[str]:
     """
-    Return the `pulumi --stack` name of each stack with this tag; the other arguments are those of `from_backend`.
+    Return the names, as for `pulumi --stack`, of all stacks with this tag. The other arguments are those of
+    `from_backend`.
 
     Raises:
-        InputError: The backend cannot list them.
+        InputError: The backend cannot list the stacks.
     """
     wanted = _Wanted(folder, seconds=seconds)
     with contextlib.suppress(state_store.NotUnderstoodError), wanted.store() as store:
@@ -560,7 +560,8 @@ def tagged(name: str, value: str, folder: Path, seconds: float) -> frozenset[str
 
 def lock_of(folder: Path, stack: str | None) -> str:
     """
-    Return the holder of a stack's lock; empty if the stack is not locked. The default is the selected stack.
+    Return the holder of a stack's lock; empty if the stack is not locked. If `stack` is `None`, the selected stack is
+    checked.
 
     Raises:
         PulumiError: It is unknown whether the stack is locked.
@@ -572,7 +573,7 @@ def lock_of(folder: Path, stack: str | None) -> str:
         with wanted.store() as store:
             if store is not None:
                 locks = store.locks(project)
-                # Ask for the selected stack's name only if a stack of the project is locked: this takes another
+                # Ask for the selected stack's name only if a stack of the project is locked, because this needs another
                 # command.
                 if not locks:
                     return ""
@@ -623,7 +624,7 @@ def from_files(paths: Sequence[Path]) -> Stacks:
 
 
 def _is_one_stack(one: StackState, other: StackState) -> bool:
-    """Return whether two exports have a resource in common."""
+    """Return whether two exports belong to one stack: they have the same name, and have a resource in common."""
     return one.name == other.name and not {
         (resource.urn, resource.id) for resource in one.managed
     }.isdisjoint((resource.urn, resource.id) for resource in other.managed)
@@ -667,7 +668,7 @@ def _no_time(stack: _Listed) -> Unread:
 
 
 def _from_file(path: Path) -> _Result:
-    # Hide a key that was pasted as a file's name: it would be in the report.
+    # Hide a key that was pasted instead of a file's name, because the report shows the name.
     shown = without_keys(str(path))
     try:
         return read_export(path.read_bytes())
@@ -684,7 +685,7 @@ def _renamed(state: StackState, name: str) -> StackState:
 
 
 def normal_url(url: str) -> str:
-    """Return a URL in a normal form: names of this machine, default ports and a slash at the end have one spelling."""
+    """Return the URL in a form that does not depend on the name of this machine, a default port or a final slash."""
     try:
         parts = urlsplit(url.strip())
         host, port = (parts.hostname or "").lower(), parts.port

@@ -1,5 +1,5 @@
 """
-Which budgets does a file set over several stacks, and is the account within them, now and after a preview's change?
+Which budgets for groups of stacks does a file set, and is the account within them, now and after a preview's change?
 
     covers: all
     budgets:
@@ -13,9 +13,9 @@ Which budgets does a file set over several stacks, and is the account within the
       - tags: {team: web}
         max_total: 30
 
-A budget without `stacks`, `projects` and `tags` applies to the entire account. Patterns are those of a shell. With
-`covers: all`, a stack that no budget covers is treated as over a limit. A budget covers a stack if it chooses the
-stack and has a limit that can refuse it.
+A budget without `stacks`, `projects` and `tags` applies to the entire account. Patterns are written as in a shell. With
+`covers: all`, a stack that no budget covers counts as an exceeded limit. A budget covers a stack if it applies to that
+stack and has a limit that can refuse even a new stack.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from stacks_pulumi.pricing.recognition import Unknown, snake_case, text
 
 _SHOWN: Final = 20
 Tagged: TypeAlias = Callable[[str, str], frozenset[str]]
-"""Returns the stacks with a tag of this name and value. It remembers its answers."""
+"""A function that returns the stacks with a tag of this name and value, and remembers its answers."""
 
 
 @dataclass(frozen=True)
@@ -82,13 +82,15 @@ class Budget:
     @property
     def refuses(self) -> bool:
         """
-        Whether a limit can refuse every stack. A limit that only warns refuses none; a percentage cannot refuse a new
-        stack.
+        Whether a limit can refuse any stack, even a new one. A limit that only warns refuses nothing; a percentage
+        cannot refuse a new stack.
         """
         return any(limit.block and limit.measure != "increase-pct" for limit in self.limits)
 
     def chooses(self, stack: StackState, tagged: Tagged) -> bool:
-        """Return whether the budget applies to a stack: at least one name pattern and all tags match."""
+        """
+        Return whether the budget applies to a stack: one pattern of `stacks`, one of `projects`, and all `tags` match.
+        """
         if self.stacks and not _matches(stack.name, self.stacks):
             return False
         if self.projects and not _matches(stack.project, self.projects):
@@ -146,7 +148,7 @@ _FILE: Final[Any] = msgspec.defstruct(
 
 def read_budgets(path: Path) -> BudgetFile:
     """
-    Read a file of budgets, YAML or JSON.
+    Read a file of budgets in YAML or JSON.
 
     Raises:
         StacksError: The file cannot be read, or is not a file of budgets. The message contains the line number.
@@ -180,7 +182,8 @@ def judged(
     Return the verdict of each limit of each budget.
 
     Raises:
-        InputError: A budget cannot be judged: a snapshot to compare with, a stack or the tags are missing.
+        InputError: A budget cannot be judged, for instance because it matches no stack, or because no snapshot was
+            given.
     """
     for budget in budgets:
         _check_patterns(budget, account)
@@ -231,10 +234,11 @@ def judged(
 
 def uncovered(account: Reconciliation, budgets: Sequence[Budget], tagged: Tagged) -> tuple[str, ...]:
     """
-    Return the stacks that no budget covers, and the containers without a stack, each with its price.
+    Return the stacks that no budget covers, each with its price, and the number of uncovered containers without a
+    stack.
 
-    A budget that only warns covers nothing. A budget over the entire account covers no stack; otherwise a renamed
-    stack could silently lose its own limit.
+    A budget that only warns covers nothing. A budget for the entire account covers no stack, so that a renamed stack
+    cannot silently lose its own limit.
     """
     refusing = [budget for budget in budgets if budget.refuses]
     choosing = [budget for budget in refusing if not budget.everything]
@@ -254,8 +258,8 @@ def uncovered(account: Reconciliation, budgets: Sequence[Budget], tagged: Tagged
 
 def _check_patterns(budget: Budget, account: Reconciliation) -> None:
     """
-    Check that each pattern of a budget matches a stack. Otherwise a stack that the budget should cover would have no
-    limit.
+    Check that each pattern of a budget matches a stack. With a misspelt pattern, the stack that it should match would
+    have no limit.
 
     Raises:
         InputError: A pattern matches no stack.
@@ -271,8 +275,7 @@ def _check_patterns(budget: Budget, account: Reconciliation) -> None:
 
 def _taken_over(before: Snapshot, part: Snapshot) -> set[str]:
     """
-    Return the containers in this part of the account that no stack owned before. They were already billed before a
-    stack adopted them.
+    Return the containers of `part` that no stack owned in `before`. They were billed even before a stack adopted them.
     """
     now = {entry.id: entry.created_at for entry in part.containers}
     return {
@@ -295,11 +298,11 @@ def _part(snapshot: Snapshot, budget: Budget, stacks: set[str], possible: Collec
 
 def after(account: Reconciliation, changes: Iterable[tuple[ObjectChange, Line]]) -> Reconciliation:
     """
-    Return the account as expected after a preview's change.
+    Return the account that is expected after a preview's change.
 
-    A container leaves the account only if the preview deletes it and the account shows that it belongs to this stack.
-    If the account already contains a container with the name of a new container, the two are treated as the same,
-    because names are unique.
+    A container leaves the account only if the preview deletes it and the account shows that it belongs to the preview's
+    stack. If the account already contains a container with the name of a new container, the two are treated as the
+    same, because names are unique.
 
     Raises:
         InputError: It is unknown which of the account's stacks the preview belongs to.
@@ -349,7 +352,7 @@ def after(account: Reconciliation, changes: Iterable[tuple[ObjectChange, Line]])
 
 
 def _stack_of(account: Reconciliation, name: str, project: str) -> tuple[StackState, Reconciliation]:
-    """Return the stack with this name and project, and the account, to which the stack is added if necessary."""
+    """Return the stack with this name and project, and the account; a new stack is added to the account."""
     found = [one for one in account.stacks if one.project == project and one.ref.rpartition("/")[2] == name]
     if len(found) > 1:
         names = ", ".join(one.name for one in found)
@@ -365,9 +368,9 @@ def _stack_of(account: Reconciliation, name: str, project: str) -> tuple[StackSt
 
 def _existing(records: Collection[ContainerRecord], change: ObjectChange) -> ContainerRecord | None:
     """
-    Return the container of a change by its id; find a new container by its name, if no resource owns it yet.
+    Return the container that a change affects: the one with the change's id, or else an unowned one with its name.
 
-    A container that another resource owns is a different container: the new container may be in another account, or the
+    An owned container with that name is a different container: the new container may be in another account, or the
     platform may distinguish names that differ only in case.
     """
     states = [state for state in (change.before, change.after) if state is not None and state.id]
@@ -382,8 +385,8 @@ def _wanted(change: ObjectChange) -> str | Unknown | None:
 
 def _may_be(one: ContainerRecord, change: ObjectChange) -> bool:
     """
-    Return whether the platform may treat the names of an existing and a new container as equal, and so adopt the
-    former.
+    Return whether an existing container may be the new one of the change, because the platform may treat their names as
+    equal.
     """
     wanted = _wanted(change)
     is_new = (change.before is None or change.op in REPLACES) and not one.container.id.startswith("urn:")

@@ -1,7 +1,7 @@
 """
 What does the API show about the key: is it accepted, and what are its account, its scopes and its limits?
 
-The checks send one list request for the containers, and with `--probe-scopes` up to three requests that are always
+The checks list the containers once with each key, and with `--probe-scopes` send up to three requests that are always
 refused.
 """
 
@@ -59,7 +59,7 @@ _NOT_ASKED: Final = "no request was sent: see the lines about the stack and its 
 _PATH: Final = "/api/v1"
 _PROXIES: Final = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 _CLOCK_SECONDS: Final = 120.0
-"""The seconds by which a clock may be wrong without a problem."""
+"""The difference between the clocks, in seconds, up to which nothing is reported."""
 
 _READ, _CREATE, _MANAGE, _DELETE = SCOPES
 _USES: Final = {
@@ -104,7 +104,7 @@ def api(facts: Facts) -> Iterator[Finding]:
     elif isinstance(error, PaymentRequiredError):
         yield problem(error.message, "add a payment method in the STACKS dashboard")
     elif isinstance(error, ApiError) and error.status not in {404, 405}:
-        # The API always sends a JSON body; a proxy or a firewall may not.
+        # The API always sends a JSON body; without one, the answer comes from a proxy or a firewall.
         fix = "correct what the message names" if error.body else _to_find(facts, settings.base_url)
         yield problem(error.message, fix)
     elif isinstance(error, UnreadableAnswerError) and seen.fields is not None:
@@ -124,7 +124,7 @@ def api(facts: Facts) -> Iterator[Finding]:
 
 
 def grant(facts: Facts) -> Iterator[Finding]:
-    """Report the requests that the broker's grant allows, its end, and its remaining uses."""
+    """Report when the broker's grant ends, which requests it allows, and how often each can still be sent."""
     said = facts.grant
     if said is None:
         return
@@ -212,7 +212,7 @@ def _reason(error: StacksError) -> str:
 
 
 def _proxy(facts: Facts, settings: AccountSettings) -> str | None:
-    """Return the name of the variable with the proxy that the provider uses, if there is one."""
+    """Return the name of the variable that sets the provider's proxy; `None` if no proxy is used."""
     parts = urlsplit(settings.base_url)
     # `http://` is only for an emulator, for which proxies are ignored.
     if parts.scheme != "https" or urllib.request.proxy_bypass(parts.hostname or ""):
@@ -256,7 +256,7 @@ def _to_find(facts: Facts, url: str) -> str:
 
 
 def _with_version(url: str) -> str | None:
-    """Return the base URL with the API's path; `None` if it already has that path."""
+    """Return the base URL with the API's path; `None` if the URL already ends with that path."""
     if url.endswith(_PATH):
         return None
     before, path, _ = url.partition(f"{_PATH}/")
@@ -264,7 +264,7 @@ def _with_version(url: str) -> str | None:
 
 
 def account(facts: Facts) -> Iterator[Finding]:
-    """Check that the key belongs to the account with the stack's containers."""
+    """Check that the key belongs to the account that contains the stack's resources."""
     seen, settings, owned, state = facts.look, facts.settings, facts.owned, facts.state
     if isinstance(state, PulumiError):
         yield unknown(f"the stack's state was not read: {state.message}")
@@ -332,7 +332,9 @@ def _renew(provider: str) -> str:
 
 
 def scopes(facts: Facts) -> Iterator[Finding]:
-    """Check the key's scopes, as far as they are known, against what the stack needs. A grant has no scopes."""
+    """
+    Check that the key has the scopes that the stack needs, as far as the key's scopes are known. A grant has no scopes.
+    """
     if facts.grant is not None:
         return
     if facts.look is None:
@@ -376,7 +378,7 @@ def _needed(facts: Facts) -> dict[str, str]:
 
 
 def cap(facts: Facts) -> Iterator[Finding]:
-    """Report the key's spending cap, as far as a refused request has shown it."""
+    """Report the key's spending cap, if a refused request has shown it."""
     settings = facts.settings
     if facts.grant is not None:
         return
@@ -420,7 +422,7 @@ def rate_limit(facts: Facts) -> Iterator[Finding]:
 
 
 def clock(facts: Facts) -> Iterator[Finding]:
-    """Compare this machine's clock with the API's."""
+    """Compare this machine's clock with the API's clock."""
     seen = facts.look
     if seen is None:
         yield unknown(_NOT_ASKED)

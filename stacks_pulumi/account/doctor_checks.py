@@ -1,8 +1,8 @@
 """
 Which checks does `stacks-pulumi doctor` run, and what do they find in the stack's settings and in its preview?
 
-Each check is a function that receives the `Facts` and yields findings. None of them changes anything, on this machine
-or in the account. `doctor_api` contains the checks that send requests to the API.
+Each check is a function that receives the `Facts` and yields findings. No check changes anything on this machine or in
+the account. `doctor_api` contains the checks that send requests to the API.
 """
 
 from __future__ import annotations
@@ -57,13 +57,13 @@ _NO_PACKAGE: Final = re.compile(r"No module named (?:'(?:stacks_)?pulumi'|(?:sta
 
 _LONGEST: Final = 400
 """
-The maximum number of characters that are shown of the engine's message: enough for the two sentences of a policy's
-message, and few enough for a readable line.
+The maximum number of characters of the engine's message that the report shows: a policy's message of two sentences
+fits, and the line stays readable.
 """
 
 
 def stack(facts: Facts) -> Iterator[Finding]:
-    """Check that there is a project with a stack, and that its configuration can be read."""
+    """Check that there is a project with a stack, and that the stack's configuration can be read."""
     if facts.project_file is None:
         yield problem(
             f"there is no Pulumi.yaml in {facts.folder} or above it, so no `pulumi` command works here, and only the "
@@ -95,7 +95,7 @@ def _unreadable(facts: Facts, text: str) -> Iterator[Finding]:
 
 
 def _broken_files(facts: Facts) -> Iterator[tuple[Path, str]]:
-    """Return the files of the project and its stacks that cannot be parsed; the engine does not name the file."""
+    """Return the files of the project and its stacks that cannot be parsed: the engine's error does not name them."""
     folder = facts.folder if facts.project_file is None else facts.project_file.parent
     for file in sorted(folder.glob("Pulumi*.yaml")):
         try:
@@ -103,7 +103,7 @@ def _broken_files(facts: Facts) -> Iterator[tuple[Path, str]]:
         except RecursionError:
             yield file, "it is nested too deeply"
         except OSError:
-            # The engine names the file that it cannot read. A file that cannot be read here may be a different one.
+            # The engine's error names a file that cannot be read; this file may be a different one.
             continue
         except (ValueError, yaml.YAMLError) as error:
             yield file, " ".join(str(error).split())
@@ -314,7 +314,7 @@ def _allows_http(facts: Facts) -> bool:
 
 
 def adopt(facts: Facts) -> Iterator[Finding]:
-    """Check that the stack does not adopt all existing objects."""
+    """Check that the stack does not adopt every existing object that matches."""
     value = (facts.configured.values.get(f"{_OURS}adopt") or "never").strip()
     if value == "if_matching":
         yield warning(
@@ -329,7 +329,7 @@ def adopt(facts: Facts) -> Iterator[Finding]:
 
 
 def autonaming(facts: Facts) -> Iterator[Finding]:
-    """Check that `pulumi:autonaming` is not set, because it does not name containers."""
+    """Check that `pulumi:autonaming` is not set for a Python program, because it does not name containers there."""
     if _AUTONAMING in facts.configured.values and facts.is_native:
         yield ok("pulumi:autonaming names the containers of the native plugin")
     elif _AUTONAMING in facts.configured.values:
@@ -349,7 +349,8 @@ def autonaming(facts: Facts) -> Iterator[Finding]:
 
 def lock(facts: Facts) -> Iterator[Finding]:
     """
-    Check that no update is running or was killed. Otherwise the stack is locked, or its state has unfinished creates.
+    Check that no update is running, and that none was killed. Otherwise the stack is locked, or its state has
+    unfinished creates.
     """
     held, state = facts.lock, facts.state
     if isinstance(state, PulumiError):
@@ -379,7 +380,7 @@ def lock(facts: Facts) -> Iterator[Finding]:
 
 def preview(facts: Facts) -> Iterator[Finding]:
     """
-    Check with a preview whether an `up` can start: only a preview runs the program, and so uses everything that an `up`
+    Check with a preview whether an `up` can start, because only a preview runs the program with everything that an `up`
     needs.
     """
     if facts.project_file is None:
@@ -389,7 +390,8 @@ def preview(facts: Facts) -> Iterator[Finding]:
         yield unknown("the program was not run: see the line about the stack")
         return
     address, source = facts.given("baseUrl")
-    # A grant is made for programs, and its token is useless at a different address.
+    # The program may use the token of a grant: a grant is made for programs, and the token is useless at a different
+    # address.
     is_grant = source == "STACKS_BASE_URL" and facts.grant is not None
     if source == "STACKS_BASE_URL" and address is not None and not is_grant:
         yield unknown(
@@ -419,7 +421,7 @@ def preview(facts: Facts) -> Iterator[Finding]:
             if removed
             else ""
         )
-        # If the command failed only because a variable was removed, an `up` in the user's shell may succeed.
+        # If the preview failed only because a variable was removed here, an `up` in the user's shell may succeed.
         missed = "[missing-api-key]" in error.message or any(name in error.message for name in removed)
         yield (warning if removed and missed else problem)(
             f"`pulumi preview` runs the program{without}, and fails: {scrub(error.message, _LONGEST)}",
@@ -454,11 +456,11 @@ CHECKS: Final[dict[str, Check]] = {
     "preview": preview,
 }
 """
-All checks in the order of the report. A check follows the checks that it depends on, and the slowest check is the last.
+All checks in the order of the report. A check follows the checks that it depends on, and the slowest check comes last.
 """
 
 _OF_CONFIGURATION: Final = frozenset({"settings", "adopt", "autonaming"})
-"""The checks of nothing but the stack's configuration."""
+"""The checks that use only the stack's configuration."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -470,7 +472,7 @@ class Diagnosis:
         check: The name of the check, in one word.
         level: The severity.
         text: The result in one sentence.
-        fix: The command or the step that fixes it; empty if there is nothing to fix.
+        fix: The command or the step that fixes the problem; empty if there is nothing to fix.
     """
 
     check: str
@@ -480,7 +482,7 @@ class Diagnosis:
 
 
 def diagnose(facts: Facts) -> Iterator[Diagnosis]:
-    """Run every check. If a check itself fails, its level is `unknown`. No line shows a key."""
+    """Run every check. If a check itself fails, the level of its line is `unknown`. No line shows a key."""
     for name, check in CHECKS.items():
         try:
             if name in _OF_CONFIGURATION and isinstance(facts.configuration, PulumiError):

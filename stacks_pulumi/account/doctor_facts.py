@@ -55,7 +55,7 @@ class Finding(NamedTuple):
     Attributes:
         level: The severity.
         text: The result in one sentence.
-        fix: The command or the step that fixes it; empty if there is nothing to fix.
+        fix: The command or the step that fixes the problem; empty if there is nothing to fix.
     """
 
     level: Level
@@ -89,7 +89,7 @@ class Facts:
     The facts for all checks.
 
     Args:
-        folder: The project's folder, or one below it.
+        folder: The project's folder, or a folder below it.
         environ: The environment's variables.
         stack: The stack's name; `None` for the selected stack.
         packs: Policy packs that the preview starts.
@@ -116,7 +116,7 @@ class Facts:
 
     @functools.cached_property
     def project(self) -> Mapping[str, Any]:
-        """The content of the project's file; empty if it cannot be read, which the engine reports."""
+        """The content of the project's file; empty if the file cannot be read, because the engine reports this."""
         return {} if self.project_file is None else read_project(self.project_file)
 
     @functools.cached_property
@@ -144,7 +144,7 @@ class Facts:
 
     @property
     def used_environ(self) -> Mapping[str, str]:
-        """The environment; without its key, if the stack has a key that cannot be decrypted."""
+        """The environment's variables, but not its key if the stack has a key that cannot be decrypted."""
         return {
             name: it for name, it in self.environ.items() if not self.is_locked or name != "STACKS_API_KEY"
         }
@@ -168,7 +168,8 @@ class Facts:
     @functools.cached_property
     def in_project_file(self) -> Mapping[str, str | None]:
         """
-        The values in the section `config` of Pulumi.yaml; `None` for a value that is not text, a number or a boolean.
+        The values in the section `config` of Pulumi.yaml; `None` for a value that is neither text, a number nor a
+        boolean.
         """
         section = self.project.get("config")
         values = {}
@@ -208,7 +209,7 @@ class Facts:
 
     @functools.cached_property
     def settings(self) -> AccountSettings | None:
-        """The key and the base URL that the provider would use; `None` if it would refuse them."""
+        """The key and the base URL that the provider would use; `None` if the provider would refuse them."""
         if self.is_locked:
             return None
         try:
@@ -255,12 +256,14 @@ class Facts:
 
     @property
     def owned(self) -> list[StoredResource]:
-        """The resources of the stack's own account in its state; empty if the state cannot be read."""
+        """
+        The resources in the stack's state that belong to the stack's own account; empty if the state cannot be read.
+        """
         return [one for one in self.stored if _is_ours(one) and not _is_explicit(one)]
 
     @property
     def elsewhere(self) -> list[StoredResource]:
-        """The resources of explicit providers in the stack's state, which may use other keys."""
+        """The resources in the stack's state that have explicit providers, which may use other keys."""
         return [one for one in self.stored if _is_ours(one) and _is_explicit(one)]
 
     @property
@@ -271,7 +274,7 @@ class Facts:
     @functools.cached_property
     def other_keys(self) -> Mapping[str, AccountSettings] | PulumiError:
         """
-        The keys in the stack's state that differ from the key in its settings, by the name of their provider.
+        The settings of each provider in the stack's state whose key is not the stack's key, by the provider's name.
 
         Commands that do not run the program, such as `pulumi destroy` and `pulumi refresh`, use these keys.
         """
@@ -293,7 +296,7 @@ class Facts:
 
     @property
     def stored(self) -> list[StoredResource]:
-        """All resources in the stack's state; empty if it cannot be read."""
+        """All resources in the stack's state; empty if the state cannot be read."""
         return [] if isinstance(self.state, PulumiError) else self.state.resources
 
     @functools.cached_property
@@ -308,7 +311,7 @@ class Facts:
 
     @functools.cached_property
     def lock(self) -> str | PulumiError:
-        """The holder of the stack's lock; empty if the stack is not locked, or the error if that is not known."""
+        """The holder of the stack's lock (empty if the stack is not locked), or why it is not known."""
         try:
             return lock_of(self.folder, self.stack)
         except PulumiError as error:
@@ -316,7 +319,7 @@ class Facts:
 
 
 def _as_engine(value: Any) -> str | None:
-    """Return a value of Pulumi.yaml as text, in the same form as the engine."""
+    """Return a value of Pulumi.yaml as text, as the engine writes it."""
     if isinstance(value, bool):
         return str(value).lower()
     return str(value) if isinstance(value, str | int | float) else None
@@ -332,7 +335,10 @@ def _is_explicit(resource: StoredResource) -> bool:
 
 
 def origin_of(resource: StoredResource) -> str | None:
-    """Return the key's fingerprint and a random number; `None` in states of version 0.1 and 0.2."""
+    """
+    Return the origin of a resource: its key's fingerprint and a random number; `None` in states of versions 0.1 and
+    0.2.
+    """
     origin = (resource.outputs or {}).get("origin")
     return origin if isinstance(origin, str) else None
 
@@ -341,17 +347,17 @@ _KEY_INPUTS: Final = {
     "pulumi:providers:pulumi-python": f"{NAMESPACE}:apiKey",
     "pulumi:providers:stacks": "apiKey",
 }
-"""The name of the input with the API key, by the type of the provider."""
+"""The name of the input that contains the API key, by the provider's type."""
 
 
 def _has_plain_key(resource: StoredResource) -> bool:
     name = _KEY_INPUTS.get(resource.type)
-    # In an export, a secret is a mapping with its encrypted text.
+    # In an export, a secret is a mapping that contains the encrypted text.
     return name is not None and isinstance((resource.inputs or {}).get(name), str)
 
 
 def _settings_of(resource: StoredResource) -> AccountSettings | None:
-    """Return the key and address of a provider in the state; `None` if the state contains no key for it."""
+    """Return the key and address of a provider in the state; `None` if the state contains no key for the provider."""
     prefix = "stacks:" if resource.type.endswith("pulumi-python") else ""
     inputs, name = resource.inputs or {}, _KEY_INPUTS.get(resource.type)
     if name is None or name not in inputs:
@@ -367,7 +373,7 @@ _OF_ACCOUNT: Final = ("apiKey", "baseUrl", "allowHttp")
 
 
 def _shown(value: Any) -> str | None:
-    """Return an input as text; a decrypted secret is a mapping with its JSON."""
+    """Return an input as text; a decrypted secret is a mapping that contains the secret as JSON."""
     plain = value.get("plaintext") if isinstance(value, dict) else None
     if isinstance(plain, str):
         with contextlib.suppress(ValueError, RecursionError):

@@ -1,8 +1,8 @@
 """
-What does the report of the account command show, and which command does it suggest for each finding?
+What does the report of `stacks-pulumi account` show, and which command does it suggest for each finding?
 
-The report for programs is also a snapshot: `--save` writes it, and `--compare-to` reads it. The user can run the
-suggested commands; this program does not run them.
+The report for programs is also a snapshot: `--save` writes it, and `--compare-to` reads it. The suggested commands are
+for the user: this program does not run them.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class AccountResult:
         children: Whether the child objects of the containers were read.
         uncovered: The stacks and containers that no budget covers, if there are budgets.
         covers_all: Whether `uncovered` makes the command fail.
-        after: The expected account after a preview's change, if there is a preview. Then the limits apply to this
-            account.
+        after: The account that is expected after a preview's change; `None` without a preview. If it is set, the limits
+            apply to it.
         preview: The report on that preview.
         scaffold: The command that adopts objects without a stack, with the options of this command.
         deletions: Whether to show the requests that delete objects without a stack.
@@ -74,7 +74,10 @@ class AccountResult:
 
     @property
     def exit_code(self) -> int:
-        """The exit code: 0 for no finding; 1 if not everything was read; 2 for a finding, or if a limit is exceeded."""
+        """
+        The exit code: 1 if something was not read; otherwise 2 for a `--fail-on` finding or an exceeded limit;
+        otherwise 0.
+        """
         return 1 if self.incomplete else 2 if self.complaints else 0
 
     @property
@@ -103,7 +106,7 @@ class AccountResult:
 
     @property
     def over(self) -> tuple[str, ...]:
-        """The exceeded limits, and the stacks and containers without a budget that `covers: all` requires."""
+        """The exceeded limits, and with `covers: all` also the stacks and containers that no budget covers."""
         bare = self.uncovered if self.covers_all else ()
         return (
             *(f"{budget.title}: {verdict.text}" for budget, verdict in self.verdicts if verdict.blocks),
@@ -112,7 +115,7 @@ class AccountResult:
 
 
 def document_of(result: AccountResult) -> Document:
-    """Return the report of a result, for every format."""
+    """Return the report on a result; it can be written in every format."""
     account = result.account
     of = f"{count(len(account.containers), 'container')}, {count(len(account.stacks), 'stack')}"
     tables = [_containers(account), _totals(account)]
@@ -309,7 +312,7 @@ def _child(child: ChildRecord) -> dict[str, Any]:
 
 
 def _owned(one: ContainerRecord | ChildRecord) -> dict[str, Any]:
-    """Return the owners of an object, and the possible owners of an object that no state contains."""
+    """Return who owns an object, and who may own it if no state contains it."""
     return {
         "ownership": one.ownership,
         "owners": [_owner_row(owner) for owner in one.owners],
@@ -355,9 +358,9 @@ class Remedy:
     The suggestion for a finding.
 
     Attributes:
-        title: The finding, with its containers or resources.
+        title: The finding, with the names of the containers or resources.
         advice: The effect of the command, and what to check before running it.
-        command: The command for a POSIX shell, or a line for a program.
+        command: A command for a POSIX shell, or a line for the user's program.
     """
 
     title: str
@@ -366,16 +369,16 @@ class Remedy:
 
 
 def remedies(result: AccountResult) -> Iterator[Remedy]:
-    """Return the remedies of each finding: an adoption first, and a deletion only with --deletions."""
+    """Return the remedies for each finding: first an adoption, and with --deletions also a deletion."""
     for one in result.account.containers:
         yield from remedy_for(result, one)
-        # Forgetting a container also forgets the resources that depend on it.
+        # The command that removes a container from a state also removes the resources that depend on the container.
         forgets = one.owners[-1].stack if one.ownership == "double" else None
         for child in (it for it in one.children if not it.owners or it.owners[-1].stack != forgets):
             name = f"{child.kind} {child.description} of {one.name}"
             adoption = (_ADOPTS_LATER if why_not(one.container) else _ADOPTS, result.scaffold)
             if one.ownership != "orphan":
-                # A program that adopted only this object would need the container, which this stack owns.
+                # A new program for this object would also need the container, which a stack owns.
                 adoption = (_DECLARES, _declaration(child, one.name))
             yield from _remedies(result, name, child, adoption, (_REMOVES, child.removal))
     for missing in result.account.missing:
@@ -383,7 +386,7 @@ def remedies(result: AccountResult) -> Iterator[Remedy]:
 
 
 def _declaration(child: ChildRecord, container: str) -> str:
-    """Return the line of a program that adopts an object; the user replaces the parts in angle brackets."""
+    """Return the line with which a program adopts an object; the user replaces the parts in angle brackets."""
     own = f'"<NAME>", container=<{container}>'
     if child.kind == "Connection":
         own = f'"<NAME>", source=<{container}>, target=<{child.description.rpartition(" to ")[2]}>'
@@ -437,7 +440,7 @@ def _remedies(
     elif one.ownership == "double":
         last = one.owners[-1]
         owners = ", ".join(f"{owner.name!r} of {owner.stack}" for owner in one.owners)
-        # Without this option, the engine refuses to forget a protected resource.
+        # Without this option, the engine refuses to remove a protected resource from the state.
         options = " --force" if last.protect else ""
         # The children of a container depend on it.
         options += " --target-dependents" if last.kind == "Container" else ""
@@ -475,7 +478,7 @@ def _request(account: Reconciliation, removal: tuple[str, ...]) -> str:
 
 def _where(account: Reconciliation, stack: str) -> str:
     """
-    Return the hint to run a `pulumi` command in the project's folder, because an export does not contain the
+    Return the hint that a `pulumi` command must run in the project's folder, because an export does not contain the
     organization.
     """
     project = next((one.project for one in account.stacks if one.name == stack), "")
@@ -487,7 +490,7 @@ def _ref(account: Reconciliation, stack: str) -> str:
 
 
 def _advice(result: AccountResult) -> tuple[Advice, ...]:
-    """Return each suggestion once, with its commands and the findings of each command."""
+    """Return each suggestion once, with its commands, and with the findings for each command."""
     grouped: dict[str, dict[str, list[str]]] = {}
     for remedy in remedies(result):
         grouped.setdefault(remedy.advice, {}).setdefault(remedy.command, []).append(remedy.title)
@@ -505,8 +508,7 @@ def unowned(
 ) -> tuple[list[Container], frozenset[tuple[str, str]], tuple[LeftOut, ...]]:
     """
     Return the containers to adopt, the kind and id of each child object that a stack owns or may own, and the reasons
-    why objects are left out. The account contains only the chosen containers, with their child objects if these were
-    read.
+    why objects are left out. `account` contains only the chosen containers, and their child objects if these were read.
     """
     left = []
     containers = []
@@ -519,8 +521,8 @@ def unowned(
         containers.append(one.container)
         for child in one.children:
             reason = None if child.ownership == "automatic" else _why_not(account, child)
-            # The owner may be unknown because of the container or a list. That container or list then has its own
-            # entry.
+            # If the owner is unknown only because the container's owner is unknown or a list was not read, the
+            # container or the list has its own entry.
             if reason is not None and (child.owners or child.creating or child.recreated):
                 owned.add((child.kind, child.id.casefold()))
                 left.append(LeftOut(f"{child.kind} {child.description} of {one.name}", *reason))

@@ -10,14 +10,14 @@ from typing import Final
 from stacks_pulumi.pricing.money import count
 
 FEW: Final = 8
-"""Up to this number of parts, nothing is printed, because they take only seconds."""
+"""For at most this number of parts, nothing is printed, because reading them takes only seconds."""
 
 _EVERY: Final = 10.0
 """Seconds between two lines."""
 
 
 def progress(parts: int, noun: str, verb: str) -> Callable[[int], None]:
-    """Return a function that receives the number of parts that are done, and prints it every few seconds."""
+    """Return a function that is called with the number of finished parts, and prints this number every few seconds."""
     last = time.monotonic()
 
     def done(number: int) -> None:

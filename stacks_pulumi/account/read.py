@@ -1,9 +1,9 @@
 """
-What does the account contain, and with how many calls is it read?
+What does the account contain, and how many calls does it take to read it?
 
-It contains one list of containers, and the child objects of each container: allowed addresses, connections, VPN
-clients and pinned backups. The API lists each kind for only one container per call, so the child objects take one to
-three calls per container. If an object seems to be missing, its list is read a second time.
+The account contains containers and their child objects: allowed addresses, connections, VPN clients and pinned backups.
+One list shows all containers. The API lists the child objects of one kind and one container per call, so one to three
+calls are needed per container. If an object seems to be missing, its list is read a second time.
 """
 
 from __future__ import annotations
@@ -53,11 +53,12 @@ class Belongings:
 
     Attributes:
         access: Its external access and the allowed addresses.
-        connections: The connections whose source it is.
-        incoming: The connections whose target it is.
-        vpn_clients: The clients, if it is a VPN.
+        connections: The connections that start at the container.
+        incoming: The connections that lead to the container.
+        vpn_clients: The VPN clients, if the container is a VPN.
         backups: The pinned backups among the newest 100.
-        known: The kinds that were read completely. An object of these kinds that is not in these lists does not exist.
+        known: The kinds that were read completely. If an object of such a kind is not in these lists, it does not
+            exist.
         gaps: The parts that could not be read, and why.
     """
 
@@ -75,7 +76,7 @@ class Belongings:
         return not (self.known or self.gaps)
 
     def joined(self, later: Belongings) -> Belongings:
-        """Return the objects that this read or a later read contains, because each read may miss an existing object."""
+        """Return the objects of this read and of a later read, because each read may miss an existing object."""
         if later.deleted:
             return later
         entries = _joined(self.access.allowed_ips, later.access.allowed_ips)
@@ -110,7 +111,7 @@ def belongings(
     everything: Sequence[Container] = (),
 ) -> dict[str, Belongings]:
     """
-    Read the child objects of the containers. Before that, print the expected time.
+    Print the expected time, and then read the child objects of the containers.
 
     Raises:
         StacksError: A list cannot be read completely.
@@ -121,7 +122,7 @@ def belongings(
     has_backups = client.backups.stats().total_backups != 0
     calls = sum(len(kinds_of(container, backups=has_backups)) for container in containers)
     per_minute = max(client.requests_per_minute, 1)
-    # The calls of the first minute are sent immediately.
+    # The calls that the rate limit allows in one minute are sent immediately.
     minutes = math.ceil(calls / per_minute) - 1
     takes = "seconds" if minutes < 1 else f"about {count(minutes, 'minute')}"
     sys.stderr.write(
@@ -144,8 +145,7 @@ def read_twice(
     lacking: Callable[[dict[str, Belongings]], Collection[str]],
 ) -> dict[str, Belongings]:
     """
-    Return the child objects. If a container seems to lack one, its lists are read again after a pause that is longer
-    than the platform's lag.
+    Return the child objects. If a container seems to lack one, the container's lists are read again after a pause.
 
     Raises:
         StacksError: A list cannot be read.
@@ -189,11 +189,11 @@ def ask(
     Args:
         client: The API.
         containers: The containers.
-        everything: All containers of the account, if `containers` are only some of them. A connection from one of the
-            others does not belong to `containers`, and is not a gap.
+        everything: All containers of the account, if `containers` are only some of them. A connection that starts at
+            one of the others is left out, and is not a gap.
         backups: Whether the account has any backups.
         kind: The only kind to read; by default all kinds are read.
-        done: Called after each call, with the number of calls that are done.
+        done: Called after each call, with the number of finished calls.
 
     Raises:
         StacksError: A list cannot be read completely.
@@ -255,7 +255,7 @@ def _listing(client: StacksClient, failed: threading.Event, id_: str, kind: str)
 
     _, call = _LISTS[kind]
     try:
-        # The lists of every kind are read through the same handlers.
+        # All handlers send calls in the same way, so `client.backups` can send a call for any kind of list.
         return client.backups.send(msgspec.structs.replace(call(id_), pulse=check))
     except NotFoundError:
         return None
@@ -297,6 +297,6 @@ _DEFAULTS: Final = {"description": "Custom IP", "service_type": "both"}
 
 
 def said_of(entry: AllowedIp) -> dict[str, str]:
-    """Return the inputs with which a program adopts an allowed address unchanged, without defaults."""
+    """Return the inputs, without defaults, with which a program adopts an allowed address unchanged."""
     inputs = {"description": entry.description, "service_type": entry.service_type}
     return {name: value for name, value in inputs.items() if value and value != _DEFAULTS[name]}

@@ -1,9 +1,9 @@
 """
 Which stack owns each object of the account, and which objects have no owner?
 
-An id alone is not an identity: a container belongs to a stack if both its id and its creation time are in the state.
-If one of the two times is missing, the owner is unknown. States of another account, or of another API, are ignored. A
-container is an orphan only if every stack, and the list of the containers, was read completely.
+An id alone does not identify a container: it belongs to a stack if both its id and its creation time are in the state.
+If the state or the account lacks the creation time, the owner is unknown. Resources of another account, or of another
+API, are ignored. A container is an orphan only if every stack and the list of containers were read completely.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from stacks_pulumi.pricing.recognition import UNRECOGNISED
 
 Ownership: TypeAlias = Literal["owned", "double", "orphan", "interrupted", "automatic", "unknown"]
 """
-`owned`: by one resource. `double`: by two resources or more. `interrupted`: no state contains it, but a stack was
-creating it. `orphan`: no state contains it. `automatic`: no state contains it, because the platform created it.
-`unknown`: no readable state contains it, or a state may mean a different container with this id.
+`owned`: one resource manages it. `double`: two or more resources manage it. `interrupted`: no state contains it, but a
+stack was creating it. `orphan`: no state contains it. `automatic`: no state contains it, because the platform created
+it. `unknown`: no readable state contains it, or a state may mean a different container with this id.
 """
 
 _CONTAINERS: Final = frozenset({"Container", UNRECOGNISED})
@@ -45,15 +45,15 @@ class ChildRecord:
         id: The id of its Pulumi resource: `<container id>/<name>`.
         name: Its name, or its address.
         description: A human-readable description.
-        inputs: The inputs, without its name, with which a program adopts it unchanged.
-        created_at: When it was created; `None` if the API does not show it, or it is not compared.
+        inputs: The inputs, except the name, with which a program adopts it unchanged.
+        created_at: When it was created; `None` if the API does not show the time, or if the time is not compared.
         removal: Method and path of the request that removes it.
         automatic: Whether the platform created it automatically, so that it needs no owner; `None` if that is not
             known.
         owners: The resources that manage it.
         ownership: Its ownership.
         creating: The interrupted creates that may have created it.
-        recreated: Resources whose state contains its id, in a container with a different creation time.
+        recreated: The resources with its id that belong to a container with a different creation time.
         sure: Whether an id or a creation time proves that it is the object of its owners.
     """
 
@@ -80,10 +80,10 @@ class ContainerRecord:
     Attributes:
         container: The container in the API's list.
         item: Its kind and price.
-        owners: The resources that manage it, or that may manage it if a creation time is missing.
+        owners: The resources that manage it; if a creation time is missing, those that may manage it.
         ownership: Its ownership.
         creating: The interrupted creates that may have created it.
-        recreated: Resources whose state contains the container's id with a different creation time.
+        recreated: The resources with the container's id, but with a different creation time.
         notes: Notes for the reader.
         children: Its child objects, if they were read.
     """
@@ -119,7 +119,7 @@ class Missing:
     Attributes:
         resource: The resource.
         reason: Why it is missing.
-        recreated: Whether the account contains an object with its id but a different creation time.
+        recreated: Whether the account contains an object with the same id but a different creation time.
     """
 
     resource: Managed
@@ -140,12 +140,12 @@ class Reconciliation:
         stacks: The stacks that it was compared with, sorted by name.
         unread: The stacks that could not be read completely.
         gaps: The parts of the account that could not be read.
-        gap: Why there may be more containers; empty if these are all. `gaps` contains it too.
+        gap: Why there may be more containers; empty if these are all. `gaps` contains this reason too.
         elsewhere: Stack -> why some of its resources are in another account.
         unplaced: The stacks of `elsewhere` with a resource that may be in this account after all.
         source: Where the stacks come from.
-        project: The only project whose stacks were read; `None` if all were read. Owners in other projects are not
-            known.
+        project: The only project whose stacks were read, so that owners in other projects are not known; `None` if the
+            stacks of all projects were read.
         notes: Notes for the reader.
         key_words: The shell expression for the account's key in the suggested commands.
     """
@@ -195,12 +195,12 @@ class Reconciliation:
         return self.price_of(self.containers)
 
     def price_of(self, containers: Iterable[ContainerRecord]) -> Price:
-        """Return the monthly price of some of its containers, and of those that were not listed."""
+        """Return the monthly price of these containers, and of any containers that were not listed."""
         return total(one.item.price for one in containers) + (UNSEEN if self.gap else FREE)
 
     @functools.cached_property
     def by_stack(self) -> Mapping[str, Sequence[ContainerRecord]]:
-        """The containers of each stack, by its name."""
+        """The containers of each stack, by the stack's name."""
         found: dict[str, list[ContainerRecord]] = {stack.name: [] for stack in self.stacks}
         for one in self.containers:
             for stack in one.stacks:
@@ -258,7 +258,7 @@ class ThisAccount:
         return bool(self._accounts) and account_of(resource.id) not in self._accounts
 
     def is_other_api(self, base_url: str | None) -> bool:
-        """Return whether a provider uses a different address. Two addresses may lead to one API."""
+        """Return whether a provider uses a different address, which may still lead to the same API."""
         return base_url is not None and normal_url(base_url) != normal_url(self.base_url)
 
 
@@ -280,8 +280,8 @@ def reconcile(
         this: Decides whether a resource of a state is in this account.
         taken_at: When the account was read.
         gap: Why there may be more containers; empty if these are all.
-        live_prices: Whether the prices are from the platform. Prices in states are from the catalogue, so the two
-            cannot be compared.
+        live_prices: Whether the prices are from the platform. If so, they are not compared with the prices in states,
+            which are from the catalogue.
     """
     by_id = {container.id: container for container, _ in containers}
     claims = _Claims()
@@ -336,7 +336,7 @@ class _Claims:
     def add(
         self, resource: Managed, container: Container | None, elsewhere: str | None, *, complete: bool
     ) -> None:
-        """Add a resource, with the container that has its id; `complete` is whether all containers are known."""
+        """Add a resource, with the container that has its id; `complete` states whether all containers are known."""
         same = None if container is None else compare_instants(resource.created_at, container.created_at)
         if elsewhere is not None:
             self.elsewhere.setdefault(resource.stack, elsewhere)
@@ -475,7 +475,7 @@ def with_children(
         for resource in resources
         if (kind, id_) not in known
         and not resource.in_transit
-        # The kind was read completely, or the container is certainly not in the account.
+        # Only if the kind was read completely, or the container is certainly not in the account.
         and kind in whole.get(resource.id.partition("/")[0], _CHILDREN if not account.gap else ())
     ]
     gaps = tuple(
@@ -499,7 +499,7 @@ def _ownership(
     complete: bool,
     automatic: bool | None = False,
 ) -> Ownership:
-    """Return the ownership of an object; `complete` is whether every possible owner is known."""
+    """Return the ownership of an object; `complete` states whether every possible owner is known."""
     if not sure:
         return "unknown"
     if owners:
@@ -513,10 +513,10 @@ def _ownership(
 
 def _is_it(resource: Managed, child: ChildRecord, one: ContainerRecord) -> bool | None:
     """
-    Return whether a resource is this child, not a child of an earlier container; `None` if this is unknown.
+    Return whether a resource manages this child, not a child of an earlier container; `None` if this is unknown.
 
-    If the container's creation time is missing, the result depends on the container in the same stack, or on the
-    child's own id or creation time.
+    If the resource's state lacks the container's creation time, the result depends on the container in the same stack,
+    or on the child's own id or creation time.
     """
     now = one.container.created_at
     if resource.created_at is not None:

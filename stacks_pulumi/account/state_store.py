@@ -1,9 +1,9 @@
 """
 How are the states of a self-managed backend read, without a process for each state?
 
-A folder, a bucket, or a PostgreSQL table contains them in the same layout: `.pulumi/stacks/<project>/<stack>.json`.
-The code reads the layout of engine 3.274. It refuses everything else with an error that states the reason, and then
-the `pulumi` command must read the states. No secret is decrypted.
+A folder, a bucket, or a PostgreSQL table contains the states in the same layout:
+`.pulumi/stacks/<project>/<stack>.json`. This module reads the layout of engine 3.274. It refuses any other layout with
+an error that contains the reason, and then the `pulumi` command must read the states. No secret is decrypted.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ EXTRA: Final = "install this package with its extra `backends`"
 
 AT_ONCE: Final = 32
 """
-The number of states that are read concurrently. Each takes the time of one request, and a state of 30 MB is kept in
-memory.
+The number of states that are read concurrently. Each read takes the time of one request, and keeps a state of perhaps
+30 MB in memory.
 """
 
 MALFORMED: Final = "the backend's address cannot be parsed: write signs such as `%` in a password as `%25`"
@@ -65,8 +65,8 @@ class StoredStack:
     Attributes:
         project: Its project.
         name: Its name within the project.
-        key: The object with its state.
-        version: A text that changes with each change of the state.
+        key: The key of the object that contains its state.
+        version: A string that changes whenever the state changes.
     """
 
     project: str
@@ -104,12 +104,15 @@ class StateStore(ABC):
     """
 
     def listed(self, prefix: str) -> dict[str, tuple[str, str]]:
-        """Return the keys that begin with a text, each with the time of its last change and its version."""
+        """
+        Return the keys that begin with a prefix, each with the time of the object's last change and the object's
+        version.
+        """
         with _in_own_words():
             return self._listed(prefix)
 
     def read(self, keys: Iterable[str]) -> dict[str, bytes]:
-        """Return the content of objects; deleted objects are left out."""
+        """Return the content of each object by its key; deleted objects are left out."""
         with _in_own_words():
             return self._read(list(keys))
 
@@ -127,7 +130,7 @@ class StateStore(ABC):
         Check that the layout is known.
 
         Raises:
-            NotUnderstoodError: The layout is older or newer.
+            NotUnderstoodError: The layout is older or newer than the known one.
         """
         meta = self.read([_META]).get(_META)
         if meta is None:
@@ -141,8 +144,8 @@ class StateStore(ABC):
 
     def stacks(self, project: str | None = None) -> list[StoredStack]:
         """
-        Return the stacks in the order of their names. If a state exists both compressed and uncompressed, the later
-        one is used.
+        Return the stacks in the order of their names. If a state exists both compressed and uncompressed, the newer of
+        the two is used.
         """
         found: dict[tuple[str, str], tuple[str, StoredStack]] = {}
         prefix = _STACKS if project is None else f"{_STACKS}{project}/"
@@ -165,7 +168,7 @@ class StateStore(ABC):
         return {keys[key]: _holder(content) for key, content in self.read(keys).items()}
 
     def tagged(self, name: str, value: str) -> list[tuple[str, str]]:
-        """Return the project and the name of each stack with a tag."""
+        """Return the project and the name of each stack with this tag."""
         named = {key: _TAGS.fullmatch(key.removeprefix(_STACKS)) for key in self.listed(_STACKS)}
         found = {key: (match[1], match[2]) for key, match in named.items() if match is not None}
         contents = self.read(found).items()
@@ -181,7 +184,7 @@ def export_of(state: bytes) -> bytes:
     Return the state of a stack in the form of `pulumi stack export`, without the other parts of that document.
 
     Raises:
-        NotUnderstoodError: Its version or its compression is not known.
+        NotUnderstoodError: The state's version or compression is not known.
     """
     if state.startswith(b"\x28\xb5\x2f\xfd"):
         raise NotUnderstoodError("it is compressed with zstd")
@@ -222,7 +225,7 @@ def open_store(url: str, folder: Path) -> StateStore | None:
         try:
             store = opener(url, folder)
         except ValueError:
-            # The error's text contains the wrong part of the address, which may be a password.
+            # The error's text contains the malformed part of the address, which may be a password.
             raise NotUnderstoodError(MALFORMED) from None
     try:
         store.check()
@@ -235,8 +238,8 @@ def open_store(url: str, folder: Path) -> StateStore | None:
 @contextlib.contextmanager
 def _in_own_words() -> Iterator[None]:
     """
-    Convert an error of a library into an error of this module: its first line, without an address that may contain a
-    login.
+    Convert a library's error into an error of this module, which contains only the first line, and no address that may
+    contain a login.
     """
     try:
         yield
@@ -319,7 +322,7 @@ class _Bucket(StateStore):
 
 
 def _prefix(path: str) -> str:
-    """Return the common prefix of a backend's keys, from the path of its address."""
+    """Return the prefix of all keys of a backend, derived from the path in the backend's address."""
     return f"{path.strip('/')}/" if path.strip("/") else ""
 
 
@@ -358,7 +361,7 @@ def _s3(url: str, _folder: Path) -> StateStore:
     parts = urlsplit(url)
     known = {"region", "endpoint", "profile", "anonymous", "s3ForcePathStyle", "use_path_style", "disableSSL"}
     options = _options(parts, known | {"disable_https"} | _FOR_WRITING)
-    # The login and the region are found in the same way as by the engine: in variables, in files, or from the machine.
+    # Like the engine, the library finds the login and the region in variables, in files, or from the machine.
     session = boto3.Session(profile_name=options.get("profile"))
     config: S3Config = {
         "region": options.get("region") or os.environ.get("AWS_REGION") or session.region_name or "us-east-1"
@@ -439,7 +442,7 @@ class _Postgres(StateStore):
         parts = urlsplit(url)
         options = dict(parse_qsl(parts.query, keep_blank_values=True))
         if options.keys() - _OF_POSTGRES:
-            # Do not show the option: it may be the end of a password with a question mark.
+            # Do not show the option: it may be the end of a password that contains a question mark.
             raise ValueError
         table = options.pop("table", "") or "pulumi_state"
         if not _TABLE.fullmatch(table):
@@ -448,7 +451,7 @@ class _Postgres(StateStore):
         self._table = sql.Identifier(*table.lower().split("."))
         # As in a bucket, each key begins with the path of the address; here the path is the name of the database.
         self._prefix = _prefix(parts.path)
-        # The engine's default is stricter than the library's.
+        # The engine's default is stricter than that of the library.
         options.setdefault("sslmode", os.environ.get("PGSSLMODE", "require"))
         address = parts._replace(query=urlencode(options)).geturl()
         try:

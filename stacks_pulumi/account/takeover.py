@@ -1,9 +1,9 @@
 """
-Which program adopts the objects of an account, in any language?
+Which program, in Python or YAML, adopts the objects of an account?
 
-Its first `up` must not change the account. So objects that the provider would change, or could not adopt, are left out
-with a reason. Names and descriptions come from the account and are untrusted input: any content stays a string
-literal. The program includes a file for `pulumi import --file`.
+The program's first `up` must not change the account. So objects that the provider would change, or could not adopt, are
+left out with a reason. Names and descriptions from the account are untrusted, so the program contains them only as
+string literals. The program includes a file for `pulumi import --file`.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class ScaffoldPlan:
 
     Attributes:
         declared: Its resources, containers first.
-        left_out: The objects of the chosen containers that it does not declare.
+        left_out: The chosen objects that the program does not declare.
     """
 
     declared: tuple[DeclaredResource, ...]
@@ -104,14 +104,14 @@ class ScaffoldPlan:
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """How many resources of each kind there are."""
+        """The number of resources of each kind."""
         return Counter(one.kind for one in self.declared)
 
 
 def chosen(
     containers: Iterable[Container], include: Sequence[str] = (), exclude: Sequence[str] = ()
 ) -> list[Container]:
-    """Return the containers whose names match, sorted by name."""
+    """Return the containers whose names match `include` but not `exclude`, sorted by name."""
     matching = [
         container
         for container in containers
@@ -147,7 +147,7 @@ def plan(
 
 
 def without_duplicate(base: str, is_taken: Callable[[str], bool], joint: str = "-") -> str:
-    """Return a name; if it is taken, add the first free number."""
+    """Return the name; if it is taken, the first free number is added."""
     numbered = (f"{base.rstrip(joint)}{joint}{number}" for number in itertools.count(2))
     return next(name for name in itertools.chain([base], numbered) if not is_taken(name))
 
@@ -201,7 +201,7 @@ class _Maker:
         is_open = None if has is None else has.access.enabled
         is_open = container.external_access if is_open is None else is_open
         known = catalog.TEMPLATES.get(template)
-        # A template that is not in the catalogue may also hold data.
+        # A container whose template is not in the catalogue may also hold data.
         has_data = known is None or bool(known.data)
         # Policies refuse an adopted container with data if the program does not set its external access.
         if is_open or (is_open is False and has_data):
@@ -313,7 +313,7 @@ class _Maker:
     def _declare(
         self, kind: str, wish: str, id_: str, inputs: Mapping[str, Value], *, has_data: bool = False
     ) -> str:
-        # The name is valid in every language and URN, and unique among the resources of the kind.
+        # The name is valid in every language and in a URN, and unique among the resources of its kind.
         base = re.sub(r"[^A-Za-z0-9._-]+", "-", wish).strip("-")[:80] or kind.lower()
         name = without_duplicate(base, lambda name: (kind, name.casefold()) in self._taken)
         self._taken.add((kind, name.casefold()))
@@ -335,7 +335,7 @@ def _unknown(status: str | None) -> str:
 
 
 def _template(container: Container) -> str | None:
-    """Return the template for a program; the list may contain only the type."""
+    """Return the template as a program must write it, because the list may omit `stacks-`."""
     told = container.template
     if told is None or told in catalog.TEMPLATES:
         return told
@@ -357,13 +357,13 @@ _RESERVED: Final = frozenset({*keyword.kwlist, *keyword.softkwlist, *dir(builtin
 
 
 def literal(value: str | int | bool) -> str:
-    """Return a value as a Python literal, with double quotes as formatters prefer them."""
+    """Return a value as a Python literal, in the double quotes that formatters prefer."""
     text = repr(value)
     return f'"{text[1:-1]}"' if isinstance(value, str) and not {'"', "'"} & set(value) else text
 
 
 def variables_of(names: Iterable[str]) -> dict[str, str]:
-    """Return a variable for each name, similar to the name. No variable shadows a Python name, and no two are equal."""
+    """Return a similar variable name for each name. No variable shadows a Python name, and no two are equal."""
     variables: dict[str, str] = {}
     for name in names:
         base = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
@@ -384,7 +384,7 @@ FILES: Final[Mapping[Language, tuple[str, ...]]] = {
     "python": ("Pulumi.yaml", "__main__.py", "requirements.txt", "requirements.lock", _IMPORT),
     "yaml": ("Pulumi.yaml", _IMPORT),
 }
-"""The names of the files in each language."""
+"""The names of the program's files, by language."""
 _PLAIN: Final = re.compile(r"[A-Za-z$][A-Za-z0-9_:./{}$ -]*")
 
 
@@ -430,7 +430,7 @@ def _python(plan: ScaffoldPlan) -> str:
 
 def _call(one: DeclaredResource, variables: Mapping[str, str]) -> list[str]:
     variable = f"{variables[one.name]} = " if one.kind == "Container" and one.name in variables else ""
-    # A comma after the last argument keeps each argument on its own line, for every line length of the formatter.
+    # A comma after the last argument keeps each argument on its own line, whatever line length the formatter uses.
     lines = [f"{variable}stacks.{one.kind}(", f"    {literal(one.name)},"]
     lines += [f"    {name}={_argument(value, variables)}," for name, value in one.inputs.items()]
     if one.protect:
@@ -452,7 +452,7 @@ def _yaml(document: Mapping[str, Any]) -> str:
         pass
 
     def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-        # The engine reads YAML 1.2, in which more words are numbers than in PyYAML, for instance the name 1e3.
+        # The engine reads YAML 1.2, which treats more words as numbers than PyYAML does, for instance `1e3`.
         style = None if _PLAIN.fullmatch(value) else '"'
         return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 

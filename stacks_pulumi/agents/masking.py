@@ -75,15 +75,14 @@ class Secrets:
             self.add([Path(file).read_text(encoding="utf-8", errors="replace").strip()])
 
     def __repr__(self) -> str:
-        """Return a text without secrets, for debugging."""
+        """Return the number of secrets, but no secret, for debugging."""
         return f"Secrets({len(self._known)})"
 
     def add(self, values: Iterable[Any]) -> None:
-        """
-        Add the secrets in values: every text, and the passwords in addresses without their hosts and user names.
-        """
+        """Add every string in the values, except public values such as a host, and the passwords in their addresses."""
         found = {form for text in _texts(list(values)) for form in _forms(text) if len(form) >= _SHORTEST}
-        # Several calls run at a time. A secret that one call has read must be hidden in the answers of the other calls.
+        # Several calls run at the same time. A secret that one call has read must be hidden in the answers of the other
+        # calls.
         with self._lock:
             if not found <= self._known:
                 self._known |= found
@@ -93,7 +92,7 @@ class Secrets:
     def add_settings(self, settings: Mapping[str, Any]) -> None:
         """Add the secret settings of a stack's configuration, as the engine prints it."""
         self.add(
-            # The output contains an object twice: as text and as an object.
+            # The output contains an object twice: as a string and as an object.
             (entry.get("value"), entry.get("objectValue"))
             for entry in settings.values()
             if isinstance(entry, Mapping) and entry.get("secret")

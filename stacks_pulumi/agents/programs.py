@@ -192,7 +192,7 @@ def _read(program: str | Mapping[str, Any]) -> tuple[Any, Mapping[str, int]]:
         return UnreadableError("yaml", line, problem)
 
     def plain(node: yaml.ScalarNode) -> Any:
-        """Return the value of a scalar: a JSON keyword, a JSON number, or a text."""
+        """Return the value of a scalar: a JSON keyword, a JSON number, or a string."""
         return node.value if node.style else _plain(node.value, node.start_mark.line + 1)
 
     with contextlib.suppress(yaml.YAMLError):
@@ -215,7 +215,7 @@ def _check_events(text: str) -> None:
             raise UnreadableError("yaml", line, f"tags are not allowed: {event.tag}")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > _DEEPEST:
-            # The parser takes minutes for a text of brackets.
+            # The parser takes minutes for a text that consists of brackets.
             raise UnreadableError("size", line, f"it is nested more than {_DEEPEST} levels deep")
         if isinstance(event, yaml.DocumentStartEvent):
             documents += 1
@@ -224,7 +224,7 @@ def _check_events(text: str) -> None:
 
 
 def _plain(text: str, line: int) -> Any:
-    """Return the value of a plain YAML scalar: a JSON keyword, a JSON number, or a text."""
+    """Return the value of a plain YAML scalar: a JSON keyword, a JSON number, or a string."""
     if text in _WORDS:
         return _WORDS[text]
     is_integer = _INTEGER.fullmatch(text)
@@ -421,7 +421,7 @@ class _Checker:
             for key, one in value.items():
                 if not _KEY.fullmatch(key):
                     self.refuse(
-                        "name", f"{where}.{key}", "a name may contain only letters, digits, and - _ ."
+                        "name", f"{where}.{key}", "a name may contain only letters, digits, '-', '_' and '.'"
                     )
                 self.expression(one, f"{where}.{key}")
 
@@ -496,7 +496,7 @@ class _Evaluated:
     """
     Computes the maximum length of evaluated values.
 
-    References to texts that contain references themselves can make a text very long.
+    A text that refers to texts with further references can become very long.
     """
 
     def __init__(self, parts: Mapping[str, Mapping[str, Any]]) -> None:
@@ -543,7 +543,7 @@ class _Evaluated:
 
 
 def _whole(token: str) -> str:
-    """Return the full token of a type or function, which the language host completes in the same way."""
+    """Return the full token of a type or function, as the language host completes it."""
     words = token.split(":")
     return f"stacks:index:{words[1]}" if len(words) == 2 and words[0] == "stacks" else token
 

@@ -17,7 +17,7 @@ _PAGES: Final = ("for-agents", "errors", "limits", "cost", "gate", "troubleshoot
 
 
 def pages() -> Mapping[str, Path]:
-    """Return the files of the documentation pages that an agent may read, by name: in the checkout or the wheel."""
+    """Return the files of the documentation pages that an agent may read, by name: from the checkout or the wheel."""
     checkout = Path(__file__).parents[2] / "docs"
     if (checkout / f"{_PAGES[0]}.md").is_file():
         return {name: checkout / f"{name}.md" for name in _PAGES}
@@ -60,8 +60,8 @@ def credentials(client: StacksClient, stack: Sequence[StoredResource], source: s
     """
     Return the passwords in a container: its own, and those of its connections' targets.
 
-    The state contains the target's id for each of the stack's connections. The API lists only the target's name,
-    including for connections that another stack or a person created.
+    The state contains the target's id for each of the stack's connections. The API lists only the target's name, but
+    also for connections that another stack or a person created.
 
     Raises:
         StacksError: The passwords cannot be read, or the target of a connection is not known.

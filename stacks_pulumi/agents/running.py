@@ -33,7 +33,7 @@ async def run(
     on_output: Callable[[], Awaitable[None]],
 ) -> int:
     """
-    Run a command and return its exit code; below 0 if it was killed.
+    Run a command and return its exit code, which is negative if the command was killed.
 
     If the call is cancelled, the engine is interrupted. This function returns only after the engine has ended.
 
@@ -73,8 +73,8 @@ def environment_of(project: Path) -> dict[str, str]:
     """
     Return the engine's environment for a project or a copy of the project.
 
-    The plugin is next to this Python, and the engine fetches no other plugin. Paths are relative to the project's
-    folder.
+    The plugin is next to this Python, and the engine fetches no other plugin. Relative paths in variables refer to the
+    project's folder.
     """
     path = os.pathsep.join((os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)))
     given = without_options(os.environ)

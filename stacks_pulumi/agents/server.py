@@ -311,14 +311,14 @@ def _as_json(answer: HandlerResult) -> dict[str, Any]:
 
 
 def _record_in(params: Mapping[str, Any]) -> str | None:
-    """Return the name of the record in a call's arguments."""
+    """Return the name of the record that a call's arguments contain."""
     arguments = params.get("arguments")
     record = arguments.get("record") if isinstance(arguments, Mapping) else None
     return record if isinstance(record, str) and RECORD.fullmatch(record) else None
 
 
 def _verdict_of(answer: Mapping[str, Any]) -> tuple[str, str | None]:
-    """Return an answer's verdict or error for the audit log, and the record of the answer."""
+    """Return an answer's verdict or error for the audit log, and the name of the answer's record."""
     if answer.get("isError"):
         (content, *_) = answer.get("content") or [{}]
         code = _CODE.search(str(content.get("text", "")))

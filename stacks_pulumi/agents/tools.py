@@ -1,10 +1,10 @@
 """
 What may an agent call?
 
-The public methods of `Desk` are the tools; the server runs those that read in threads. A tool reads, plans, or applies
-a change that this server's grant covers or a person has approved. No tool approves, and no tool returns a secret. The
-broker has the key and decides which requests may be sent. An error is an exception of this package, and the agent
-receives its one-line message.
+The public methods of `Desk` are the tools; the server runs those that read in threads. A tool reads data, plans a
+change, or applies a change that this server's grant covers or a person has approved. No tool approves, and no tool
+returns a secret. The broker has the key and decides which requests may be sent. An error is an exception of this
+package, and the agent receives its one-line message.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ class Desk:
     # ---------------------------------------------------------------------------------------------- reading
 
     async def in_thread(self, work: Callable[..., _T], *words: Any, **named: Any) -> _T:
-        """Return the result of a function that reads; only a few such functions run at a time."""
+        """Return the result of a function that reads; only a few such functions run at the same time."""
         return await to_thread.run_sync(functools.partial(work, *words, **named), limiter=self._readers)
 
     def list_resources(self, page: Page = 1) -> ResourcePage:
@@ -359,7 +359,7 @@ class Desk:
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         """
-        Hold a lock, so that only one server on this machine at a time applies changes to this project.
+        Hold a lock, so that no two servers on this machine apply changes to this project at the same time.
 
         Raises:
             RefusedError: Another server is applying a change.
@@ -446,7 +446,8 @@ class Desk:
 
     def _clean_up(self) -> None:
         """
-        Remove the oldest records, so that an agent does not fill the disk. The broker's log still lists sent requests.
+        Remove the oldest records, so that an agent does not fill the disk. The broker's log still lists the requests
+        that were sent.
         """
         found = [one for one in sorted(self.folder.iterdir()) if RECORD.fullmatch(one.name)]
         for one in found[:-_MOST_RECORDS]:
@@ -571,7 +572,7 @@ def _part(rows: list[Any], page: int) -> tuple[list[Any], int]:
 
 
 def _plain(properties: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return properties for an agent, without secrets, long texts, and the properties that the provider adds."""
+    """Return properties for an agent, without secrets, long texts, or properties that the provider adds."""
     return {
         name: _shortened(value)
         for name, value in (properties or {}).items()

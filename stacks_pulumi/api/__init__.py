@@ -1,8 +1,8 @@
 """
 A typed client of the STACKS API. It does not depend on Pulumi and can be used without it.
 
-The endpoints themselves are in `stacks_pulumi.endpoints`. A method in the module of a kind of resource creates a
-`Call`, and the chain of handlers sends it.
+The endpoints themselves are in `stacks_pulumi.endpoints`. Each kind of resource has a module, whose methods create a
+`Call`; the chain of handlers sends it.
 
 - `client`: Which objects does a client contain, and in which order do the handlers run?
 - `containers`: Which requests exist for containers, and what does each return?
@@ -12,7 +12,7 @@ The endpoints themselves are in `stacks_pulumi.endpoints`. A method in the modul
 - `vpn_clients`: Which requests exist for the clients of a VPN container?
 - `models`: Which data does the API return, and how may each field be spelt?
 - `feed`: Which thread sends the list request when many threads wait, and how does a wait end?
-- `wait`: Which states can a caller wait for, and what does a list mean for a wait?
+- `wait`: Which states can a caller wait for, and what does a list tell a waiting caller?
 - `once`: Which steps make a request take effect exactly once?
 - `probe`: What do single requests reveal about a key, its rate limit and the clock?
 - `_call`: How is a request represented as data, and which path does it have?
@@ -25,7 +25,7 @@ The endpoints themselves are in `stacks_pulumi.endpoints`. A method in the modul
 - `_pages`: How are further pages of a list requested, and when is a list complete?
 - `_unshaped`: How are logins, logs, keys, VPN clients, templates and metrics read if the guide does not describe their
   shape?
-- `_error_mapping`: Which exception results from an error response, and which remedy does it suggest?
+- `_error_mapping`: Which exception results from an error response, and which remedy does the exception suggest?
 
 `(guide, "List Containers")` in a docstring names a section of the API guide, https://docs.stackshosting.cloud.
 """

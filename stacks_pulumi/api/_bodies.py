@@ -1,15 +1,15 @@
 """
 Parses the body of a response. Only the forms that the guide describes or shows are accepted.
 
-The fields are in snake_case in the list of containers, in camelCase in the status, and in both in the response to a
-create request. The content is under `data` or at the top level. All models are parsed in the same way: `unwrap` finds
-the content, `record` finds the model's field for each name, and msgspec checks the types. `items` does this for each
-row of a list. A field may be missing or null, a number may be a text, and unknown fields are ignored. Any other form is
-a `ShapeError`, which states the place, the expected form and the received form. The caller draws no conclusion from
-such a response.
+Field names are in snake_case in the list of containers, in camelCase in the status of one container, and in both
+spellings in the response to a create request. The content is under `data` or at the top level. All models are parsed in
+the same way: `unwrap` finds the content, `record` finds the model's field for each name, and msgspec checks the types.
+`items` does this for each row of a list. A field may be missing or null, a number may be given as a string, and unknown
+fields are ignored. Any other form raises a `ShapeError`, which states the place, the expected form and the received
+form. The caller draws no conclusion from such a response.
 
 `_unshaped` parses the responses whose shape the guide does not describe. Every external text passes through `scrub`
-before it is shown to people.
+before it is shown.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ _KINDS: Final[Mapping[type, str]] = {
 
 
 def scrub(text: str, longest: int = _LONGEST) -> str:
-    """Return the text on one line, shortened, without API keys and without control and direction characters."""
-    # Remove everything in the form of a key, because a message may quote a different key. Do this before the text is
-    # shortened, so that no part of a key remains.
+    """Return the text on one line, shortened, without API keys, control characters and direction characters."""
+    # Remove everything that looks like a key, because a message may quote a key other than the client's own. Do this
+    # before the text is shortened, so that no part of a key remains.
     keyless = without_keys(text[: longest * 20])
     line = " ".join("".join(char if char.isprintable() else " " for char in keyless).split())
     return line if len(line) <= longest else line[: longest - 3] + "..."
@@ -99,7 +99,7 @@ def items(kind: type[M], body: Any) -> Listing[M]:
 
 def rows(kind: type[M], value: Any, path: str) -> Listing[M]:
     """
-    Return the models of a list. A row that cannot be parsed is omitted, and the `Listing` is then incomplete.
+    Return the rows of a list as models. A row that cannot be parsed is omitted, and the `Listing` is then incomplete.
 
     Raises:
         ShapeError: The value is not a list.
@@ -148,7 +148,8 @@ def mapped(value: Any, made: Callable[[Listing[Any], str], Listing[Any]]) -> Any
 
 def record(kind: type[M], value: Any, path: str = "body") -> M:
     """
-    Return one model from one object, whose fields may have any spelling. A field that cannot be parsed is `None`.
+    Return one model from one object, whose field names may be in snake_case or camelCase. A field that cannot be parsed
+    is `None`.
 
     Raises:
         ShapeError: The value is not an object, or a required field is missing or cannot be parsed.
@@ -176,7 +177,8 @@ def _read(kind: type[M], value: Any, path: str) -> tuple[M, bool]:
 
 def _fields_of(kind: type[M], given: Mapping[str, Any]) -> dict[str, Any]:
     """
-    Return the model's fields in an object, by their names in the model. A field that is `null` is treated as missing.
+    Return the values that an object contains for the model's fields, by the fields' names in the model. A field that is
+    `null` is treated as missing.
     """
     fields: dict[str, Any] = {}
     for spelling, name, _, convert, words in _columns(kind, tuple(given)):
@@ -184,7 +186,8 @@ def _fields_of(kind: type[M], given: Mapping[str, Any]) -> dict[str, Any]:
         if value is None:
             continue
         if type(value) is str and convert is _as_text:
-            # Do not call a function for a text: in a long list, the calls would take as long as everything else.
+            # Do not call a function for a string: in a long list, such calls would take as long as all the rest of the
+            # parsing.
             fields[name] = value if words is None or value in words else guides_word(value, words)
         else:
             fields[name] = value if convert is None else convert(value)
@@ -194,9 +197,11 @@ def _fields_of(kind: type[M], given: Mapping[str, Any]) -> dict[str, Any]:
 @functools.lru_cache(maxsize=64)
 def _columns(kind: type[Model], spellings: tuple[str, ...]) -> list[tuple[Any, ...]]:
     """
-    Return the known spellings, each with the data of its `_Field`, for all rows that contain the same names.
+    Return those of the spellings that are known, each with the data of its `_Field`. The result is the same for all
+    rows with these names, so it is cached.
 
-    The last spelling in the result takes precedence: the preferred one, or else the last one in the row.
+    If a row has several spellings of one field, the last one in the result takes precedence: the preferred spelling,
+    or, if several are equally preferred, the last of them in the row.
     """
     known = [
         (spelling, *field) for spelling in spellings if (field := _names(kind).find(spelling)) is not None
@@ -205,12 +210,18 @@ def _columns(kind: type[Model], spellings: tuple[str, ...]) -> list[tuple[Any, .
 
 
 def _as_text(value: Any) -> Any:
-    """Return a number as text, for text fields: `"version": 22`. Other values are returned unchanged."""
+    """
+    Return a number as a string, for fields that contain text, for instance `"version": 22`. Other values are returned
+    unchanged.
+    """
     return str(value) if type(value) in {int, float} else value
 
 
 def _as_number(value: Any) -> Any:
-    """Return a number in a text as a number: `"id": "178"`. Other values are returned unchanged."""
+    """
+    Return a number that is given as a string, for instance `"id": "178"`, as a number. Other values are returned
+    unchanged.
+    """
     return int(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
 
 
@@ -239,7 +250,7 @@ class _Names:
                 self._known.setdefault(spelling, _Field(field.name, rank, convert, words))
 
     def find(self, spelling: str) -> _Field | None:
-        """Return the field of a name in snake_case or camelCase; `None` for an unknown name."""
+        """Return the field that has this name, in snake_case or camelCase; `None` if the name is unknown."""
         return self._known.get(snake(spelling))
 
 
@@ -254,7 +265,7 @@ def _conversion(annotation: Any) -> Callable[[Any], Any] | None:
 
 
 def _is_text(annotation: Any) -> bool:
-    # This matches `str` and `str | None`, but not a list of texts. `Id` and `Name` identify an object, so numbers are
+    # This matches `str` and `str | None`, but not a list of strings. `Id` and `Name` identify an object, so numbers are
     # not accepted for them.
     return annotation is str or (
         get_origin(annotation) in {Union, UnionType} and any(map(_is_text, get_args(annotation)))
@@ -283,7 +294,7 @@ def as_list(value: Any, path: str) -> list[Any]:
     return value
 
 
-# Answers of one endpoint
+# Responses of single endpoints
 
 
 def created_container(body: Any, name: str) -> models.Container:
@@ -306,7 +317,7 @@ def created_connection(body: Any) -> models.Connection:
 
 
 def _with_text_variables(entry: Any) -> Any:
-    """Return the connection with each value of its variables converted to text."""
+    """Return the connection with the values of its variables converted to strings."""
     if not isinstance(entry, dict):
         return entry
     given = snake_keys(entry)
@@ -353,7 +364,7 @@ def _lists(
     body: Any,
     prepared: Callable[[Any], Any] = lambda entry: entry,
 ) -> dict[str, Listing[M]]:
-    """Return the list for each field of `whole`. A list that the response does not contain is incomplete."""
+    """Return the list for each field of `whole`. A list that the response does not contain is marked as incomplete."""
     value, path = unwrap(body)
     given = snake_keys(as_mapping(value, path))
     lists: dict[str, Listing[M]] = {}

@@ -1,5 +1,5 @@
 """
-The data in the chain of handlers: a `Call` goes in, and an `Answer` comes back, or a `Page` for a list.
+The data that the handlers exchange: a `Call` goes in, and an `Answer` comes back, which becomes a `Page`.
 
 A call is plain data: an endpoint of `stacks_pulumi.endpoints`, the data of one request, and a function that reads the
 response (`parse`). `call_to` creates it.
@@ -37,7 +37,7 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
         endpoint: The endpoint.
         what: A description of the request, for instance `create container "web"`. Error messages begin with it.
         path: The endpoint's path with its variables replaced.
-        parse: Parses the decoded body, which is JSON as Python objects, or a text.
+        parse: Parses the decoded body, which is a string, or Python objects from JSON.
         query: The query parameters.
         json: The body.
         poll: Whether the call only polls for a state. All other calls take precedence over polls.
@@ -46,7 +46,7 @@ class Call(msgspec.Struct, Generic[T], frozen=True):
         finish: Called with all rows of a list after the last page; returns the rows for the caller. No row may be
             removed earlier, because the rows are counted.
         pulse: Called while the call waits for its turn; an exception from it ends the call before it is sent.
-        containers: The ids of the containers in its path.
+        containers: The ids of the containers that `path` contains.
         refused: Whether the API has refused the call because of the rate limit. Such a call is sent first in the next
             window.
     """
@@ -85,8 +85,8 @@ def call_to(
     Return a call to an endpoint.
 
     Raises:
-        InvalidIdError: An id is empty, `.` or `..`. The request would go to a different endpoint: a `DELETE` with an
-            empty id would go to the entire collection.
+        InvalidIdError: An id is empty, `.` or `..`. With such an id, the request would go to a different endpoint: a
+            `DELETE` with an empty id would go to the entire collection.
     """
     endpoint = ENDPOINTS[name]
     variables = dict(zip(_VARIABLE.findall(endpoint.path), map(str, ids), strict=True))
@@ -110,12 +110,12 @@ def call_to(
 
 class Answer(msgspec.Struct, frozen=True):
     """
-    A response that is not parsed yet.
+    A response that has not been parsed yet.
 
     Attributes:
         status: HTTP status code.
-        headers: With lower-case names.
-        body: The bytes, decompressed.
+        headers: The headers, with lower-case names.
+        body: The decompressed body.
         received: When it arrived, in seconds since the Unix epoch by this machine's clock.
     """
 
@@ -127,12 +127,12 @@ class Answer(msgspec.Struct, frozen=True):
 
 class Page(msgspec.Struct, Generic[T], frozen=True):
     """
-    A response to a request for a list.
+    A response with its decoded content.
 
     Attributes:
         answer: The response.
         body: Its body, decoded.
-        value: The decoded value: a `Listing`, or an object with several of them.
+        value: The parsed value; for a list, a `Listing` or an object with several of them.
     """
 
     answer: Answer

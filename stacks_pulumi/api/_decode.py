@@ -2,7 +2,7 @@
 Decodes a response: its status and body become the requested value or a typed error. A list contains the rows of all its
 pages.
 
-This handler is inside the retry handler, so a call whose response was cut short is sent again if that is safe.
+The retry handler calls this handler, and sends a call again if its response was cut short and a repeat is safe.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ class Decode:
         if answer.status not in _SUCCESS:
             body = _body_of_error(answer)
             is_missing = answer.status == _MISSING and not is_of_broker(body)
-            # A "not found" error makes the caller drop the resource from its state. So it must come from the API, not
-            # from a different server at a wrong address.
+            # A "not found" error makes the caller drop the resource from the state. So such an error must come from the
+            # API, not from a different server at a wrong address.
             if is_missing and not isinstance(body, Mapping):
                 raise unreadable(call, answer.status, "it is not in the API's error format")
             if is_missing and (call.endpoint.is_fixed or not self._reaches_the_api()):
@@ -111,7 +111,7 @@ def _body(call: Call[Any], answer: Answer) -> Any:
             wrapper = msgspec.json.decode(content)
         except (msgspec.DecodeError, UnicodeDecodeError):
             wrapper = None
-        # A log may consist of one line of JSON. So an answer with the content type plain text is treated as text.
+        # A log may consist of one line of JSON. So a log whose content type is plain text is not decoded as JSON.
         is_text = call.endpoint.answer == "text" and "text/plain" in kind
         if isinstance(wrapper, Mapping) and ("success" in wrapper or not is_text):
             return wrapper

@@ -41,7 +41,9 @@ _SECRET_NAME: Final = re.compile(
     r"pass|secret|token|credential|private|certificate|connection_?string", re.IGNORECASE
 )
 _REFUSALS: Final = frozenset({"grant-refused", "approval-needed", "grant-limit"})
-"""The `code` values with which a broker refuses a request. Its code `grant-busy` is a temporary conflict."""
+"""
+The `code` values with which a broker refuses a request. `grant-busy` is not one of them: it is a temporary conflict.
+"""
 _DEEPEST: Final = 5
 _WIDEST: Final = 50
 
@@ -89,10 +91,10 @@ def is_of_broker(body: Any) -> bool:
 
 def wrong_base_url(call: Call[Any], answer: Answer, body: Any, base_url: str) -> ApiError:
     """
-    Return the error for a 404 with a wrong base URL: the path exists in every account, or the response is not the
-    API's.
+    Return the error for a 404 that a wrong base URL causes: the path exists in every account, or the response does not
+    come from the API.
 
-    It is not a `NotFoundError`, because callers treat a `NotFoundError` as "deleted".
+    The error is not a `NotFoundError`, because callers treat a `NotFoundError` as "deleted".
     """
     failure = _Failure(call, answer, body if isinstance(body, Mapping) else {}, api_words(body))
     error = failure.as_error(
@@ -104,7 +106,7 @@ def wrong_base_url(call: Call[Any], answer: Answer, body: Any, base_url: str) ->
 
 
 def unreadable(call: Call[Any], status: int, why: str) -> UnreadableAnswerError:
-    """Return the error for a response that cannot be parsed. Its status is 0 if the status is not known."""
+    """Return the error for a response that cannot be parsed. `status` is 0 if it is not known."""
     effect = (
         "nothing was changed: try again; if the error persists, check the proxy and the base URL"
         if call.endpoint.method == "GET"
@@ -121,7 +123,7 @@ def unreadable(call: Call[Any], status: int, why: str) -> UnreadableAnswerError:
 def _by_content(failure: _Failure) -> ApiError:
     if failure.answer.status >= 500:
         return _server_fault(failure)
-    # For a known error with an unexpected status code, or with 200, the fields of the body show which error it is.
+    # If a known error has an unexpected status code, or 200, the fields of the body show which error it is.
     for field, meaning in (
         ("spending_cap", _no_money),
         ("required_scope", _forbidden),
@@ -266,7 +268,7 @@ def api_words(body: Any) -> str:
 
 
 def scrub_body(body: Any, depth: int = 0) -> Any:
-    """Return an error's body with the same shape, with limited size and without secrets."""
+    """Return an error's body without secrets, with the same shape but limited size."""
     if isinstance(body, str):
         return scrub(body)
     if depth >= _DEEPEST:

@@ -10,10 +10,10 @@ are left, all requests wait until the window ends. The number of requests that a
 The API announces `limit`. `sent` is the number of requests that this process sent in this window, including those in
 flight. `others` is the number of requests that the API counts in addition, for instance because another process uses
 the same key. At the start of a window, only a few requests are sent until the first response arrives. Only that
-response shows whether the window is new, how large it is, and whether the API can be reached.
+response shows whether the window is new, how many requests it allows, and whether the API can be reached.
 
-`rates`, `retry_after` and `server_time` read the headers (guide, "Rate Limiting"). The times in the headers are
-converted to seconds from now.
+`rates`, `retry_after` and `server_time` read the headers (guide, "Rate Limiting"). `rates` and `retry_after` convert
+times to seconds from now.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ number is 0 if the call only waits for its turn in the queue.
 _PROBES: Final = 4
 """The number of requests that may be in flight while the window is unknown."""
 _SAME_WINDOW: Final = 5.0
-"""If the ends of two windows differ by less than this many seconds, it is the same window."""
+"""If the ends of two windows differ by at most this many seconds, they are the same window."""
 _NO_ADVICE: Final = 10.0
 """Seconds to wait after a 429 that does not state how long to wait."""
 _LONGEST_PAUSE: Final = 300.0
@@ -96,12 +96,12 @@ class Limiter:
     The queue of calls, and the count of requests in the current window.
 
     Args:
-        per_minute: The limit until a header reports a different one.
+        per_minute: The limit that applies until a header reports a different one.
         at_once: How many requests may be in flight.
         clock: The clock.
-        on_limit: See `OnLimit`. Called in the waiting thread, without any lock held, when the wait begins and then at
+        on_limit: See `OnLimit`. Called in the waiting thread, while it holds no lock: when the wait begins, and then at
             least once a second. If it raises, the request is not sent.
-        spread: Returns a random number from 0 to 1. It keeps processes that wait for the same window from sending at
+        spread: Returns a random number from 0 to 1. It prevents processes that wait for the same window from sending at
             the same moment.
     """
 
@@ -132,7 +132,10 @@ class Limiter:
 
     @property
     def per_minute(self) -> int:
-        """Requests per minute: the limit in the API's headers, or the configured budget until the first response."""
+        """
+        The number of requests per minute: the limit in the API's headers or, before the first response, the configured
+        limit.
+        """
         with self._changed:
             return self._limit
 
@@ -161,8 +164,8 @@ class Limiter:
 
     def release(self, answer: Answer | None) -> None:
         """
-        Record that a request is no longer in flight, and read the rate headers of its response (`None` if there was no
-        response).
+        Record that a request is no longer in flight, and read the rate headers of its response; `answer` is `None` if
+        there was no response.
         """
         with self._changed:
             if answer is not None:
@@ -171,7 +174,7 @@ class Limiter:
             self._changed.notify_all()
 
     def pace(self) -> float:
-        """Return the seconds between requests so that the remaining requests last until the window ends."""
+        """Return how many seconds apart requests must be sent so that the remaining ones last until the window ends."""
         with self._changed:
             left = self._ends - self._clock.now()
             return max(left, 0.0) / max(self._free, 1)
@@ -234,14 +237,14 @@ class Limiter:
         if told.remaining is None or told.left == 0 or now < self._paused_until:
             return  # no headers, or headers of a window that has ended
         if told.left is not None:
-            # Begin a little later than announced: clocks show whole seconds, and other processes may wait for the
-            # same end.
+            # Begin the next window a little later than announced: clocks show whole seconds, and other processes may
+            # wait for the same moment.
             ends = now + told.left + 0.25 + self._spread() / 2
             if not known or ends < self._ends:
                 self._ends = ends
             elif ends > self._ends + _SAME_WINDOW:
-                # By the API's clock, the counted window has ended. The API may count requests in flight in the new
-                # window.
+                # By the API's clock, the window that we counted has ended. The API may count our requests in flight in
+                # the new window.
                 self._open(ends, self._in_flight)
         self._others = max(self._others, self._limit - told.remaining - self._sent)
 
@@ -250,7 +253,8 @@ class Limiter:
         seconds = next((s for s in (advice, left) if s is not None), _NO_ADVICE)
         seconds = min(max(seconds, 1.0), _LONGEST_PAUSE) + self._spread() / 2
         self._paused_until = max(self._paused_until, now + seconds)
-        # The API states when it accepts requests again. A new window begins then, whatever was counted before.
+        # The API states when it accepts requests again. A new window begins then, no matter how many requests were
+        # counted before.
         self._ends = self._paused_until
 
 
@@ -260,7 +264,7 @@ _SECONDS: Final = re.compile(r"(\d{1,11}(?:\.\d+)?)(?!\w)")
 
 class Rates(msgspec.Struct, frozen=True):
     """
-    The rate headers of a response. A header that is missing or invalid is `None`.
+    The rate headers of a response. If a header is missing or invalid, its attribute is `None`.
 
     Attributes:
         limit: The number of requests that are allowed in a window.
@@ -282,7 +286,9 @@ def rates(answer: Answer) -> Rates:
 
 
 def retry_after(answer: Answer) -> float | None:
-    """Return how many seconds the response says to wait, as a number or as a date; `None` if it contains neither."""
+    """
+    Return how many seconds to wait according to the response, which may state a number or a date; otherwise `None`.
+    """
     text = answer.headers.get("retry-after")
     seconds = _number(_SECONDS, text)
     if seconds is not None:

@@ -1,10 +1,10 @@
 """
 Requests the remaining pages of a list, and decides whether the list is complete.
 
-The guide does not mention pages. The client follows an address of the next page (`next`, or the header `Link`) if it
-belongs to the same endpoint at the same server. It uses only the query of this address, so no request goes to a
-different server or path. Any other sign of more rows makes the list incomplete: the listed rows are valid, and all
-other rows are unknown.
+The guide does not mention pages. The client follows the address of a next page (`next`, or the header `Link`) if the
+address belongs to the same endpoint at the same server. It uses only the query of this address, so no request goes to a
+different server or path. Any other sign that more rows exist makes the list incomplete: the listed rows are valid, and
+all other rows are unknown.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 MOST_PAGES: Final = 200
 LARGEST_LIST: Final = 32 * 1024 * 1024
-"""The maximum total size of a list's pages in bytes, because all pages are in memory at the same time."""
+"""The maximum total size of a list's pages in bytes. It is limited because all pages are in memory at the same time."""
 UNSHOWN: Final = "the API reports that the list does not show everything"
 
 _PARTIAL: Final = 206
@@ -53,22 +53,22 @@ _RANGE: Final = re.compile(r"(?!bytes)\w+\s+\d+-(\d{1,9})/(\d{1,9})(?!\d)")
 
 
 def is_total(name: str) -> bool:
-    """Return whether a field of a response is the total number of rows in its lists."""
+    """Return whether a field with this name states the total number of rows."""
     return _TOTAL.fullmatch(snake(name).strip("_")) is not None
 
 
 class Signs(msgspec.Struct):
     """
-    The signs in one response that more rows exist.
+    What one response shows about further rows.
 
     Attributes:
         address: The address of the next page.
-        more: The reason why more rows exist than the response contains; `None` without such a sign.
-        maybe: The reason why more rows may exist. It is ignored if the response is the last page.
+        more: The sign that more rows exist than the response contains; `None` if there is none.
+        maybe: The sign that more rows may exist. It is ignored if the response is the last page.
         is_end: Whether the response shows that it is the last page.
-        total: The number of all rows.
-        pages: The number of all pages.
-        unshown: The reason why no page contains some of the rows; `None` without such a sign.
+        total: The total number of rows; 0 if it is not stated.
+        pages: The total number of pages; 1 if it is not stated.
+        unshown: The sign that some rows are on no page; `None` if there is none.
     """
 
     address: str | None = None
@@ -81,7 +81,7 @@ class Signs(msgspec.Struct):
 
 
 def signs_of(page: Page[Any]) -> Signs:
-    """Return the signs in a response that more rows exist."""
+    """Return what a response shows about further rows."""
     signs = Signs(maybe="its status is 206 (partial content)" if page.answer.status == _PARTIAL else None)
     headers = [
         (f"the header {name}", name.replace("-", "_"), value) for name, value in page.answer.headers.items()
@@ -92,7 +92,7 @@ def signs_of(page: Page[Any]) -> Signs:
 
 
 def _note(signs: Signs, rows: int, where: str, name: str, value: Any) -> None:
-    """Add the sign in one field or header, if it contains one."""
+    """Add to `signs` what one field or header shows."""
     number, is_given = _number(value), _is_given(value)
     says_more = f"{where} shows that there are more rows"
     if name == "link" and isinstance(value, str):
@@ -122,9 +122,7 @@ def _note(signs: Signs, rows: int, where: str, name: str, value: Any) -> None:
 
 
 def _address_in(value: Any) -> str | None:
-    """
-    Return the address of the next page that a value contains; `None` if it is a cursor, a number, a flag or empty.
-    """
+    """Return the next page's address from a value; `None` if the value is a cursor, a number, a flag or empty."""
     if isinstance(value, Mapping):
         value = value.get("href", value.get("url"))
     return value if isinstance(value, str) and _ADDRESS.match(value) else None
@@ -214,7 +212,7 @@ def _query_of(address: str, call: Call[Any], base_url: str) -> tuple[dict[str, s
 
 
 def _joined(values: list[T]) -> T:
-    """Return the lists of all pages as one list. A row that is on several pages is included once."""
+    """Return the first page's value with the rows of all pages. A row that is on several pages is included once."""
 
     def made(rows: Listing[Any], name: str) -> Listing[Any]:
         parts: list[Listing[Any]] = [rows, *(_part(value, name) for value in values[1:])]

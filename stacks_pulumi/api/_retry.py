@@ -5,7 +5,8 @@ Decides which requests are retried, when, and how often. No other layer retries.
     any other POST                           429, and a connection that failed before the request was sent
     any                                      a broker's temporary refusal
 
-`once` finds out whether a create with an unknown outcome was carried out. For a restore, this is not possible.
+`once` finds out whether a create request with an unknown outcome was carried out. For a restore request, nothing can
+show this.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 8.0
 _LONGEST_ADVICE: Final = 300.0
 _LONGEST_OUTAGE: Final = 30.0
-"""The maximum wait in seconds if a failed server asks for a pause, because the server's estimate may be too long."""
+"""
+The maximum wait in seconds if a failed server asks for a pause. The pause that the server asks for may be too long.
+"""
 _BUSY_PAUSE: Final = 5.0
 
 
@@ -52,7 +55,7 @@ def is_busy(error: BaseException) -> bool:
 
 
 def in_doubt(error: BaseException) -> bool:
-    """Return whether the outcome of a request that ended with this error is unknown."""
+    """Return whether this error leaves the outcome of its request unknown."""
     if isinstance(error, ConnectionFailedError):
         return error.sent
     if isinstance(error, UnreadableAnswerError) and error.status in _MOVED:
@@ -65,11 +68,11 @@ def worth_another(call: Call[Any], error: BaseException) -> bool:
     Return whether the same call may be sent again after this error.
 
     A restart (`PUT .../status`) is not exactly idempotent, but it is retried too. If the first request was carried out,
-    a second restart costs only seconds. If it was lost and not retried, the container would keep running without its
-    new environment.
+    a second restart costs only seconds. If the first request was lost and not retried, the container would keep running
+    without its new environment.
     """
     if isinstance(error, RateLimitedError):
-        # The user decides whether to wait longer.
+        # If the API asks for a longer wait than that, the user decides whether to wait.
         return error.retry_after is None or error.retry_after <= _LONGEST_ADVICE
     if isinstance(error, ConnectionFailedError) and not error.sent:
         return True
@@ -91,8 +94,8 @@ def most_attempts(error: BaseException) -> int:
 
 def pause(error: BaseException, attempt: int, chance: float) -> float:
     """
-    Return the seconds before the next attempt. They have full jitter, so that calls that failed together are spread
-    out.
+    Return the seconds before the next attempt. They are random, so that calls that failed together are not repeated
+    together.
     """
     if isinstance(error, RateLimitedError):
         return 0.0  # the limiter already delays all calls
@@ -126,7 +129,7 @@ class Quota:
 
     def refill(self, paid: int) -> None:
         """
-        After a successful call, refill the budget by the cost of the call's retries, or by a small amount if it needed
+        After a successful call, refill the budget by the cost of the call's retries, or by a small amount if there were
         none.
         """
         with self._lock:
@@ -135,13 +138,13 @@ class Quota:
 
 class Retry:
     """
-    The handler.
+    The handler that retries calls.
 
     Args:
         handle: The handlers that follow in the chain.
         clock: The clock.
         chance: Returns a random number from 0 to 1.
-        on_repeat: Called before a request that changes something is sent again; an exception from it ends the call.
+        on_repeat: Called before each retry of a request that changes something; an exception from it ends the call.
     """
 
     def __init__(

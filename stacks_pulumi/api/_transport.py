@@ -1,12 +1,12 @@
 """
-Sends one request and receives the bytes of its response: sessions, key, timeouts and maximum size. Redirects are not
-followed.
+Sends one request and receives the bytes of its response. It manages sessions, the key, timeouts and the maximum size.
+Redirects are not followed.
 
-This handler does not retry and does not interpret the response. If the request fails, the error shows whether it was
-sent.
+This handler does not retry and does not interpret the response. If the request fails, the error shows whether the
+request was sent.
 
 Each request has a total time limit for headers and body together. A socket's timeout restarts with each byte, so a very
-slow response would never time out. Here, every read waits no longer than the remaining time of the request.
+slow response would never time out. Here, every read waits at most for the remaining time of the request.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class _Connection(urllib3.connection.HTTPConnection):
 
     def connect(self) -> None:
         self._was_made = False
-        self._limit()  # limits the wait for the answer of a proxy
+        self._limit()  # limits the wait for a proxy's response
         super().connect()
         self._was_made = True
 
@@ -88,7 +88,7 @@ class _Connection(urllib3.connection.HTTPConnection):
         return super().getresponse()
 
     def _limit(self) -> None:
-        # urllib3 stores the remaining time here: first for the connection, later for the entire answer.
+        # urllib3 stores the remaining time in `timeout`: first for the connection, later for the entire response.
         until = time.monotonic() + float(self.timeout or 0)
         self.response_class = functools.partial(_Response, until=until)  # type: ignore[assignment]  # called like a class
 
@@ -142,7 +142,8 @@ class Bearer(requests.auth.AuthBase):
     """
     Authenticates a request with the key.
 
-    It is an `auth` object and not a header, because requests would replace a header with an entry in `~/.netrc`.
+    The key is passed as an `auth` object, because the library `requests` would replace a header with an entry from
+    `~/.netrc`.
     """
 
     def __init__(self, api_key: str) -> None:
@@ -157,8 +158,8 @@ def session_to(base_url: str, auth: Bearer | None) -> requests.Session:
     """
     Return a session that sends the key and this client's certificate to a server.
 
-    Plain HTTP is accepted only for this machine, so proxies from the environment are ignored for it: a proxy would
-    receive the key in plain text over the network.
+    For plain HTTP, proxies from the environment are ignored: a proxy would receive the key in plain text over the
+    network.
     """
     session = requests.Session()
     session.auth = auth
@@ -173,7 +174,8 @@ class Transport:
     The innermost handler, which sends the request.
 
     `requests.Session` is not documented as thread-safe. So there is a stack of sessions, each with a connection that is
-    kept alive. A call takes the session that was used last, or creates one. The limiter bounds how many are in use.
+    kept alive. A call takes the session that was used last, or creates one. The limiter bounds how many sessions are in
+    use.
 
     Args:
         base_url: The address of the API.
@@ -199,7 +201,7 @@ class Transport:
 
         Raises:
             ConnectionFailedError: No complete response arrived.
-            UnreadableAnswerError: The response is too long, or garbled by its compression.
+            UnreadableAnswerError: The response is too long, or cannot be decompressed.
         """
         session = self._take()
         began = self._clock.now()
@@ -208,8 +210,8 @@ class Transport:
         except OSError as error:
             session.close()
             _LOG.debug("%s %s: %s", call.endpoint.method, call.path, type(error).__name__)
-            # For a `REQUESTS_CA_BUNDLE` that does not exist, requests raises an error that is not one of its own
-            # types.
+            # If `REQUESTS_CA_BUNDLE` names a missing file, the library `requests` raises an error that is not one of
+            # its own types.
             if not isinstance(error, requests.RequestException):
                 is_bundle = "certificate bundle" in str(error)
                 error = (requests.exceptions.SSLError if is_bundle else requests.ConnectionError)(error)
@@ -223,7 +225,7 @@ class Transport:
         return answer
 
     def close(self) -> None:
-        """Close the connections that are not in use now."""
+        """Close the connections that are not in use."""
         while self._idle:
             self._take().close()
 
@@ -247,8 +249,8 @@ class Transport:
     def _exchange(self, session: requests.Session, call: Call[Any]) -> Answer:
         body = bytearray()
         seconds = _POLL_SECONDS if call.poll else self._seconds or _WHOLE_SECONDS
-        # requests accepts this object, though its types do not allow it. With a pair of numbers the time would
-        # start again after the connection.
+        # The library `requests` accepts this object, though its type hints do not allow it. With a pair of numbers, the
+        # time would start again once the connection exists.
         timeout: Any = urllib3.Timeout(connect=_CONNECT_SECONDS, total=seconds)
         with session.request(
             call.endpoint.method,
@@ -270,7 +272,7 @@ class Transport:
 
 
 def _piece(raw: urllib3.HTTPResponse) -> bytes:
-    """Return the next bytes of the body as soon as they arrive; empty at the end of the body."""
+    """Return the next bytes of the body as soon as they arrive; at the end of the body, an empty byte string."""
     try:
         return raw.read1(_CHUNK, decode_content=True)
     except urllib3.exceptions.ReadTimeoutError as error:
@@ -336,6 +338,6 @@ def _never_sent(error: requests.RequestException) -> bool:
 def _innermost(error: BaseException) -> str:
     """Return the reason from the innermost of the nested errors, without object descriptions and repeated text."""
     inner: Any = getattr(error.args[0], "reason", error.args[0]) if error.args else error
-    # Shorten the text first, because it may contain a line of the answer with 65,536 characters.
+    # Shorten the text first, because it may quote a line of the response that has 65,536 characters.
     text = str(inner.args[-1] if isinstance(inner, BaseException) and inner.args else inner)[:_LONGEST_REASON]
     return scrub(_NOISE.sub("", text) or type(inner).__name__, 120)

@@ -1,8 +1,8 @@
 """
 Parses the responses whose shape the guide does not describe: logins, logs, keys, VPN clients, templates and metrics.
 
-Their content may be at the top level, under `data`, or one level deeper under the name of its kind. A list may contain
-only names.
+Their content may be at the top level, under `data`, or one level deeper, under a name such as `clients`. Instead of
+objects, a list may contain plain names.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ _ENVELOPE: Final = frozenset({"success", "message", "data"})
 
 
 def _under(noun: str, value: Any, path: str) -> tuple[Any, str]:
-    """Return the value under this name, and the value's path. If the name is missing, return the given value."""
+    """
+    Return the value under this name, and the value's path. If the name is missing, return `value` and `path` unchanged.
+    """
     if isinstance(value, dict) and value.get(noun) is not None:
         return value[noun], f"{path}.{noun}"
     return value, path
@@ -61,7 +63,7 @@ def credentials(body: Any) -> models.Credentials:
 
 def text_of(body: Any) -> str:
     """
-    Return the text of a log, which may be one text or a list of lines.
+    Return the text of a log, which may be one string or a list of lines.
 
     Raises:
         ShapeError: The response contains no text.
@@ -94,7 +96,8 @@ def private_key_if_any(body: Any) -> str | None:
 
 def configuration(body: Any) -> str:
     """
-    Return the WireGuard configuration in a response. Any other text may mean that the configuration is not ready yet.
+    Return the WireGuard configuration in a response. If the response contains other text, the configuration may not be
+    ready yet.
 
     Raises:
         ShapeError: The response contains no configuration.
@@ -106,7 +109,7 @@ def configuration(body: Any) -> str:
 
 
 def _marked(value: Any, mark: re.Pattern[str]) -> str | None:
-    """Return the first text in a response that contains the mark."""
+    """Return the first of a response's strings that contains the mark."""
     if isinstance(value, str):
         return value if mark.search(value) else None
     inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
@@ -127,7 +130,7 @@ def templates(body: Any) -> Listing[models.Template]:
 
 
 def _beside(body: Any, rows: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Return the path and the value of each field of a response that is not part of a row."""
+    """Yield the path and the value of each field of a response, except the fields of rows."""
     if body is rows or not isinstance(body, Mapping):
         return
     for name, value in body.items():
@@ -148,7 +151,7 @@ def metrics(body: Any) -> models.Metrics:
     A point is an object with the fields `timestamp` and `value`, or a pair of the two values.
 
     Raises:
-        ShapeError: The body has no series, or a series contains other values.
+        ShapeError: The body has no series, or a series contains something other than points.
     """
     value, path = _under("metrics", *unwrap(body))
     given = snake_keys(as_mapping(value, path))

@@ -1,5 +1,5 @@
 """
-The words of the guide for statuses, plans, templates, types and services, and their meanings.
+The words that the guide uses for statuses, plans, templates, types and services, and what they mean.
 
 Case is ignored. An unknown word is kept unchanged, so that an error can show it, and has no effect.
 """
@@ -45,7 +45,7 @@ _KNOWN: Final[Mapping[str, frozenset[str]]] = {"container": STATUSES, "backup": 
 
 
 def guides_word(word: str, known: Collection[str]) -> str:
-    """Return the word in the guide's spelling, or unchanged if it is not one of these words."""
+    """Return the word in the guide's spelling; if it is not one of the known words, return it unchanged."""
     lower = word.strip().lower()
     return lower if lower in known else word
 

@@ -28,8 +28,8 @@ _BY_DEFAULT: Final = "custom ip"
 
 class _NewAddress(Once[AllowedIp]):
     """
-    The request for an entry. Two identical entries can exist, so the list is checked twice before the request is sent
-    again.
+    The request to add an entry. The platform allows two identical entries, so the list is checked twice before the
+    request is sent again.
     """
 
     may_exist_twice: ClassVar = True
@@ -71,7 +71,7 @@ def list_call(container_id: str) -> Call[ExternalAccess]:
 
 
 class AllowedIpsApi:
-    """Methods for allowed IPs. Every method raises the errors that `stacks_pulumi.errors` describes."""
+    """Methods for allowed IPs. Every method can raise the errors that `stacks_pulumi.errors` describes."""
 
     def __init__(
         self,
@@ -113,14 +113,14 @@ class AllowedIpsApi:
         Args:
             container_id: The container that the address may reach.
             ip_address: An IPv4 or IPv6 address or network.
-            description: A description for people.
+            description: A human-readable description.
             service_type: `http`, `tcp` or `both`.
-            before: The list before the request, for `once`; requested if it is not given.
+            before: The entries before the request, for `once`; if they are not given, the method requests them.
             pulse: Called during waits; an exception from it ends the wait.
 
         Raises:
             ExistsError: An entry with the same address, description and service type already exists.
-            BadRequestError: The API refuses it.
+            BadRequestError: The API refuses the entry.
         """
         asked = {"ip_address": ip_address, "description": description, "service_type": service_type}
         call = call_to(
@@ -159,7 +159,7 @@ class AllowedIpsApi:
             ip_id: The entry's id.
 
         Raises:
-            NotFoundError: The API does not know the entry. It may still exist.
+            NotFoundError: The API does not find the entry, which does not prove that it is deleted.
             BadRequestError: The entry is the last one.
         """
 
@@ -175,11 +175,11 @@ class AllowedIpsApi:
 
 def is_auto_added(access: ExternalAccess, entry: AllowedIp) -> bool | None:
     """
-    Return whether the platform added an entry for a caller's own address; `None` if that is not known.
+    Return whether the platform added this entry, for a caller's own address; `None` if that is not known.
 
-    The platform added an entry if it contains the caller's address. The same applies to an entry with the platform's
-    description, because another machine may have turned external access on. If the list contains no such entry, the
-    platform may have added any entry, except one with the default description, which a client added without a
+    The platform added an entry that contains the caller's address. It also added an entry with the platform's
+    description: a caller at another address may have turned external access on. If the list contains no such entry, the
+    platform may have added any of the entries, except those with the default description: a client added them without a
     description.
     """
     own = canonical(access.your_ip)
@@ -198,11 +198,12 @@ def label_of(entry: AllowedIp) -> str:
 
 def canonical(address: str | None) -> str:
     """
-    Return the canonical spelling of an address. A text that is not an address is returned unchanged.
+    Return the canonical spelling of an address. A string that is not an address is returned unchanged.
 
     `10.0.0.7` and `10.0.0.7/32` are the same address, and so are all spellings of one IPv6 address. Host bits are
-    ignored. The resources reject them in a program's input, but an entry that another client added may contain them. A
-    filter treats such an entry as the same network. A server may see an IPv4 caller as `::ffff:203.0.113.4`.
+    ignored. The resources reject them in a program's input, but an entry that another client added may contain them. An
+    address filter treats such an entry as the network without host bits. A server may see an IPv4 caller as
+    `::ffff:203.0.113.4`.
     """
     network = canonical_network(address) or address or ""
     with contextlib.suppress(ValueError):

@@ -45,11 +45,11 @@ class NotListedError(WaitTimeoutError):
 
 class _Appears(Watch[Backup]):
     """
-    Waits for the first manual backup that is newer than all earlier backups.
+    Waits for the first unscheduled backup that is newer than all backups in `before`.
 
     Attributes:
-        before: The ids of the earlier backups.
-        since: The time of the request by the API's clock; `None` if it is not known.
+        before: The ids of the backups before the request.
+        since: The time of the request, by the API's clock; `None` if it is not known.
     """
 
     before: Sequence[BackupId] = ()
@@ -60,13 +60,13 @@ class _Appears(Watch[Backup]):
         self._deadline = deadline
 
     def is_it(self, backup: Backup) -> bool:
-        """Return whether this backup is newer, and certainly not a scheduled backup."""
+        """Return whether this backup is newer than those in `before`, and not known to be a scheduled one."""
         return self._is_unknown(backup) and not is_older(backup.created_at, self.since)
 
     def _is_unknown(self, backup: Backup) -> bool:
         if backup.id in self.before or backup.backup_type == "scheduled":
             return False
-        # A full list may have lacked older backups. Their numbers are lower, if numbers have an order at all.
+        # A list of the maximum length may have lacked older backups. If ids are numbers, older backups have lower ones.
         numbers = [id for id in self.before if isinstance(id, int)] if len(self.before) >= MOST else []
         return not isinstance(backup.id, int) or backup.id > max(numbers, default=0)
 
@@ -82,7 +82,7 @@ class _Appears(Watch[Backup]):
         if self.resource is None:
             return False
         if self.resource.id in rows.damaged and self.resource.backup_type is None:
-            # It may be a scheduled backup. The next list may show all of its fields.
+            # The backup may be a scheduled one. The next list may show its type.
             self.trouble = UnreadableAnswerError(
                 f"the type of backup {self.resource.id} cannot be read", status=200
             )
@@ -101,8 +101,8 @@ def unknown_type(backup: Backup) -> StacksError:
 
 class _NewBackup(Once[Backup]):
     """
-    The request for a backup. A backup has no name, so the request is never sent again; instead, the list is searched
-    for the new backup.
+    The request to start a backup. A backup has no name that prevents a second one, so the request is never sent again;
+    instead, the list is searched for the new backup.
     """
 
     is_repeatable: ClassVar = False
@@ -125,7 +125,7 @@ class _NewBackup(Once[Backup]):
 
 
 class BackupsApi:
-    """Methods for backups. Every method raises the errors that `stacks_pulumi.errors` describes."""
+    """Methods for backups. Every method can raise the errors that `stacks_pulumi.errors` describes."""
 
     def __init__(
         self,
@@ -148,17 +148,17 @@ class BackupsApi:
 
         Args:
             container_id: The container.
-            limit: The maximum number; the API returns at most 100.
+            limit: The maximum number of backups; the API returns at most 100.
         """
         return self.send(list_call(container_id, limit))
 
     def trigger(self, container_id: str) -> None:
         """
-        Request a backup (guide, "Trigger Manual Backup"). Use `start` to find the new backup as well.
+        Request a backup (guide, "Trigger Manual Backup"). `start` also finds the new backup.
 
         Raises:
             BadRequestError: The container does not run.
-            ConnectionFailedError: If `sent` is true, it is unknown whether a backup was started.
+            ConnectionFailedError: If the error's `sent` is true, it is unknown whether a backup was started.
         """
         self.send(_trigger(container_id))
 
@@ -173,13 +173,13 @@ class BackupsApi:
         """
         Start one backup, and return it.
 
-        The API does not return the id. The new backup is the container's first unscheduled backup that is newer than
-        all existing backups. Only one start per container is in progress at a time, so two callers never receive the
-        same backup.
+        The API does not return the backup's id. The new backup is the container's first unscheduled backup that is
+        newer than all existing backups. Starts for the same container run one after another, so two callers never
+        receive the same backup.
 
         Args:
             container_id: The container, which must be running.
-            deadline: When the search times out, in seconds of the clock's `now()`.
+            deadline: The time, by the clock, at which the search times out.
             on_tick: Called at least once a second with `None` and the seconds waited.
             cancelled: Called at least twice a second; true ends the wait. If a backup may have been started by then,
                 the method first looks for it, and returns it if it is found.
@@ -189,7 +189,8 @@ class BackupsApi:
             NotListedError: The API accepted the request, but no backup has appeared.
             WaitTimeoutError: No backup was started before the deadline.
             WaitCancelledError: `cancelled()` was true, and no backup was started.
-            InvalidApiKeyError: The key was revoked. If a backup was started before that, the message mentions it.
+            InvalidApiKeyError: The key was revoked. If a backup was started before that, the message mentions the
+                backup.
         """
         watch = _Appears(
             f"backup of container {container_id}",
@@ -214,14 +215,14 @@ class BackupsApi:
             self.send(_trigger(container_id, watch.pulse))
         except CALL_ERRORS as error:
             if in_doubt(error):
-                # A repeated request would make a second backup, so wait for this one to appear.
+                # A repeated request would start a second backup, so wait for the first one to appear.
                 with suppress(WaitError, *CALL_ERRORS):
                     return self._follow(container_id, watch, deadline)
             raise
         try:
             return self._follow(container_id, watch, deadline)
         except WaitCancelledError:
-            # The API accepted the request, and the backup's id is needed to delete it. So the search continues.
+            # The API accepted the request, and the backup can be deleted only by its id. So the search continues.
             msg = f"start a backup of container {container_id}: accepted, but cancelled before it was listed"
             raise UnreadableAnswerError(msg, operation="backups.trigger", status=202) from None
         except (InvalidApiKeyError, ForbiddenError) as error:
@@ -233,11 +234,11 @@ class BackupsApi:
             raise error.but(message=msg) from None
 
     def newest(self, container_id: str, pulse: Pulse | None) -> Listing[Backup]:
-        """Return the backups that a new list of the container contains."""
+        """Request the newest backups of the container, and return them."""
         return _newest(self._list_all(container_id, pulse))
 
     def _follow(self, container_id: str, watch: _Appears, deadline: float) -> Backup:
-        """Return the backup as soon as a list shows it, but wait no longer than the platform needs."""
+        """Return the backup as soon as a list shows it, but wait no longer than the platform needs to list it."""
         watch.limit(min(deadline, self.clock.now() + self._platform.backup_listed + _POLLS))
         try:
             backup = self._feed(container_id).follow(watch)
@@ -265,10 +266,10 @@ class BackupsApi:
         Args:
             container_id: The backup's container.
             backup_id: The backup's id.
-            deadline: When the wait times out, in seconds of the clock's `now()`.
+            deadline: The time, by the clock, at which the wait times out.
             on_tick: Called at least once a second with the last known backup and the seconds waited.
             cancelled: Called at least twice a second; true ends the wait.
-            is_new: Whether the backup was started a short time ago: a list may show it later.
+            is_new: Whether the backup was started only a short time ago, so that a list may not show it yet.
             warn: Called with the remedy for an unknown status, as soon as a list shows the status.
 
         Raises:
@@ -309,11 +310,12 @@ class BackupsApi:
         """
         Restore a container from a backup (guide, "Restore Backup"). The container must be running.
 
-        It is not retried after a lost response, because a second restore would discard data written since the first.
+        The request is not retried after a lost response, because a second restore would discard data written since the
+        first one.
 
         Raises:
             BadRequestError: The container does not run, or the backup is not complete.
-            ConnectionFailedError: If `sent` is true, it is unknown whether the container was restored.
+            ConnectionFailedError: If the error's `sent` is true, it is unknown whether the container was restored.
         """
         self.send(call_to("backups.restore", backup_id, parse=done))
 
@@ -346,7 +348,7 @@ class BackupsApi:
             container_id: Its container. If given, a refusal is treated as success when the backup is gone.
 
         Raises:
-            NotFoundError: The API does not know the backup. It may still exist.
+            NotFoundError: The API does not find the backup, which does not prove that it is deleted.
         """
 
         def is_gone(error: StacksError) -> bool:
@@ -384,7 +386,7 @@ class BackupsApi:
 
 def age(backup: Backup) -> tuple[float, int]:
     """
-    Return a sort key for backups, oldest first: the creation time, and then the number if times are equal or missing.
+    Return a sort key that puts older backups first: the creation time, and, if times are equal or missing, the number.
     """
     return seconds_of(backup.created_at) or 0.0, backup.id if isinstance(backup.id, int) else 0
 
@@ -406,7 +408,10 @@ def is_partial(listed: Listing[Backup]) -> bool:
 
 
 def _newest(listed: Listing[Backup]) -> Listing[Backup]:
-    """Return the list. A list of the maximum length is marked as complete, because it contains the newest backups."""
+    """
+    Return the list. A list that has reached the maximum length is marked as complete, because it contains the newest
+    backups.
+    """
     return listed if len(listed) < MOST else Listing(tuple(listed), damaged=listed.damaged)
 
 

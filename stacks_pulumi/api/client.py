@@ -1,4 +1,4 @@
-"""The client: one object for each API key, which any number of threads may use."""
+"""The client: one object for each API key, usable by any number of threads."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 class StacksClient:
     """
-    A typed client of the STACKS API: one attribute for each kind of resource, one method for each endpoint.
+    A typed client of the STACKS API, with one attribute for each kind of resource and one method for each endpoint.
 
         with StacksClient(api_key) as stacks:
             web = stacks.containers.create(name="web", template="nodejs")
@@ -41,17 +41,16 @@ class StacksClient:
     Args:
         api_key: `sk_stacks_` and 64 hexadecimal digits.
         base_url: The address of the API.
-        requests_per_minute: The rate limit until a response's headers report a different one.
+        requests_per_minute: The rate limit that applies until a response's headers report a different one.
         max_connections: How many requests may be in flight concurrently.
         clock: The clock; tests replace it.
         on_limit: Called in a thread that waits for the rate limit or a free connection: when the wait begins, then at
-            least once a second. Its arguments are the seconds until the limit allows requests (0 if it does now) and
-            how many requests wait. If it raises, the request is not sent.
+            least once a second. Its arguments are the seconds until the limit allows requests (0 if it allows them now)
+            and the number of waiting requests. If it raises, the request is not sent.
         platform: The facts about the platform that the guide does not state (default: none).
-        on_wait: Called at least twice a second, with a text, in a thread that waits until the platform shows a change.
-            If it raises, the wait ends.
-        on_repeat: Called before a request that changes something is sent again. If it raises, the request is not
-            sent.
+        on_wait: Called at least twice a second, with a message, in a thread that waits until the platform shows a
+            change. If it raises, the wait ends.
+        on_repeat: Called before each retry of a request that changes something. If it raises, the request is not sent.
 
     Attributes:
         platform: The facts about the platform that the guide does not state.
@@ -60,7 +59,7 @@ class StacksClient:
         connections: Connections between containers.
         backups: Backups.
         vpn_clients: Clients of VPN containers.
-        feed: The list of containers, shared by all threads that wait for one.
+        feed: The list of containers, shared by all threads that wait for a container.
 
     Raises:
         ConfigError: The key or the address is malformed.
@@ -80,8 +79,8 @@ class StacksClient:
         on_wait: Callable[[str], None] = lambda _text: None,
         on_repeat: Pulse = lambda: None,
     ) -> None:
-        # Imported here and not at the top, because it loads requests, which is more than half of this package's
-        # import time. A program that only declares resources sends no request.
+        # Imported here and not at the top, because it loads the library `requests`, which takes more than half of this
+        # package's import time. A program that only declares resources sends no request.
         from stacks_pulumi.api._transport import Transport  # noqa: PLC0415
 
         self.platform = platform or UNKNOWN
@@ -160,8 +159,8 @@ def assemble(
     """
     Return the chain of handlers, which receives a call and returns the requested value.
 
-        retry       sends each attempt through all handlers below, so each attempt counts for the rate limit
-        decode      turns the response into a value or a typed error, which decides whether to retry; requests the
+        retry       sends each attempt through all handlers below, so each attempt counts towards the rate limit
+        decode      turns the response into a value or an error, whose type decides whether to retry; requests the
                     further pages of a list
         limit       waits for the attempt's turn; reads the rate headers of every response, including errors
         transport   sends the request

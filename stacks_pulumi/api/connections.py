@@ -26,8 +26,8 @@ Find: TypeAlias = Callable[[str], models.Container | None]
 
 class _NewConnection(Once[models.Connection]):
     """
-    The request for a connection. Two identical connections can exist, so the list is checked twice before the request
-    is sent again.
+    The request to create a connection. The platform allows two identical connections, so the list is checked twice
+    before the request is sent again.
     """
 
     may_exist_twice: ClassVar = True
@@ -68,7 +68,7 @@ def list_call(container_id: str) -> Call[models.Connections]:
 
 
 class ConnectionsApi:
-    """Methods for connections. Every method raises the errors that `stacks_pulumi.errors` describes."""
+    """Methods for connections. Every method can raise the errors that `stacks_pulumi.errors` describes."""
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ class ConnectionsApi:
 
         Raises:
             NotFoundError: The API does not know the source, and the target does not list the connection.
-            UnreadableAnswerError: A list does not contain it, but is incomplete.
+            UnreadableAnswerError: No list contains it, and one of the lists is incomplete.
         """
         ask = ask or self.list
         ends = [(source_id, "outgoing"), *([(target_id, "incoming")] if target_id else [])]
@@ -142,13 +142,14 @@ class ConnectionsApi:
 
     def find_equal(self, source_id: str, target_id: str, name: str) -> models.Connection | None:
         """
-        Return the source's connection of that name to the target. `None` does not prove that no such connection exists.
+        Return the connection with that name from the source to the target. `None` does not prove that no such
+        connection exists.
         """
         listed = self.list(source_id).outgoing
         return next((row for row in listed if self.is_equal(row, target_id, name)), None)
 
     def is_equal(self, connection: models.Connection, target_id: str, name: str | None) -> bool:
-        """Return whether a connection has this target and this name; `None` for any name."""
+        """Return whether a connection has this target and this name; the name `None` stands for any name."""
         return is_equal(connection, target_id, name, self._containers.find)
 
     def create(
@@ -170,14 +171,15 @@ class ConnectionsApi:
             source_id: The container that receives the variables.
             target_id: The container that the variables describe.
             name: Name of the connection; the API chooses one if it is not given.
-            before: The source's connections before the request, for `once`; requested if they are not given.
+            before: The source's connections before the request, for `once`; if they are not given, the method requests
+                them.
             pulse: Called during waits; an exception from it ends the wait.
-            warn: Called with a text that tells the user what to check in the dashboard.
+            warn: Called with a message that tells the user what to check in the dashboard.
 
         Raises:
-            ExistsError: The source already has a connection with that name to the target (any connection, if no name is
+            ExistsError: The source is already connected to the target under that name (under any name, if none is
                 given).
-            BadRequestError: The API refuses it.
+            BadRequestError: The API refuses the connection.
         """
         call = call_to(
             "connections.create",
@@ -212,10 +214,10 @@ class ConnectionsApi:
             connection_id: Its id.
             source_id: Its source. If given, a refusal after a lost response is treated as success when the
                 connection is gone.
-            target_id: Its target, if it is known; a platform may show a connection only in the target's list.
+            target_id: Its target, if it is known; the platform may show the connection only in the target's list.
 
         Raises:
-            NotFoundError: The API does not know the connection. It may still exist.
+            NotFoundError: The API does not find the connection, which does not prove that it is deleted.
         """
 
         def is_gone(_error: StacksError) -> bool:
@@ -241,8 +243,8 @@ def is_equal(connection: models.Connection, target_id: str, name: str | None, fi
 def _leads_to(connection: models.Connection, target_id: str, find: Find) -> bool:
     if connection.target_id is not None:
         return connection.target_id == target_id
-    # The list contains only the target's name. An id ends with the name, but the id of `other-db` also ends with
-    # `db`. So a call checks the containers, but only if the name may be the target's.
+    # The list contains only the target's name. A container's id ends with its name, but the id of `other-db` also ends
+    # with `db`. So the containers are requested, but only if the name may belong to the target.
     name = connection.target_name
     return name is not None and may_be_of(target_id, name) and _is_named(target_id, name, find)
 
@@ -256,7 +258,7 @@ def _is_named(container_id: str, name: str, find: Find) -> bool:
 
 def is_spelling(name: str, shown: str | None) -> bool:
     """
-    Return whether a name may be the platform's form of the requested name, which may differ in case or have additions
-    that make it unique.
+    Return whether `shown` may be the platform's form of a requested name; that form may differ in case, or have
+    additions that make it unique.
     """
     return shown is not None and name.casefold() in shown.casefold()

@@ -68,7 +68,10 @@ def _existing(rows: Listing[Container]) -> Listing[Container]:
 
 
 class _NewContainer(Once[Container]):
-    """The request for a container. Its name is unique in an account, so the request may be sent again immediately."""
+    """
+    The request to create a container. A container's name is unique in an account, so the request may be sent again
+    immediately.
+    """
 
     needs_time: ClassVar = True
     on_held: Callable[[float], None] | None = None
@@ -120,13 +123,13 @@ class _NewContainer(Once[Container]):
         """
         Return the container in the response, if it is new.
 
-        A container that is booting is new, whatever its creation time is, because this time and the dates of responses
-        may be from different clocks.
+        A container that is booting is new even if its creation time precedes the request: that time and the dates of
+        responses may come from different clocks.
 
         Raises:
             ExistsError: The container was already listed, or already created, before the request.
-            UnreadableAnswerError: The container's id does not belong to the account of the containers that were listed
-                before.
+            UnreadableAnswerError: The container's id belongs to a different account than the containers that were
+                listed before.
         """
         if self._account is not None and account_of(made.id) != self._account:
             why = f"its id {scrub(made.id)} does not belong to the account {self._account}"
@@ -170,7 +173,7 @@ def status_call(container_id: str) -> Call[Container]:
 
 class ContainersApi:
     """
-    Methods for containers. Every method raises the errors that `stacks_pulumi.errors` describes.
+    Methods for containers. Every method can raise the errors that `stacks_pulumi.errors` describes.
 
     Args:
         send: The chain.
@@ -178,12 +181,12 @@ class ContainersApi:
         pace: See `Feed`.
         platform: The facts about the platform, from its file.
         server_now: Returns the time by the API's clock; `None` if it is not known.
-        on_wait: Called with a text during waits for something that the platform does not show yet; an exception from
-            it ends the wait.
+        on_wait: Called with a message while a thread waits until the platform shows a change; an exception from it ends
+            the wait.
 
     Attributes:
         send: See the argument.
-        feed: The list of containers, shared by all threads that wait for one.
+        feed: The list of containers, shared by all threads that wait for a container.
         clock: The clock.
         on_wait: See the argument.
         server_now: See the argument.
@@ -233,7 +236,7 @@ class ContainersApi:
 
     def account_in(self, rows: Listing[Container]) -> str | None:
         """
-        Return the account, as part of a container's id in these rows or in an earlier list; `None` without such a
+        Return the account, taken from a container's id in these rows or in an earlier list; `None` if there is no such
         container.
         """
         found = next((account_of(row.id) for row in rows if row.id.startswith("usr-")), None)
@@ -251,8 +254,8 @@ class ContainersApi:
 
     def find(self, container_id: str) -> Container | None:
         """
-        Request the container and return it. `None` means a 404, which alone does not prove that the container does not
-        exist.
+        Request the container and return it. `None` means a 404 or the status `deleted`; a 404 alone does not prove that
+        the container does not exist.
         """
         try:
             found = self.status(container_id)
@@ -261,7 +264,7 @@ class ContainersApi:
         return None if found.status == DELETED_STATUS else found
 
     def credentials(self, container_id: str) -> Credentials:
-        """Return the credentials of a container; secret (guide, "Get Container Credentials")."""
+        """Return the secret credentials of a container (guide, "Get Container Credentials")."""
         return self.send(call_to("containers.credentials", container_id, parse=credentials))
 
     def logs(self, container_id: str, lines: int = 100) -> str:
@@ -292,7 +295,8 @@ class ContainersApi:
         warn: Callable[[str], None] = lambda _text: None,
     ) -> Container:
         """
-        Create a container exactly once (guide, "Create Container"). It is `pending` at first: wait for it with `feed`.
+        Create a container exactly once (guide, "Create Container"). The container is `pending` at first: wait for it
+        with `feed`.
 
         Args:
             name: 3 to 32 letters, digits and hyphens.
@@ -300,20 +304,21 @@ class ContainersApi:
             plan: Plan name; the API uses `basic` if it is not given.
             additional_storage_tier: 1 (32 GB), 3 (64 GB) or 5 (128 GB).
             discount_code: A promotional code.
-            pulse: Called during waits. If it raises, the wait ends, but only after an unknown outcome was resolved.
-            on_held: Called while the platform still reserves the name of a container that this client has deleted. Its
+            pulse: Called during waits. If it raises, the wait ends, but only after an unknown outcome has been
+                resolved.
+            on_held: Called while the platform still reserves the name of a container that this client has deleted. The
                 argument is the number of seconds for which the request will be repeated.
-            deadline: The time, by the clock, until which to search for the container if its name is taken after a lost
-                response.
-            warn: Called with a text that tells the user what to check in the dashboard.
+            deadline: The time, by the clock, until which to search for the container if a response is lost and the
+                retry is refused because the name is taken.
+            warn: Called with a message that tells the user what to check in the dashboard.
 
         Raises:
             ExistsError: The account already contains a container of that name, or the API returned a container that
                 already existed before the request. Names are not case-sensitive.
             BadRequestError: The API refuses a field.
-            PaymentRequiredError: The account or the key's spending cap does not allow it.
+            PaymentRequiredError: The account cannot pay for the container, or the key's spending cap does not allow it.
             NoCapacityError: There is no capacity: the account is now on the waitlist, and no container was created.
-            StacksError: `outcome-unknown` if nothing shows whether the request was carried out.
+            StacksError: Nothing shows whether the request was carried out (`outcome-unknown`).
         """
         asked = {
             "name": name,
@@ -357,8 +362,8 @@ class ContainersApi:
         """
         Start, stop or restart a container (guide, "Start / Stop / Restart Container").
 
-        A refusal is treated as success if the container already has that state, or if an earlier attempt with a lost
-        response is changing its state.
+        A refusal is treated as success if the container already has that state, or if an earlier attempt, whose
+        response was lost, is changing the state.
         """
         call = call_to(
             "containers.set_status",
@@ -432,7 +437,7 @@ class ContainersApi:
         )
 
     def certificate(self, container_id: str) -> str:
-        """Return the SSH private key of a compute container, as PEM; secret (guide, "Download SSH Certificate")."""
+        """Return the secret SSH private key of a compute container, as PEM (guide, "Download SSH Certificate")."""
         return self.send(call_to("containers.certificate", container_id, parse=private_key))
 
     def regenerate_certificate(self, container_id: str) -> str:
@@ -441,7 +446,7 @@ class ContainersApi:
             "containers.regenerate_certificate",
             container_id,
             parse=private_key_if_any,
-            again=True,  # the first new key was lost with its response, so a second new key does no harm
+            again=True,  # if the first new key is lost with its response, a second new key does no harm
         )
         return self.send(call) or self.certificate(container_id)
 
@@ -460,7 +465,8 @@ class ContainersApi:
         call = call_to(
             "containers.external_access",
             container_id,
-            # The guide does not describe the answer to a request that disables access, and nothing in it is needed.
+            # The guide does not describe the response to a request that disables access, and the response is not
+            # needed.
             parse=(lambda body: item(ExternalAccess, body).merge(told)) if enabled else (lambda _body: told),
             words={"verb": "enable" if enabled else "disable"},
             json={"enabled": enabled},
@@ -491,7 +497,7 @@ def is_older(created_at: str | None, since: float | None) -> bool:
     created = seconds_of(created_at)
     if since is None or created is None:
         return False
-    # A time may be cut to the minute.
+    # A creation time may lack its seconds.
     return created < since - CLOCKS_APART and not (created % 60 == 0 and since - created < 60)
 
 

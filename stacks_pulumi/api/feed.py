@@ -1,12 +1,13 @@
 """
-Lets threads wait until a container or a backup reaches a state. All of them share one list call (`Feed`), and each
-thread evaluates the list itself (`Watch`).
+Lets threads wait until a container or a backup reaches a wanted state. All of them share one list call (`Feed`), and
+each thread evaluates the list itself (`Watch`).
 
-If a thread needs a newer list and no call is in progress, it makes the call and is the leader. The others sleep until
-its result is published. The feed has no background thread. Three rules keep it correct:
+If a thread needs a newer list and no call is in progress, that thread makes the call: it is the leader. The others
+sleep until the leader publishes the result. The feed has no background thread. Three rules keep it correct:
 
-1. A waiter trusts only a list whose call began after the waiter arrived: an older list may show the state before the
-   waiter's own request. Calls are numbered when they begin; a waiter's ticket is the first number that it trusts.
+1. A waiter trusts only a list whose call began after the waiter arrived: an older list may show the state from before
+   the waiter's own request. Calls are numbered when they begin; a waiter's ticket is the number of the first call that
+   it trusts.
 2. If a call fails, all waiters that would have trusted its list get its error. If only the leader was cancelled or
    timed out, the others get no error, and another waiter becomes the leader.
 3. A wait continues after a failed call, except after 401 and 403, which a retry cannot fix.
@@ -79,7 +80,7 @@ class Watch(ABC, Generic[T]):
         subject: The awaited resource, for instance `container usr-abc12345-web`.
         wanted: The state that it should reach.
         clock: The clock.
-        deadline: When the wait times out, by `clock.now()`.
+        deadline: The time, by the clock, at which the wait times out.
         on_tick: Called at least once a second with the last known resource and the seconds waited.
         cancelled: Called at least twice a second; true cancels the wait.
 
@@ -88,7 +89,7 @@ class Watch(ABC, Generic[T]):
         earliest: Seconds before the first list if few requests are left in the window.
         quick: The first seconds of the wait, during which lists are requested more often.
         often: The seconds between two of these lists, if the rate limit allows it.
-        resource: The resource as in the last list; `None` if that list did not contain it.
+        resource: The resource as the last list showed it; `None` if that list did not contain it.
         last_state: Its last known state.
         trouble: The reason why the last list or confirmation failed; `None` if it succeeded.
         started: The time, by the clock, when the wait began.
@@ -177,11 +178,12 @@ class Watch(ABC, Generic[T]):
 
 class StateWatch(Watch[T]):
     """
-    Waits until one resource is in a state.
+    Waits until one resource reaches a wanted state.
 
-    A resource is absent if neither a list nor a request for it shows it. After an acknowledged deletion, one absence is
-    enough. Otherwise, a resource is treated as deleted if it was absent twice, `pause` seconds apart, and was not seen
-    in between. A new resource that was never seen may not be visible yet, so only the deadline ends the wait for it.
+    A resource is absent if neither a list nor a request for the resource itself shows it. After an acknowledged
+    deletion, one absence proves that it is deleted. Otherwise, it is treated as deleted if it was absent twice, `pause`
+    seconds apart, and was not seen in between. A new resource that was never seen may not be visible yet, so only the
+    deadline ends the wait for it.
 
     Args:
         wait: What to wait for.
@@ -190,9 +192,10 @@ class StateWatch(Watch[T]):
         lag: The seconds for which a list and a request for the resource may disagree.
         pause: The seconds between two absences that together show that the resource is gone.
         is_new: Whether the resource was created a moment ago, and may not be visible yet.
-        confirm: Requests the resource itself; `None` if it does not exist. Called if a list does not contain it.
+        confirm: Requests the resource itself; returns `None` if it does not exist. Called if a list does not contain
+            the resource.
         is_it: Returns whether the resource with that id is the right one. If not, it is treated as absent.
-        warn: Called with what to do about an unknown status, once for each such status.
+        warn: Called with the remedy for an unknown status, once for each such status.
         others: See `Watch`.
     """
 
@@ -222,7 +225,7 @@ class StateWatch(Watch[T]):
         self._is_it = is_it
         self._warn = warn
         self._was_seen = not is_new
-        # A list may show a new resource later than a request for it, so send this request only after a while.
+        # A list may take a while to show a new resource. Until then, do not request the resource itself.
         self._confirm_at = -math.inf if self._was_seen else self.started + lag
         self._absent_since: float | None = None
         self._state: str | None = None
@@ -262,7 +265,7 @@ class StateWatch(Watch[T]):
     def _meaning(self, rows: Listing[T]) -> WaitVerdict:
         listed = self._listed(rows)
         if listed is not None:
-            # If the list has no status, only a request for the resource shows it.
+            # If the list contains no status, only a request for the resource itself shows the status.
             alone = self._confirm(self._id) if listed.status is None and self._confirm else None
             return self._seen(alone or listed)
         if self._confirm is None or (self._wait.acknowledged and rows.gap is None):
@@ -336,7 +339,7 @@ def interval(age: float, quick: float, often: float) -> float:
 
     A new waiter checks often while the operation may be a quick one. Then it checks every two seconds for as long as
     containers usually take to boot (10 to 30 s). After that, the interval is a twelfth of the time waited. So a long
-    operation costs few calls, and the delay stays proportionally small.
+    operation costs few calls, and its end is noticed after a proportionally small delay.
     """
     return often if age < quick else min(max(age / 12, _SHORTEST), _LONGEST)
 
@@ -359,9 +362,9 @@ class Feed(Generic[T]):
         clock: The clock.
         noun: The kind of resource in the list: `container` or `backup`.
         confirm: Requests one resource itself. Called before a resource is reported as vanished.
-        pace: Returns the seconds between calls that the rate limit allows. A poll that takes the last request of a
-            window makes all calls wait for the next window. So polls are slower when few requests are left.
-        platform: The facts about the platform, with the lag between lists and statuses.
+        pace: Returns how many seconds apart calls may be, given the rate limit. A poll that takes the last request of a
+            window makes all calls wait for the next window. So polls are rarer when few requests are left.
+        platform: The facts about the platform, including how far lists may lag behind.
     """
 
     def __init__(
@@ -394,7 +397,7 @@ class Feed(Generic[T]):
         Return the result of a list call that began at most `max_age` seconds before this call.
 
         Args:
-            max_age: With 0, the list call must begin after this call.
+            max_age: With 0, the list call must begin after this method was called.
             pulse: Called while the call waits for its turn, or while this thread waits for another thread's call.
 
         Raises:
@@ -429,8 +432,8 @@ class Feed(Generic[T]):
 
     def seen(self, id: Any) -> T | None:
         """
-        Return the resource with that id from the last list that could be parsed, without a call; `None` if the list
-        does not contain it.
+        Without a new call, return the resource with that id from the last list that could be parsed; `None` if that
+        list does not contain it.
         """
         with self._changed:
             rows = self._readable
@@ -449,25 +452,25 @@ class Feed(Generic[T]):
         warn: Callable[[str], None] | None = None,
     ) -> T | None:
         """
-        Wait for a state of one resource.
+        Wait until one resource reaches a wanted state.
 
         Args:
             wait: What to wait for.
             id: The id of the resource.
-            deadline: When the wait times out, in seconds of the clock's `now()`.
+            deadline: The time, by the clock, at which the wait times out.
             on_tick: Called at least once a second, including between list calls, with the last known resource (or
                 `None`) and the seconds waited.
-            cancelled: Called at least twice a second; true ends the wait. While this thread makes a list call, neither
-                function is called, for at most 10 s per attempt.
+            cancelled: Called at least twice a second; true ends the wait. While this thread makes a list call (at most
+                10 s per attempt), neither `on_tick` nor `cancelled` is called.
             is_it: Returns whether the resource with that id is the right one. If not, it is treated as absent.
             is_new: Whether the resource was created a moment ago, and may not be visible yet.
             warn: Called with the remedy for an unknown status, as soon as a list shows the status.
 
         Returns:
-            The resource as in the last list; `None` if the target was its deletion.
+            The resource as the last list showed it; `None` if the target was its deletion.
 
         Raises:
-            UnexpectedStateError: The resource is in a state that does not lead to the wanted one.
+            UnexpectedStateError: The resource is in a state from which it cannot reach the wanted one.
             VanishedError: The resource does not exist any more.
             WaitTimeoutError: The wait timed out.
             WaitCancelledError: `cancelled()` was true.
@@ -523,7 +526,7 @@ class Feed(Generic[T]):
         if pace < _HELD_BACK:
             return 0.0
         with self._changed:
-            # A call in progress is waiting for the limiter, which has no request left in this window.
+            # A call in progress waits for the limiter, because no request is left in this window.
             return pace if self._busy else max(self._began_at + min(pace, _LONGEST) - self._clock.now(), 0.0)
 
     def _is_blocked(self, watch: Watch[T], ticket: int) -> float:

@@ -54,8 +54,8 @@ Id = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"^(?!\.
 
 BackupId: TypeAlias = int | Id
 """
-The id of a backup: a number as in the guide, or a text (a UUID) on a platform that uses texts. The text never looks
-like a number.
+The id of a backup: a number as in the guide, or a string (a UUID) on a platform that uses strings. Such a string never
+looks like a number.
 """
 
 Amount = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
@@ -66,13 +66,13 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     """Data from the API. `None` means that the response did not contain the field; unknown fields are ignored."""
 
     ALIASES: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    """Other names of a field in the guide, in snake_case; the preferred one is first."""
+    """Other names of a field in the guide, in snake_case; the preferred name is first."""
 
     WORDS: ClassVar[Mapping[str, Collection[str]]] = {}
     """The fields that contain words of the guide, each with its possible words (`_words`)."""
 
     def merge(self, other: Self) -> Self:
-        """Return this model with each field that is `None` filled from the other model."""
+        """Return this model, with each `None` replaced by the other model's value of that field."""
         gaps = {
             name: getattr(other, name)
             for name in self.__struct_fields__
@@ -148,7 +148,7 @@ class Container(Model, frozen=True, kw_only=True):
     A container (guide, "List Containers", "Get Container Status" and "Create Container").
 
     Attributes:
-        id: For instance `usr-abc12345-web`; also its host name inside the network.
+        id: The id, for instance `usr-abc12345-web`; also the host name inside the network.
         name: The name in the create request.
         status: `pending`, `running`, `stopped`, `error`; the guide has no complete list.
         template: Template id. The list calls it `type`.
@@ -217,7 +217,7 @@ class Container(Model, frozen=True, kw_only=True):
 
     @property
     def internal_host(self) -> str:
-        """The host name inside the network: its id (guide, "Get Container Credentials")."""
+        """The host name inside the network, which is the id (guide, "Get Container Credentials")."""
         return self.id
 
     @property
@@ -227,10 +227,10 @@ class Container(Model, frozen=True, kw_only=True):
 
     def is_from(self, template: str) -> bool | None:
         """
-        Return whether the container was created from that template; `None` if `template` does not show this.
+        Return whether the container was created from that template; `None` if the container's data does not show this.
 
         The list contains only a `type`, and the guide does not state whether a type includes the size: `nginx-micro`
-        may be listed as `nginx`, and `stacks-vpn` as `vpn`. A word that is not a template in the guide does not show
+        may be listed as `nginx`, and `stacks-vpn` as `vpn`. A `type` that is not a template in the guide does not show
         the template.
         """
         word = (self.template or "").casefold()
@@ -245,7 +245,7 @@ class Template(Model, frozen=True, kw_only=True):
 
     Attributes:
         id: The id for create requests.
-        name: The name for people.
+        name: The human-readable name.
         description: One line.
         category: What the template is for.
         plan: The plan under which the API lists it.
@@ -260,7 +260,8 @@ class Template(Model, frozen=True, kw_only=True):
     plan: str | None = None
     monthly_usd: Amount | None = None
     raw: dict[str, Any] | None = None
-    # The fields next to the list, by path: one may be the currency of all prices. No data function returns them.
+    # The fields next to the list, by path; one of them may state the currency of all prices. No data function returns
+    # them.
     beside: dict[str, Any] | None = None
 
     WORDS: ClassVar[Mapping[str, Collection[str]]] = {"id": TEMPLATES, "plan": PLANS}
@@ -275,7 +276,7 @@ class AllowedIp(Model, frozen=True, kw_only=True):
     Attributes:
         id: The id for requests that remove it.
         ip_address: An IPv4 or IPv6 address or network, as the API spells it.
-        description: A description for people.
+        description: A human-readable description.
         service_type: `http`, `tcp` or `both`.
         added_at: ISO 8601, UTC.
     """
@@ -297,7 +298,7 @@ class ExternalAccess(Model, frozen=True, kw_only=True):
         enabled: Whether external access is on.
         url: Host name, without a scheme.
         subdomain: The random part of `url`; it is removed when access is disabled.
-        your_ip: The caller's address, which enabling access adds to the allowed addresses.
+        your_ip: The caller's address, which is added to the allowed addresses when access is enabled.
         allowed_ips: The addresses that may connect; only `allowed_ips.list` returns them.
     """
 
@@ -318,7 +319,7 @@ class Backup(Model, frozen=True, kw_only=True):
     A backup of a container (guide, "List Backups").
 
     Attributes:
-        id: A number that increases with every backup, or a text that does not show the order.
+        id: A number that increases with every backup, or a string that does not show the order.
         container_id: The container that was backed up.
         container_name: The name of that container.
         backup_type: `scheduled` or `manual`.
@@ -375,7 +376,7 @@ class Connection(Model, frozen=True, kw_only=True):
     A connection (guide, "Create Connection" and "List Connections"). `repr` omits fields that may contain a password.
 
     Attributes:
-        id: The id to delete it with.
+        id: The id for requests that delete it.
         name: Its name.
         connection_type: The kind of the target, for instance `postgresql`.
         source_id: Id of the source; only in the response to a create request.
@@ -483,7 +484,7 @@ class Credentials(Model, frozen=True, kw_only=True):
         internal_host: Host name inside the network.
         container_name: Name of the container.
         type: Its template.
-        raw: The complete response, unchanged, which contains more logins for some templates.
+        raw: The complete response, unchanged; for some templates, it contains more logins.
     """
 
     username: str | None = None
@@ -508,7 +509,7 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     One measurement.
 
     Attributes:
-        timestamp: The time as a text: ISO 8601, or seconds or milliseconds since the Unix epoch.
+        timestamp: The time as a string: ISO 8601, or seconds or milliseconds since the Unix epoch.
         value: The measured value.
     """
 

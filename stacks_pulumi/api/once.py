@@ -1,9 +1,9 @@
 """
-Makes a request take effect exactly once, over a network that loses responses.
+Makes a request take effect exactly once, even if the network loses responses.
 
-`Once` creates an object. If the outcome is unknown, it checks whether the object exists, and sends the request again if
-it does not. The platform's own uniqueness rules prevent a second object. One lost response costs a few seconds, and an
-outage costs about 15 seconds.
+`Once` creates an object. If the outcome is unknown, it checks whether the object exists, and if not, sends the request
+again. If the platform itself does not prevent a second object, the list is checked twice before that. One lost response
+costs a few seconds, and an outage costs about 15 seconds.
 
 `settle` changes or deletes an object. If a response is lost, the retry may be refused because the first attempt was
 carried out or is in progress. The same happens after a crash, if an earlier process sent the request. So a refusal is
@@ -57,8 +57,8 @@ _EARLIER: Final = 2.0
 """Seconds by which a creation time may precede our request, because dates are whole seconds."""
 _LATER: Final = 5.0
 """
-Seconds after the end of our request during which the server may still carry it out, because it continues after our
-timeout.
+Seconds after the end of our request during which the server may still carry it out, because the server continues after
+our timeout.
 """
 _PAUSE: Final = 2.0
 _UNKNOWN: Final = (
@@ -85,15 +85,17 @@ class Once(ABC, Generic[T]):
             but the search for the effect of earlier requests continues.
         clock: The clock.
         now: Returns the time by the API's clock; `None` if it is not known.
-        warn: Called with a text about a second object that the repeats may have created.
+        warn: Called with a message about a second object that the repeats may have created.
 
     Attributes:
-        is_repeatable: Whether the request may be sent again. If not, only its effect is searched for.
-        may_exist_twice: Whether the platform allows two identical objects. Then the list is checked twice before a
+        is_repeatable: Whether the request may be sent again. If not, only the effect of the first request is searched
+            for.
+        may_exist_twice: Whether the platform allows two identical objects. If so, the list is checked twice before a
             repeat.
         needs_time: Whether an object can be recognised as ours only by its creation time.
-        until: The time, by the clock, until which to check while the name is taken; `None` for the usual time.
-        begun: The time of the first request by the API's clock; `None` if it is not known.
+        until: The time, by the clock, until which to check while the name is taken; `None` if the usual checks are
+            enough.
+        begun: The time of the first request, by the API's clock; `None` if it is not known.
     """
 
     is_repeatable: ClassVar[bool] = True
@@ -156,13 +158,13 @@ class Once(ABC, Generic[T]):
         return False
 
     def final(self, error: StacksError) -> StacksError | None:
-        """
-        Return the error to raise if the request must not be sent again after an unknown outcome; otherwise `None`.
-        """
+        """If the request must not be sent again after this error, return the error to raise; otherwise `None`."""
         return None
 
     def remove(self, row: T) -> None:
-        """Remove a second object that the repeats of this request have created; called only if it may exist twice."""
+        """
+        Remove a second object that the repeats of this request have created; called only if `may_exist_twice` is true.
+        """
 
     # --- the protocol ---
 
@@ -171,7 +173,7 @@ class Once(ABC, Generic[T]):
         Create the object, and return it.
 
         Args:
-            before: The objects before the request; `None` requests them now.
+            before: The objects before the request; if `None`, they are requested now.
 
         Raises:
             ExistsError: The object already existed, or another client created it first.
@@ -193,7 +195,7 @@ class Once(ABC, Generic[T]):
                 break
             made = self._repeat(pause)
         if made is None:
-            # The last look.
+            # The last two checks.
             made = self._search(_SEARCH[:2])
         if made is None:
             raise self._unknown("no list shows its result")
@@ -212,7 +214,7 @@ class Once(ABC, Generic[T]):
         return self._attempt()
 
     def _attempt(self) -> T | None:
-        """Send the request; return the object, or `None` if the outcome is unknown and no list shows it yet."""
+        """Send the request; return the object, or `None` if the outcome is unknown and no list shows the object yet."""
         begun = self.now()
         self._sent += 1
         try:
@@ -246,7 +248,8 @@ class Once(ABC, Generic[T]):
         ended = self.now()
         if begun is None and ended is None:
             return
-        # Before the first answer, the API's clock is not known, so the end of that request is also used as its start.
+        # Before the first answer, the API's clock is not known, so the end of the first request is also used as its
+        # start.
         self._requests.append((begun if begun is not None else ended or 0.0, ended or begun or 0.0))
 
     def _look_before_repeat(self, pause: float) -> tuple[T | None, bool]:
@@ -274,7 +277,8 @@ class Once(ABC, Generic[T]):
                 list.
         """
         read = 0
-        # A new object may exist without being in a state, so neither a cancellation nor a deadline ends the search.
+        # The new object may exist although no state records it, so neither a cancellation nor a deadline ends the
+        # search.
         with shielded():
             for pause in pauses:
                 sleep_with_pulse(pause, self.clock)
@@ -292,7 +296,7 @@ class Once(ABC, Generic[T]):
         return None
 
     def _appeared(self) -> T | None:
-        """Return our object if the list or a request for it shows it, otherwise `None`."""
+        """Return our object if the list, or a request for the object itself, shows it; otherwise `None`."""
         self._listed = listed = self.existing()
         alone = self.alone() if self._asks_alone else None
         rows = [
@@ -325,7 +329,7 @@ class Once(ABC, Generic[T]):
         return None
 
     def _settled(self, made: T) -> T:
-        """Check for a second object that the repeats may have created, and return the object."""
+        """Check for a second object that the repeats may have created, and return `made`."""
         if self._sent > 1:
             with contextlib.suppress(*CALL_ERRORS):
                 for row in self.existing():
@@ -345,7 +349,10 @@ class Once(ABC, Generic[T]):
         )
 
     def _after_refusal(self, error: StacksError) -> T:
-        """Return our object after a repeat was refused. The reason may be that the first request succeeded."""
+        """
+        Return our object after a repeat was refused. The reason for the refusal may be that the first request
+        succeeded.
+        """
         if not isinstance(error, CALL_ERRORS):
             return self._ended(error)
         is_taken = self._asks_alone = self.says_taken(error)
@@ -381,7 +388,7 @@ class Once(ABC, Generic[T]):
         Return the object if it was created before the caller ended the attempts; otherwise raise the caller's
         exception.
         """
-        # The caller no longer waits, so nothing is sent.
+        # The caller no longer waits, so the request is not sent again.
         made = self._search((*_SEARCH, _EVERY))
         if made is None:
             raise ended from None
@@ -419,8 +426,8 @@ def is_within(
     Args:
         created: The creation time.
         spans: The start and end of each attempt, in seconds since the Unix epoch by the API's clock.
-        before: The seconds by which the creation time may be earlier.
-        after: The seconds by which the creation time may be later.
+        before: The seconds by which the creation time may precede the start of an attempt.
+        after: The seconds by which the creation time may follow the end of an attempt.
     """
     made = seconds_of(created)
     if made is None or not spans:
@@ -451,7 +458,8 @@ def look_twice(
 
 class Deleted:
     """
-    Records the deletions of this client, for as long as the platform may still show the objects or reserve their names.
+    Records which objects this client has deleted, for as long as the platform may still show them or reserve their
+    names.
 
     Args:
         clock: The clock.
@@ -491,8 +499,8 @@ class Deleted:
         is_held: Callable[[], bool] = lambda: True,
     ) -> R:
         """
-        Return the result of an attempt. The attempt is repeated if a deletion that has not yet taken effect may be the
-        reason for a refusal.
+        Return the result of an attempt. A refused attempt is repeated if the reason may be a deletion that has not yet
+        taken effect.
 
         Args:
             scope: The scope of the deleted objects.
@@ -519,7 +527,7 @@ class Deleted:
 
 
 def may_be_done(error: StacksError) -> bool:
-    """Return whether an attempt of a call that ended with this error may have been carried out."""
+    """Return whether a call that failed with this error may nevertheless have taken effect."""
     return in_doubt(error) or error.after_doubt
 
 
@@ -562,8 +570,8 @@ def _unseen(error: StacksError) -> StacksError:
     )
     if in_doubt(error) or not isinstance(error, ApiError):
         return error.but(message=msg, code="outcome-unknown")
-    # The API refused a repeated attempt. Do not raise that refusal, for instance a 404, because the caller would
-    # treat it as the API's verdict.
+    # The API refused a repeated attempt. Do not raise that refusal, for instance a 404, because the caller would treat
+    # it as the API's response to the first attempt.
     return ApiError(
         msg,
         code="outcome-unknown",

@@ -29,22 +29,22 @@ from stacks_pulumi.errors import MissingScopeError, SpendingCapError, StacksErro
 
 _SUCCESS: Final = range(200, 300)
 _WIDEST: Final = 20
+"""The maximum number of an object's fields to show."""
 _GRANT: Final = Endpoint(
     "broker.me", "GET", "/_broker/me", Scope.READ, "json", "", "read the grant from the broker"
 )
-"""The path at which a broker, but not the platform, shows what a token may do."""
-"""The maximum number of an object's fields to show."""
+"""The endpoint at which a broker, but not the platform, shows what a token may do."""
 _JUDGED: Final = frozenset({400, 402, 404, 409})
 """
-The statuses that the API returns only if the key has the scope: it accepted the key, but refused the content of the
-request.
+The statuses that the API returns only if the key has the scope: it then accepted the key, but refused the content of
+the request.
 """
 
 
 @dataclass(frozen=True)
 class Look:
     """
-    The result of one list of the containers.
+    The result of one request for the list of containers.
 
     Attributes:
         error: The reason why there is no list, or `None`.
@@ -52,8 +52,8 @@ class Look:
         rates: The rate limit as the response's headers state it.
         clock_ahead: Seconds by which this machine's clock is ahead of the API's clock; `None` if no response contained
             a date.
-        fields: The names of the fields of a successful response in JSON, with the fields inside `a` as `a.b`; `None` if
-            there is no such response.
+        fields: The field names of a successful JSON response, where `a.b` is the field `b` inside `a`; `None` if there
+            is no such response.
     """
 
     error: StacksError | None = None
@@ -80,7 +80,7 @@ class Scopes:
 
     @classmethod
     def told_by(cls, error: MissingScopeError) -> Scopes:
-        """Return the scopes that a 403 contains: the missing scope, and usually all scopes of the key."""
+        """Return the scopes that a 403 states: the missing scope, and usually all scopes of the key."""
         held = frozenset(error.key_scopes)
         others = frozenset(SCOPES) - held if held else frozenset()
         return cls(held, others | {error.required_scope})
@@ -88,7 +88,7 @@ class Scopes:
 
 def look(settings: AccountSettings, clock: Clock = SYSTEM_CLOCK) -> Look:
     """
-    List the containers once.
+    Send one request for the list of containers.
 
     Raises:
         ConfigError: No key is configured.
@@ -106,10 +106,10 @@ def look(settings: AccountSettings, clock: Clock = SYSTEM_CLOCK) -> Look:
 
 def grant(settings: AccountSettings, clock: Clock = SYSTEM_CLOCK) -> Mapping[str, Any]:
     """
-    Return a broker's description of a token's grant: the permissions, the end, and the remaining uses.
+    Return a broker's description of a token's grant: what it permits, when it ends, and how many uses remain.
 
     Raises:
-        StacksError: No broker answers, or it does not know the token.
+        StacksError: No broker answers, or the broker does not know the token.
     """
     parts = urlsplit(settings.base_url)
     wire = _Wire(dataclasses.replace(settings, base_url=f"{parts.scheme}://{parts.netloc}"), clock)
@@ -130,8 +130,8 @@ def probe_scopes(settings: AccountSettings, clock: Clock = SYSTEM_CLOCK) -> Scop
     Find out which scopes a key has, with requests that cannot change anything.
 
     The requests try to create a container without the required fields, and to delete a connection and a container with
-    ids that cannot exist. If the key has the scope, the API answers 400 or 404. If not, it answers 403 with the key's
-    scopes.
+    ids that cannot exist. If the key has the scope that a request needs, the API answers 400 or 404. If not, it answers
+    403 with the key's scopes.
 
     Raises:
         ConfigError: No key is configured.
@@ -178,7 +178,7 @@ class _Wire:
     """A connection that keeps its last response."""
 
     def __init__(self, settings: AccountSettings, clock: Clock) -> None:
-        # Imported here, because it loads requests, which is most of this package's import time.
+        # Imported here, because it loads the library `requests`, which takes most of this package's import time.
         from stacks_pulumi.api._transport import Transport  # noqa: PLC0415
 
         self._transport = Transport(settings.base_url, settings.require_key(), clock)
@@ -195,7 +195,7 @@ class _Wire:
         return rates(self._answer), None if date is None else self._answer.received - date
 
     def fields(self) -> tuple[str, ...] | None:
-        """Return the names of the fields of the last response; `None` if it is not JSON."""
+        """Return the field names of the last response; `None` if it is not a successful JSON response."""
         answer = self._answer
         try:
             body = (

@@ -34,10 +34,11 @@ _SHOWN_RISKS: Final = 3
 
 def risks_of(config: str) -> str:
     """
-    Return a description of the lines in a WireGuard configuration that a program may execute; empty if there are none.
+    Return a description of a WireGuard configuration's lines that a program may execute; an empty string if there are
+    none.
 
-    `wg-quick` runs the commands in a configuration as root. It ignores case, and runs a command even without a section
-    or `=`. So each line must be one of the harmless settings.
+    `wg-quick` runs the commands in a configuration as root. It ignores case, and runs a command even if the line is in
+    no section or has no `=`. So each line must be one of the harmless settings.
     """
     found = [f"line {number} {risk}" for number, risk in _risks(config)]
     if not found:
@@ -64,7 +65,7 @@ def _risks(config: str) -> Iterator[tuple[int, str]]:
 
 
 class _NewClient(Once[VpnClient]):
-    """The request for a client, whose name is unique in its container."""
+    """The request to add a client. A client's name is unique in its container."""
 
     def __init__(self, api: VpnClientsApi, call: Call[VpnClient], container_id: str, name: str) -> None:
         super().__init__(api.send, call, api.clock, now=api.server_now)
@@ -91,7 +92,7 @@ def list_call(container_id: str) -> Call[Listing[VpnClient]]:
 
 
 class VpnClientsApi:
-    """Methods for VPN clients. Every method raises the errors that `stacks_pulumi.errors` describes."""
+    """Methods for VPN clients. Every method can raise the errors that `stacks_pulumi.errors` describes."""
 
     def __init__(
         self,
@@ -124,7 +125,8 @@ class VpnClientsApi:
         Args:
             container_id: The VPN container.
             name: The client's name.
-            before: The container's clients before the request, for `once`; requested if they are not given.
+            before: The container's clients before the request, for `once`; if they are not given, the method requests
+                them.
             pulse: Called during waits; an exception from it ends the wait.
 
         Raises:
@@ -161,7 +163,7 @@ class VpnClientsApi:
         return added
 
     def config(self, container_id: str, name: str = "default") -> str:
-        """Return a client's WireGuard configuration with its private key; secret (guide, "Download VPN Config")."""
+        """Return a client's WireGuard configuration, which contains the private key (guide, "Download VPN Config")."""
         return self.send(
             call_to(
                 "vpn_clients.config",
@@ -177,7 +179,7 @@ class VpnClientsApi:
         Remove a client (guide, "Remove VPN Client").
 
         Raises:
-            NotFoundError: The API does not know the client. It may still exist.
+            NotFoundError: The API does not find the client, which does not prove that it is deleted.
         """
         shown = {"client_name": scrub(name, 80)}
         call = call_to("vpn_clients.remove", container_id, name, parse=done, words=shown)

@@ -23,19 +23,20 @@ class Wait(msgspec.Struct, frozen=True):
     """
     The target of a wait.
 
-    In a state that is in neither set, the wait continues, because the API guide has no complete list of states.
+    If the state is neither in `target` nor in `failed`, the wait continues, because the API guide has no complete list
+    of states.
 
     Attributes:
         name: The wanted state, as in the message "wanted ...".
         target: States that end the wait with success.
         failed: States from which the resource can no longer reach a target state.
         gone: Whether the resource's absence is the `target` of the wait or an `error`.
-        acknowledged: Whether the API has acknowledged our delete request. If so, one absence is enough.
+        acknowledged: Whether the API has acknowledged our delete request. If so, one absence proves the deletion.
         failures: The number of consecutive lists that must show a failed state before the wait fails. It is greater
             than one if the resource may already be in such a state when the wait begins.
         delay: Seconds before the first list.
         earliest: The minimum duration of the operation in seconds (guide). If few requests are left in the window of
-            the rate limit, no list is requested before that time.
+            the rate limit, no list is requested until this time has passed.
         quick: The first seconds of the wait, within which a quick operation usually ends.
         often: The seconds between lists during that time, if the rate limit allows it.
     """
@@ -66,7 +67,7 @@ CREATED: Final = Wait(
 """A new container is running (guide, "Create Container": after 10 to 30 seconds)."""
 
 STARTED: Final = Wait("running", frozenset({"running"}), _FAILED, failures=3)
-"""A container is running after a start or restart. It may have failed before."""
+"""A container is running after a start or restart. It may have failed before the request."""
 
 STOPPED: Final = Wait("stopped", _STOPPED, _FAILED, failures=3)
 """A container has stopped after a stop request."""

@@ -1,9 +1,9 @@
 """
 One process holds the API key, and its clients hold grants: a request is sent only if a grant permits it.
 
-`docs/broker.md` describes it for users. The kernel decides which requests are sent: `change`, `permits`, `limits`,
-`rules`, `ledger`, `kernel`. It knows nothing about Pulumi, states, plans and programs. The rest of the package passes
-requests to the kernel.
+`docs/broker.md` describes the broker for users. The kernel decides which requests are sent: `change`, `permits`,
+`limits`, `rules`, `ledger`, `kernel`. The kernel knows nothing about Pulumi, states, plans or programs. The rest of the
+package passes requests to the kernel.
 
 - `change`: Which data describes what a change may do, and is it well formed?
 - `permits`: Does a request fit a permit?
@@ -43,8 +43,8 @@ Interfaces for other packages:
   `requests`.
   `GET /_broker/requests/ID` (any token): `id`, `grant`, `for`, `stack`, `why`, `at`, `state` (`open`, `approved`,
   `denied`, `expired`), `approvals`, and `change`: the text that an approver signs.
-  `GET /_broker/limits` (any token): `limits`: each with `name`, `most` (null for no limit) and `now`, the monthly price
-  that counts towards it, or null. With a policy `only: own`, the limits of other owners are left out.
+  `GET /_broker/limits` (any token): `limits`: each with `name`, `most` (null for no limit) and `now` (the monthly
+  price that counts towards it; null if unknown). With a policy `only: own`, the limits of other owners are left out.
   `GET /_broker/log` (a token that reads): `requests`, only the open ones, and `grants`, the newest first: `grant`,
   `kind`, `for`, `stack`, `at`, `until`, `ended`, `approvals`, `author`, `revoked`, `usd` (the price that it added), and
   `done` (`at`, `state`, `method`, `path`, `body`).
@@ -53,12 +53,12 @@ Interfaces for other packages:
   [TEXT]}`; 201 with `token`, `approvals`, and the fields of `me`. 403 has `code` and, if the change was judged,
   `verdict`.
   `POST /_broker/verdicts` (any token): the same body; 200 with `verdict`, `approvals`, `missing`, and `containers`: for
-  each id that the change names, `name`, `template`, `plan`, `created_at`, `usd` and `owner` now, or null. For a budget,
-  `beyond` lists why it does not cover the change; it is empty if the budget covers the full change. This request grants
-  nothing.
+  each id that the change names, the current `name`, `template`, `plan`, `created_at`, `usd` and `owner`, or null if no
+  container has the id. For a budget, `beyond` lists why it does not cover the change; it is empty if the budget covers
+  the full change. This request grants nothing.
   `POST /_broker/requests` (any token except that of a change): the same body, but its signatures are ignored. It
   records the full change as an access request and returns `request`. After the approval, the change can be submitted.
-  `DELETE /_broker/me` (the token of a change): the token is invalid at once; the change can be submitted again.
+  `DELETE /_broker/me` (the token of a change): the token becomes invalid at once; the change can be submitted again.
   `POST /_broker/approvals` (no token): the same body. The broker keeps the signatures until the change ends, and counts
   them when the change is submitted. If the change is from an access request, the broker then allows that request.
 

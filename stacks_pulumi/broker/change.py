@@ -1,5 +1,5 @@
 """
-What may a change do: which data does a `change.json` contain, and is it well formed?
+Which data does a `change.json` contain, and is it well formed?
 
 A change is a list of permits. A permit allows one changing request, with constraints and a count; all other requests
 are refused. The document is shown, signed and stored. It is strict JSON: duplicate fields, unknown fields and fractions
@@ -48,7 +48,7 @@ class Effect(NamedTuple):
         removes: The kind of object that it removes.
         object: The path variable that names the removed object.
         fields: The fields that its body may contain.
-        opens: Whether it opens access with any body.
+        opens: Whether it opens access, whatever its body contains.
         doubt: The state of a request with an unknown outcome. `void`: a repetition has the same effect, so the request
             is treated as not done. `done`: it is treated as done. `unknown`: the broker looks for the object that it
             may have created.
@@ -133,12 +133,13 @@ class Constraint(_Part, frozen=True, rename={"is_": "is", "in_": "in"}):
 
     Attributes:
         is_: This id.
-        of: An object to which one of these symbols is bound: this grant created it, or `known` contains it.
+        of: An object with one of these symbols that this grant created or that `known` contains.
         address: The entry of this address in the container's list of allowed addresses.
         caller: The entry that the platform added for the caller.
-        new_backup_of: A backup that did not exist before this grant triggered the backup of that symbol.
-        created_at: The creation time of the object `is`. The platform must list the same time when the request is sent.
-        in_: The container that lists the object `is` with that time; by default, the container in the path.
+        new_backup_of: The backup that this grant triggered and that is bound to this symbol.
+        created_at: The creation time of the object that `is` names. The platform must list this time when the request
+            is sent.
+        in_: The container that must list this object with that time; by default, the container in the path.
     """
 
     is_: Text | None = None
@@ -169,7 +170,7 @@ class Known(_Part, frozen=True):
 
 class Permit(_Part, frozen=True):
     """
-    One changing request that may happen.
+    One request that may be sent and that would change something.
 
     Attributes:
         n: Its number.
@@ -182,7 +183,8 @@ class Permit(_Part, frozen=True):
         only_address: For a request that closes external access: the only address that may still be listed.
         usd: The increase in the monthly price according to the planner. The broker computes the price itself.
         destroys: The data that it destroys, according to the planner.
-        why: The reason, for a human reader. If the permit is from a budget's access request, the id of that request.
+        why: The reason, for a human reader. If the permit is from a budget's access request, this is the id of that
+            request.
     """
 
     n: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
@@ -266,14 +268,14 @@ class Change(_Part, frozen=True):
         stack: The stack that the requester states, as PROJECT/STACK.
         account: The number of the broker that the change is for.
         until: The last instant at which it can be submitted.
-        nonce: A text that is unique to this change.
-        ttl: The number of seconds in which its grant may send changing requests.
+        nonce: A string that no other change contains.
+        ttl: For how many seconds its grant may send changing requests.
         ceiling: The highest approved prices. Without it, any price is approved.
-        known: For each symbol, the existing container.
-        permits: What may happen.
+        known: The existing containers, by symbol.
+        permits: The requests that may be sent.
         secrets: The secrets that may be read, in addition to the inventory.
         author: The author of the change, as `Name <address>`.
-        request: The access request that the change answers.
+        request: The id of the access request that the change answers.
         preview: The planner's report. The broker reads only its findings.
     """
 
@@ -322,7 +324,7 @@ class Change(_Part, frozen=True):
 
 
 def canonical(value: Any) -> bytes:
-    """Return JSON in canonical form: UTF-8, with sorted keys, without spaces, and with a line end."""
+    """Return JSON in canonical form: UTF-8, with sorted keys, without spaces, and with a final newline."""
     return (json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n").encode()
 
 
@@ -333,7 +335,7 @@ def digest(data: bytes) -> str:
 
 def strict_json(data: bytes, longest: int) -> Any:
     """
-    Return the content of a JSON text that every parser reads in the same way.
+    Return the content of a JSON text; refuse a text that two parsers could read differently.
 
     Raises:
         ChangeError: The text is too long, is not JSON in UTF-8, has a duplicate field or a fraction, or is nested too
@@ -376,7 +378,7 @@ def _check_depth(value: Any, left: int = _DEEPEST) -> None:
 
 def read_change(data: bytes) -> Change:
     """
-    Return the change in the bytes of a `change.json`.
+    Return the change that the bytes of a `change.json` contain.
 
     Raises:
         ChangeError: The change is not well formed; the message names the place.
@@ -486,6 +488,6 @@ def dollars(amount: str) -> Decimal:
 
 
 def instant(seconds: float) -> str:
-    """Return a time (seconds since the Unix epoch) in the format of a change, in whole seconds."""
+    """Return a time (seconds since the Unix epoch) in the format that a change uses, in whole seconds."""
     moment = datetime.datetime.fromtimestamp(int(seconds), datetime.timezone.utc)
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -2,8 +2,8 @@
 Which files does a broker's folder contain, and who may read them?
 
 It is the gate's folder, with `gate.yaml`, `allowed_signers` and the ledger. With `rules_ref`, the rules come from a git
-ref, so that write access to the working tree does not change them. A server locks the folder, so only one runs at a
-time.
+ref, so write access to the working tree is not enough to change them. A server locks the folder, so no second server
+can run.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Folder:
         commit = git.commit_of(self._given, ref)
         if self._asked is not None and self._asked[1].name == commit:
             return self._asked[1]
-        # A request in progress may still read the previous copy, so it is kept.
+        # A request in progress may still read the previous copy, so that copy is kept.
         scratch = self._ending.enter_context(tempfile.TemporaryDirectory(prefix="stacks-rules-"))
         folder = Path(scratch) / commit
         folder.mkdir()
@@ -137,7 +137,7 @@ class Folder:
 
     def rule_files(self) -> dict[str, bytes]:
         """
-        Return the rules, packs and prices by their names in the folder, without the key and other stacks' budgets.
+        Return the rules, packs and prices by their names in the folder, but not the key or the budgets of other stacks.
 
         Raises:
             ConfigError: The files are too large for an answer, or a pack is the folder itself.
@@ -185,7 +185,7 @@ class Folder:
         return self._read(folder / FILE, lambda _: read_file(folder, str(self._given), source)[0])
 
     def _read(self, path: Path, read: Callable[[Path], T]) -> T:
-        """Return the content of a file, which is read again after each change."""
+        """Return the content of a file, which is read again only if it has changed."""
         try:
             found = path.stat()
             at = found.st_mtime_ns, found.st_size
@@ -219,7 +219,7 @@ class Folder:
                     (self.path / ADDRESS).unlink()
 
     def announce(self, url: str, *, while_used: bool = False) -> None:
-        """Write the address and the process id of a server, and whether it ends when it is no longer used."""
+        """Write the address and the process id of a server, and whether the server ends when no process uses it."""
         said = {"url": url, "pid": os.getpid(), "uid": os.getuid(), "while_used": while_used}
         text = json.dumps(said)
         new = self.path / f"{ADDRESS}.new"
@@ -245,7 +245,7 @@ def check_modes(folder: Path, file: GateFile) -> None:
 
 
 def _opened(path: Path) -> BinaryIO:
-    """Return an open file that only its owner can open. Otherwise, another user could hold its lock."""
+    """Open a file that only its owner can open: otherwise, another user could hold the file's lock."""
     file = os.fdopen(os.open(path, os.O_CREAT | os.O_RDWR, 0o600), "rb+")
     os.fchmod(file.fileno(), 0o600)
     return file
@@ -272,7 +272,7 @@ def announced(folder: Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def in_use(folder: Path) -> Iterator[int]:
-    """Yield a file descriptor for child processes: a server for one run continues while a process has it open."""
+    """Yield a file descriptor for child processes: while one of them has it open, a server for one run continues."""
     with _opened(folder / _USE) as file:
         fcntl.flock(file, fcntl.LOCK_SH)
         yield file.fileno()
@@ -290,7 +290,7 @@ def is_used(folder: Path) -> bool:
 
 def account_in(path: Path) -> str | None:
     """
-    Return the number of a broker in a file; `None` if the file does not exist.
+    Return the broker's number that a file contains; `None` if the file does not exist.
 
     Raises:
         ConfigError: The file contains no such number.
@@ -308,7 +308,7 @@ def account_in(path: Path) -> str | None:
 
 def budgets_in(path: Path) -> Iterator[Budget]:
     """
-    Yield the budgets over several stacks in a file.
+    Yield the budgets that a file sets for several stacks.
 
     Raises:
         ConfigError: The file cannot be read, or contains settings that a broker does not enforce: tags, increases,
@@ -326,7 +326,7 @@ def budgets_in(path: Path) -> Iterator[Budget]:
 
 
 def _not_enforced(file: BudgetFile) -> Iterator[str]:
-    """Yield the settings in a file of budgets that a broker does not enforce."""
+    """Yield messages about settings that no broker enforces, in a file of budgets."""
     if file.covers_all:
         yield "a broker does not know all stacks, so it does not enforce `covers: all`: remove it"
     for budget in file.budgets:

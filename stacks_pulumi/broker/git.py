@@ -35,7 +35,7 @@ def said(folder: Path, *words: str) -> str:
 
 
 def author(folder: Path) -> str:
-    """Return the author of the last commit in git's form; empty if there is no commit."""
+    """Return the author of the last commit as `Name <address>`; empty if there is no commit."""
     return said(folder, "log", "-1", "--format=%an <%ae>").strip()
 
 
@@ -106,7 +106,7 @@ def _check_own(top: Path, folder: Path) -> None:
         return
     inside = top.relative_to(outer)
     between = [top, *top.parents][: len(inside.parts)]
-    # The outer repository does not track a clone from another step of the pipeline.
+    # A clone made by another step of the pipeline is no submodule: the outer repository does not track it.
     if any(one.is_symlink() for one in between) or _read(
         outer, "ls-files", "--", f":(literal){inside.as_posix()}"
     ):
@@ -146,7 +146,7 @@ def _full_name(top: Path, ref: str) -> str:
 
 
 def _known(top: Path, *names: str) -> list[str]:
-    """Return the existing refs with these full names or below them."""
+    """Return the existing refs whose full name is one of these or begins with one of these and a slash."""
     return _read(top, "for-each-ref", "--format=%(refname)", *names).decode().split()
 
 
@@ -174,7 +174,7 @@ def _top(folder: Path) -> Path | None:
     Return the folder of the repository that contains a folder; `None` if there is none.
 
     The author of a change could make a folder look like a bare repository, with settings that run commands, and git
-    would accept it. An entry `.git` cannot be committed, so it is safe.
+    would accept it. But nobody can commit an entry `.git`, so the search for this entry is safe.
     """
     return next((one for one in (folder, *folder.parents) if (one / ".git").exists()), None)
 

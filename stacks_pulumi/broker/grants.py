@@ -1,8 +1,8 @@
 """
 How does a client get a grant or an approval, and how does it read its grant?
 
-The signatures authorize a change or an approval, so neither needs a token. A change without an approval needs the token
-of a grant that may submit such changes.
+A signed change or approval needs no token, because its signatures authorize it. A change without an approval needs the
+token of a grant that may submit such changes.
 """
 
 from __future__ import annotations
@@ -161,7 +161,9 @@ class Desk:
         return missing(change, asked, self._settings(), names, requester)
 
     def _check_number(self, stack: str) -> None:
-        """Refuse a change without an approval if the broker has stored too many of them for the stack within a day."""
+        """
+        Refuse a change without an approval if the broker has stored too many such changes of the stack within a day.
+        """
         free = "select count(*) from grants where stack = ? and at > ? and json_extract(spec, '$.free') is not null"
         if self._ledger.rows(free, stack, self._ledger.now() - DAY)[0][0] >= _UNSIGNED_MOST:
             raise refused(
@@ -188,7 +190,7 @@ class Desk:
 
     def _again(self, grant: Grant, change: Change, names: Sequence[str]) -> Reply:
         """
-        Give the existing grant of a change a new token and end, so that an interrupted run can use the remaining
+        Give the existing grant of a change a new token and a new end, so that an interrupted run can use the remaining
         permits.
         """
         if grant.revoked is not None:
@@ -265,7 +267,7 @@ class Desk:
             )
 
     def verdict(self, change: Change, due: float) -> Verdict:
-        """Return the verdict on a change with the current platform and ledger."""
+        """Judge a change by the current data of the platform and the ledger."""
         return self._judge(change, self._facts(change, due))
 
     def _judge(self, change: Change, facts: Facts) -> Verdict:
@@ -297,8 +299,8 @@ class Desk:
         beyond: Callable[[Grant, Change, float], list[str]],
     ) -> Reply:
         """
-        Return the verdict on a change, and its containers. All data is from the platform and the ledger, not from a
-        state.
+        Return the verdict on a change, and a description of its containers. All data is from the platform and the
+        ledger.
 
         `beyond` returns the reasons why a budget does not cover a change.
 
@@ -432,7 +434,9 @@ class Desk:
         return json_reply(201, {"success": True, "request": id_}, decision=f"asked {id_}")
 
     def _recorded(self, db: sqlite3.Connection, grant: Grant, text: str, why: str, until: float) -> str:
-        """Return the id of a new access request for a permit or a change, which expires at `until`."""
+        """
+        Record an access request for a permit or a change, and return its id; the access request expires at `until`.
+        """
         at = self._ledger.now()
         open_ = (
             "select count(*) from requests where grant_id = ? and state = 'open' and (until > ? or at > ?)"
@@ -445,7 +449,8 @@ class Desk:
 
     def approve(self, statement: str, signatures: Sequence[str], due: float) -> Reply:
         """
-        Keep the signatures of a change. For an access request, allow exactly the stored request once.
+        Keep the signatures of a change. If the change approves an access request, allow exactly the stored request,
+        once.
 
         Raises:
             RequestRefusedError: The change is not approved, or differs from the stored request.
@@ -531,7 +536,7 @@ class Desk:
 
     def requests(self, grant: Grant | None = None) -> list[dict[str, Any]]:
         """Return the access requests of one grant or of all grants, oldest first, without their changes."""
-        # A client chooses the number and the length of its changes, so a list does not read them.
+        # A client chooses the number and the length of its changes, so this list does not read the changes.
         columns = "id, grant_id, why, at, until, state, approvals"
         rows = self._ledger.rows(f"select {columns} from requests order by at, id")  # noqa: S608  (names of this package)
         grants = {one.id: one for one in (self._ledger.grants() if grant is None else [grant])}
@@ -592,7 +597,7 @@ class Desk:
 
     def describe(self, grant: Grant) -> dict[str, Any]:
         """Return what a grant may do, its end, its remaining permits, and what it has created."""
-        # A permit whose object another grant or a person has removed is used.
+        # A permit counts as used even if another grant or a person has removed its object.
         uses = self._ledger.uses("grant_id = ? and state not in ('void', 'undone')", grant.id)
         used = Counter(use.permit for use in uses)
 
@@ -715,7 +720,7 @@ class Desk:
 
 
 def _whole(row: sqlite3.Row) -> Change | None:
-    """Return the change of an access request; `None` if it is for a single request."""
+    """Return the change that an access request contains; `None` if it contains a single permit."""
     value = json.loads(row["permit"])
     return convert(value, Change) if "permits" in value else None
 

@@ -39,7 +39,7 @@ def write(
 
 def broken(ledger: Ledger, anchor: tuple[int, str] | None = None) -> str:
     """
-    Return the first line of the journal that was changed afterwards; empty if no line was changed.
+    Describe the first line of the journal that was changed afterwards; empty if no line was changed.
 
     `anchor` is the number and the digest of a line that another machine has stored.
     """

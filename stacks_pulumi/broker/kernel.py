@@ -403,7 +403,7 @@ class Kernel:
         }
 
     def _check_addresses(self, ask: Ask, look: Look) -> None:
-        """Refuse a request that closes access if the list of addresses lags behind: it lacks an added address."""
+        """Refuse a request that closes access if the list of addresses still lacks an added address."""
         recent = "ids = ? and ended > ?"
         added = self._ledger.made("AllowedIp", recent, text_of(ask.ids), self._ledger.now() - LISTED)
         if not {one.object for one in added} <= {row.id for row in look.rows("AllowedIp", ask.containers[0])}:
@@ -411,8 +411,8 @@ class Kernel:
 
     def _is_judged(self, permit: Permit, grant: Grant, look: Look) -> bool:
         """
-        Return whether the containers of a permit's objects have owners with which the change was judged. The number of
-        a later backup can be guessed, and another stack's container may have the id of the container then.
+        Return whether the change was judged with the present owner of each container that `in_` names. A planner can
+        guess the id of a later backup, and by then the container's id may mean another stack's container.
         """
         rows = [look.existing(one.in_) for one in permit.ids.values() if one.in_ is not None]
         owners = {grant.stack, *grant.spec.owners}
@@ -474,12 +474,12 @@ class Kernel:
 
     def _check_free(self, grant: Grant, ask: Ask, look: Look) -> None:
         """
-        Refuse a request about a container or a backup that another grant may be changing at this moment.
+        Refuse a request if another grant may be changing its container or backup at this moment.
 
         The platform may still carry out a request that received no answer, even after its repeat was carried out. A
         grant also waits for its own deletions. It also waits before it removes an object that a repeat created:
-        otherwise, the first request could create the object again. A create and a request about the container that had
-        the name before wait for each other even within a grant, because the request could change or delete the new
+        otherwise, the first request could create the object again. Even within a grant, a create waits for requests
+        about the container that had the name before, and they wait for the create: they could change or delete the new
         container.
         """
 
@@ -487,7 +487,7 @@ class Kernel:
             row = next((row for row in look.containers if row.id == id_), None)
             return may_be_of(id_, name) if row is None or row.name is None else same_name(row.name, name)
 
-        # The wall clock may be set forward in the meantime, so the seconds also have to pass by the other clock.
+        # The wall clock may be set forward, so the monotonic clock must also show that the seconds have passed.
         self._ends = [one for one in self._ends if self._upstream.elapsed(one[0]) < _UNSETTLED]
         since = min([self._ledger.now() - _UNSETTLED, *(ended for _, ended in self._ends)])
         effect = EFFECTS[ask.endpoint]
@@ -624,8 +624,8 @@ class Kernel:
 
     def _holdings(self, grant: Grant) -> Holdings:
         """
-        Return the objects that a grant knows and has created. A budget grant owns the objects that its policy created
-        for its stack.
+        Return the objects that a grant knows, and those that it has created. A budget grant owns the objects that its
+        policy created for its stack.
         """
         if grant.kind == "budget":
             # Without a creation time, the broker cannot tell whether the id still means the same container.
@@ -640,8 +640,8 @@ class Kernel:
 
     def _is_own(self, grant: Grant, ask: Ask, holdings: Holdings, policy: Policy | None, look: Look) -> bool:
         """
-        Return whether a request removes an object that the grant created. A change may remove only objects that it
-        created since it was last submitted; a budget, only objects that it created recently.
+        Return whether a request removes an object that the grant created: for a change, since the change was last
+        submitted; for a budget, recently.
         """
         effect = EFFECTS[ask.endpoint]
         if effect.removes in {"", "Backup"} or (policy is not None and "undo" not in policy.free):
@@ -659,9 +659,10 @@ class Kernel:
         return is_made(effect.object, ask, recent, look)
 
     def _rows(self, one: Ask | Use, look: Look) -> Sequence[Any]:
-        """Return the rows of the list in which the object that a request created would appear."""
+        """Return the rows of the list in which a created object would appear."""
         if one.endpoint == _CREATE:
-            # An answer identifies a container by its id alone, and the id may also end with another container's name.
+            # An answer to a create contains only the container's id, and the id may also end with another container's
+            # name.
             name = str(one.body.get("name"))
             named = look.containers.where(lambda row: same_name(row.name, name) or may_be_of(row.id, name))
             # A list that lags behind may still show the container that had the name before.
@@ -673,7 +674,7 @@ class Kernel:
     # Sending, and the outcome
 
     def _carried_out(self, visit: Visit, use: Use) -> Reply:
-        """Send a reserved request. While its outcome is unknown, look for its effect, then send it again."""
+        """Send a reserved request. While the request's outcome is unknown, look for its effect, then send it again."""
         try:
             while True:
                 if use.state == "unknown":
@@ -712,7 +713,7 @@ class Kernel:
 
     def _pause(self, visit: Visit, use: Use) -> float:
         """
-        Return the seconds before a request is sent again.
+        Return how many seconds pass before a request is sent again.
 
         Raises:
             RequestRefusedError: The request is not sent again now, and its outcome is still unknown.
@@ -767,7 +768,7 @@ class Kernel:
         made = made_by(effect.makes, use.ids, use.body, got)
         if is_gone or (200 <= status < 300 and (made is not None or not effect.makes)):
             use = self._done(visit, use, None if is_gone else made, reply)
-            # If there is no object, another request has already found it.
+            # Without an object in `use`, the object has already been assigned to another request.
             if again and use.object is not None:
                 self._remove_twins(visit, use)
             return reply, use
@@ -787,7 +788,7 @@ class Kernel:
         """Record the outcome of a request once, with a line in the journal."""
         now, effect = self._ledger.now(), EFFECTS[use.endpoint]
         with self._ledger.writing() as db:
-            # The result of a look for an earlier attempt does not apply to a later attempt.
+            # What was found out about an earlier attempt does not apply to a later attempt.
             is_open = "id = ? and attempts = ? and state in ('sent', 'unknown')"
             if not self._ledger.uses(is_open, use.id, use.attempts):
                 return use
@@ -838,13 +839,13 @@ class Kernel:
 
     def _is_of_another(self, use: Use, id_: str, made: str | None) -> bool:
         """
-        Return whether another request may have created an object. The earlier list did not contain it, so requests from
-        before that list are excluded.
+        Return whether another request may have created an object. The list from before `use` lacked the object, so
+        older requests did not create it.
         """
 
         def is_same(one: Use) -> bool:
             found = compare_instants(one.created_at, made)
-            # This decides if a creation time is missing. Kinds outside `TWICE` were listed before the request.
+            # This value is used if a creation time is missing. Kinds outside `TWICE` were listed before the request.
             is_late = use.makes in TWICE or one.ended > use.at - RECENT
             return one.id != use.id and (is_late if found is None else found)
 
@@ -867,7 +868,8 @@ class Kernel:
 
     def _was_lost(self, use: Use) -> bool:
         """
-        Whether an earlier deletion of the same object received no answer. A 404 then means that it was carried out.
+        Whether an earlier deletion of the same object received no answer. A 404 then means that this deletion was
+        carried out.
         """
         lost = f"grant_id = ? and endpoint = ? and ids = ? and state = 'void' and {LOST}"
         is_removal = ENDPOINTS[use.endpoint].method == "DELETE"
@@ -931,7 +933,8 @@ class Kernel:
         if _identity(row) in use.before["ids"] or not look.is_asked(use.makes, use.ids, use.body, row):
             return False
         is_in_time = is_within(made_at(row), use.before["spans"], **tolerance)
-        # The platform may list no creation time for a VPN client. Its name is unique, but a person may add it later.
+        # The platform may list no creation time for a VPN client. Its name is unique, but a person may later add a
+        # client of this name.
         is_recent = use.makes == "VpnClient" and self._ledger.now() - use.ended < LISTED
         return True if is_in_time is None and is_recent else is_in_time
 
@@ -942,8 +945,8 @@ class Kernel:
         look = Look(self._upstream, visit.due, newest=True)
         name = next(name for name, effect in EFFECTS.items() if effect.removes == use.makes)
         for row in self._rows(use, look):
-            # Another client's object may be within the usual tolerance, so the time has to match the request to the
-            # second.
+            # Another client may have created an object within the usual tolerance, so the time has to match the request
+            # to the second.
             if _id(row) != use.object and self._is_ours(use, row, look, before=1.0, after=1.0):
                 ids = {**use.ids, EFFECTS[name].object: _id(row)}
                 got = self._upstream.change(name, ids, {}, self._upstream.patient())
@@ -954,9 +957,9 @@ class Kernel:
 
 def _record_gone(db: sqlite3.Connection, one: Use, by: Use) -> None:
     """
-    Record that a created object no longer exists. A permit may be used again only if its own grant removed the object:
-    another grant, a person in the dashboard, or a person who approved a budget's request has decided that the object
-    should not exist.
+    Record that a created object no longer exists. Its permit may be used again only if the permit's grant removed the
+    object. A removal by another grant, in the dashboard, or by a budget's approved request means that the object should
+    not exist.
     """
     is_own = one.grant_id == by.grant_id and not (by.policy and by.permit)
     is_removed = EFFECTS[by.endpoint].makes == "" and (one.permit is None or is_own)
@@ -965,8 +968,8 @@ def _record_gone(db: sqlite3.Connection, one: Use, by: Use) -> None:
 
 def _may_be_of_person(one: Use) -> bool:
     """
-    Return whether a person may have created the container of a request that was on the waitlist: it was created long
-    after each attempt, so the waitlist may have created it, or a person in the dashboard.
+    Return whether a person may have created the container of a request that was on the waitlist: the container is so
+    much newer than each attempt that either the waitlist or a person in the dashboard created it.
     """
     spans = one.before["spans"]
     short = [(began, min(ended, began + _UNDER_WAY)) for began, ended in spans]
@@ -994,7 +997,7 @@ def _why_not_in(
     policy: Policy, endpoint: str, body: Mapping[str, Any], price: Decimal | None, left: Decimal
 ) -> str:
     """
-    Return why a policy requires an approval for a request, whichever object it is about; empty if it requires none.
+    Return why a policy requires an approval for a request, whatever its object is; empty if no approval is required.
 
     `price` is what a create adds to the monthly price, and `left` is the amount that may still be added today.
     """

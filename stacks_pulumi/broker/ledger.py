@@ -258,7 +258,7 @@ class Ledger:
         Run one transaction, during which no other transaction changes anything.
 
         Raises:
-            LedgerError: The transaction cannot begin or commit. Then the ledger is unchanged.
+            LedgerError: The transaction cannot begin or commit; the ledger is then unchanged.
         """
         with self._lock:
             try:
@@ -311,7 +311,7 @@ class Ledger:
         return token
 
     def random(self) -> str:
-        """Return the random part of an id."""
+        """Return a random string, for use in an id."""
         return secrets.token_hex(5)
 
     def _token(self) -> str:
@@ -384,7 +384,7 @@ class Ledger:
         return self.uses(f"state = 'done' and object is not null and ({where})", *values)
 
     def made(self, kind: Kind, where: str = "true", *values: object) -> list[Use]:
-        """Return the uses of `objects` that created an object of a kind."""
+        """Return those uses from `objects` that created an object of a kind."""
         return self.objects(f"endpoint = ? and {where}", _MADE[kind], *values)
 
     def owner(self, container: str, created_at: str | None) -> str | None:
@@ -401,7 +401,10 @@ class Ledger:
     def claim(
         self, stack: str, id_: str, created_at: str | None, template: str | None, plan: str | None
     ) -> None:
-        """Make a stack the owner of a container. A known create keeps its body: a list may not show its storage."""
+        """
+        Make a stack the owner of a container. The body of a known create is kept: only it states the additional
+        storage.
+        """
         at, endpoint = self.now(), _MADE["Container"]
         row = {"grant_id": "-", "stack": stack, "endpoint": endpoint, "state": "done", "at": at, "ended": at}
         row |= {"object": id_, "created_at": created_at}
@@ -413,7 +416,7 @@ class Ledger:
 
     def settled(self, endpoint: str | None = None) -> int:
         """
-        Return the number of the last attempt that ended, of all endpoints or of one. Each attempt receives the next
+        Return the number of the attempt that ended last, for all endpoints or for one. Each attempt receives the next
         number when it ends.
         """
         where, values = ("", ()) if endpoint is None else (" where endpoint = ?", (endpoint,))

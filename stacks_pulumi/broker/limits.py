@@ -90,7 +90,7 @@ def price_of(body: Mapping[str, Any], monthly: MonthlyPrice) -> Decimal | None:
 
 
 def listed_price(row: Container, monthly: MonthlyPrice, tier: int | None = None) -> Price:
-    """Return the price of a listed container. `tier` is the additional storage in its create, if that is known."""
+    """Return the price of a listed container. `tier` is the additional storage that its create requested, if known."""
     template = UNKNOWN if row.template is None else row.template
     plan = None if template == catalog.VPN_TEMPLATE else UNKNOWN if row.plan is None else row.plan
     return billed(template, plan, tier, row.storage_mb, monthly)[0]
@@ -103,12 +103,12 @@ def bills(ledger: Ledger, rows: Sequence[Container], monthly: MonthlyPrice) -> l
         made.setdefault(one.object, []).append(one)
     now, found, others = ledger.now(), list[Bill](), dict[int, Use]()
     hidden = {one.id: one for one in ledger.creates("(state <> 'done' or ended > ?)", now - LISTED)}
-    # The platform may carry out the first attempt after the container that a repeat created was removed.
+    # The container that a repeat created may be removed, and the platform may then carry out the first attempt.
     repeated = ledger.uses(
         "endpoint = 'containers.create' and attempts > 1 and state in ('done', 'undone', 'gone')"
     )
     for row in rows:
-        # Without a creation time, the row may be the container in the ledger, so it counts as that container.
+        # Without a creation time, the row may be the container in the ledger, so the row counts as that container.
         owners = [
             one
             for one in made.get(row.id, ())
@@ -146,7 +146,7 @@ def _of(use: Use) -> tuple[str, str]:
 
 def _is_old(use: Use, now: float) -> bool:
     """Return whether a create with an unknown outcome counts only if a list shows its container."""
-    # A create in progress counts at any age, because the machine may have slept.
+    # A create in progress always counts, however old it is, because the machine may have slept.
     return use.state == "unknown" and now - use.ended >= DAY
 
 
@@ -268,7 +268,9 @@ def spent(uses: Iterable[Use]) -> Decimal:
 
 
 def left_today(ledger: Ledger, grant: Grant, policy: Policy) -> Decimal:
-    """Return what a budget's grants may still create within 24 hours. A deletion does not give its price back."""
+    """
+    Return what a budget's grants may still add to the monthly price within 24 hours. Deletions do not reduce the sum.
+    """
     # A create on the waitlist counts from its last attempt.
     of_day = (
         "endpoint = 'containers.create' and state <> 'void' and (state = 'sent' or ended > ?) "

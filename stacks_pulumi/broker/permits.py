@@ -33,7 +33,9 @@ _KINDS: Final[Mapping[str, Kind]] = {
     "connection_id": "Connection",
     "ip_id": "AllowedIp",
 }
-"""Path variable -> the kind of the object that it names, if a container lists such objects with their times."""
+"""
+Path variable -> the kind of the object that it names, if a container lists such objects with their creation times.
+"""
 _MADE_AS: Final[Mapping[str, Kind]] = {**_KINDS, "backup_id": "Pin", "client_name": "VpnClient"}
 """Path variable -> the kind that a grant must create to own the named object. Other variables name a container."""
 
@@ -75,7 +77,7 @@ def meet(one: Ask | Use, other: Ask | Use, has_name: Callable[[str, str], bool] 
     """
     Return whether one of two requests may change an object of the other.
 
-    `has_name` returns whether a container with an id may have a name.
+    `has_name` returns whether the container with a given id may have a given name.
     """
     return _touches(one, other, has_name) or _touches(other, one, has_name)
 
@@ -178,7 +180,7 @@ def _new_backup(use: Use, look: Look) -> str | None:
     """
     Return the id of the backup that a request triggered: the first backup that is new and not scheduled.
 
-    A later backup is another client's: the request may not have been carried out, or its backup may be gone.
+    A later backup may be another client's: perhaps the request was not carried out, or its backup is gone.
     """
     container = look.container(use.parent or "")
     if container is None or compare_instants(container.created_at, use.before["parent_made"]) is False:
@@ -235,8 +237,7 @@ def is_made(name: str, ask: Ask, uses: Sequence[Use], look: Look) -> bool:
             use.parent not in ask.containers or not is_container(use.parent_container, look)
         ):
             return False
-        # The time shows whether the answer named an older object. A person may also have used the name of a VPN client
-        # again.
+        # The time shows whether the answer named an older object, or a person has used the name of a VPN client again.
         is_listed = use.makes in {*TWICE, "VpnClient"}
         rows = look.rows(use.makes, use.parent or "") if is_listed else Listing[Any]()
         row = rows.find(lambda row: row.id == use.object)

@@ -1,8 +1,8 @@
 """
 Could other code read the key or the ledger, or change the broker's program?
 
-Root can, and so can all code that runs as the broker's user. So with `--strict`, the broker requires a separate user
-and files that no other user can change.
+Root can, and so can all code that runs as the broker's user. So with `--strict`, the broker must run as a separate
+user, and no other user may be able to change its files.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def opened(path: Path, file: str) -> tuple[Any, Reader]:
 
 @dataclass(frozen=True)
 class Inside:
-    """Finds the files that the settings name, only in the gate's folder."""
+    """Finds the files that the settings name, and refuses those outside the gate's folder."""
 
     root: Path
     reader: Reader
@@ -70,10 +70,10 @@ class Inside:
 
 def duration(text: str) -> datetime.timedelta:
     """
-    Return a time such as `30m`, `4h` or `2d`.
+    Parse a duration such as `30m`, `4h` or `2d`.
 
     Raises:
-        ValueError: The text has a different form, or the time is longer than 90 days.
+        ValueError: The text has a different form, or the duration is longer than 90 days.
     """
     found = _TIME.fullmatch(text)
     time = datetime.timedelta(**{_UNITS[found[2]]: int(found[1])}) if found else None

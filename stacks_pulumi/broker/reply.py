@@ -67,7 +67,7 @@ class RequestRefusedError(Exception):
 
 
 def refused(text: str, hint: str = "plan the change and get it approved") -> RequestRefusedError:
-    """Return the refusal of a request that a grant does not permit. With a hint, no client retries it."""
+    """Return the refusal of a request that a grant does not permit. No client retries a refusal with a hint."""
     return RequestRefusedError(403, text, hint, kind="grant-refused")
 
 

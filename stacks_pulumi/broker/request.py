@@ -26,7 +26,7 @@ LONGEST_BODY: Final = 16 * 1024
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "DELETE"})
 _SEGMENT: Final = re.compile(r"[^/\\?#%;\x00-\x20\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,200}")
 _VPN_CLIENT: Final = re.compile(r"[^\\?#%;\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,200}")
-"""The name of a VPN client may contain a slash and spaces; it is quoted again."""
+"""The name of a VPN client may contain a slash and spaces, so the name is quoted again."""
 _QUERIES: Final = frozenset({"lines", "limit", "client", "page", "offset", "cursor", "per_page", "page_size"})
 _VALUE: Final = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{0,1000}")
 _OVERRIDES: Final = re.compile(r"x-(http-)?method(-override)?|x-original-(url|method)|x-rewrite-url")

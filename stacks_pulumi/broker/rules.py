@@ -1,8 +1,8 @@
 """
 What needs an approval, and who may give it?
 
-The rules judge the requests of a change from any planner, so the approved requests are the enforced requests. They are
-the rules of `gate.yaml` about the 16 changing requests. A planner judges the other steps.
+Whichever planner a change comes from, the rules judge exactly the requests that the broker will permit. They are the
+rules of `gate.yaml` about the 16 changing requests. A planner judges the other steps.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ class Facts:
         monthly: Returns prices.
         limits: The limits on its stack and on the account.
         spent: The sum that free changes of the stack added in the last 24 hours.
-        counts_all: Whether the limits of a stack count all containers that may belong to it. The change names those
-            without an owner.
+        counts_all: Whether the limits of a stack count all containers that may belong to it. The change then names all
+            of these containers that have no owner.
     """
 
     containers: Mapping[str, Container]
@@ -205,7 +205,7 @@ def _of_permits(
 
 
 def _destroys(permit: Permit, change: Change, facts: Facts) -> bool:
-    """Return whether a permit may destroy data: an unknown container may contain data."""
+    """Return whether a permit may destroy data; an unknown container is assumed to contain data."""
     removes = EFFECTS[permit.endpoint].removes
     if removes != "Container":
         return removes == "Backup"
@@ -241,7 +241,7 @@ def _of_counts(change: Change, settings: GateFile) -> Iterator[Finding]:
     number_of_deletions = sum(one.times or 0 for one in deletions)
     gone = {one.ids["container_id"].is_ for one in deletions if one.endpoint == "containers.delete"}
     made = {one.binds for one in change.permits if one.endpoint == "containers.create"}
-    # Each container counts once, even with several symbols.
+    # Each container counts once, even if it has several symbols.
     replaced = gone & {one.id for symbol, one in change.known.items() if symbol in made}
     for rule, number, most in (
         ("max-deletions", number_of_deletions - len(replaced), settings.rules.max_deletions),
@@ -268,7 +268,7 @@ def _of_limits(
 
 
 def _is_harmless(permit: Permit) -> bool:
-    """Return whether a permit only creates or starts an object. A permit that stops, deletes or closes is not."""
+    """Return whether a permit only creates or starts an object."""
     if permit.endpoint == "containers.set_status":
         return permit.body.get("status") in {"running", "restart"}
     # The same change can undo the pin of a new backup.

@@ -1,8 +1,8 @@
 """
 How does the server receive requests and send answers?
 
-uvicorn with h11 reads a complete request; a thread answers it. The journal contains all refusals of a grant and all
-changing requests.
+uvicorn with h11 reads a complete request; a thread answers it. The journal contains each request of a grant that was
+refused, and each changing request.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Shares:
         Add requests to a client's count, or remove one if `number` is negative.
 
         Returns:
-            How many more requests are allowed, and the seconds until the oldest one no longer counts.
+            How many more requests are allowed, and in how many seconds the oldest request no longer counts.
         """
         now = self._clock.now()
         with self._lock:
@@ -114,7 +114,7 @@ class App:
     Args:
         folder: Its folder.
         upstream: The platform.
-        hosts: The names by which clients may address it; `None` for any name, on a Unix socket.
+        hosts: The names by which clients may address it; `None` allows any name (on a Unix socket).
         clock: The clock.
         embedded: Whether it serves one run.
     """
@@ -372,7 +372,7 @@ class _Signed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def _signed(incoming: Incoming) -> tuple[str, list[str]]:
-    """Return a statement and its signatures. Other content of a long body is refused before it uses memory."""
+    """Return a statement and its signatures. Other content is refused before it is built in memory."""
     try:
         body = decode(incoming.body, _Signed)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -452,8 +452,7 @@ class Listen:
                 made.listen(200)
                 return made
             family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-            # The protocol is given, because only then asyncio turns off Nagle's algorithm, which delayed answers by 40
-            # ms.
+            # Without the protocol, asyncio would not turn off Nagle's algorithm, which delayed answers by 40 ms.
             made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             made.bind((self.host, self.port))
@@ -468,7 +467,7 @@ class Listen:
 
 def _check_unused(path: Path) -> None:
     """
-    Check that no server listens on a Unix socket: replacing it would take over the clients of another server.
+    Check that no server listens on a Unix socket: replacing the socket would take over that server's clients.
 
     Raises:
         ConfigError: A server listens.
@@ -526,10 +525,11 @@ class Server:
         tls: The certificate; required on an address that is not local.
         names: Additional names by which clients may address it.
         clock: The clock.
-        embedded: Whether it serves one run, and ends some minutes after the last process that uses it (`in_use`).
+        embedded: Whether it serves one run, and ends some minutes after all processes that use it (`in_use`) have
+            ended.
 
     Raises:
-        ConfigError: A setting is wrong, or it would speak plain HTTP over a network.
+        ConfigError: A setting is wrong, or the broker would speak plain HTTP over a network.
     """
 
     def __init__(
@@ -626,7 +626,9 @@ class Server:
                 self.app.close()
 
     def _end_unused(self) -> None:
-        """End the server when no process uses it and failed creates of a killed process can no longer be removed."""
+        """
+        End the server when no process uses it and it is too late to remove the failed creates of a killed process.
+        """
         used = self._clock.now()
         while self._clock.now() - max(used, self.app.used) < GRACE:
             self._clock.sleep(_LOOK)
@@ -645,7 +647,9 @@ def _protocol() -> Any:
     from uvicorn.protocols.http.h11_impl import H11Protocol  # noqa: PLC0415  (only a server needs it)
 
     class Protocol(H11Protocol):
-        """Closes the connection that has waited longest for its request if connections or held bytes exceed a limit."""
+        """
+        Closes the connection that has waited longest for its request, if there are too many connections or held bytes.
+        """
 
         since = 0.0
 
@@ -665,8 +669,8 @@ def _protocol() -> Any:
             others = [one for one in self._all if one.waits and one.holds >= least]
             if others:
                 oldest = min(others, key=lambda one: one.since)
-                # `connection_lost` is called only after all simultaneous connections are accepted, so it is removed
-                # here.
+                # `connection_lost` is called only after all simultaneous connections are accepted, so the connection is
+                # removed here.
                 self.connections.discard(oldest)
                 oldest.transport.abort()
 

@@ -99,8 +99,8 @@ class Rules(_Section, frozen=True, rename="kebab"):
         restores_data: The restore of a backup, which overwrites data.
         opens_access: External access that is turned on, a new address, VPN client or SSH certificate, or a secret that
             the program reads.
-        keeps_billed: A container that leaves the stack and stays billed (`retain_on_delete`, `deleted_with`, or only
-            looked up). Later totals of the stack do not include it.
+        keeps_billed: A container that leaves the stack but stays billed: because of `retain_on_delete` or
+            `deleted_with`, or because the program only looks it up. Later totals of the stack do not include it.
         max_deletions: The highest number of deletions.
         max_replacements: The highest number of replacements.
         unpriced: Resources whose price has no known upper bound.
@@ -170,7 +170,7 @@ class Keys(_Section, frozen=True):
     Two API keys of the account, each with its own window of the rate limit.
 
     Attributes:
-        read: The key for requests that read.
+        read: The key for read-only requests.
         change: The key for requests that change something.
     """
 
@@ -206,7 +206,7 @@ class Policy(_Section, frozen=True):
         own: Which containers belong to a grant. `created`: those that the policy's grants created for the same stack.
         only: If set to `own`, a grant can read only the containers of its stack.
         free: The actions that need no approval, for containers that belong to the grant.
-        undo: How long after its creation a grant may remove an object (default: 15 minutes).
+        undo: For how long a grant may remove an object that it has created (default: 15 minutes).
     """
 
     increase_per_day: Decimal = Decimal(0)
@@ -235,13 +235,13 @@ class GateFile(_Section, frozen=True):
         approver_limits: Limits for single approvers, by name. An approver who is not listed may approve all changes.
         two_approvals: The rules whose findings need the approvals of two people.
         other_than_author: If true, the author of the last commit must not approve the change.
-        record_expires: How long after its plan a change may be submitted (default: 24 hours). A change with a later end
-            is refused.
-        harmless: Patterns for types of other providers that hold no data and open nothing, for instance `random:*`.
-            Every other type is treated as the worst case.
+        record_expires: For how long a change may be submitted after it was planned (default: 24 hours). A change with a
+            later end is refused.
+        harmless: Patterns for those types of other providers that hold no data and open nothing, for instance
+            `random:*`. Every other type is treated as the worst case.
         prices: The file with the prices of other providers' resources.
         live_prices: If true, prices come from the API instead of the catalogue.
-        budgets: The file with budgets over several stacks. These budgets may contain `max_total`, but no tags.
+        budgets: The file with budgets over several stacks. These budgets can set `max_total`, but not tags.
         base_url: The address of the API, if it is not the default. A stack with a different address is refused.
         key: The source of the broker's API key.
         keys: Two API keys, one for reads and one for changes, instead of `key`.
@@ -298,7 +298,7 @@ class GateFile(_Section, frozen=True):
             name: The person.
             author: The author of the change, as `Name <address>`; empty if not known.
             stack: The stack of the change, as PROJECT/STACK.
-            ceiling: The increase of the monthly price to approve; `None` for any.
+            ceiling: The increase of the monthly price that would be approved; `None` for any increase.
             destroys: Whether data is destroyed or overwritten.
             owners: The other stacks that own containers of the change; an empty name for containers without an owner.
         """

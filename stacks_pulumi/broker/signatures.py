@@ -28,7 +28,7 @@ _SECONDS: Final = 60
 
 
 class SignatureError(StacksError):
-    """Raised if a signature does not verify, or cannot be created."""
+    """Raised if a signature is not valid, or cannot be created."""
 
 
 def sign(text: bytes, key: Path) -> bytes:
@@ -44,7 +44,7 @@ def sign(text: bytes, key: Path) -> bytes:
     """
     if not key.is_file():
         raise SignatureError(f"there is no key {key}: pass your key with --key", code="file-access")
-    # The text comes from standard input. For a file that has a signature, ssh-keygen would ask a question.
+    # The text comes from standard input. For a file that already has a signature, ssh-keygen would ask a question.
     done = _run(["-Y", "sign", "-f", str(key), "-n", NAMESPACE], text)
     if done.returncode or not done.stdout.startswith(BEGIN):
         message = _said(done)
@@ -105,7 +105,10 @@ def signer_of(text: bytes, signature: bytes, signers: Path, at: datetime.datetim
 
 
 def _principal(signature: bytes, signers: Path, at: datetime.datetime) -> tuple[str | None, str]:
-    """Return the owner of a signature's key if the key is valid at a time, and the message of ssh-keygen."""
+    """
+    Return the owner of a signature's key (`None` if the key is unknown or not valid at that time), and ssh-keygen's
+    message.
+    """
     names = names_of(signers)
     found = _with_signature(["-Y", "find-principals"], signature, signers, at)
     lines = set(found.stdout.decode(errors="replace").split())

@@ -101,7 +101,7 @@ def signers_in(text: str, path: str) -> tuple[Signer, ...]:
 
 
 def _twice(signer: Signer, found: Sequence[Signer]) -> str:
-    """Return why one person would count as two people; empty if nobody would."""
+    """Return why one person would count as two people; empty if no person would."""
     others = [one for one in found if one.name != signer.name]
     owner = next((one.name for one in others if one.key == signer.key), None)
     if owner is not None:
@@ -137,7 +137,7 @@ def _times(text: str) -> dict[str, datetime.datetime]:
     ):
         name, _, value = option.partition("=")
         if name.lower() not in _KNOWN_OPTIONS:
-            # With `cert-authority`, the holder of one key could create names.
+            # With `cert-authority`, the holder of one key could create certificates for any name.
             raise ValueError(
                 f"the option {name} is not supported: the options are {', '.join(_KNOWN_OPTIONS)}"
             )
@@ -155,7 +155,7 @@ def _times(text: str) -> dict[str, datetime.datetime]:
 
 
 def _instant(value: str) -> datetime.datetime:
-    """Return a time in ssh-keygen's form. ssh-keygen reads local times, and `_run` sets the time zone UTC."""
+    """Parse a time in ssh-keygen's form, in UTC: `_run` sets this time zone, and ssh-keygen reads local times."""
     if not _DATE.fullmatch(value):
         raise ValueError(value)
     digits = value.strip('"Z')

@@ -94,7 +94,7 @@ class Upstream:
         live_prices: Whether prices are read from the platform.
         settled: Returns the number of the last change that ended, of all endpoints or of one. It shows whether a list
             is older than a change.
-        is_gone: Returns whether a listed container no longer exists, because the platform's list lags behind.
+        is_gone: Returns whether a listed container no longer exists: the platform's list may lag behind.
         made: Returns the container that was recently created under an id, even if no list shows it yet.
     """
 
@@ -112,7 +112,7 @@ class Upstream:
         is_gone: Callable[[Container], bool] = lambda _row: False,
         made: Callable[[str], Container | None] = lambda _id: None,
     ) -> None:
-        # Imported here because it loads `requests`, which a command that only reads the ledger does not need.
+        # This import loads `requests`, so it is here: a command that only reads the ledger does not need `requests`.
         from stacks_pulumi.api._transport import Transport  # noqa: PLC0415
 
         self.base_url, self._clock = check_base_url(base_url, allow_http=allow_http), clock
@@ -203,11 +203,11 @@ class Upstream:
         return got if isinstance(got, Lost) else self._understood(call, got)
 
     def _understood(self, call: Call[Any], answer: Answer) -> Answer | Lost:
-        """Return an answer to a change as the client understands it: some answers with a success status report none."""
+        """Return an answer to a change; if it reports a failure with a success status, the status is replaced."""
         try:
             Decode(lambda _: answer, self.base_url)(call)
         except UnreadableAnswerError:
-            # For example, a page of a proxy.
+            # For example, a proxy has answered with a page.
             return Lost(sent=True)
         except StacksError:
             if answer.status in _SUCCESS:
@@ -247,7 +247,7 @@ class Upstream:
 
     def shared(self, due: float, *, since: int, most: float = FRESH) -> tuple[int, Answer | Lost]:
         """
-        Return the list that all requests share, with the number of the last change that ended before it was read.
+        Return the list that all requests share, and the number of the last change that ended before the list was read.
 
         Args:
             due: The time at which the answer to the client is due.
@@ -288,7 +288,7 @@ class Upstream:
             raise busy(f"the platform cannot be read now ({error.message}), so nothing was sent") from None
 
     def prices(self, due: float) -> MonthlyPrice:
-        """Return the function for monthly prices: the platform's, or the catalogue's."""
+        """Return the function for monthly prices: it uses the platform's prices, or those of the catalogue."""
         if not self._live_prices:
             return catalog.monthly_price
         if self._priced is None or self._clock.now() - self._priced[0] > _PRICES:
@@ -399,14 +399,14 @@ class Look:
         Return a container from the list or from its own address; `None` if neither contains it.
 
         Raises:
-            RequestRefusedError: The platform does not show yet that the container was deleted, or its id has another
-                spelling.
+            RequestRefusedError: The platform does not show yet that the container was deleted, or spells its id
+                differently.
         """
         found = next((one for one in self.containers if one.id == id_), None)
         if found is None:
             found = self._asked(containers.status_call(id_), id_, None)
         if found is not None and found.id != id_:
-            # The platform ignores case, for example. A person who approves the request sees no container of this id.
+            # The platform may ignore case, but a person who approves the request would see no container with this id.
             raise RequestRefusedError(404, "Container not found")
         if found is not None and self._upstream.is_gone(found):
             raise busy(f"the platform still shows a container {id_} that was deleted")
@@ -534,7 +534,7 @@ def _call(
 
 
 def unanswered(lost: Lost, decision: str) -> Reply:
-    """Return the answer for the client if the platform did not answer and the broker no longer waits for it."""
+    """Return the answer for the client if the platform did not answer and the broker no longer waits for an answer."""
     if not lost.sent:
         return busy("the platform cannot be reached, and nothing was sent").reply()
     body = {
@@ -553,7 +553,7 @@ def _without_escapes(text: str) -> str:
 
 
 def _only(text: str, own: Collection[str]) -> str:
-    """Return JSON without the rows of other containers; empty if the text is not JSON, such as a truncated answer."""
+    """Return JSON without the rows of other containers; empty if the text is truncated or is not JSON."""
     try:
         return json.dumps(_without(json.loads(text), own), ensure_ascii=False)
     except (ValueError, RecursionError):

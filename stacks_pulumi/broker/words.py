@@ -12,8 +12,8 @@ from stacks_pulumi.endpoints import ENDPOINTS
 
 def in_words(one: Permit | Secret) -> str:
     """
-    Describe a permit, or the permission to read a secret, in one line. Symbols and texts are ASCII JSON, so no two look
-    alike.
+    Describe a permit, or the permission to read a secret, in one line. Symbols and texts are written as ASCII JSON, so
+    no two look alike.
     """
     endpoint = ENDPOINTS[one.endpoint]
     path = endpoint.path.format_map({name: _id_in_words(id_) for name, id_ in one.ids.items()})

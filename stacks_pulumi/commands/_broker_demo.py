@@ -50,7 +50,8 @@ def run() -> int:
             agent = _granted(folder, "budget", policy="agents", stack=_STACK)
             person = Broker(url, _granted(folder, "read"))
             _say(
-                "1. An administrator gives an agent a budget: it may add $5.00 a month each day, and $15.00 in total.",
+                "1. An administrator gives an agent a budget: it may raise the monthly cost by $5.00 a day, up to "
+                "$15.00.",
                 "$ stacks-pulumi broker grant budget DIR --for agent --policy agents --stack shop/dev",
             )
             with StacksClient.of(AccountSettings(api_key=agent, base_url=url)) as client:
@@ -86,7 +87,7 @@ def _write(path: Path, emulator: Emulator) -> None:
     key.touch(0o600)
     key.write_text(emulator.key, encoding="ascii")
     settings = {"base_url": emulator.url, "key": {"file": str(key)}, "policies": {"agents": _BUDGET}}
-    # JSON is YAML.
+    # JSON is valid YAML.
     (path / FILE).write_text(json.dumps({"version": 1, **settings}), encoding="utf-8")
     public = (path / "ann.pub").read_text(encoding="ascii")
     (path / "allowed_signers").write_text(f'ann namespaces="{signers.NAMESPACE}" {public}', "ascii")
@@ -99,7 +100,7 @@ def _granted(folder: Folder, kind: str, **more: Any) -> str:
 
 @contextlib.contextmanager
 def _served(folder: Folder) -> Iterator[str]:
-    """Run a broker on a free port of this machine inside the block; yield its address."""
+    """While the block runs, run a broker on a free port of this machine; yield the broker's address."""
     server, listens = Server(folder, "127.0.0.1:0"), threading.Event()
 
     def serve() -> None:
@@ -141,5 +142,5 @@ def _say(text: str, *more: str, first: str = "") -> None:
 
 
 def _plain(text: str) -> str:
-    """Return a text in which a fixed word replaces each id that differs from run to run."""
+    """Return the text with a fixed word in place of each access request's id, which differs from run to run."""
     return clean(_REQUEST.sub("REQUEST", text))

@@ -35,7 +35,7 @@ def check_overwrites_nothing(folder: Path, names: Iterable[str]) -> None:
 
 def write(folder: Path, files: Mapping[str, str | bytes], mode: int = 0o666) -> None:
     """
-    Write all files into a folder, or none. The folder is created if it does not exist.
+    Write all files into a folder, or none of them. The folder is created if it does not exist.
 
     Args:
         folder: The folder.

@@ -16,14 +16,14 @@ REQUIREMENTS: Final = "requirements.txt"
 FILE: Final = Path(__file__).with_name("packages.lock")
 
 BUILD: Final = "build"
-"""The name of an extra for the packages that build this package, if a repository has no wheel of it."""
+"""The mark in `packages.lock` of packages that build this package; a repository without its wheel needs them."""
 
 INSTALL: Final = (
     "pip install --require-hashes --only-binary :all: -r {lock}",
     # This command downloads nothing, and fails if the lock lacks a package.
     f"pip install --no-index --no-build-isolation -r {REQUIREMENTS}",
 )
-"""The commands that install the packages of a lock and of the requirements, in a job without secrets."""
+"""The commands that install a lock's packages, and then the requirements, in a job without secrets."""
 
 RENEW: Final = (
     f"uv pip compile --universal --generate-hashes --no-annotate --no-header {REQUIREMENTS} -o {NAME}"
@@ -36,7 +36,7 @@ _NOTE: Final = re.compile(r"^    # .*\n", re.MULTILINE)
 
 
 def extras_in(words: str) -> set[str]:
-    """Return the extras of a requirement, in brackets; empty if there are none."""
+    """Return the extras in the brackets of a requirement; empty if there are none."""
     return set(re.findall(r"[\w-]+", words.partition("[")[2].partition("]")[0]))
 
 

@@ -1,8 +1,8 @@
 """
 How does a repository install this package?
 
-A path of one machine is useless in a repository. So a repository installs this package from an address with a commit or
-a hash, or from a wheel. The wheel is copied into the repository with its checksum.
+A path that exists on only one machine is useless in a repository. So a repository installs this package from an address
+with a commit or a hash, or from a wheel. The wheel is copied into the repository with its checksum.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Place(NamedTuple):
     The source that this package was installed from.
 
     Attributes:
-        address: The address of a wheel or of a commit, in the form for an installer; for a folder, its path.
+        address: The address of a wheel or of a commit, as an installer accepts it; for a folder, its path.
         file: The wheel or the folder; `None` if there is no such file or folder on this machine.
         digest: The SHA-256 of the wheel, if the installer noted it.
         editable: Whether the folder is an editable installation.
@@ -66,7 +66,7 @@ class Place(NamedTuple):
 
 class Requirements(NamedTuple):
     """
-    The files and lines that install this package in a repository.
+    The files that install this package in a repository.
 
     Attributes:
         files: The content of each file that is written, by its name.
@@ -80,7 +80,10 @@ class Requirements(NamedTuple):
 
 
 IN_FOLDER: Final = Place(f"./stacks_pulumi-{__version__}-py3-none-any.whl")
-"""The source in the pages' install commands: this version's wheel, in the reader's folder. No index contains it yet."""
+"""
+The source in the pages' install commands: this version's wheel in the reader's folder. No index contains this wheel
+yet.
+"""
 
 
 def place() -> Place | None:
@@ -97,7 +100,7 @@ def place() -> Place | None:
         return None
     parts = urlsplit(url)
     if parts.scheme in {"http", "https"}:
-        # Remove a password, which an installer may have recorded, because the address is written to files and shown.
+        # Remove the password that an installer may have recorded, because the address is written to files and shown.
         url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
     if repository is not None:
         return Place(f"{repository['vcs']}+{url}@{repository['commit_id']}")
@@ -131,9 +134,9 @@ def required(
 
     Args:
         folder: The folder.
-        needs: The extras, in brackets, of each requirements file, by the file's name in the folder.
-        known: The source of this package; by default, the source that it was installed from.
-        extras: More extras for the lock.
+        needs: The extras that each requirements file needs, in brackets, by the file's name in the folder.
+        known: The source of this package; by default, the source from which this package was installed.
+        extras: Additional extras for the lock.
     """
     known = known or place()
     locked_extras = set(extras).union(*map(extras_in, needs.values()))
@@ -142,7 +145,7 @@ def required(
         files = {name: f"{found[0]}\n" if found else PLACE_UNKNOWN for name, found in words.items()}
         if known is None:
             return Requirements({**files}, problem="" if all(words.values()) else _BY_NAME)
-        # A commit is identified by its own hash, for which pip has no option.
+        # The lock leaves out a commit, because pip cannot check the hash of a commit.
         own = install_words(_in_brackets(locked_extras), known)[0] if known.digest else ""
         return Requirements({**files, LOCK: locked(own, locked_extras, needs)}, LOCK)
     checkout = known.file
@@ -168,7 +171,7 @@ _BY_NAME: Final = "it was installed by its name"
 def _with_wheel(
     folder: Path, needs: Mapping[str, str], extras: Collection[str], wheel: Path, content: bytes
 ) -> Requirements:
-    """Return the files that install a wheel. The repository may already have the wheel."""
+    """Return the files that install a wheel, without those that the repository already has."""
     name, digest = wheel.name, hashlib.sha256(content).hexdigest()
     there = next((one for one in _places(folder, wheel) if _read(one / name) == content), folder)
     checksum = there / f"{name}.sha256"
@@ -223,8 +226,7 @@ class _NoWheelError(Exception):
 
 def _wheel(known: Place) -> tuple[Path, bytes]:
     """
-    Return the name and content of the wheel that this package was installed from; if it was installed from a source,
-    build the wheel.
+    Return the name and content of the wheel that this package was installed from; if there was no wheel, build one.
     """
     file = known.file
     if file is None or file.suffix != ".whl":
@@ -240,7 +242,7 @@ def _wheel(known: Place) -> tuple[Path, bytes]:
 
 @functools.cache
 def _built(source: str) -> tuple[Path, bytes]:
-    """Return a wheel of a folder, an archive or a local repository."""
+    """Build a wheel from a folder, an archive or a local repository, and return its name and content."""
     words = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--disable-pip-version-check", source]
     if util.find_spec("hatchling") is not None:
         # With this option, pip downloads nothing.
@@ -248,7 +250,7 @@ def _built(source: str) -> tuple[Path, bytes]:
     with tempfile.TemporaryDirectory(prefix="stacks-wheel-") as scratch:
         done = subprocess.run(  # noqa: S603  (pip of this Python)
             [*words, "--wheel-dir", scratch],
-            # With `-m`, Python first looks for modules in the working directory.
+            # With `-m`, Python first looks for modules in the working directory, so that directory is empty.
             cwd=scratch,
             capture_output=True,
             text=True,

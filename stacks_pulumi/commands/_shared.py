@@ -1,6 +1,5 @@
 """
-What do the commands share: options, the search for the account and the container, and the output of results and
-errors?
+What do the commands share: options, how they find the account and the container, and how they print results and errors?
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 TEXT: Final = ("text", "json")
-"""The formats of most results: one for people, one for programs."""
+"""The formats of most results: `text` for people, `json` for programs."""
 
 _DONE: Final = MappingProxyType({0: "done"})
 _SHORT: Final = ("json", "markdown")
@@ -52,11 +51,11 @@ class Command(NamedTuple):
     Attributes:
         help: What it does, in one line.
         add_arguments: Adds its own arguments to a parser; `declare` adds the arguments that commands share.
-        run: Runs the command, and returns the exit code. An error that it raises is shown, and the exit code is 1. It
-            imports the packages of its extra itself, so that other commands work without them.
+        run: Runs the command, and returns the exit code. If it raises an error, the error is shown, and the exit code
+            is 1. It imports the packages of the command's extra itself, so that other commands work without them.
         codes: The meaning of each exit code. 1 also means an error or a wrong option.
         forms: The formats of its result, the default first; empty if it prints no result.
-        stack: The help text of `--stack`: how the command uses the stack; empty if it uses none.
+        stack: The help text of `--stack`, which states how the command uses the stack; empty if it uses no stack.
         actions: Its actions by name, each with its own arguments.
     """
 
@@ -132,7 +131,7 @@ def declare(parser: argparse.ArgumentParser, command: Command) -> None:
 
 
 def one_line(text: str) -> str:
-    """Return a text in one line, cleaned and without API keys: a user may paste a key as an argument."""
+    """Return the text as one cleaned line without API keys, because a user may have pasted a key as an argument."""
     return clean(" ".join(without_keys(text).split()))
 
 
@@ -234,11 +233,12 @@ def save_snapshot(command: str, file: str, document: Mapping[str, Any], gap: str
     """
     Save a snapshot of the account, if the snapshot contains all containers and the account is within the limits.
 
-    Otherwise a later comparison would be wrong, or would accept an increase that a limit has just refused.
+    A comparison with an incomplete snapshot would be wrong. A comparison with a snapshot that exceeds a limit would
+    accept the increase that the limit has just refused.
 
     Args:
         command: The command's name.
-        file: Where to save it.
+        file: The file to write.
         document: The snapshot.
         gap: Why the account may have more containers; empty if the snapshot is complete. If it is incomplete, nothing
             is written, and a line on standard error states the reason.
@@ -286,7 +286,7 @@ _LONGEST: Final = 86_400
 
 
 def add_exports(parser: argparse.ArgumentParser) -> None:
-    """Add the options for the stacks of a backend: the timeout, and the exports that are read instead."""
+    """Add the options for reading the stacks: the timeout for a backend, and the exports to read instead of it."""
     parser.add_argument(
         "--timeout",
         type=seconds_to(_LONGEST, least=1),
@@ -350,7 +350,7 @@ def or_none(parse: Callable[[str], _T]) -> Callable[[str], _T | None]:
 
 
 def argument(convert: Callable[[str], _T]) -> Callable[[str], _T]:
-    """Return a parser for an argument; its error is the text of the `ValueError` that the function raises."""
+    """Return a parser that converts an argument, and reports the text of the `ValueError` if the conversion fails."""
 
     def parse(text: str) -> _T:
         try:
@@ -378,7 +378,7 @@ def client_of(options: argparse.Namespace) -> Iterator[StacksClient]:
 
 def settings_of(options: argparse.Namespace) -> AccountSettings:
     """
-    Return the settings that the provider would use for a stack. Its configuration overrides the environment.
+    Return the settings that the provider would use for a stack. The stack's configuration overrides the environment.
 
     Raises:
         PulumiError: The stack's configuration cannot be read, and the environment contains no key.
@@ -427,8 +427,8 @@ def chosen_words(options: argparse.Namespace) -> list[str]:
 
 def key_words(options: argparse.Namespace, settings: AccountSettings) -> str:
     """
-    Return a shell expression for the key in these settings, without the key itself. `settings_of(options)` returned the
-    settings.
+    Return a shell expression that yields the key in these settings, but does not contain it. The settings must come
+    from `settings_of(options)`.
     """
     if settings.api_key == os.environ.get("STACKS_API_KEY", "").strip():
         return '"$STACKS_API_KEY"'
@@ -472,7 +472,7 @@ def container_of(client: StacksClient, wanted: str) -> Container:
 
 
 class LimitNotice:
-    """Prints one line when the command waits for the rate limit."""
+    """Prints one line when the command first waits for the rate limit."""
 
     def __init__(self, command: str) -> None:
         self._command = command

@@ -114,7 +114,7 @@ def run(options: argparse.Namespace) -> int:
         save_snapshot("account", options.save, saved, result.account.gap, blocked=bool(result.over))
     show(document, options)
     if not result.account.complete:
-        # The report contains this as well, but its output may go to a pipe.
+        # The report contains this as well, but standard output may go to a pipe.
         tell("account", "not everything could be read, so the report is incomplete")
     return result.exit_code
 
@@ -193,7 +193,7 @@ def _judged(
     before: Snapshot | None,
     prices: PriceList | None,
 ) -> AccountResult:
-    """Return the account with its verdicts. With a preview, they are about the account after the change."""
+    """Return the account with its verdicts; with a preview, the verdicts apply to the account after the change."""
     own = limits_of(options)
     limits = [*([budgets.Budget("the account", own)] if own else []), *file.budgets]
     planned, preview = account, None
@@ -202,7 +202,7 @@ def _judged(
             read_file(Path(options.after)), Pricer(prices or catalog.monthly_price, is_adopted=exists_already)
         )
         planned = budgets.after(account, changes)
-    # Without a snapshot, the increase is only that of the change.
+    # Without a snapshot, only the change counts as an increase.
     since = account.snapshot if before is None and options.after is not None else before
     report = None if since is None else live.compare(since, planned.snapshot)
     if report is not None and before is None:
@@ -247,7 +247,7 @@ def _failed(account: Reconciliation, fail_on: tuple[str, ...]) -> list[str]:
         for word, number, noun, text in findings
         if number and word in fail_on
     ]
-    # An incomplete report lists the parts that were not read, and the exit code is 1.
+    # Not for an incomplete report: it lists the parts that were not read, and its exit code is 1 in any case.
     names = [one.name for one in account.containers if one.ownership == "unknown"]
     names += [f"{it.kind} {it.description}" for it in account.children() if it.ownership == "unknown"]
     if fail_on and names and account.complete and account.project is None:

@@ -221,7 +221,7 @@ def _serve(options: argparse.Namespace) -> int:
         of_tls = filter(None, (options.tls_cert, options.tls_key, options.client_ca))
         exposed = next(exposures([*folder.files, *of_tls]), "") if options.strict else ""
         if exposed:
-            raise ConfigError(f"the broker does not start with --strict: {exposed}", code="file-access")
+            raise ConfigError(f"with --strict, the broker refuses to start: {exposed}", code="file-access")
         server = Server(folder, options.listen, tls, options.name, embedded=options.while_used)
 
         def ready(url: str) -> None:
@@ -250,7 +250,7 @@ def _grant(options: argparse.Namespace) -> int:
         if options.kind == "budget" and options.policy not in known:
             names = ", ".join(known) or "none yet"
             raise ConfigError(
-                f"a budget needs --policy with a policy of gate.yaml, one of: {names}",
+                f"a budget needs --policy with one of the policies in gate.yaml: {names}",
                 code="invalid-argument",
             )
         if options.kind == "read" and options.policy:

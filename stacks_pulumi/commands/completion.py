@@ -1,4 +1,6 @@
-"""`stacks-pulumi completion`: print a completion script for a shell, and the names of the containers for it."""
+"""
+`stacks-pulumi completion`: print a completion script for a shell, and the container names that this script offers.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +77,7 @@ def _actions_of(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
 
 
 def _print_names(words: Sequence[str]) -> int:
-    """Print the names of the account's containers for a shell. Everything else on the command line is ignored."""
+    """Print the names of the account's containers for a shell. Only the options that choose the stack are read."""
     finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     finder.set_defaults(command="completion")
     add_stack(finder, "")

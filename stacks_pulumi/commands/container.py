@@ -216,7 +216,7 @@ def _follow(
     write: Callable[[Sequence[str]], None],
 ) -> NoReturn:
     """Print new lines until the process is interrupted, or the log can no longer be read."""
-    # Cut the answer: a platform may return more lines, and the comparison of very many lines takes minutes.
+    # Cut the answer: a platform may return more lines, and comparing very many lines takes minutes.
     seen = client.containers.logs(container_id, _MOST).splitlines()[-_MOST:]
     write(seen[-first:])
     failed = False
@@ -243,8 +243,8 @@ def new_lines(before: list[str], now: list[str]) -> list[str] | None:
     """
     Return the new lines of a log.
 
-    The API returns the last lines without a position. So the longest overlap between the end of the earlier lines and
-    the beginning of the current ones is treated as the same lines.
+    The API returns the last lines, but not their position in the log. So the end of the earlier lines and the beginning
+    of the current lines are treated as the same lines, as far as they are equal.
 
     Returns:
         The new lines. `None` if nothing overlaps: the log was restarted, or has more new lines than one read returns.

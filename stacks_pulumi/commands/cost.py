@@ -1,4 +1,4 @@
-"""`stacks-pulumi cost`: price a preview, a stack or the account, and compare it with limits."""
+"""`stacks-pulumi cost`: price a preview, a stack or the account, and compare the price with limits."""
 
 from __future__ import annotations
 
@@ -124,7 +124,10 @@ def _comment(options: argparse.Namespace) -> int:
 
 
 def _check_increase_limits(limits: tuple[CostLimit, ...], report: Report) -> None:
-    """Reject a limit on an increase if the input describes no change: it would be within every such limit."""
+    """
+    Reject a limit on an increase if the input describes no change, because such an input is within every limit of this
+    kind.
+    """
     limit = next((limit for limit in limits if limit.measure != "total"), None)
     if limit is not None and not report.compares:
         raise InputError(

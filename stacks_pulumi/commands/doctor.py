@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.probe_scopes,
         arguments.timeout,
     )
-    # SIGTERM, which a cancelled CI job sends, ends the preview too, as Ctrl-C does.
+    # Like Ctrl-C, the SIGTERM that a cancelled CI job sends also ends the preview.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     findings = []
     for finding in diagnose(facts):
@@ -102,7 +102,7 @@ def _summary(findings: Sequence[Diagnosis], unsure: Sequence[str]) -> str:
     parts = [count(counts[level], noun) + rest for level, noun, rest in _COUNTED if counts[level]]
     counted = ", ".join(parts) or "Everything is in order"
     if counts["problem"]:
-        # An `up` runs the program, so it succeeds even with these problems.
+        # An `up` succeeds even with these problems, because it runs the program.
         beside = all(one.check == "state-keys" for one in findings if one.level == "problem")
         return f"{counted}. {'A command of Pulumi fails.' if beside else 'An `up` fails.'}"
     if unsure:

@@ -43,14 +43,14 @@ _EXPOSED = "Everyone who can reach this address can use the API with the key bel
 _GUARDED = "The page and the control API need the token in the page's address.\n"
 
 _LONGEST = 31_536_000
-"""The most seconds that an option accepts: a year."""
+"""The maximum number of seconds that an option accepts: a year."""
 
 _UNLIMITED = 6000
 """The requests per minute that the printed configuration sets if there is no limit: a hundred per second."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options: the address, the initial content, and how slow and strict the emulator is."""
+    """Add the options for the address, the initial content, the delays and the strictness of the emulator."""
     parser.description = (
         "Serve an emulated STACKS API on this machine until the command is interrupted. "
         "Nothing is billed and no account is needed. The page at / shows its containers."
@@ -118,7 +118,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="how long a container is pending (default: 12)",
     )
-    # No option sets these: the control API changes them.
+    # No option sets these; only the control API changes them.
     parser.set_defaults(action_seconds=2.0, delete_seconds=2.0, backup_seconds=5.0)
     parser.add_argument(
         "--rate-limit",
@@ -174,7 +174,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     try:
         is_held = _hold(arguments.state_file)
-        # Each option has the same name as the emulator's setting.
+        # The options have the same names as the emulator's settings.
         settings = inspect.signature(emulator.Emulator).parameters
         server = emulator.Emulator(**{name: it for name, it in vars(arguments).items() if name in settings})
         if not is_held:
@@ -184,7 +184,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.load is not None:
             _load(server, arguments.load, arguments.state_file)
         if arguments.env_file is not None and server.is_key_revoked:
-            # The file may contain the key that an earlier start added.
+            # Leave the file: it may contain a key that an earlier start wrote.
             tell("emulator", f"{arguments.env_file} was not written: the key is {_REVOKED}")
         elif arguments.env_file is not None:
             _write_environment(Path(arguments.env_file), server)
@@ -198,7 +198,7 @@ def run(arguments: argparse.Namespace) -> int:
     if server.is_key_revoked and arguments.format == "json":
         tell("emulator", f"the key is {_REVOKED}")
     _say(_as_json(server) if arguments.format == "json" else _greeting(server, arguments.rate_limit))
-    # If the terminal is closed, the last line is not printed.
+    # If the terminal was closed, the last line is not printed.
     is_deserted = signal.sigwait(ends) == signal.SIGHUP
     try:
         server.stop()
@@ -213,8 +213,8 @@ def _held_back() -> set[signal.Signals]:
     """
     Block the signals that end the command, and return them. A second signal then does not change the exit code.
 
-    Threads that start later inherit the block. Otherwise, one of them could receive the signal, and the main thread
-    would continue to wait.
+    Threads that start later also block the signals. Otherwise, one of these threads could receive a signal, and the
+    main thread would continue to wait.
     """
     ends = {signal.SIGINT, signal.SIGTERM}
     # Under `nohup` this signal is ignored; keep it ignored.
@@ -231,7 +231,8 @@ def _hold(state: str | None) -> bool:
     Two emulators would overwrite each other's changes.
 
     Returns:
-        Whether the lock is held. There is no lock if the state file has no journal, because then no emulator uses it.
+        Whether the lock is held. There is no lock if the state file has no journal, because then no emulator uses the
+        state file.
 
     Raises:
         ValueError: Another process has the lock.
@@ -239,12 +240,12 @@ def _hold(state: str | None) -> bool:
     if state is None:
         return False
     path = Path(state)
-    # Create no journal next to a file that is not an emulator's.
+    # Create no journal next to a file that no emulator wrote.
     new = 0 if path.exists() else os.O_CREAT
     try:
         journal = os.open(path.parent / f"{path.name}.journal", os.O_RDWR | os.O_NOFOLLOW | new, 0o600)
     except OSError:
-        # The start reports an error in the path.
+        # The emulator's start reports an error in the path.
         return False
     try:
         fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -277,7 +278,7 @@ def _write_environment(file: Path, server: Emulator) -> None:
         lines.append("STACKS_ALLOW_HTTP=true")
     if file.is_symlink() or (file.exists() and not _is_environment(file)):
         raise ValueError(
-            f"--env-file does not overwrite {file}, which no emulator wrote: it may contain a key. Move it "
+            f"--env-file does not overwrite {file}, because no emulator wrote it, and it may contain a key. Move it "
             "away, or name another file"
         )
     # The file contains a key, so only its owner may read it. A link that was made meanwhile is replaced, not followed.
@@ -295,7 +296,7 @@ def _write_environment(file: Path, server: Emulator) -> None:
 
 
 def _headed(content: str) -> str:
-    """Return the first line of the file, whose checksum shows whether the following lines are unchanged."""
+    """Return the first line of the file, with a checksum that shows whether the following lines are unchanged."""
     checksum = hashlib.sha256(content.encode()).hexdigest()[:16]
     return (
         f"# Written by stacks-pulumi emulator ({checksum}), which overwrites it as long as it is unchanged."
@@ -304,8 +305,8 @@ def _headed(content: str) -> str:
 
 def _is_environment(file: Path) -> bool:
     """
-    Return whether a file is empty, or an unchanged file of an emulator. A file with a real key has the same
-    variables.
+    Return whether a file is empty, or an unchanged file of an emulator. The variables do not show this, because a file
+    with a real key has the same ones.
     """
     if not file.is_file():
         return False
@@ -365,7 +366,7 @@ def _key(text: str) -> str:
 
 
 def _origin(text: str) -> str:
-    # A browser sends an origin without a path, even without a slash, so any other form would never match.
+    # A browser sends an origin without a path, and even without a final slash, so any other form would never match.
     if text not in {"*", "null"} and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+", text):
         raise argparse.ArgumentTypeError(
             f"{text!r} is not a valid origin: pass one such as http://localhost:3000, or *"
@@ -382,7 +383,7 @@ def _host_name(text: str) -> str:
 
 
 def _failed(text: str) -> StacksError:
-    """Return the error for a failed start or end, with its reason."""
+    """Return the error for an emulator that could not start or end, with the reason."""
     return StacksError(text, code="emulator-start")
 
 

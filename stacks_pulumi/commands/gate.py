@@ -220,7 +220,7 @@ def _init(options: argparse.Namespace) -> int:
             code="invalid-argument",
         )
     top, files, notes, project = (Path(), {}, [], "") if options.workflow is None else _pipeline(options)
-    # Write both, or neither.
+    # Write the repository's files and the broker's folder, or nothing.
     check_overwrites_nothing(top, files)
     folder = Path(options.folder)
     made = () if is_address else init(folder, *asked, project=project)
@@ -285,7 +285,7 @@ def _pipeline(options: argparse.Namespace) -> tuple[Path, dict[str, str | bytes]
 
 
 def _plan(options: argparse.Namespace) -> int:
-    # The engine writes the plan before the change is written.
+    # Check the place now, because the engine writes the plan before the change is written.
     workflow.check_place(options.out)
     plan = workflow.plan_of(options.out.absolute()) if options.save_plan else None
     wanted = workflow.Wanted(
@@ -420,7 +420,7 @@ def _place(options: argparse.Namespace) -> Place | None:
 def _judged(options: argparse.Namespace) -> Iterator[tuple[Broker, Judged]]:
     """Yield the broker, and the change from a file or from an access request."""
     file = Path(options.change)
-    # An agent could write a file with the name of its access request, and with different content.
+    # The id of an access request never names a file: an agent could write such a file with different content.
     is_file = not REQUEST.fullmatch(options.change)
     statement = workflow.statement_of(file) if is_file else None
     with client.opened(_place(options)) as broker:

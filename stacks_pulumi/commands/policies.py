@@ -1,4 +1,6 @@
-"""`stacks-pulumi policy`, `policies`: check policy files, and write the ready-made packs into a repository."""
+"""
+`stacks-pulumi policy`: check policy files. `stacks-pulumi policies`: write the ready-made packs into a repository.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +72,7 @@ exec python3 -u -m pulumi.policy "$1" .
 
 _START_NAME: Final = "start"
 _LIMIT: Final = 50
-"""The initial limit in US dollars a month for a stack, which the user can change."""
+"""The initial limit for a stack, in US dollars a month; the user can change it."""
 
 
 class _Pack(NamedTuple):
@@ -103,7 +105,9 @@ _PACKS: Final = {
 
 
 def pack_files(folder: Path) -> dict[str, str]:
-    """Return the files of the ready-made packs without their requirements, and their first configuration, by name."""
+    """
+    Return the files of the ready-made packs, except their requirements, and a first configuration of each, by name.
+    """
     texts: dict[str, str] = {}
     for name, pack in _PACKS.items():
         texts[f"{name}/PulumiPolicy.yaml"] = _PACK.format(description=pack.description, version=__version__)

@@ -103,14 +103,14 @@ def run(options: argparse.Namespace) -> int:
     """Run the command; `--help` lists the exit codes."""
     program = _write(options)
     if not program.complete:
-        # The report contains this as well, but its output may go to a pipe.
+        # The report contains this as well, but standard output may go to a pipe.
         tell("scaffold", _INCOMPLETE)
     return 0 if program.complete else 1
 
 
 def _write(options: argparse.Namespace) -> ScaffoldPlan:
     folder: Path = options.out
-    # Checked first, because reading the account may take minutes.
+    # Check the folder first, because reading the account may take minutes.
     check_overwrites_nothing(folder, FILES[options.language])
     settings = settings_of(options)
     with StacksClient.of(settings, LimitNotice("scaffold")) as client:
@@ -172,7 +172,7 @@ def _chosen(everything: Listing[Container], options: argparse.Namespace) -> list
     Return the containers that the options choose.
 
     Raises:
-        StacksError: There is no such container, or a pattern matches none. With a misspelt `--exclude`, the program
+        StacksError: The account has no containers, or a pattern matches none. With a misspelt `--exclude`, the program
             would adopt a container that the user wants to exclude.
     """
     if not everything:

@@ -81,7 +81,7 @@ class PreviewPlan:
 
     Attributes:
         changes: The change of each object that it covers.
-        notes: Notes for a person.
+        notes: Notes for the reader of the report.
     """
 
     changes: list[ObjectChange] = field(default_factory=list)
@@ -138,8 +138,8 @@ def plan_of(
         if one.op == "delete-replaced" and any(step.op in REPLACES for step in others)
     }
     for urn, of_urn in by_urn.items():
-        # A resource that is deleted before its replacement is not deleted together with a resource that leaves the
-        # stack later.
+        # If a resource is deleted before its replacement is created, this happens before other resources leave the
+        # stack, so their deletion does not delete it.
         with_it = ended & first if urn in first else ended
         plan.changes += _changes_of(urn, of_urn, with_it, deleted_with or _deleted_with)
     if only_refreshes(steps):
@@ -243,7 +243,7 @@ def _is_kept(old: ResourceState, end: str, ended: set[str], deleted_with: str | 
 
     The engine does not delete an object that is retained, or that it only removes from the state. It also does not
     delete an object if the resource in its `deleted_with` leaves the stack too, even if that resource was only looked
-    up. But when the platform deletes a container, it does not delete other containers.
+    up. But the platform does not delete a container together with another one, so the object still exists.
     """
     if old.retain_on_delete or end in _DISCARDS:
         return True

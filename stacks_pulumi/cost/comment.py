@@ -29,7 +29,7 @@ _ACTION: Final = re.compile(r"^(?=[^\S\n]*/)", re.MULTILINE)
 """
 The beginning of a line with a slash. GitLab, and bots on both platforms, execute commands such as `/merge` in such a
 line, with the permissions of the token's owner. A report contains no such line, but the reviewed program may have
-written the file.
+written the file that is posted.
 """
 
 _ZERO_WIDTH: Final = "\N{ZERO WIDTH SPACE}"
@@ -171,7 +171,7 @@ class _GitHub(_Platform):
 
     @cached_property
     def _me(self) -> int | None:
-        """The id of a personal token's user; `None` for a bot's token, which may not read its user."""
+        """The id of a personal token's user; `None` for a bot's token, which has no permission to read its user."""
         try:
             return int(self.call("GET", "/user")["id"])
         except CommentError as error:

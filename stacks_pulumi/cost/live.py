@@ -146,7 +146,7 @@ def now() -> str:
 
 
 def priced(price: Price) -> dict[str, Any]:
-    """Return a price as one number, which is null if the price is not exact, and its bounds as texts."""
+    """Return a price as one number, which is null if the price is not exact, and its bounds as strings."""
     exact = price.low if price.exact else None
     return {
         "monthly_price_usd": None if exact is None else float(exact),
@@ -250,7 +250,7 @@ def compare(before: Snapshot, after: Snapshot) -> Report:
     ]
     if unsure:
         notes.append(
-            "the creation time is not known now or in the snapshot, so these may be different containers with the "
+            "a creation time is missing, now or in the snapshot, so these may be different containers with the "
             f"same names: {', '.join(unsure)}"
         )
     return Report("comparison", tuple(lines), notes=tuple(notes), incomplete=after.gap)
@@ -397,7 +397,7 @@ def _described(client: StacksClient, container: Container) -> Container:
     try:
         told = client.containers.status(container.id)
     except NotFoundError:
-        # The container is listed, but the API may not find it yet.
+        # The container is listed, but perhaps the API does not find it yet.
         return container
     template = told.template if told.template in catalog.TEMPLATES else container.template or told.template
     return msgspec.structs.replace(container.merge(told), template=template)
@@ -407,8 +407,8 @@ def confirmed(client: StacksClient, containers: Listing[Container], ids: Iterabl
     """
     Return the list, marked as incomplete (`gap`) if a container with one of the ids exists but is not in the list.
 
-    If the list is complete, the missing containers do not exist: two reads did not find them, and the pause between the
-    reads was longer than the platform's lag.
+    If the result is complete, the missing containers do not exist: two reads did not find them, and the pause between
+    the reads was longer than the platform's lag.
 
     Raises:
         StacksError: The API cannot be read.

@@ -88,7 +88,7 @@ def higher(one: Item, other: Item) -> Item:
 
 
 def bounds(value: Price | Change) -> dict[str, str | None]:
-    """Return the bounds of a price or a difference as texts for programs; an unknown bound is `None`."""
+    """Return the bounds of a price or a difference as strings for programs; an unknown bound is `None`."""
     return {
         "low": None if value.low is None else f"{value.low:.2f}",
         "high": None if value.high is None else f"{value.high:.2f}",
@@ -101,7 +101,7 @@ class Line:
     A container before and after a change.
 
     Attributes:
-        name: The resource's name in the program, or the container's in the account.
+        name: The resource's name in the program, or the container's name in the account.
         id: URN, or the container's id in the account.
         action: What happens to it.
         before: The container now; `None` if it does not exist.
@@ -173,7 +173,7 @@ class Report:
         notes: Facts that a reader needs to interpret the figures.
         blocked: Why the preview failed, if policies made it fail; otherwise empty.
         incomplete: Why the figures are incomplete; empty if they are complete. Incomplete sums have no upper bound.
-        borrowed: The items with the catalogue's price, although live prices were requested.
+        borrowed: The items that have the catalogue's price, although live prices were requested.
     """
 
     source: Source
@@ -187,7 +187,7 @@ class Report:
 
     @property
     def compares(self) -> bool:
-        """Whether the report compares a before with an after."""
+        """Whether the report compares two states, before and after."""
         return self.source in {"preview", "comparison"}
 
     @property
@@ -203,7 +203,7 @@ class Report:
 
     @property
     def difference(self) -> Change:
-        """The difference between the planned and the past total."""
+        """The planned total minus the past total."""
         if self.incomplete and self.source == "preview":
             # An unlisted container may exist already, or be new.
             return Change(None, None)

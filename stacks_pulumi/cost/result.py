@@ -33,7 +33,7 @@ class CostLimit:
     Attributes:
         measure: What is measured: the planned total, the increase, or the increase in percent of the current cost.
         most: The highest allowed value, in US dollars a month or in percent.
-        block: Whether exceeding it blocks; otherwise it warns.
+        block: Whether exceeding the limit blocks; otherwise it only causes a warning.
     """
 
     measure: Measure
@@ -265,7 +265,7 @@ def _remarks(result: CostResult) -> Iterator[tuple[Weight, str]]:
 
 
 def _not_exact(report: Report) -> str:
-    """Return a text on the prices that are ranges; empty if all are exact."""
+    """Return why prices are not exact; empty if all are exact."""
     unknown = report.unknown
     if report.borrowed and not unknown:
         return f"the API does not list {', '.join(report.borrowed[:_SHOWN])}, so the catalogue's prices apply"
@@ -308,7 +308,7 @@ def _unchanged(report: Report) -> Folded | None:
 
 
 def _size(line: Line) -> Decimal:
-    """Return the effect of a line on the bill: the larger bound of its difference, or its price if it is unchanged."""
+    """Return the effect of a line on the bill: the larger bound of its difference; for an unchanged line, its price."""
     if line.action in {"same", "keep", "adopt"}:
         return _or_infinite(line.planned.high)
     return max(_or_infinite(line.difference.low), _or_infinite(line.difference.high))
@@ -320,7 +320,7 @@ def _or_infinite(bound: Decimal | None) -> Decimal:
 
 def _checks(result: CostResult) -> Iterator[Check]:
     report = result.report
-    # Always add this check, so that a report without limits also has a test.
+    # Always add this check, so that a report without limits also has a test case.
     yield Check("preview", "the figures are complete", report.incomplete, bool(report.incomplete))
     yield Check("preview", "no mandatory policy is violated", report.blocked, bool(report.blocked))
     if result.fail_on:
@@ -337,7 +337,7 @@ def _checks(result: CostResult) -> Iterator[Check]:
 
 
 def _data(result: CostResult) -> dict[str, Any]:
-    """Return the report for programs. Amounts are texts, because binary fractions cannot represent cents exactly."""
+    """Return the report for programs. Amounts are strings, because binary fractions cannot represent cents exactly."""
     report, rest = result.report, result.rest
     data: dict[str, Any] = {
         "version": 1,

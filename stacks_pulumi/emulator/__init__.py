@@ -4,17 +4,17 @@ An emulator of the STACKS API on your own machine, for tests, demonstrations and
     with Emulator() as emulator:
         client = StacksClient(emulator.key, base_url=emulator.url)
 
-The emulator implements the behaviour that the guide states. Where the guide is silent, a comment that begins with
-`assumed:`, or `x-assumed` in `openapi.yaml`, marks our assumption. `(guide, "Create Container")` names a section of
-https://docs.stackshosting.cloud.
+The emulator implements the behaviour that the guide states. Where the guide is silent, our assumption is marked: by
+`assumed:` in a comment, or by `x-assumed` in `openapi.yaml`. `(guide, "Create Container")` names a section of the guide
+(https://docs.stackshosting.cloud).
 
-Its files, from the outside in:
+The modules, from the outermost to the innermost:
 
 - `emulator`: Which settings does it have, where does it listen, and who may call it?
 - `server`: Which requests arrive, which bytes are sent, and what is in the request log?
 - `app`: Which steps does a request pass through, and which endpoint answers it?
 - `answers`: What does the function of an endpoint receive, which values does it accept, and what may it answer?
-- `containers`: Which rules apply to a container's life, and how do answers show it?
+- `containers`: Which rules apply to containers, and how do answers describe them?
 - `contents`: Which credentials, certificates, logs and metrics does a container have?
 - `access`: Which addresses may connect to a container?
 - `connections`: Which container may reach another, and with which variables?

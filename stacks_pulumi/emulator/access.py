@@ -132,7 +132,7 @@ def add_ip(platform: Platform, container: Container, body: dict[str, Any]) -> Al
     if not isinstance(address, str) or _network(address) is None:
         raise bad_request("Invalid IPv4 or IPv6 address, or CIDR range", "ip_address")
     if platform.strict and _network(address, exact=True) is None:
-        # assumed: the range is refused. An emulator that is not strict stores it unchanged.
+        # assumed: a range with host bits is refused. An emulator that is not strict stores it unchanged.
         raise bad_request("The CIDR range has host bits set", "ip_address")
     if service is not None and service not in _SERVICE_TYPES:
         raise bad_request(f"Service type must be one of: {', '.join(_SERVICE_TYPES)}", "service_type")
@@ -154,10 +154,10 @@ def remove_ip(container: Container, ip_id: str, *, force: bool = False) -> None:
     Args:
         container: The container.
         ip_id: The entry's id.
-        force: Remove even the last entry, which the API never does.
+        force: Remove the entry even if it is the last one; the API refuses this.
 
     Raises:
-        Refusal: 404, or 400 for the last address (guide, "Remove Allowed IP").
+        Refusal: 404 if the entry does not exist; 400 for the last address (guide, "Remove Allowed IP").
     """
     entry = next((ip for ip in container.allowed_ips if ip.id == ip_id), None)
     if entry is None:
@@ -184,9 +184,9 @@ def _is_allowed(container: Container, address: str) -> bool:
 
 
 def _network(address: str, *, exact: bool = False) -> _Network | None:
-    """Return the network of an address or a range; `None` for other text. With `exact`, host bits must not be set."""
+    """Return an address or range as a network; `None` for other text. With `exact`, host bits must not be set."""
     if "%" in address:
-        # A zone has a meaning only on one machine.
+        # An address with a zone has a meaning only on one machine.
         return None
     try:
         return ipaddress.ip_network(address, strict=exact)

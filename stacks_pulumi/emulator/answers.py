@@ -1,13 +1,14 @@
 """
 Which request does the function of an endpoint receive, which values does it accept, and what may it answer?
 
-It receives a `Request`. It returns a `Reply`, whose body the guide specifies, or an `Open`, whose body the guide only
-describes. If a rule does not allow the request, the function raises a `Refusal`. A client must not depend on the form
-of an open response, so the emulator can send several forms (`SHAPES`). If the guide has an example of an error ("Common
-Error Responses", "Create Container"), its text is used. Otherwise the text is our own and marked as assumed.
+The function receives a `Request`. It returns a `Reply`, whose body the guide specifies, or an `Open`, whose body the
+guide only describes. If a rule does not allow the request, the function raises a `Refusal`. A client must not depend on
+the form of an open response, so the emulator can send several forms (`SHAPES`). If the guide has an example of an error
+("Common Error Responses", "Create Container"), the example's text is used. Otherwise the text is our own and marked as
+assumed.
 
-An invalid argument raises a `ValueError`, because a control request can contain any JSON value. A value of the wrong
-type would break a later request, the page, or the state file.
+An invalid argument raises a `ValueError`: a control request can contain any JSON value, and a value of the wrong type
+would break a later request, the page, or the state file.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from stacks_pulumi.emulator.state import ApiKey
 @dataclass(frozen=True)
 class Request:
     """
-    A request that passed authentication, rate limit and scope.
+    A request that passed the checks of its key, rate limit and scope.
 
     Attributes:
         platform: The platform; its lock is held.
@@ -79,7 +80,7 @@ class Open:
         noun: The key of the value in the shape `wrapped`.
         value: A list or an object; `None` if the response only confirms the operation.
         message: One sentence, for an operation that changes something.
-        text: The complete content as text, for a file or lines.
+        text: The complete content as text, if it is a file or consists of lines.
         names: The names of a list's entries.
     """
 
@@ -166,14 +167,15 @@ def route(name: str, method: str, path: str, scope: str, *fields: str) -> Callab
     """
     Return a decorator that makes a function the handler of an endpoint.
 
-    The code does not read `openapi.yaml`, because that would add 20 to 130 ms to each start. A test compares both.
+    The code does not read `openapi.yaml`, because that would add 20 to 130 ms to each start. A test compares it with
+    the code.
     """
     return lambda handler: Route(name, method, path, scope, handler, frozenset(fields))
 
 
 SHAPES: Final = ("guide", "bare", "wrapped", "text", "strings", "terse", "empty")
 """
-`guide`: `success`, perhaps `message`, and `data`, like the guide's other responses. The default.
+`guide`: `success`, perhaps `message`, and `data`, like other responses in the guide. The default.
 `bare`: only the list or the object.
 `wrapped`: one level deeper, under the noun.
 `text`: plain text for a file, lines or a message; otherwise as `guide`.
@@ -213,7 +215,7 @@ class Shapes:
     The shape of each operation's response.
 
     Args:
-        shapes: One of `SHAPES` for all, or operation -> shape with `*` for the others.
+        shapes: One of `SHAPES` for all operations, or operation -> shape, where `*` means all other operations.
 
     Raises:
         ValueError: A shape or an operation does not exist.
@@ -225,7 +227,7 @@ class Shapes:
         self.set_all(shapes)
 
     def set_all(self, shapes: str | dict[str, str]) -> None:
-        """Replace all settings with these."""
+        """Replace all shapes with these."""
         self._default = "guide"
         self._by_operation.clear()
         for operation, shape in {"*": shapes}.items() if isinstance(shapes, str) else shapes.items():
@@ -301,7 +303,7 @@ class Response:
         headers: Headers in addition to `Content-Length` and `Date`.
         end: `keep` the connection; `hang_up` after the answer; `cut` the answer in half; `drop` it completely;
             `reset` the connection.
-        slow: The seconds that sending its headers and its body takes.
+        slow: The seconds for sending the headers, and the seconds for sending the body.
     """
 
     status: int
@@ -436,7 +438,7 @@ def count(what: str, value: Any, *, least: int = 1) -> int | None:
     Return a whole number, or `None` for no limit.
 
     Raises:
-        ValueError: The value is neither, or is less than `least`.
+        ValueError: The value is neither of these, or is less than `least`.
     """
     if value is None:
         return None
@@ -447,7 +449,7 @@ def count(what: str, value: Any, *, least: int = 1) -> int | None:
 
 def dollars(what: str, value: Any) -> Decimal | None:
     """
-    Return an amount of US dollars, which may be given as text, or `None` for no limit.
+    Return an amount of US dollars, or `None` for no limit; the amount may be given as text.
 
     Raises:
         ValueError: The value is neither.
@@ -478,10 +480,10 @@ def seconds(what: str, value: Any) -> float:
 
 def text(what: str, value: Any) -> str:
     """
-    Return a text that is not empty.
+    Return a string that is not empty.
 
     Raises:
-        ValueError: The value is not text, or empty.
+        ValueError: The value is not a string, or is empty.
     """
     if not isinstance(value, str) or not value:
         raise ValueError(f"{what} must be text, not {value!r}")
@@ -508,7 +510,7 @@ def address(what: str, value: Any) -> str:
         ValueError: The value is not an address, or is a range.
     """
     try:
-        # `ipaddress` also accepts a number, and a zone, which has a meaning only on one machine.
+        # `ipaddress` also accepts a number, and an address whose zone has a meaning only on one machine.
         known = isinstance(value, str) and bool(ipaddress.ip_address(value)) and "%" not in value
     except ValueError:
         known = False

@@ -257,7 +257,7 @@ def _admit(admission: keys.Admission, unknown: Refusal | None) -> None:
 
 
 def _parsed(payload: bytes) -> Any:
-    """Return the JSON body; an empty object for no body; `None` if it is not JSON or cannot be stored as text."""
+    """Return the JSON body; an empty object for no body; `None` if the body is not JSON or cannot be stored as text."""
     if not payload.strip():
         return {}
     try:

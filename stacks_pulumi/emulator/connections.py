@@ -121,7 +121,7 @@ def create(platform: Platform, source: Container, target: Container, name: Any) 
         Refusal: 400 for an invalid or taken name, for a container that is not running, or if both containers are the
             same.
     """
-    # assumed: the target's name as the default, and all four refusals.
+    # assumed: the default, which is the target's name, and all four refusals.
     name = target.name if name is None else name
     if not isinstance(name, str) or not 1 <= len(name) <= 64:
         raise bad_request("Connection name must be 1 to 64 characters of text", "connectionName")
@@ -178,7 +178,7 @@ def incoming(platform: Platform, container: Container) -> list[Connection]:
 
 def targets(platform: Platform, container: Container) -> dict[str, list[Container]]:
     """Return the containers that a container can be connected to, by group."""
-    # assumed: the targets are all other containers of the account that are not being deleted, running or not.
+    # assumed: the targets are all other containers of the account, running or not, except those that are being deleted.
     others = [
         other
         for other in containers.of_account(platform, container.account)
@@ -240,5 +240,5 @@ def uri(target: Container) -> str:
 
 def port_of(container: Container) -> int:
     """Return the port of a container's service inside the network."""
-    # assumed: 8080 if neither the guide nor the service has a usual port.
+    # assumed: 8080 if the guide states no port and the service has no usual port.
     return catalog.TEMPLATES[container.template].port or 8080

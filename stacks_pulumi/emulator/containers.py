@@ -31,7 +31,7 @@ _ACTIONS = ("running", "stopped", "restart")
 _LASTING = frozenset({"running", "stopped", "error"})
 """The stable statuses; every other status changes without a request."""
 
-# assumed: the versions, which the guide mentions only in a template's description, and the templates with a web UI.
+# assumed: the templates with a web UI, and the versions, which the guide mentions only in descriptions of templates.
 _VERSIONS = {
     "ubuntu": "24.04",
     "nodejs": "22",
@@ -179,7 +179,7 @@ def create(platform: Platform, key: ApiKey, body: dict[str, Any]) -> Container:
 
 
 def add(platform: Platform, account: str, wanted: CreateRequest, *, created_by: str) -> Container:
-    """Add a container that is starting, without checking the key, the cap or the capacity."""
+    """Without checking the key, the cap or the capacity, add a container that is starting."""
     now, name = platform.clock.now(), stored(platform, wanted.name)
     number = platform.state.count("container")
     container = Container(
@@ -294,7 +294,7 @@ def delete(platform: Platform, container: Container) -> None:
     is taken.
 
     Raises:
-        Refusal: 400 if it is being deleted and `refuse_repeated_delete` is set.
+        Refusal: 400 if it is already being deleted, and `refuse_repeated_delete` is set.
     """
     # assumed: a deletion takes time, and the status shows it. A second request is a no-op, or is refused.
     if container.status == "deleting":

@@ -27,7 +27,7 @@ def _get_credentials(request: Request) -> Reply:
     container = containers.in_path(request)
     secret = password(request.platform.state, container)
     ssh = containers.is_compute(container)
-    # assumed: all user names except PostgreSQL's, the entries of the list `credentials`, and the SSH host.
+    # assumed: the entries of the list `credentials`, the SSH host, and all user names except that of PostgreSQL.
     username = container.account if ssh else "admin"
     kind = "ssh" if ssh else "database" if catalog.is_database(container.template) else "web"
     return Reply(
@@ -105,7 +105,7 @@ def password(state: State, container: Container) -> str:
 
 
 def private_key(state: State, container: Container) -> str:
-    """Return a PEM block whose content states that it is not a key; it changes with every regeneration."""
+    """Return a PEM block whose content states that it is not a key; every regeneration changes the block."""
     digits = state.derive("certificate", container.id, container.certificate_serial)
     content = f"This is not a key: the emulator made it for {container.id}. {digits * 4}"
     lines = textwrap.wrap(base64.b64encode(content.encode()).decode(), 70)

@@ -72,8 +72,8 @@ class ControlApi:
         self._token = token
         self._controls = controls
 
-    # Creating a type for the fields of each call takes milliseconds, and in most tests the emulator gets no control
-    # request.
+    # Created at the first control request: creating a type for the fields of each call takes milliseconds, and most
+    # tests send no control request.
     @cached_property
     def _calls(self) -> dict[tuple[str, str], ControlCall]:
         return {(call.method, call.name): call for call in calls(self._controls)}
@@ -197,9 +197,9 @@ class ControlCall:
 
     Attributes:
         method: HTTP method.
-        name: The path below `/_emulator/`; the same as in Python, with `/` for a dot.
+        name: The path below `/_emulator/`; the same as the name in Python, but with `/` instead of a dot.
         summary: Its effect.
-        fields: The fields of its body, or of its query for GET.
+        fields: The fields of its body; for GET, the fields of its query.
         run: Takes the fields by name, carries out the call, and returns the response.
         descriptions: The description of each field.
         examples: The allowed values of a field.

@@ -255,7 +255,7 @@ class Controls:
 
     def set_lag(self, seconds: float, operation: str | None = None) -> None:
         """
-        Make answers lag behind from now on.
+        From now on, delay changes in answers.
 
         Everything that exists now is visible immediately.
 
@@ -328,7 +328,7 @@ class Controls:
             self._save()
 
     def freeze(self) -> None:
-        """Stop the clock. Only `advance` then moves it."""
+        """Stop the clock, so that only `advance` moves it."""
         self.clock.freeze()
 
     def resume(self) -> None:

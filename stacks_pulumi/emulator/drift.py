@@ -30,8 +30,8 @@ class Drift:
     """
     Changes without an API request.
 
-    Containers are given by name or id. Every method raises `KeyError` for an unknown object, and `ValueError` for an
-    invalid value. It raises `Refusal` if the dashboard would also refuse the change.
+    A container is specified by its name or id. Every method raises `KeyError` for an unknown object, and `ValueError`
+    for an invalid value. It raises `Refusal` if the dashboard would also refuse the change.
 
     Args:
         platform: The platform.
@@ -148,7 +148,7 @@ class Drift:
             return connection
 
     def disconnect(self, source: str, name: str) -> None:
-        """Delete the connection with the given name from a source."""
+        """Delete a source's connection with the given name."""
         with self._platform.lock:
             for connection in connections.outgoing(self._platform, self._find(source)):
                 if connection.name == name:
@@ -277,7 +277,7 @@ class SeedFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class SeedError(ValueError):
-    """Seed data does not have the documented format; the message contains the row and its name."""
+    """Seed data does not have the documented format; the message contains the row's number and name."""
 
 
 def read_seed(content: bytes) -> SeedFile:
@@ -349,7 +349,8 @@ def load(
             row = _row("containers", number, it.name)
             with _at(row, it):
                 ids.append(_add(platform, it.account or account, it, row))
-        # A connection's names refer to the containers of the same file, even if another account has the same names.
+        # A connection's names refer to the containers of the same file, even if another account has containers with the
+        # same names.
         own = {it.name: id_ for it, id_ in zip(ready, ids, strict=True)}
         for number, link in enumerate(links):
             with _at(_row("connections", number, link.name), link):
@@ -371,7 +372,7 @@ def load(
 
 @contextlib.contextmanager
 def _at(place: str, entry: SeedContainer | SeedConnection | None = None) -> Iterator[None]:
-    """If the platform refuses an entry or does not find it, add the place and the value of the entry to the error."""
+    """If the platform refuses an entry, or an object in it does not exist, add the entry's place to the error."""
     try:
         yield
     except KeyError as error:

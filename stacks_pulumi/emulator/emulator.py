@@ -1,7 +1,7 @@
 """
 The emulator for Python code: one object that serves the API and lets a test inspect and change its state.
 
-It decides where the server listens, and which clients may call it.
+This module decides where the server listens, and which clients may call it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Emulator(Controls):
         spending_cap: US dollars a calendar month for `key`; `None` for no cap.
         key: The key to accept; by default derived from the seed.
         seed: The text from which ids, passwords and keys are derived.
-        your_ip: The address that the API reports as the caller's.
+        your_ip: The address that the API reports as the caller's address.
         duplicate_ips: Whether an address may be allowed twice.
         refuse_repeated_delete: Whether deleting a container that is being deleted is refused with a 400.
         lower_case_names: Whether names and ids are stored in lower case.
@@ -53,7 +53,7 @@ class Emulator(Controls):
         shapes: The shape of responses that the guide does not specify: one of `SHAPES`, or operation -> shape.
         list_lag: The lag of all lists in seconds; `set_lag` has more options.
         clock: The clock to use instead of a new one.
-        state_file: The file for the state; read at the start, written after every change.
+        state_file: The file for the state; it is read at the start, and written after every change.
 
     Attributes:
         api: The HTTP side: request log, rate limiter, and the handling of requests.
@@ -133,7 +133,7 @@ class Emulator(Controls):
 
     @property
     def port(self) -> int:
-        """The port that it listens on; 0 before its first start on a free port."""
+        """The port that it listens on; 0 if it takes a free port and has not started yet."""
         return self._port
 
     @property
@@ -218,7 +218,7 @@ class HostNames:
         self._is_any_address = ipaddress.ip_address(bound).is_unspecified
 
     def has(self, host: str) -> bool:
-        """Return whether a header `Host` contains one of the names, or an address if all addresses are served."""
+        """Return whether `Host` contains one of the names, or any address if the server listens on all addresses."""
         try:
             name = urlsplit(f"//{host}").hostname or ""
             return name in self._names or (self._is_any_address and bool(ipaddress.ip_address(name)))

@@ -37,7 +37,7 @@ KINDS: dict[str, dict[str, Any]] = {
 """
 Every kind with its options and their defaults. `done` sets whether the request is carried out despite the fault.
 
-`pass`: no failure; it lets one request pass, so that the next fault in the queue applies to a later one.
+`pass`: no failure; it lets one request pass, so that the next fault in the queue applies to a later request.
 `drop_before`: the connection is closed, and the request is not carried out. `reset` sends a TCP reset.
 `drop_after`: the request is carried out, and then the connection is closed without a response.
 `hang_up`: the response is sent, and then the connection is closed without notice.

@@ -185,7 +185,7 @@ class Admission:
     retry_after: int
 
     def headers(self, driven: float = 0.0) -> dict[str, str]:
-        """Return the headers of every response to a known key."""
+        """Return the headers that every response to a known key has."""
         headers = {
             "X-RateLimit-Limit": str(self.limit),
             "X-RateLimit-Remaining": str(self.remaining),

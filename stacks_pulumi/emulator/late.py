@@ -1,8 +1,8 @@
 """
 Which answers lag behind, and which lists show only some of their rows?
 
-The rules for containers, backups and other objects do not change. If the answer to a request lags behind, the rule
-answers from the earlier state. Everything that exists when a lag begins is visible immediately.
+The rules for containers, backups and other objects do not change. If the answer to a request lags behind, the rule uses
+an earlier state. Everything that exists when a lag begins is visible immediately.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class Late:
 
     Attributes:
         seconds: The lag of each operation's answer in seconds.
-        rows: The maximum number of rows in the list of containers; `None` for all. If it is set, the list contains
-            the total number (`total`).
+        rows: The maximum number of rows in the list of containers; `None` for all. If it is set, the list also contains
+            the total number of rows (`total`).
     """
 
     def __init__(self, platform: Platform) -> None:
@@ -52,7 +52,7 @@ class Late:
 
     def set_lag(self, seconds: float, operations: Collection[str] = LISTS) -> None:
         """
-        Make answers lag behind by some seconds from now on.
+        From now on, delay changes in the answers of these operations by this number of seconds.
 
         Raises:
             ValueError: The answer of an operation cannot lag behind, or the number of seconds is invalid.
@@ -80,7 +80,7 @@ class Late:
             del self._past[0]
 
     def answered(self, route: Route, request: Request) -> Reply | Open:
-        """Return the answer to a request; if it lags behind, it is taken from an earlier state."""
+        """Return the answer to a request, from an earlier state if the answer lags behind."""
         seconds = self.seconds.get(route.name)
         if not seconds:
             return self._cut(route, route.handler(request))
@@ -96,8 +96,8 @@ class Late:
 
     def _let_parent_be(self, then: State, args: dict[str, str]) -> None:
         """
-        Copy the container of the requested children into the earlier state, or remove it there. Only the children lag
-        behind, not the container.
+        Add the container of the requested children to the earlier state if it exists now; otherwise remove it there.
+        Only the children lag behind, not the container.
         """
         for own in (args[name] for name in ("container_id", "vpn_container_id") if name in args):
             now = self._platform.state.containers.get(own)

@@ -1,9 +1,9 @@
 """
 The platform: the data that the rules read and change, its clock, and the events that happen when time passes.
 
-The rules and endpoints of each noun are in its own module (`containers`, `access`, `connections`, `backups`, `vpn`).
-Before a rule reads the state, `Platform.settle` carries out all due events: boots and deletions end, backups are
-started, completed and cleaned up.
+The rules and endpoints of each kind of object are in a separate module (`containers`, `access`, `connections`,
+`backups`, `vpn`). Before a rule reads the state, `Platform.settle` carries out all due events: boots and deletions end,
+backups are started, completed and cleaned up.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Platform:
     """
     The data that the rules read and change.
 
-    Hold `lock` while code reads more than one value and requests are in progress.
+    Hold `lock` to read more than one value while requests may be in progress.
 
     Args:
         state: The state at the start; by default empty.
@@ -48,7 +48,7 @@ class Platform:
     Attributes:
         state: The state after the last `settle`.
         lock: Held while a request reads or changes anything.
-        your_ip: The address that is used as the caller's, because the real one is a loopback address.
+        your_ip: The address that is used as the caller's address, because the real one is a loopback address.
         duplicate_ips: Whether an address may be allowed twice.
         refuse_repeated_delete: Whether deleting a container that is being deleted is refused.
         lower_case_names: Whether names and ids are stored in lower case.
@@ -92,7 +92,7 @@ class Platform:
             return now
 
     def view(self, state: State, at: float) -> Platform:
-        """Return a platform with the same settings and a different state, with its clock stopped at a moment."""
+        """Return a platform with the same settings, a different state, and a clock that is stopped at the time `at`."""
         view = copy.copy(self)
         view.state, view.clock = state, DrivenClock(at, running=False)
         view.settle()
@@ -114,7 +114,7 @@ class Platform:
 
 
 def _settle(state: State, pace: Pace, now: float) -> None:
-    """Carry out all events that are due at a moment."""
+    """Carry out all events that are due at the time `now`."""
     for container in list(state.containers.values()):
         while container.next is not None and container.next.is_due(now):
             move_on(state, container, container.next, container.next.due or now)
@@ -204,7 +204,7 @@ def _make_nightly_backups(state: State, pace: Pace, now: float) -> None:
 
 
 def _nights(since: float, until: float) -> list[float]:
-    """Return the times of the nightly backups in an interval, without those that would be deleted by its end."""
+    """Return the times of those nightly backups in an interval that would still exist at its end."""
     since = max(since, until - _RETENTION)
     first = (since - _SCHEDULE) // DAY + 1
     last = (until - _SCHEDULE) // DAY

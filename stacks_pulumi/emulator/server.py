@@ -62,7 +62,7 @@ class Incoming:
 
 
 class PortTakenError(Exception):
-    """The server cannot listen on the port; `str` is one line with what to do."""
+    """The server cannot listen on the port; `str` is one line that states what to do."""
 
 
 class Server:
@@ -247,7 +247,7 @@ class _Handler(WSGIRequestHandler):
             self._drop()
 
     def _write(self, content: bytes, seconds: float) -> None:
-        """Send bytes, in pieces over `seconds` if it is not 0."""
+        """Send bytes; if `seconds` is not 0, send them in pieces that take this time together."""
         if not seconds:
             self.wfile.write(content)
             return
@@ -314,7 +314,7 @@ class Record:
         at: The time at which it was received: seconds since the Unix epoch, real time.
         method: HTTP method.
         path: The path as it was sent, without the query.
-        operation: Operation name; `None` if the path is not one of the API's.
+        operation: Operation name; `None` if the path is not a path of the API.
         status: HTTP status code; 0 if the connection was dropped.
         fault: Kind of the fault that applied to it, or `None`.
         key: Label of the key, or `None`.
@@ -360,7 +360,7 @@ class RequestLog:
             self._counts[operation] += 1
 
     def append(self, incoming: Incoming, response: Response, **what: Any) -> None:
-        """Store a request and its response; `what` contains the other attributes of `Record`, except the number."""
+        """Store a request and its response; `what` has the remaining attributes of `Record`, except the number."""
         detail = {
             "query": incoming.query,
             "request": _shown(incoming.payload),

@@ -1,9 +1,9 @@
 """
-Which data does the platform have, how long do its transitions take, and which file contains which part of it?
+Which data does the platform have, how long do its transitions take, and which file contains which part of the data?
 
-All data can be written to a file and read again, so it consists of numbers, text and lists. Moments are seconds since
-the Unix epoch on the driven clock. No data is secret: only the digest of an API key is stored, and passwords and
-private keys are derived at each request.
+All data can be written to a file and read again, so it consists of numbers, text and lists. A moment is a number of
+seconds since the Unix epoch on the driven clock. No data is secret: only the digest of an API key is stored, and
+passwords and private keys are derived at each request.
 
 The file is a snapshot. The journal next to it has one line for each later change, written before the response is sent.
 A new snapshot replaces the journal when the journal is large, and when the emulator stops.
@@ -125,7 +125,7 @@ class Pace:
     The durations of operations, in seconds of the driven clock.
 
     Attributes:
-        boot_seconds: From `pending` to `running` (guide, "Create Container": 10 to 30 seconds).
+        boot_seconds: The time from `pending` to `running` (guide, "Create Container": 10 to 30 seconds).
         boot_reads: The number of reads that a boot lasts; `None` to use `boot_seconds`.
         action_seconds: A stop, start or restart.
         delete_seconds: From an accepted deletion until the container is removed.
@@ -328,7 +328,7 @@ class State:
 
 
 def _size_of(plan: str) -> catalog.Plan:
-    """Return the size of a plan, including the VPN tier."""
+    """Return the size of a plan, or of the VPN tier."""
     return catalog.VPN_PLAN if plan == catalog.VPN_PLAN.name else catalog.PLANS[plan]
 
 
@@ -420,8 +420,8 @@ class Journal:
         path = _beside(self._path)
         try:
             # Write unbuffered and in one call, so that a line is complete unless the disk is full. Do not follow a
-            # link: a project may have a link with this name to another file. Only the owner may read the journal,
-            # like the snapshot.
+            # link: a project may have a link with this name to another file. As with the snapshot, only the owner may
+            # read the journal.
             descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | flags, 0o600)
             os.fchmod(descriptor, 0o600)
             with open(descriptor, "wb", buffering=0) as file:  # noqa: PTH123  (of a descriptor)

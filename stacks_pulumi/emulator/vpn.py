@@ -16,7 +16,7 @@ from stacks_pulumi.emulator.keys import MANAGE, READ
 from stacks_pulumi.emulator.platform import Platform, iso
 from stacks_pulumi.emulator.state import Container, State, VpnClient
 
-# assumed: everything about clients except the four endpoints and the field `name`; this includes the scopes.
+# assumed: everything about clients except the four endpoints and the field `name`; the scopes are assumed too.
 
 
 @route("vpn_clients.list", "GET", "/containers/<vpn_container_id>/vpn-clients", READ)

@@ -3,10 +3,11 @@ Data functions, which read objects of the account, including objects that the pr
 
 Each function has two forms. `get_container(id)` needs a plain id and returns a plain result. The `_output` form,
 `get_container_output(id)`, also takes an output, such as the id of a container that does not exist yet, and returns an
-output. In the preview of a new stack, this form sends no request. A response is cached for five seconds. If the result
-is secret, the `_output` form returns a secret output; the plain form returns plain text, which the caller must protect.
-An incomplete list is an error, because a program would use it as a complete list. The functions raise the errors in
-`stacks_pulumi.errors`. A program that does not catch an error ends with a message of one line and no traceback.
+output. While an argument is unknown, for instance in the preview of a new stack, this form sends no request. A response
+is cached for five seconds. If the result is secret, the `_output` form returns a secret output; the plain form returns
+plain text, which the caller must protect. An incomplete list is an error, because a program would use it as a complete
+list. The functions raise the errors in `stacks_pulumi.errors`. If a program does not catch an error, it ends with a
+one-line message, without a traceback.
 
 A program calls the functions by name; the native plugin calls them for `Invoke`. Both use the table `QUESTIONS`.
 
@@ -80,7 +81,7 @@ class Question:
 
     Attributes:
         returns: The type of the answer, or of one row if the answer is a list.
-        ask: Calls the client. It receives the client and the function's arguments by name.
+        ask: Returns the client's answer; called with the client and, by name, the function's arguments.
         is_list: Whether the answer is a list of rows.
         secret: Whether the answer is a secret.
     """
@@ -270,7 +271,7 @@ def _settings(provider: Provider | None) -> dict[str, str | None]:
 
 
 def _listing(kind: Any, value: Any) -> Listing[Any]:
-    """Convert the plain list of the mocks to a list of models."""
+    """Convert the plain list that the mocks returned to a list of models."""
     if get_origin(kind) is not Listing:
         raise NotImplementedError
     (row,) = get_args(kind)

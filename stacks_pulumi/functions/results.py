@@ -1,8 +1,8 @@
 """
 The results of the data functions.
 
-A complete result can be exported, or used as the input of a resource. `stacks.get_container_output(id).status` is an
-output that contains one value.
+An entire result can be exported, or used as the input of a resource. `stacks.get_container_output(id).status` is an
+output that contains one value of a result.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ class Value(Generic[_T]):
     def __get__(self, instance: pulumi.Output[Any], owner: type) -> pulumi.Output[_T]: ...
 
     def __get__(self, instance: Any, owner: type) -> Any:
-        # `pulumi.input_type` replaces this value with a property; an output finds the attributes of its value itself.
+        # Only type checkers use this: `pulumi.input_type` replaces it with a property, and an output finds the
+        # attributes of its value itself.
         return self
 
 

@@ -46,7 +46,7 @@ class Change:
         protected_before: Whether the state protects it from deletion.
         protected_after: Whether it will be protected.
         made_from: Input -> the URNs that its value depends on.
-        steps: The steps in order, by the engine's names.
+        steps: The engine's names of its steps, in order.
         note: A remark for a reader.
         former_type: Its type token now, if an alias changes it.
     """

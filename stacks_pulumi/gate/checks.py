@@ -109,8 +109,8 @@ def _pack(gate: Gate, pack: GatePack) -> Iterator[str]:
 
 def _exceptions(text: str) -> tuple[str, ...]:
     """
-    Return the mistakes that the configuration of any pack can contain: duplicate keys, and exceptions without an end
-    date.
+    Return those mistakes in a configuration that can be found without its pack: duplicate keys, and exceptions without
+    an end date.
     """
     from stacks_pulumi.policy.guard import utc_today  # noqa: PLC0415  (it needs an extra)
     from stacks_pulumi.policy.options import read_configuration  # noqa: PLC0415  (as above)
@@ -288,7 +288,7 @@ def _budgets(gate: Gate) -> Iterator[str]:
 
 
 def _may_cover(budget: Budget, stack: str) -> bool:
-    """Return whether a budget could cover a stack, judged by the stack's name: no file contains its tags."""
+    """Return whether a budget could cover a stack, judged by the stack's name: no file contains the stack's tags."""
     project = stack.partition("/")[0]
     return (
         budget.refuses

@@ -14,7 +14,7 @@ from stacks_pulumi.errors import ConfigError
 from stacks_pulumi.gate.settings import GatePack
 
 PYTHON: Final = sys.executable
-"""The Python that runs packs if the language host cannot."""
+"""The Python interpreter that runs packs if the language host cannot run them."""
 
 _HOST: Final = "pulumi-analyzer-policy-python"
 """The command next to an engine whose language host can start packs in Python."""
@@ -41,7 +41,7 @@ def options_of(packs: Sequence[GatePack], scratch: Path) -> list[str]:
 
 def is_plain_python(pack: Path) -> bool:
     """
-    Return whether any Python can run a pack: the pack is in Python and sets no options such as a virtual environment.
+    Return whether any Python interpreter can run a pack: it is written in Python and sets no options.
 
     Raises:
         ConfigError: The pack has no readable `PulumiPolicy.yaml`.

@@ -39,7 +39,7 @@ _ENDS: Final = frozenset({"delete", "replace"})
 _QUIET: Final = frozenset({"same", "read", "discard", "keep", "import"})
 """Operations that send no changing request."""
 READS: Final = {"credentials": "containers.credentials", "certificate": "containers.certificate"}
-"""Class of a secret of a container -> the endpoint that a function of a program reads."""
+"""Class of a container's secret -> the endpoint from which a program's function reads it."""
 _ENTRY: Final = ("ip_address", "description", "service_type")
 _PLACEHOLDER: Final = {"ip_address": "192.0.2.1", "description": PLACEHOLDER, "service_type": "http"}
 
@@ -68,8 +68,8 @@ def needed(
     Args:
         changes: What happens to each object of a stack.
         containers: The containers of the account, as they are listed now.
-        reads: The secrets that the program's functions read: pairs of a container's resource name and a class.
-            No preview shows them.
+        reads: The secrets that the program's functions read: pairs of a container's resource name and a class of
+            secret. No preview shows them.
 
     Raises:
         InputError: A resource cannot be changed with permits: its kind or its container is not known.
@@ -99,8 +99,8 @@ def needed(
 
 def _normal(change: Change) -> Change:
     """
-    Return a change with property names in snake case. A replacement becomes a create if it deletes no old object: that
-    object was deleted earlier, or it is kept.
+    Return a change with property names in snake case. A replacement becomes a create if it deletes no old object,
+    because that object was deleted earlier or is kept.
     """
     return dataclasses.replace(
         change,
@@ -164,11 +164,14 @@ class _Table:
             exists = self._of_its_name(one) if symbol in self.made else None
             if exists is not None:
                 self.uncertain.add(symbol)
-                # This overwrites the old container, which has a different name and so cannot be adopted.
+                # This overwrites the entry of the old container: its name is different, so the create cannot adopt it.
                 self.known[symbol] = self.container(exists, {})
 
     def _of_its_name(self, change: Change) -> str | None:
-        """Return the id of the container that a create adopts if its unknown values match; `None` if there is none."""
+        """
+        Return the id of the container that a create may adopt, depending on the create's unknown values; `None` if
+        there is none.
+        """
         name = text(change.after, "name")
         if text(change.after, "adopt") != "if_matching" or not isinstance(name, str):
             return None
@@ -184,7 +187,7 @@ class _Table:
         makes = [one for one in numbered if one.endpoint == "containers.create"]
 
         def after(old: Constraint) -> tuple[int, ...]:
-            # If a deletion waited for a create that does not happen, it would never be permitted.
+            # If a deletion waited for a create that does not happen, the deletion would never be permitted.
             own = self.replaced.get(old)
             return tuple(one.n for one in makes if one.binds == own or one.binds not in self.uncertain)
 
@@ -482,7 +485,7 @@ def _backup(table: _Table, change: Change, number: Any, outputs: Mapping[str, An
             f"{change.name!r}: its backup is unknown until the change is applied. Make the change in two steps"
         )
     if pins[0].operation not in _MAKES:
-        # The preview of an update shows unknown outputs, but the update keeps its backup.
+        # An update of a pin keeps the pin's backup, although the preview shows the outputs as unknown.
         outs = pins[0].outputs
         return _listed(_words(outs["backup_id"]), pins[0].id.partition("/")[0], outs)
     return Constraint(new_backup_of=_symbol_of_backup(table, pins[0]))
@@ -561,7 +564,7 @@ def _words(value: Any) -> str:
 
 
 def _differs(before: Mapping[str, Any], after: Mapping[str, Any], name: str) -> bool:
-    """Return whether an input changes or may change: a preview hides secrets."""
+    """Return whether an input changes or may change: a secret may, because a preview hides it."""
     return (
         before.get(name) != after.get(name)
         or "[secret]" in str(after.get(name))

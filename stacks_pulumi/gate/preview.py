@@ -1,9 +1,9 @@
 """
 Which steps does the engine's preview plan, and which values exist before and after the change?
 
-The preview is the output of `pulumi preview --json`, with all steps. Only the plan and its display depend on it. If the
-planner leaves out a necessary request, the broker refuses that request later. If the planner adds a request, the
-approver sees it in the list before signing.
+The preview is the output of `pulumi preview --json`, with all steps. Only the plan and the display of the plan depend
+on the preview. If the planner leaves out a necessary request, the broker refuses that request later. If the planner
+adds a request, the approver sees it in the list before signing.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ def _change(
     return Change(
         one.urn,
         states[-1].type,
-        # If the kinds before and after differ, neither is certain.
+        # If the kind differs before and after, neither kind is certain.
         kinds.pop() if len(kinds) == 1 else UNRECOGNISED,
         _operation(one, words),
         before,

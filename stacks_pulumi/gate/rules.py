@@ -84,7 +84,7 @@ def written(changes: Sequence[Change]) -> str:
 
 def read(text: str) -> tuple[Change, ...]:
     """
-    Return the changes in a text that `written` returned.
+    Return the changes from a text that `written` returned.
 
     Raises:
         InputError: The text is not from `written`.

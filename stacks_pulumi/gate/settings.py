@@ -65,7 +65,7 @@ class Gate:
 @contextlib.contextmanager
 def opened(folder: Path) -> Iterator[Gate]:
     """
-    Yield the gate in a folder, or in the same folder at its `rules_ref`, until the block ends.
+    Yield the gate in a folder (at its `rules_ref`, if it has one), for use until the block ends.
 
     Raises:
         ConfigError: The folder contains no gate, or a setting is wrong.
@@ -83,7 +83,7 @@ def opened(folder: Path) -> Iterator[Gate]:
 @contextlib.contextmanager
 def received(files: Mapping[str, str], source: str) -> Iterator[Gate]:
     """
-    Yield the gate of a remote broker until the block ends. `files` maps names to contents in base 64.
+    Yield the gate of a remote broker, for use until the block ends. `files` maps names to contents in base 64.
 
     Raises:
         ConfigError: A setting is unknown to this version, or a file would be outside the folder.

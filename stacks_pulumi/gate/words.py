@@ -246,9 +246,7 @@ def _about(permit: Permit, judged: Judged, *, all_known: bool) -> Iterator[str]:
 
 
 def _of_ids(ids: Mapping[str, Constraint], judged: Judged, *, all_known: bool = False) -> Iterator[str]:
-    """
-    Yield descriptions of a request's ids; with `all_known`, also of the symbols, although a separate table lists them.
-    """
+    """Yield descriptions of a request's ids; with `all_known`, also of the symbols that a separate table lists."""
     for name, one in ids.items():
         if one.in_ is not None:
             yield f"its object belongs to {_id(one.in_)}, {_container(Known(id=one.in_), judged, is_of=True)}"
@@ -271,9 +269,7 @@ def _known(judged: Judged) -> Table:
 
 
 def _container(known: Known, judged: Judged, *, is_of: bool = False) -> str:
-    """
-    Return the description of a container; if `is_of` is set, do not compare its creation time with the change.
-    """
+    """Return the description of a container; with `is_of`, its creation time is not compared with the change."""
     row = judged.said["containers"].get(known.id)
     if row is None:
         return "not in the account now"

@@ -3,7 +3,7 @@ How is a change planned, approved and applied through a broker?
 
 A change lists everything that may happen at STACKS: the requests, their prices and the time until which they may be
 sent. The broker judges a change with the same code that enforces it. Steps that send no request to STACKS, such as
-those of other providers, are judged here, on the machine of each person. No broker enforces these steps.
+those of other providers, are judged here, on the planner's and the approver's machines. No broker enforces these steps.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
         violations: The messages of policies that do not refuse the change.
         plan: The SHA-256 of the engine's saved plan.
         resources: The data for the gate's own rules, as JSON, because the rules run again on the approver's machine.
-        stack: The value of `-s`, if it names an organization: a change does not contain the organization; else empty.
+        stack: The value of `-s` if it names an organization, which a change does not contain; otherwise empty.
     """
 
     steps: tuple[Step, ...] = ()
@@ -124,7 +124,7 @@ class Judged(NamedTuple):
     Attributes:
         statement: The text that is signed.
         change: The content of the text.
-        said: The broker's answer: `verdict`, `containers`, `approvals`, `missing`; for a request, `asked`.
+        said: The broker's answer: `verdict`, `containers`, `approvals`, `missing`; for an access request, also `asked`.
         signatures: Its signatures.
     """
 
@@ -151,7 +151,8 @@ class Wanted:
         expires: The time until which the change may be submitted.
         ceiling: The highest increase to request; by default the current price of the creates.
         plan: The file for the engine's plan; `None` to save no plan.
-        reads: The secrets that the program's functions read: pairs of a container's resource name and a class.
+        reads: The secrets that the program's functions read: pairs of a container's resource name and a class of
+            secret.
     """
 
     project: Path
@@ -345,7 +346,7 @@ def _step(change: Resource) -> Step:
 
 def check_configuration(project: Path, stack: str | None) -> None:
     """
-    Refuse a stack if its configuration takes precedence over a grant.
+    Refuse a stack whose configuration would be used instead of the grant.
 
     Raises:
         ConfigError: The configuration contains a key or an address of the API.
@@ -369,13 +370,14 @@ def _chosen(stack: str | None) -> tuple[str, ...]:
 
 
 def plan_of(file: Path) -> Path:
-    """Return the file of the engine's saved plan next to a change."""
+    """Return the file for the engine's saved plan, which is next to the file of the change."""
     return file.with_name(f"{file.name}.plan")
 
 
 def signatures_of(file: Path) -> list[str]:
     """
-    Return the signatures next to a change. A file may contain several: a job writes all its signatures into one file.
+    Return the signatures that are stored next to a change. A file may contain several: a job writes all its signatures
+    into one file.
 
     Raises:
         InputError: A file cannot be read, or contains no signature.
@@ -387,7 +389,7 @@ def signatures_of(file: Path) -> list[str]:
             blocks = _ARMOUR.findall(text_of(path))
             if not blocks:
                 raise InputError(f"{path} has no signature: `gate approve` writes one")
-            # The web forms of some platforms replace line ends with spaces.
+            # The web forms of some platforms replace the ends of lines with spaces.
             found += ("\n".join([begin, *text.split(), end, ""]) for begin, text, end in blocks)
     except FileNotFoundError:
         return []
@@ -454,7 +456,7 @@ def sign(broker: Broker, judged: Judged, key: Path) -> tuple[str, str, str]:
     Sign a change with the key of an approver.
 
     Returns:
-        The name of the approver, the signature, and the missing approvals; empty if none is missing.
+        The name of the approver, the signature, and the missing approvals (empty if none is missing).
 
     Raises:
         SignatureError: The key cannot sign.
@@ -577,7 +579,7 @@ def apply(broker: Broker, wanted: Run) -> Applied:
 
     Raises:
         RefusedError: The broker refuses the change, or this client could read the key although `strict` forbids it.
-        InputError: The project belongs to a different stack, or its saved plan differs from the signed one.
+        InputError: The project belongs to a different stack, or the saved plan differs from the signed one.
     """
     if broker.folder is not None:
         _check_exposed(broker.why_exposed(), wanted)
@@ -703,7 +705,7 @@ def _ended(broker: Broker, token: str, code: int) -> Applied:
 
 def _once(broker: Broker, wanted: Run, change: Change) -> bool:
     """
-    Check that a change was not applied before if the ledger cannot show that, and return whether to tag the change.
+    If the ledger cannot show whether a change was applied before, check its tags; return whether to tag the change.
 
     Raises:
         RefusedError: The change was applied before, or the ledger is empty and the tags cannot be read.
@@ -743,7 +745,7 @@ def _memory(folder: Path, change: Change) -> tuple[bool, bool]:
     with contextlib.closing(Folder(folder, SYSTEM_CLOCK)) as opened:
         ledger, longest = opened.ledger, opened.settings().record_expires
         begun = ledger.rows("select min(at) as at from uses")[0]["at"]
-        # A change cannot be submitted earlier than `longest` before its end, nor after its end.
+        # A change can be submitted only in the time `longest` before its end.
         is_old = begun is not None and begun < ledger.now() - longest.total_seconds()
         return is_old or bool(ledger.grants("nonce = ?", change.nonce)), begun is None
 
@@ -759,6 +761,6 @@ def _tags(wanted: Run, change: Change) -> dict[str, str]:
 
 
 def _tag(wanted: Run, change: Change, *words: str) -> bytes:
-    # The tag is always on the change's own stack, even if `-s` names a different one, so that it is found again.
+    # The tag is always on the change's own stack, even if `-s` names a different one, so that the tag is found again.
     stack = reported(change).stack or change.stack.partition("/")[2]
     return run(["stack", "tag", *words, "--stack", stack], folder=wanted.project)

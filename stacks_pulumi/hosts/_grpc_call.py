@@ -1,5 +1,6 @@
 """
-How does a gRPC call from the engine end or fail, and how does it print lines next to a resource? Both hosts use it.
+How does a gRPC call from the engine end or fail, and how does it print lines next to a resource? Both hosts use this
+module.
 
 Every text for the user passes through `EngineService.show` or `GrpcCall.reported`, which clean the text and remove API
 keys.
@@ -31,7 +32,7 @@ uses an output of the resource ends with a traceback.
 
 class EngineService:
     """
-    The service of one engine for its plugins.
+    The service that one engine offers to its plugins.
 
     Args:
         address: The engine's address; if it is empty, no line is shown.
@@ -133,7 +134,7 @@ class GrpcCall(EngineCall):
         urn: The resource's URN; empty if it is not known.
         timeout: Seconds from `CustomTimeouts`; 0 if the program set none.
         context: The call's context; `None` if it is not known.
-        inputs: Returns the inputs in the state, for a read.
+        inputs: During a read, returns the inputs in the state.
     """
 
     def __init__(
@@ -155,7 +156,7 @@ class GrpcCall(EngineCall):
         self._inputs = inputs
 
     def stored_inputs(self) -> Mapping[str, Any] | None:
-        """Return the inputs in the state during a read; `None` if they are not known."""
+        """During a read, return the inputs in the state; `None` if they are not known."""
         return None if self._inputs is None else self._inputs()
 
     def is_active(self) -> bool:
@@ -174,8 +175,8 @@ class GrpcCall(EngineCall):
 
     def failures(self, checked: Checked, news: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         """
-        Return the failures of a check as pairs of property and reason. The engine prints the value of a property in a
-        pair, so a pair does not contain a property whose value contains a key.
+        Return the failures of a check as pairs of property and reason. The engine prints the value of a pair's
+        property, so the property is left empty if its value contains a key.
         """
         for name, reason in checked.failures.items():
             if contains_key(news.get(name)):
@@ -190,7 +191,8 @@ class GrpcCall(EngineCall):
     def fail_keeping_id(self, id_: str, outs: Mapping[str, Any], reasons: Sequence[str]) -> NoReturn:
         """End a create or an update that failed part-way, and keep the resource and its id in the state."""
         if self._context is None:
-            # In this case, only the message can contain the id. The reasons come last, because they end with a code.
+            # Without a context, only the message can contain the id. The reasons come last, because they end with a
+            # code.
             self.fail(f"the object exists as {id_}: adopt it, or delete it; " + "; ".join(reasons))
         detail = provider_pb2.ErrorResourceInitFailed(
             id=id_, properties=self._to_struct(outs), reasons=[self.reported(reason) for reason in reasons]

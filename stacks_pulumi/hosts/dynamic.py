@@ -4,9 +4,9 @@ The host in the SDK's process for dynamic providers (`python -m pulumi.dynamic`)
 The public interface of a dynamic provider passes only properties. The caller's stack frames contain more: the
 resource's URN, its timeout, and whether the engine still waits. They also contain the objects with which we show
 progress, report an error without a traceback, and keep the id of a failed create. All of this is private to the SDK, so
-all access to it is here, and in `_grpc_call` for both hosts. If a new SDK version breaks one of these pieces, a warning
-is shown, and the operation still works without the feature. `tests/host/test_canary.py` then fails and shows the SDK
-version.
+only this module accesses it, and, for both hosts, `_grpc_call`. If a new SDK version breaks one of these pieces, a
+warning is shown, and the operation still works without the feature. `tests/host/test_canary.py` then fails and shows
+the SDK version.
 
 | piece | where it is | without it |
 |---|---|---|
@@ -69,7 +69,7 @@ class DynamicProvider(ResourceProvider):
     """
     The dynamic provider of one kind of resource. The SDK's process calls it.
 
-    Its only state is the settings of its handler, which `configure` sets. It is pickled as a reference to
+    Its only state is the settings of its handler, which `configure` sets. The provider is pickled as a reference to
     `stacks_pulumi.provider_for`. So a stack's state contains neither a key nor byte code, and the class can move to
     another module.
 
@@ -77,7 +77,7 @@ class DynamicProvider(ResourceProvider):
         handler: The handler that answers the calls.
     """
 
-    # The pickled provider contains no secret (see __reduce__), and encrypting it costs time for every resource.
+    # The pickled provider contains no secret (see __reduce__), and encrypting it would cost time for every resource.
     serialize_as_secret_always = False
 
     def __init__(self, handler: ResourceHandler) -> None:
@@ -115,7 +115,7 @@ class DynamicProvider(ResourceProvider):
             return CreateResult(*self.handler.create(call, _own(props)))
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        """Read the object; return an empty id if it certainly no longer exists."""
+        """Read the object; return an empty id if the object is known to be gone."""
         call = current_call()
         with _serving(call):
             result = self.handler.read(call, id_, _own(props))
@@ -144,7 +144,7 @@ def provider_for(kind: str) -> DynamicProvider:
         kind: The resource's name, for instance `Container`.
 
     Raises:
-        LookupError: The kind is unknown. A newer version of this package wrote the state.
+        LookupError: The kind is unknown, because a newer version of this package wrote the state.
     """
     try:
         return DynamicProvider(HANDLERS[kind]())

@@ -2,7 +2,8 @@
 Policy packs for STACKS: which containers are allowed, how much they may cost, and who may connect.
 
 `stacks-pulumi policies` writes the three ready packs `plans`, `spend` and `exposure`. `StacksGuard` builds your own
-pack in three lines. `stacks_pulumi.policy.testing` tests both on plain data. `docs/policies.md` lists all policies.
+pack in three lines. `stacks_pulumi.policy.testing` tests ready packs and your own on plain data. `docs/policies.md`
+lists all policies.
 
 This package needs the extra `policy` (`docs/install.md`).
 

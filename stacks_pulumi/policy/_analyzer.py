@@ -63,7 +63,7 @@ TAG: Final = "stacks"
 
 class CheckedServicer(AnalyzerServicer):
     """
-    The SDK's analyzer. In addition, it refuses entries and options that would have no effect.
+    The SDK's analyzer, extended: it also refuses entries and options that would have no effect.
 
     The engine applies the level of `all` to every policy whose entry has no level. So `{"all": "disabled",
     "monthly-budget": {"max_monthly_usd": 5}}` sets a limit that no policy enforces, and a disabled policy cannot report
@@ -129,7 +129,7 @@ def without_effect(policy: str, options: Sequence[str]) -> str:
 
 
 def options_of_all(properties: Mapping[str, Any]) -> str:
-    """Return an error if an entry for `all` has options, which the engine would ignore; otherwise an empty text."""
+    """Return an error if an entry for `all` has options, which the engine would ignore; otherwise an empty string."""
     options = [option for option in properties if option != "enforcementLevel"]
     if options:
         return f"{options[0]!r} is set for 'all', which accepts only a level: set it for each policy"
@@ -178,7 +178,7 @@ def served_by(program: Callable[[], object], name: str | Path) -> AnalyzerServic
         served.append(servicer)
         raise _ServedError
 
-    # One call at a time: the end of one call would undo the replacement that another call still needs.
+    # Only one call may run at once: its end would undo the replacement that another call still needs.
     with (
         _serving,
         _replaced(analyzer_pb2_grpc, "add_AnalyzerServicer_to_server", listen),
@@ -276,7 +276,7 @@ class Diagnostic:
         level: `advisory` or `mandatory`.
         message: The text, with the policy's description above it.
         resource: The name of the resource with the violation; `None` for the whole stack.
-        exceptions: The ids of the exceptions in the configuration that allow the violation.
+        exceptions: The ids of the configured exceptions that allow the violation.
     """
 
     policy: str
@@ -301,7 +301,7 @@ class Analyzer:
 
     Args:
         servicer: The analyzer that the pack's program serves to the engine.
-        config: The user's configuration; it overrides the pack's own.
+        config: The user's configuration; it overrides the pack's own configuration.
         tags: The stack's tags.
         exceptions: The exceptions in the configuration; the engine allows the violations that they cover.
 
@@ -409,8 +409,8 @@ def _reconciled(
     """
     Return the level and the options of each policy, as the engine's `ReconcilePolicyPackConfig` does.
 
-    The pack's own configuration overrides the defaults of its policies, and the user's configuration overrides the
-    pack's. In each configuration, the level of a policy's own entry overrides the level of `all`.
+    The pack's own configuration overrides the defaults of its policies, and the user's configuration overrides both. In
+    each configuration, the level of a policy's own entry overrides the level of `all`.
 
     Raises:
         ValueError: The user's configuration names a policy that is not in the pack, or its entry for `all` has no

@@ -112,7 +112,7 @@ class Pack:
 
     def limit_missing(self, rule: Rule, settings: Settings) -> str:
         """
-        Return the error if a shared limit is set for another policy but not for this one; otherwise an empty text.
+        Return the error if a shared limit is set for another policy but not for this one; otherwise an empty string.
 
         The engine passes each policy only its own configuration, so each call also records the limits of this policy.
         """
@@ -134,7 +134,7 @@ def plain(properties: Mapping[str, Any]) -> dict[str, Any]:
         # Policies do not need the pickled provider, which is large.
         if name != "__provider":
             try:
-                # Reading a mapping or a list raises too if a part of it is unknown.
+                # Reading a mapping or a list also raises the error if a part of it is unknown.
                 result[name] = known(properties[name])
             except UnknownValueError:
                 result[name] = UNKNOWN
@@ -362,7 +362,7 @@ class _Elsewhere:
             report(crashed(rule, repr(args.name), error), None)
 
     def findings(self, stack: StackView, settings: Settings) -> Iterator[Finding]:
-        """Return the findings for the resources of a stack that were not reported before."""
+        """Return the findings for those resources of a stack that were not reported before."""
         if self._rule.elsewhere is not None:
             for child in stack.accesses:
                 if child.urn not in self._reported and not child.is_of(stack):
@@ -433,9 +433,10 @@ def _exempt(
                     found.setdefault(holds, {})[urn] = name
                 elif past is not None:
                     ended[urn] = past
-        # A child often has the same name as its container. Then the kind that the rule lists first is exempt.
+        # A child often has the same name as its container. Then the resource of the kind that the rule lists first is
+        # exempt.
         live = {**found, **live}
-    # An exemption is for one resource, so a sum must not leave out all resources with its name.
+    # An exemption is for one resource, so a sum must not leave out all resources with that name.
     unclear = [exemption for exemption, covered in live.items() if len(covered) > 1]
     exempt: set[str] = set()
     for exemption, covered in live.items():

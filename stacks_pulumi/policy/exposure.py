@@ -46,7 +46,7 @@ def open_allowed_ip(allowed: AllowedIpView, settings: Settings) -> Iterator[Find
         else:
             yield Violation(
                 f"allowed address {allowed.name!r} is not known at preview, and this policy denies unknown values. "
-                "Write it as a plain value, or set the option unknown to defer."
+                "Write it as a plain value, or set the option `unknown` to `defer`."
             )
         return
     try:
@@ -111,9 +111,10 @@ def protect_paid(container: ContainerView, settings: Settings) -> Iterator[Findi
 
 def _holds_data(container: ContainerView, settings: Settings) -> str:
     """
-    Return a text such as `may hold data` that describes a container's data; empty if it holds no data.
+    Describe a container's data, for instance as `may hold data`; empty if the container holds no data.
 
-    A template that is not in the catalogue may hold data, unless it is in `new_names` and not in `templates`.
+    A container whose template is not in the catalogue is assumed to hold data if `templates` lists the template, or if
+    `new_names` does not.
     """
     template = container.template
     if template is None or isinstance(template, Unknown):
@@ -166,14 +167,14 @@ def no_restore_over_data(restore: BackupRestoreView, settings: Settings) -> Iter
         return
     yield Violation(
         f"restore {restore.name!r} replaces all data of the backup's container, even if that container is protected. "
-        "You cannot tell from a backup's number which container it belongs to. If you want this restore, exempt it for "
-        "a few days. Then remove the BackupRestore from the program; removing it does not undo the restore."
+        "You cannot tell from a backup's number which container it belongs to. If this restore is intended, exempt it "
+        "for a few days. Then remove the BackupRestore from the program; removing it does not undo the restore."
     )
 
 
 def _access(container: ContainerView, stack: StackView) -> str:
     """
-    Return `has` or `may have` if a container has, or may have, external access; otherwise an empty text.
+    Return `has` or `may have` if a container has, or may have, external access; otherwise an empty string.
 
     If the program does not set external access, it stays unchanged. It may then be on in three cases: the provider has
     seen that it is on, the stack contains an allowed address for the container, or this operation may adopt the
@@ -356,7 +357,8 @@ RULES = (
     ),
     StackRule(
         "no-public-database",
-        "Containers that hold data must limit external access to single addresses; sites may allow all for HTTP.",
+        "Containers that hold data must limit external access to single addresses; sites may allow all addresses for "
+        "HTTP.",
         "mandatory",
         "critical",
         "Turn external access off, or allow only single addresses.",

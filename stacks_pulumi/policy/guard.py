@@ -110,11 +110,11 @@ class StacksGuard:
         account: A function that lists the account's containers, for `account-headroom`
             (`stacks_pulumi.cost.live.containers`).
         longest_exemption_days: The maximum number of days from today for which an exemption may be valid. The file
-            cannot raise it.
+            cannot increase this number.
         extra: Your own rules (`ResourceRule`, `StackRule`), or policies that were created with Pulumi's SDK.
 
     Raises:
-        ValueError: A policy or a level is unknown, two policies have the same name, or a text is given instead of a
+        ValueError: A policy or a level is unknown, two policies have the same name, or a string is given instead of a
             list. Or a limit is set but its policy is not in the pack, `all` contains more than a level, or `config`
             contains exceptions.
     """
@@ -272,7 +272,7 @@ def _wrong(message: str) -> ValueError:
 
 
 def _list(values: Iterable[str], argument: str) -> list[str]:
-    # Python treats a text as a list of its letters, so the pack would have wrong policies.
+    # Python treats a string as a list of its characters, so the pack would have wrong policies.
     if isinstance(values, str):
         msg = f"{argument} is the text {values!r}: it must be a list, such as [{values!r}]"
         raise _wrong(msg)

@@ -242,8 +242,8 @@ class Settings:
 @dataclass(frozen=True)
 class PolicyException:
     """
-    An exception in a file of version 2. The engine (3.272 or newer) reports the violations that it covers, but allows
-    them.
+    An exception in a file of version 2. The engine (3.272 or newer) reports the violations that the exception covers,
+    but allows them.
 
     The engine ignores `expires`, and never passes exceptions to a pack. So `expires` has an effect only where
     `read_configuration` reads the file.
@@ -399,7 +399,7 @@ def _match(raw: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _unknown_keys(raw: Mapping[str, Any], known: tuple[str, ...], what: str) -> Iterator[str]:
-    """Yield a text for each unknown key. The engine ignores such a key, or accepts it in a different letter case."""
+    """Yield a text for each unknown key. The engine ignores such a key, or accepts it if only its case differs."""
     for key in raw:
         if key not in known:
             meant = did_you_mean(str(key), known)
@@ -423,7 +423,7 @@ def reason_and_end(raw: Mapping[str, Any]) -> tuple[str, datetime.date]:
 
 
 def too_late(expires: datetime.date, today: datetime.date, longest: int) -> str:
-    """Return the error for an end date that is too far in the future; otherwise an empty text."""
+    """Return the error for an end date that is too far in the future; otherwise an empty string."""
     latest = today + datetime.timedelta(longest)
     if expires <= latest:
         return ""

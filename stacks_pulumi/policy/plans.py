@@ -38,7 +38,7 @@ def _not_known(container: ContainerView, value: str, settings: Settings) -> Find
         return Deferred(value)
     return Violation(
         f"container {container.name!r}: the {value} is not known at preview, and this policy denies unknown values. "
-        f"Write the {value} as a plain value, or set the option unknown to defer."
+        f"Write the {value} as a plain value, or set the option `unknown` to `defer`."
     )
 
 

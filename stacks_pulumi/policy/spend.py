@@ -51,7 +51,7 @@ def _worst(price: Price) -> Decimal:
 
 
 def up_to(price: Price) -> str:
-    """Return the upper bound of a price as a text."""
+    """Return the upper bound of a price as a string."""
     if price.high is None:
         return f"an unknown sum, at least {usd(price.low)}" if price.low else "an unknown sum"
     return usd(price.high) if price.exact else f"up to {usd(price.high)}"
@@ -195,7 +195,7 @@ def max_resources(stack: StackView, settings: Settings) -> Iterator[Finding]:
         if limit is not None and len(resources) > limit:
             yield Violation(
                 f"the stack has {count(len(resources), noun)}; the limit is {limit}. "
-                f"Remove some, or raise the option {option}."
+                f"Remove some, or increase the value of the option {option}."
             )
     if all(settings[option] is None for option, *_ in kinds):
         yield NotApplicable("no limit is set")

@@ -143,7 +143,7 @@ def pinned_backup(name: str, /, of: str | None = None, container: Any = None, **
 
 
 def _id_of(container: str | None) -> str:
-    """Return the id of the container that this Container resource manages; both have the same name."""
+    """Return the id of the container that the Container resource with this name manages."""
     return f"usr-00000000-{container or 'app'}"
 
 
@@ -226,8 +226,8 @@ def configuration_problems(text: str, pack: str | Path | None = None) -> list[st
 
     The engine ignores unknown policies, options for `all`, an empty file, and the end date of an exception. If a key
     occurs several times, the engine uses the last one. This function also requires a reason and an end date (`expires`,
-    in UTC) for each exception. The date must not be in the past, or later than the pack's longest exemption allows. If
-    the pack itself refuses the file, the problem contains the pack's own message.
+    in UTC) for each exception. The date must be neither in the past nor later than the pack's longest exemption allows.
+    If the pack itself refuses the file, the problem contains the pack's own message.
 
     Args:
         text: The file's content.
@@ -270,8 +270,8 @@ def configuration_problems(text: str, pack: str | Path | None = None) -> list[st
 
 def _ready(names: Iterable[str], problems: list[str]) -> AnalyzerServicer:
     """
-    Return the ready pack that contains all policies of a file. If no pack does, return one with all policies, and add a
-    problem.
+    Return the ready pack that contains all policies of a file. If no pack does, return a pack with all policies, and
+    add a problem.
     """
     named = [name for name in dict.fromkeys(names) if name != "all"]
     fitting = [pack for pack, policies in _READY.items() if set(named) <= set(policies)]
@@ -294,7 +294,7 @@ def _entry_problem(name: str, entry: Any, policies: Mapping[str, pulumi_policy.P
     if name == "all":
         return "" if isinstance(entry, str) else options_of_all(entry)
     policy = policies[name]
-    # The SDK's stack policies do not have this method.
+    # The SDK's stack policies do not have the method `has_remediation`.
     remediates = isinstance(policy, pulumi_policy.ResourceValidationPolicy) and policy.has_remediation()
     if level == "remediate" and not remediates:
         return f"the level of {name!r} is 'remediate', but this policy changes nothing: write mandatory"

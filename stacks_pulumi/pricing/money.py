@@ -1,9 +1,10 @@
 """
-Prices of containers, and sums of money in US dollars. A price is exact, or has a lower bound if a value is unknown.
+Prices of containers, and sums of money in US dollars. If a value is unknown, a price is not exact, but has a lower
+bound.
 
 The price for an unknown value, or for a value that is not in the catalogue, has no upper bound. An unknown value is
 never treated as free, or as cheaper than a known value. The lower bound is the price of the cheapest container that
-fits.
+fits the known values.
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ class Price:
         return Price(self.low + other.low, high, tuple(dict.fromkeys(self.unknown + other.unknown)))
 
     def or_higher(self, other: Price) -> Price:
-        """Return a price whose bounds are the higher ones of this price and another."""
+        """Return this price combined with another: each bound is the higher one of the two."""
         low = max(self.low, other.low)
         if self.high is None or other.high is None:
             return Price(low, None, self.unknown if self.high is None else other.unknown)
@@ -285,8 +286,8 @@ def listed_tier(
     """
     Return the storage tier to assume for a container whose tier is not declared: `None`, which means no tier.
 
-    The result is `UNKNOWN` if the size is unknown, or is so much smaller than the plan's that it may be in a different
-    unit.
+    The result is `UNKNOWN` if the container's size is unknown, or is so much smaller than the plan's size that it may
+    be in a different unit.
     """
     size = _size(template, plan)
     is_told = size is not None and storage_mb is not None and size.storage_mb <= storage_mb * _OTHER_UNIT
@@ -314,7 +315,7 @@ def billed(
 
 
 def _size(template: str | Unknown | None, plan: str | Unknown | None) -> catalog.Plan | None:
-    """Return the size of a container without additional storage; `None` if it is not known."""
+    """Return the size that a container has without additional storage; `None` if it is not known."""
     if template == catalog.VPN_TEMPLATE:
         return catalog.VPN_PLAN
     return None if isinstance(plan, Unknown) else catalog.PLANS.get(_plan(template, plan) or "")

@@ -4,8 +4,8 @@ Which prices does the platform list for its templates, and which of them are pla
 The guide does not state the field, the unit or the period of a template's price. So a price is read only if exactly one
 field of the template is named like a price, and it is read as US dollars a month. The price is plausible under two
 conditions. First, no other field contradicts it. Second, the prices in the same answer are within a factor of five of
-the catalogue's prices, if the catalogue has them. So the price of a new plan, or a discounted price, can be plausible.
-Every other price is unknown; it is not replaced by the catalogue's price.
+the catalogue's prices, if the catalogue has them. So the price of a new plan, or a discounted price, can still be
+accepted as plausible. Every other price is unknown; it is not replaced by the catalogue's price.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _TERMS: Final = _these(
 )
 """Words in the name of a field which may show that the price next to it is not the paid price in dollars a month."""
 _OTHERWISE: Final = _these("trial storage backup codes")
-"""Words which show that a field of `_TERMS` is about something else."""
+"""Words which show that a field of `_TERMS` does not describe the price."""
 _SAME: Final = frozenset(
     {"", "0", "0.0", "1", "usd", "us", "$", "us$", "dollar", "dollars", "month", "monthly"}
 )
@@ -67,7 +67,7 @@ class _Row:
     Attributes:
         path: The field that has its price, or the fields that may have it; empty if there is none.
         monthly: Its price in US dollars a month; `None` if it is not clear.
-        doubt: Why it is not clear.
+        doubt: Why the price is not clear.
     """
 
     template: str
@@ -83,7 +83,7 @@ class _Row:
 
     @property
     def catalogue(self) -> Decimal | None:
-        """The catalogue's price; `None` if it contains no such template."""
+        """The catalogue's price; `None` if the catalogue contains no such template."""
         return catalog.monthly_price(self.template, self.listed)
 
     @property
@@ -104,15 +104,16 @@ class PriceList:
     The prices of a platform. An instance is called like `catalog.monthly_price`, and returns `None` for an unknown
     price.
 
-    The platform may not list every plan of a template, or additional storage. For these, the catalogue's prices are
-    used, but only if the catalogue agrees with the prices that the platform lists for the template.
+    Perhaps the platform does not list every plan of a template, or does not list additional storage. For these, the
+    catalogue's prices are used, but only if the catalogue agrees with the prices that the platform lists for the
+    template.
 
     Attributes:
         known: Template and plan -> US dollars a month.
         doubts: Template -> why its price is not known.
         differing: Template -> its price and the catalogue's price, if they differ.
         gap: Why the platform's list is incomplete; `None` if it is complete.
-        borrowed: The items with the catalogue's price, because the platform does not list them.
+        borrowed: The items that have the catalogue's price, because the platform does not list them.
     """
 
     known: Mapping[tuple[str, str | None], Decimal]
@@ -145,7 +146,7 @@ class PriceList:
 
     def notes(self, advice: Callable[[str], str]) -> tuple[str, ...]:
         """
-        Return notes on the prices for a person. Call this after the prices were used: only then is it known which
+        Return notes on the prices, for the user. Call this after the prices were used: only then is it known which
         prices came from the catalogue.
         """
         notes = [
@@ -183,7 +184,7 @@ def price_list(
     differing: dict[str, tuple[Decimal, Decimal | None]] = {}
     for row in read:
         # A template that is listed once has one price, and the platform's word for its plan may differ from the
-        # catalogue's.
+        # catalogue's word.
         keys = {(row.template, row.plan or row.listed)} | (
             {(row.template, row.listed)} if times[row.template] == 1 else set()
         )

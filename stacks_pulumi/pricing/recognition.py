@@ -3,9 +3,9 @@ Which resources are ours, and which of their values are known? The resources com
 policy request.
 
 The type alone does not show the kind: a program can give a STACKS resource any type, and a policy cannot see which
-dynamic provider creates it. So the provider's `check` writes the kind into the inputs (`MARKER`). If that marker is
-missing (states and programs of 0.1 and 0.2), the type decides, or the pickled provider if it can be read. If neither
-shows the kind, the inputs decide whether the resource may be ours.
+dynamic provider creates it. So the provider's `check` writes the kind into the inputs (`MARKER`). If the marker is
+missing, as in states and programs of 0.1 and 0.2, the type shows the kind, or the pickled provider does if it can be
+read. If neither shows the kind, the inputs decide whether the resource may be ours.
 
 A value is `UNKNOWN` in three cases: it is an output that does not exist yet, a secret that the engine hides, or a value
 of the wrong type. `UNKNOWN` is neither `None` (absent) nor a value, so that an unknown property is never mistaken for a
@@ -84,7 +84,7 @@ UNKNOWN: Final = Unknown.UNKNOWN
 _BLINDED: Final = "[secret]"
 
 NOT_KNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-"""The engine's constant for a text that does not exist yet."""
+"""The engine's constant for a string that does not exist yet."""
 
 # The engine's constants for an output that does not exist yet, one for each type (Pulumi's resource protocol).
 _SENTINELS: Final = frozenset(
@@ -115,7 +115,7 @@ def is_unknown(value: Any) -> bool:
 
 
 def is_hidden(value: Any) -> bool:
-    """Return whether the engine hides a value, because it is a secret or an asset."""
+    """Return whether the engine hides a value because the value is a secret or an asset."""
     return value == _BLINDED or (isinstance(value, Mapping) and SIGNATURE in value)
 
 
@@ -174,7 +174,7 @@ def is_unfinished(outputs: Mapping[str, Any]) -> bool:
 
 
 def unfinished(kind: str | None, outputs: Mapping[str, Any]) -> str:
-    """Return the action that an update must still complete, even if no input changed; otherwise an empty text."""
+    """Return the action that an update must still complete, even if no input changed; empty if there is none."""
     outs = snake_case(outputs)
     if kind == "Container" and is_unfinished(outs):
         return "completes its creation: sets status and external access to the program's values"
@@ -189,7 +189,7 @@ def unfinished(kind: str | None, outputs: Mapping[str, Any]) -> str:
 
 UNRECOGNISED: Final = "unrecognised"
 """
-The kind of a resource with the type, marker or inputs of a STACKS resource, whose kind this version does not know.
+The kind of a resource that has the type, marker or inputs of a STACKS resource, but no kind that this version knows.
 """
 
 PROVIDER: Final = "__provider"

@@ -93,7 +93,7 @@ class ResourceView:
 
 @dataclass(frozen=True)
 class UnrecognisedView(ResourceView):
-    """A resource with the STACKS type prefix, whose kind this version does not know."""
+    """A resource that has the STACKS type prefix, but no kind that this version knows."""
 
     KIND = UNRECOGNISED
 
@@ -194,7 +194,7 @@ class ChildView(ResourceView):
         return is_id_of(self.container, self.made_from, container.urn, container.id)
 
     def may_belong_to(self, container: ContainerView) -> bool:
-        """Return whether its container is this one, or its container's id is computed from this one's id."""
+        """Return whether its container is this one, or has an id that is computed from this one's id."""
         return self.belongs_to(container) or container.urn in self.made_from
 
     def may_name(self, container: ContainerView) -> bool:

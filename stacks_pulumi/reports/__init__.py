@@ -1,9 +1,9 @@
 """
 The report of a command, as one `Document`.
 
-`cost` and `account` each build one document, and a writer for each output format shows it. Names and messages come from
-programs, states and accounts and are untrusted input: the document contains them unchanged, and the writers escape
-them.
+`cost` and `account` each build one document, and each output format has a writer that shows it. Names and messages come
+from programs, states and accounts, so they are untrusted input: the document contains them unchanged, and the writers
+escape them.
 
 - `writers`: How does a report look in a terminal, on a page, as JSON and as JUnit XML?
 """
@@ -30,10 +30,10 @@ class Column:
 
     Attributes:
         title: Its title.
-        form: `figure` means aligned to the right; `action` means the name of an action, which each writer shows in its
+        form: A `figure` is aligned to the right; an `action` is the name of an action, which each writer shows in its
             own way.
         strong: Whether a page shows it in bold.
-        widest: The maximum number of a cell's characters that a terminal shows; `None` means all.
+        widest: How many characters of a cell a terminal shows at most; `None` means all.
     """
 
     title: str
@@ -102,7 +102,7 @@ class PolicyViolation:
     Attributes:
         policy: The policy's name.
         pack: The pack's name.
-        level: `mandatory`, `advisory`, or `exempted` by an exception in the pack's configuration.
+        level: `mandatory`, `advisory`, or, if an exception in the pack's configuration covers it, `exempted`.
         resource: The name of the resource that violates it.
         message: The policy's message.
     """
@@ -115,7 +115,7 @@ class PolicyViolation:
 
     @property
     def weight(self) -> Weight:
-        """`error` if the violation makes a preview fail."""
+        """`error` if the violation makes a preview fail, otherwise `warning`."""
         return "error" if self.level == "mandatory" else "warning"
 
 
@@ -167,7 +167,7 @@ class Document:
         footer: A line in small print below a page, for instance an explanation of the figures.
         ending: The last line, for instance the reason for the exit code.
         checks: The conditions that decide the exit code.
-        data: The report for programs. The command's page in `docs` describes its fields.
+        data: The report in a form for programs. The command's page in `docs` describes its fields.
     """
 
     headline: str
@@ -184,5 +184,5 @@ class Document:
 
     @property
     def title(self) -> str:
-        """The headline. If the report is incomplete, the headline begins with a word that says so."""
+        """The headline. If the report is incomplete, it begins with `Incomplete:`."""
         return f"Incomplete: {self.headline}" if self.incomplete else self.headline

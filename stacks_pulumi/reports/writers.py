@@ -3,7 +3,7 @@ Writes a report for a terminal, for a page, as JSON and as JUnit XML.
 
 A terminal shows rich's tables if rich is installed, otherwise plain columns. A comment on a pull request has a maximum
 size. It begins with a hidden marker, so that the next run can find and replace the comment. Names and messages come
-from the reviewed program and are untrusted input, so all markup in them is escaped.
+from the reviewed program and are untrusted, so all markup in them is escaped.
 """
 
 from __future__ import annotations
@@ -236,12 +236,12 @@ _ROWS: Final = (100, 50, 25, 10, 5, 2, 0)
 _LONGEST: Final = 1000
 _MESSAGE_LINES: Final = 20
 _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>()#+!|~$&])")
-# GitHub creates links after it removes the escapes: from `@name`, mail@example.com, `#1`, octo/repo#1, `GH-1` and
-# URLs. It also turns `:tada:` into a picture. A zero-width character inside them prevents that.
+# After GitHub removes the escapes, it creates links from `@name`, mail@example.com, `#1`, octo/repo#1, `GH-1` and URLs.
+# It also turns `:tada:` into a picture. A zero-width character inside them prevents both.
 _LINKS: Final = re.compile(r"[@#](?=\w)|:(?=//|[a-z0-9_+-]+:)|/(?=/)|www(?=\.)|gh(?=-\d)", re.IGNORECASE)
 # GitHub also links commit hashes, full or shortened to seven digits or more.
 _HASH: Final = re.compile(r"(?<![0-9a-z])[0-9a-f]{7,40}(?![0-9a-z])", re.IGNORECASE)
-# Characters that are special only at the beginning of a line: a list, a rule or the underline of a heading.
+# Characters that are special only at the beginning of a line, where they make a list, a rule or a heading's underline.
 _BEGINS: Final = re.compile(r"^([-=]|\d+(?=\.))")
 _BREAK: Final = "\N{ZERO WIDTH SPACE}"
 
@@ -324,7 +324,7 @@ def _table(columns: Sequence[Column], rows: Sequence[Row], most: int | None) -> 
 def _cell(column: Column, text: str) -> str:
     if column.form == "action":
         return _ACTIONS[text]
-    # GitHub would show the text between two dollar signs in one line as a formula.
+    # If a line contains two dollar signs, GitHub would show the text between them as a formula.
     shown = text.replace("$", "\\$") if column.form == "figure" else escape(text)
     return f"**{shown}**" if column.strong else shown
 
@@ -362,12 +362,12 @@ def _fenced(command: str) -> list[str]:
 
 
 def _beginning(text: str) -> str:
-    """Return the text, escaped for the beginning of a line."""
+    """Return the text, escaped so that it can begin a line."""
     return _BEGINS.sub(lambda match: f"{match[0]}{_BREAK}", escape(text))
 
 
 def escape(text: str) -> str:
-    """Return the text on one line, without any markup, mention or link."""
+    """Return the text on one line, escaped so that it contains no markup, mention or link."""
     text = clean(" ".join(text.split()))
     cut = len(text) - _LONGEST
     text = text if cut <= 0 else f"{text[:_LONGEST]}… (and {cut} more characters)"
@@ -377,7 +377,7 @@ def escape(text: str) -> str:
 
 
 def as_json(data: Mapping[str, Any], *, indent: int | None = 2) -> str:
-    """Return data as JSON for people and programs, in ASCII and without commands to a CI system."""
+    """Return data as JSON in ASCII, without text that a CI system would treat as a command."""
     text = json.dumps(msgspec.to_builtins(data, str_keys=True), indent=indent)
     return text.replace("##", "#\\u0023") + "\n"
 

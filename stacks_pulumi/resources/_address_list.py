@@ -1,12 +1,12 @@
 """
 Finds, adds, changes and removes one address in a container's list of allowed addresses.
 
-Two rules of the API complicate changes. First, the list is never empty while external access is on: the API does not
-remove the last entry. A client must not lose its access between two steps. Second, when external access is turned on,
-the API adds the caller's own address, which the program did not request; this may take several seconds.
+A client must keep its access between two steps of a change. Two rules of the API complicate this. First, the API does
+not remove the last entry while external access is on. Second, when external access is turned on, the API adds the
+caller's own address, which the program did not request; that entry may appear several seconds later.
 
-An entry is identified by its address. A change of its description or service type also changes its id, because the
-API can only add a new entry. If the list contains an address twice, both entries are treated as one.
+An entry is identified by its address. A change of the entry's description or service type also changes the entry's id,
+because the API can only add a new entry. If the list contains an address twice, both entries are treated as one.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ PLACEHOLDER: Final = {
 _REFUSED: Final = (BadRequestError, ConflictError)
 AWAITED: Final = "awaited_address"
 """
-The output that contains the caller's own address if the API has not added it yet; a later update removes the address.
+The output that contains the caller's own address if the API has not added it yet; a later update removes it from the
+list.
 """
 OTHERS_LEFT: Final = "others_left"
 """
@@ -76,7 +77,7 @@ class PutBackError(StacksError):
 @dataclass(frozen=True)
 class AllowedIpList:
     """
-    The list of one container, for one run of the engine.
+    The list of allowed addresses of one container, for one operation.
 
     Attributes:
         session: The account.
@@ -120,7 +121,9 @@ class AllowedIpList:
         }
 
     def look(self, inputs: Mapping[str, Any], olds: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the outputs of an update that changes nothing. Only a refresh reads the changes of other clients."""
+        """
+        Return the outputs of an update that changes nothing. Only a refresh records what other clients have changed.
+        """
         address = inputs["ip_address"]
         rows = entries_of(self.access().allowed_ips, address)
         entry = next((row for row in rows if row.id == olds.get("entry_id")), None)
@@ -157,8 +160,8 @@ class AllowedIpList:
                 added = error.entry if isinstance(error, PutBackError) else entry
                 if added is None or isinstance(error, WaitCancelledError):
                     raise
-                # The state gets the id and the time of the new entry. They show the next operation that the entry is
-                # ours.
+                # The state gets the id and the time of the new entry, so that the next operation knows that the entry
+                # is ours.
                 outs = {**olds, **entry_outputs(added, created_at), OTHERS_LEFT: True}
                 id_ = child_id(self.container, address)
                 raise InitFailedError(error.message, code=error.code, id=id_, outs=outs) from error
@@ -169,9 +172,9 @@ class AllowedIpList:
         Remove the address.
 
         If the state contains the entry's unique id, the list need not be read first. The API does not remove the last
-        entry. An entry is the last one if the API refuses to remove it, or if the list contains no other entries.
-        During a replacement, a placeholder is then added, which keeps external access on and its host name unchanged.
-        Otherwise, external access is turned off.
+        entry. An entry is the last one if the API refuses to remove it, or if the list contains no other entries. A
+        replacement then adds a placeholder, so that external access stays on and keeps its host name. Otherwise,
+        external access is turned off.
         """
         refused: ApiError | None = None
         with self.session.turn(self.container):
@@ -181,8 +184,7 @@ class AllowedIpList:
                 except NotFoundError:
                     pass  # A 404 proves nothing: the address may still be in the list.
                 except ApiError as error:
-                    # The guide does not state the status with which the API refuses to remove the last entry, or a
-                    # missing entry.
+                    # The guide does not state which status the API returns if the entry is missing, or is the last one.
                     refused = error
                 else:
                     return
@@ -215,7 +217,7 @@ class AllowedIpList:
             try:
                 self.take_out(going)
             except _REFUSED:
-                # Another client has removed the other entries, or the API has a different reason.
+                # The API refuses because another client has removed the other entries, or for a different reason.
                 if not _only(going, self.access()):
                     raise
             else:
@@ -229,9 +231,9 @@ class AllowedIpList:
     # --- steps ---
 
     def _goes_by_id(self, olds: Mapping[str, Any]) -> bool:
-        """Return whether the state contains everything that a deletion must remove."""
-        # A killed exchange may have left an entry in the list that no state contains; it would stay with the
-        # container.
+        """Return whether the entry's id in the state is enough for a deletion."""
+        # An interrupted change may have left an entry that no state contains. If the container stays, the entry would
+        # stay too.
         stays = OWNERS.owner("Container", self.container) is not None
         looks = stays or olds.get("revoke_auto_added") or olds.get(OTHERS_LEFT)
         return not looks and is_unique(olds.get("entry_id") or "")
@@ -259,7 +261,7 @@ class AllowedIpList:
         self, wanted: Callable[[models.ExternalAccess], object], what: str
     ) -> models.ExternalAccess:
         """
-        Wait until the container's external access matches, and return it; at the timeout, return the last one read.
+        Return the container's external access as soon as `wanted` accepts it; at the timeout, return the last one.
         """
         seconds = self.session.client.platform.settle
         return self.op.look_until(wanted, self.access, seconds=seconds, waiting=f"waiting for {what}")
@@ -287,8 +289,8 @@ class AllowedIpList:
         """
         Return the entries that the API added for the caller when external access was turned on.
 
-        If this operation has turned external access on, the API added the entry for the caller's address, whatever its
-        description is. In a later operation, both the address and the description must match.
+        If this operation has turned external access on, the API added the entry for the caller's address, whatever that
+        entry's description is. In a later operation, both the address and the description must match.
         """
         rows = [
             entry
@@ -318,7 +320,9 @@ class AllowedIpList:
     def unwanted(
         self, access: models.ExternalAccess, address: str, inputs: Mapping[str, Any]
     ) -> list[models.AllowedIp]:
-        """Return the entries to remove: the caller's own, if the program revokes it, and leftover placeholders."""
+        """
+        Return the entries to remove: leftover placeholders and, if the program revokes it, the caller's own entry.
+        """
         own = self.auto_added(access, inputs) if inputs.get("revoke_auto_added") else []
         return [
             entry
@@ -332,8 +336,8 @@ class AllowedIpList:
         Remove the caller's own address, which may appear in the list some time after external access was turned on.
 
         Returns:
-            The output that contains the address if it did not appear in the list; a later update removes it. Empty if
-            it appeared.
+            If the address did not appear in the list, an output that contains it, for the update that removes it later;
+            otherwise, an empty mapping.
         """
         created = self.session.fresh
         opened_for = created.opened_for(self.container)
@@ -377,7 +381,7 @@ class AllowedIpList:
 
         if not (patient and self.was_opened):
             return add()
-        # `open_access` has seen external access on, so a refusal that outlasts the lag of lists has a different reason.
+        # `open_access` has seen that access is on, so a refusal that outlasts the lag of lists has a different reason.
         lag = self.session.client.platform.lag
         return patiently(self.session, self.op, "external access", add, _REFUSED, seconds=lag)
 
@@ -458,7 +462,7 @@ class AllowedIpList:
             f"address: external access was turned off instead, including {access.url or access.subdomain}"
         )
         if OWNERS.owner("Container", self.container) is None:
-            # In a `destroy` the container is usually deleted next, and no program has to change.
+            # In a `destroy` the container is usually deleted next, so no warning is needed.
             self.op.inform(text)
         else:
             self.op.warn(
@@ -492,20 +496,18 @@ def matches(entry: models.AllowedIp, inputs: Mapping[str, Any]) -> bool:
 
 
 def _is_label(entry: models.AllowedIp, inputs: Mapping[str, Any]) -> bool:
-    """
-    Return whether an entry's description matches the input `description`; a platform may shorten it or change its case.
-    """
+    """Return whether an entry's description matches the input, which a platform may shorten or change in case."""
     wanted, shown = inputs.get("description"), (entry.description or "Custom IP").strip().casefold()
     return isinstance(wanted, str) and wanted.strip().casefold().startswith(shown)
 
 
 def _only(entries: Iterable[models.AllowedIp], access: models.ExternalAccess) -> bool:
-    """Return whether the list contains no entries except these."""
+    """Return whether the list contains only these entries."""
     return {entry.id for entry in access.allowed_ips} <= {entry.id for entry in entries}
 
 
 def _is_proven(entries: Iterable[models.AllowedIp], olds: Mapping[str, Any]) -> bool:
-    """Return whether an entry has the same unique id, or the same creation time, as the state."""
+    """Return whether one of the entries has the unique id or the creation time in the state."""
     return any(
         (entry.id == olds.get("entry_id") and is_unique(entry.id))
         or same_time(olds.get("added_at"), entry.added_at)
@@ -517,14 +519,14 @@ def _is_ours(
     entries: Sequence[models.AllowedIp], olds: Mapping[str, Any], container_created_at: str | None
 ) -> bool:
     """
-    Return whether the listed entries for an address are those in the state, although none is proven to be ours.
+    Return whether listed entries that are not proven to be ours are treated as those in the state.
 
     They may be different entries: a later container with the same id has a new list, or another client added the
-    address again. If the entry's id is unique, the id decides; otherwise its time. Without a time, the container's
-    identity and the entry's content decide.
+    address again. The entries' times decide. If one is missing, the container's creation time decides; if that is
+    missing too, an entry's id or content decides.
     """
     stored = olds.get("added_at")
-    # The container's time may be the time of a start, so an entry that is proven to be ours needs no comparison.
+    # Only unproven entries are compared here, because the container's time may be the time of a start.
     if is_before(stored, container_created_at):
         return False
     times = [
@@ -544,7 +546,7 @@ def _is_ours(
 
 
 def entry_outputs(entry: models.AllowedIp, container_created_at: str | None) -> dict[str, Any]:
-    """Return the outputs that are not inputs."""
+    """Return the entry's outputs that are not inputs."""
     return without_none(
         {"entry_id": entry.id, "added_at": entry.added_at, CONTAINER_CREATED_AT: container_created_at}
     )

@@ -68,7 +68,7 @@ class ChildHandler(ResourceHandler, Generic[T]):
     """The name of the output that contains the object's creation time."""
 
     has_own_id: ClassVar[bool] = True
-    """Whether the platform has assigned the object's id; if not, the program chose it, and it may be used again."""
+    """Whether the platform has assigned the object's id; if not, the program chose the id and may use it again."""
 
     def check_container(
         self, session: Session, op: Operation, id_: str, olds: Mapping[str, Any], found: T | None
@@ -131,8 +131,8 @@ def fast_or_once_running(
     Call `create` as soon as the containers run, and return its result.
 
     `create` receives the existing objects, or `None` if it must list them itself. A container that this operation has
-    created is still empty, so `create` receives an empty list. If the API refuses that request, `create` is called
-    again with `None`.
+    created is still empty, so for this container `create` receives an empty list. If the API then refuses the creation,
+    `create` is called again with `None`.
     """
     if session.fresh.are_running(*containers):
         with contextlib.suppress(*REFUSALS):

@@ -51,16 +51,16 @@ def resized_outside(name: str, old: Any, new: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    """Return the value as a program writes it; the engine turns every number into a float."""
-    # A number of the state that may be a secret has a different type, whose text does not show the number.
+    """Return the value as a program writes it, because the engine turns every number into a float."""
+    # If a number in the state may be a secret, it has a different type, whose text does not show the number.
     return repr(int(value) if type(value) is float and value.is_integer() else value)
 
 
 def differences_to(inputs: Mapping[str, Any], container: models.Container) -> list[str]:
-    """Return the differences that prevent an adoption; only inputs that the program sets are compared."""
+    """Return the differences that prevent an adoption; if no plan is set, any plan matches."""
     differences = []
     template, plan, tier = inputs["template"], inputs.get("plan"), inputs.get("additional_storage_tier")
-    # A category or an unknown word does not prove that the template is the same.
+    # If the list shows only a category or an unknown word, the template may be a different one.
     if not container.is_from(template):
         differences.append(f"its template is {container.template!r}, not {template!r}")
     if plan is not None and container.plan is not None and not same_name(container.plan, plan):
@@ -70,7 +70,7 @@ def differences_to(inputs: Mapping[str, Any], container: models.Container) -> li
         if container.storage_mb != wanted:
             differences.append(f"it has {container.storage_mb} MB of storage, not {wanted} MB")
     elif tier is None and (more := catalog.added_tier(catalog.PLANS.get(plan or ""), container.storage_mb)):
-        # Without this difference, the storage would be billed, but neither a preview nor a policy would contain it.
+        # Otherwise, the storage would be billed, although neither a preview nor a policy has shown it.
         size = f"{catalog.STORAGE_TIERS[more].storage_mb // 1024} GB"
         differences.append(f"it has {size} of additional storage: write additional_storage_tier={more}")
     return differences

@@ -1,4 +1,4 @@
-"""The steps of an operation on a container. There is one object for each operation."""
+"""The steps of an operation on a container. There is one `Lifecycle` for each operation."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def observed(
     if template != catalog.VPN_TEMPLATE:
         inputs["plan"] = _without_case(inputs.get("plan"), container.plan)
         added = catalog.added_tier(catalog.PLANS.get(inputs["plan"]), container.storage_mb)
-        # A missing tier does not mean no tier: the guide does not state whether `storage` includes the tier.
+        # If no tier is visible, there may still be one: the guide does not state whether `storage` includes the tier.
         inputs["additional_storage_tier"] = added or inputs.get("additional_storage_tier")
     watched = ("name", "plan", "additional_storage_tier")
     differing = [name for name in watched if inputs.get(name) != olds.get(name)]
@@ -149,7 +149,7 @@ _STAYS: Final = "and this update leaves it {0}. Run `pulumi refresh`: after that
 
 @contextlib.contextmanager
 def _shown_by_a_list(id_: str) -> Iterator[None]:
-    """Turn a 404 for a container that a list has shown into an error that explains the contradiction."""
+    """If a request for a listed container gets a 404, raise an error that explains the contradiction."""
     try:
         yield
     except NotFoundError as error:
@@ -162,7 +162,7 @@ def _shown_by_a_list(id_: str) -> Iterator[None]:
 
 class Lifecycle(msgspec.Struct, frozen=True):
     """
-    The steps of one run of the engine on a container.
+    The steps of one operation on a container.
 
     Attributes:
         session: The account.
@@ -176,8 +176,8 @@ class Lifecycle(msgspec.Struct, frozen=True):
         """
         Return the current outputs; `None` if the container certainly no longer exists.
 
-        A refresh sends one list request for all containers. It sends one more for each container that seems to have
-        changed, and for each container whose external access this program manages.
+        A refresh sends one list request for all containers. It sends one more request for each container that seems to
+        have changed, and for each container whose external access this program manages.
         """
 
         def is_changed(row: models.Container) -> bool:
@@ -228,8 +228,8 @@ class Lifecycle(msgspec.Struct, frozen=True):
             raise VanishedError(msg, subject=f"container {id_}")
         if identity is Identity.UNCERTAIN:
             self._bind(id_, olds, inputs, container)
-            # The states of the children have the creation time of the former container; this container does not have
-            # these children.
+            # The former creation time is dropped, because the children whose states contain it are not in this
+            # container.
             olds = {name: value for name, value in olds.items() if name != "created_at"}
             if not is_open(olds):
                 olds.pop("external_access", None)
@@ -251,7 +251,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
         try:
             found = find_container(self.session, id_, stored=olds, max_age=RECENT)
         except UnseenError:
-            # If neither a list nor a request has shown the container yet, a confirmed delete is enough.
+            # Even if no list and no request has shown the container yet, a confirmed delete proves that it is gone.
             with contextlib.suppress(NotFoundError):
                 if REQUESTED_AT in olds and self.session.client.containers.delete(id_, olds.get("name")):
                     return
@@ -275,14 +275,14 @@ class Lifecycle(msgspec.Struct, frozen=True):
             GONE if acknowledged else ABSENT,
             found.id,
             shown=lambda _container: "still listed",
-            # Once the name is free, another container may take it before a list has shown it as free.
+            # Another container may take the free name before a list has shown that the name is free.
             is_it=lambda row: compare_instants(found.created_at, row.created_at) is not False,
         )
 
     # --- identity ---
 
     def _identify(self, id_: str, olds: Mapping[str, Any], container: models.Container) -> Identity:
-        """Compare the container with the one in the state. If no creation times are available, warn once per run."""
+        """Compare the container with the one in the state. If neither has a creation time, warn once per run."""
         identity = identify(self.session, olds, container)
         has_times = olds.get("created_at") is not None or container.created_at is not None
         if identity is Identity.SAME and not has_times and "name" in olds and self.session.first("no times"):
@@ -296,7 +296,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
     def _bind(
         self, id_: str, olds: Mapping[str, Any], inputs: Mapping[str, Any], container: models.Container
     ) -> None:
-        """Adopt the container that has the id now, if the program allows adoption and the container matches."""
+        """Adopt the container that has the id now, if the program allows adoption and matches the container."""
         differences = differences_to(inputs, self.with_template(container))
         if inputs.get("adopt") != "if_matching" or differences:
             hint = f" It differs from the program: {'; '.join(differences)}." if differences else ""
@@ -320,11 +320,12 @@ class Lifecycle(msgspec.Struct, frozen=True):
         bound: bool = False,
     ) -> dict[str, Any]:
         """
-        Start the container, set external access, restart it and stop it, as needed. The order makes each step possible.
+        As needed, start the container, set its external access, restart it, and stop it. Only this order makes each
+        step possible.
 
         An update performs a step if the input for that step has changed, or if the state shows an unfinished creation.
-        `new` means that this operation has created the container; `bound` means that it replaces the container in the
-        state.
+        `new` means that this operation has created the container; `bound` means that the container replaces the one in
+        the state.
 
         Raises:
             UnseenError: A request for the container got a 404, although a list has shown it.
@@ -365,7 +366,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
             return None
         access = None if new else self.session.client.allowed_ips.list(container.id)
         if access is not None and access.enabled is not wanted and _is_as_wanted(olds, wanted):
-            # The state matches the program, so no preview has announced that this update changes it.
+            # The state matches the program, so no preview has announced a change of external access.
             on, off = ("off", "switches it on") if wanted else ("on", "switches it off")
             self.op.warn(
                 f"external access of {container.id} was switched {on} elsewhere, {_STAYS.format(on, off)}"
@@ -419,9 +420,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
     # --- looking and waiting ---
 
     def with_template(self, container: models.Container) -> models.Container:
-        """
-        Return the container with its template: the list may contain only the category, but the status contains both.
-        """
+        """Return the container with its template: a list may show only the template's category."""
         if container.template in catalog.TEMPLATES:
             return container
         alone = self.session.client.containers.find(container.id)
@@ -445,7 +444,7 @@ class Lifecycle(msgspec.Struct, frozen=True):
         """
 
         def is_it(row: models.Container) -> bool:
-            """Return whether a row is the container in the create response, which the client has found to be new."""
+            """Return whether a row is the container in the create response, and not an older one."""
             is_same = compare_instants(container.created_at, row.created_at)
             return bool(is_same) or not is_older(row.created_at, since)
 
@@ -463,7 +462,9 @@ class Lifecycle(msgspec.Struct, frozen=True):
         return found.merge(container)
 
     def last_log_lines(self, id_: str) -> str:
-        """Return the end of the container's log as a sentence; empty if it has no log, or logs are not shown."""
+        """
+        Return the end of the container's log as a sentence; an empty string if there is no log, or if logs are hidden.
+        """
         if self.session.settings.hide_logs:
             return ""
         try:

@@ -2,10 +2,10 @@
 The creation of a resource: the same steps for every kind.
 
 - Look: check whether the object exists already; if so, adopt it or fail.
-- Send: send the request once; if its outcome is unknown, look again first (`api/once.py`).
+- Send: send the request once; if its outcome is unknown, look again before repeating it (`api/once.py`).
 - Record: store the id and the token of this creation.
 - Finish: wait, pin, restart, download ...; if that fails, the state keeps the id.
-- Or roll back, if the engine has ended: then no state would contain the id, so the object is deleted again.
+- Or roll back, if the engine has ended: then no state would contain the id, so the new object is deleted.
 
 Each kind of resource implements the steps. This module runs them in order, and implements cancellation and messages.
 """
@@ -107,7 +107,7 @@ class Creation(ABC, Generic[T]):
         )
 
     def roll_back(self, thing: T) -> None:
-        """Delete the object again."""
+        """Delete the new object."""
 
     def describe(self, thing: T) -> str:
         """Return a description of the object for messages."""
@@ -150,7 +150,7 @@ class Creation(ABC, Generic[T]):
 
         Raises:
             InitFailedError: The object exists, but a later step failed.
-            StacksError: Nothing was created, or the object has been deleted again.
+            StacksError: Nothing was created, or the new object has been deleted.
         """
         with self.under_way():
             return self._run()
@@ -208,7 +208,7 @@ class Creation(ABC, Generic[T]):
         try:
             return self.create()
         except UnexpectedStateError as error:
-            # Only a new object needs a running container.
+            # An existing object needs no running container, so it can still be adopted.
             at_rest = self.existing() if adopts(self.session.settings, self.inputs) else None
             if at_rest is None:
                 raise
@@ -266,8 +266,8 @@ class Creation(ABC, Generic[T]):
         if owner.urn != self.op.call.urn:
             return self.can_be_taken_over and owner.replacing and self.is_leftover(thing)
         # In a replacement, the engine marks two kinds of objects as deleted: those that `retain_on_delete` keeps, and
-        # (from 3.260) those that `deleted_with` leaves to the container. If the program then gives up a failed
-        # replacement, the engine asks for a new object, although nothing replaces the old one.
+        # (from 3.260) those that `deleted_with` leaves to the container. If the replacement fails and the program then
+        # undoes the change, the engine asks for a new object, although nothing replaces the old one.
         settings = self.session.settings
         if owner.unchanged and adopts(settings, self.inputs):
             return True
@@ -291,7 +291,7 @@ class Creation(ABC, Generic[T]):
         return ExistsError(msg, code="declared-twice", existing=thing)
 
     def _roll_back(self, thing: T) -> None:
-        """Delete the object again, even though the engine no longer waits for it."""
+        """Delete the new object, even though the engine no longer waits for it."""
         # Requests that wait for the rate limit are shielded as well.
         with shielded():
             try:
@@ -307,5 +307,5 @@ class Creation(ABC, Generic[T]):
 
 
 def adopts(settings: AccountSettings, inputs: Mapping[str, Any]) -> bool:
-    """Return whether to adopt a matching object: the resource's `adopt` overrides the provider's."""
+    """Return whether to adopt a matching object: the resource's `adopt` overrides the provider's `adopt`."""
     return (inputs.get("adopt") or settings.adopt) == "if_matching"

@@ -1,8 +1,8 @@
 """
 The table of a resource's inputs and outputs, and what a change of an input does.
 
-`check` and `diff` use only this table. A comparison of complete property bags would show a change in every preview,
-because the API adds and rounds values.
+`check` and `diff` use only this table. A comparison of all properties would show a change in every preview, because the
+API adds and rounds values.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ CHANGED_OUTSIDE: Final = "changed_outside"
 The property that lists inputs whose drift is not visible in their values, for instance `["plan"]` after a resize.
 
 The engine detects most drift itself, because a read returns the inputs with the API's values. Two cases need this list.
-First, the API may have undone the effect of an input (`revoke_auto_added`: the address is in the list again). Second,
-the value does not show who changed it (`plan`: the guard against a replacement needs to know). A read then adds the
-list to its outputs and to its inputs. `diff` reports an update as long as the state contains the list; an update
+First, the API may have undone the effect of an input (`revoke_auto_added`: the address is allowed again). Second, the
+value does not show who changed it (`plan`: the guard against a replacement needs to know that). A read then returns the
+list among the outputs and among the inputs. `diff` reports an update as long as the state contains the list; an update
 removes the list.
 """
 
 _FOUND: Final = ("additional_storage_tier", "name", "plan", "revoke_auto_added")
-"""The inputs that may be in this list."""
+"""The inputs that `changed_outside` may contain."""
 
 
 def found_changed(names: Iterable[str]) -> dict[str, list[str]]:
@@ -39,7 +39,7 @@ def found_changed(names: Iterable[str]) -> dict[str, list[str]]:
 
 
 def changed_outside(state: Mapping[str, Any]) -> list[str]:
-    """Return the inputs that the last read found changed; ignore any other content of this property in the state."""
+    """Return the inputs that `changed_outside` lists in the state; ignore any other content of that property."""
     listed = plain(state.get(CHANGED_OUTSIDE))
     return [name for name in _FOUND if isinstance(listed, list) and name in listed]
 
@@ -104,7 +104,7 @@ class Output(msgspec.Struct, frozen=True):
 
     Attributes:
         name: The property.
-        changes_with: The inputs whose update may change it, `ANY_UPDATE` or `REPAIR`.
+        changes_with: The inputs whose update may change the output, or `ANY_UPDATE`, or `REPAIR`.
         secret: Whether the engine stores it encrypted.
     """
 
@@ -121,8 +121,8 @@ def checked(fields: Iterable[Field], news: Mapping[str, Any]) -> tuple[dict[str,
     """
     Return the inputs in their normal form, and the failures by property.
 
-    A value that is unknown at preview stays unknown, and makes a list that contains it unknown. Otherwise, an `up` with
-    an update plan would fail if the value proves to be a secret, because the engine compares complete lists. Invalid
+    A value that is unknown at preview stays unknown, and so does any list that contains it. Otherwise, an `up` with an
+    update plan would fail if the value proves to be a secret, because the engine compares complete lists. Invalid
     values are omitted, so that rules about several inputs see only valid values.
     """
     inputs: dict[str, Any] = {}

@@ -88,7 +88,7 @@ class ResourceKind:
     A kind of resource. Each kind sets `creation`, implements the `on_*` methods, and overrides other methods if needed.
 
     Attributes:
-        kind: The resource's name, as in `stacks_pulumi.provider_for(kind)`.
+        kind: The kind's name, as in `stacks_pulumi.provider_for(kind)`.
         creation: The steps of a creation.
         fields: The inputs.
         outputs: The outputs that are not inputs, each with the inputs whose update may change it.
@@ -114,15 +114,15 @@ class ResourceKind:
         self, olds: Mapping[str, Any], inputs: Mapping[str, Any], parent: ParentInProgram
     ) -> Iterable[tuple[str, str]]:
         """
-        Return the violations of rules about several inputs, or about the container that the program declares, as pairs
-        of property and problem. Unknown inputs are skipped. `olds` is empty for a new resource.
+        Return the violations of rules about several inputs or about the container in the program. Each violation is a
+        pair of property and problem. Unknown inputs are skipped. `olds` is empty for a new resource.
         """
         return ()
 
     def guards(self, olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         """
-        Return the problems with changes that must be refused. `olds` contains the previous inputs; it is empty for a
-        new resource.
+        Return a pair of property and problem for each change that must be refused. `olds` contains the previous inputs;
+        it is empty for a new resource.
         """
         return ()
 
@@ -159,8 +159,8 @@ class ResourceKind:
 
     def distinct_id(self, id_: str) -> str:
         """
-        Return the id that the native plugin stores. It must be distinct, because generated import code refers to
-        resources by their ids.
+        Return the id that the native plugin stores. It must differ from the ids of other resources, because generated
+        import code refers to resources by their ids.
         """
         return id_
 
@@ -188,7 +188,7 @@ LOOKED_UP: Final = ""
 
 
 def lookup_options(id_: pulumi.Input[str], opts: pulumi.ResourceOptions | None) -> pulumi.ResourceOptions:
-    """Return the caller's options, with the id to read added."""
+    """Return the caller's options plus the id to read."""
     return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(id=id_))
 
 
@@ -237,7 +237,7 @@ class ResourceHandler(ResourceKind):
         """
         Store the settings. Return the number of operations to run concurrently, or `None` if a setting is malformed.
 
-        The first operation that needs the API reports the malformed setting.
+        The next call that needs the settings reports the malformed setting.
         """
         names = [f"{config.NAMESPACE}:{key}" for key in config.KEYS]
         given = {name: setting(name) for name in names}
@@ -252,7 +252,7 @@ class ResourceHandler(ResourceKind):
         return self._settings.max_concurrency
 
     def check(self, call: EngineCall, olds: dict[str, Any], news: dict[str, Any]) -> Checked:
-        """Validate the inputs, offline; report all failures together, each on its property."""
+        """Validate the inputs; report all failures together, each with its property."""
 
         def work() -> Checked:
             settings = self._sound_settings()
@@ -311,7 +311,8 @@ class ResourceHandler(ResourceKind):
                 OWNERS.keep(self.kind, id_, owner)
                 made = olds.get(CONTAINER_CREATED_AT)
                 if made is not None and news.get("adopt") != "if_matching":
-                    # If the engine replaces the container, the id is unknown, and another process may create it.
+                    # If the engine replaces the container, the new id is unknown, and another process may create the
+                    # container.
                     known = None if is_unknown(news.get("container")) else str(plain(made))
                     PARENT_TIMES.add(parent_id(id_), known)
             if changes:
@@ -340,7 +341,7 @@ class ResourceHandler(ResourceKind):
         """Read the object; return `None` if it certainly no longer exists. An import has only an id, no properties."""
 
         def work(session: Session, op: Operation) -> Found | None:
-            # The engine only asks whether the id exists; the program may add any other property.
+            # If the engine asks only whether the id exists, the program may have added any other property.
             stored: dict[str, Any] = {} if call.asks_existence else from_state(plain(props), known_of(id_))
             asked = not stored or is_lookup(self.fields, stored)
             if asked:
@@ -375,10 +376,10 @@ class ResourceHandler(ResourceKind):
         self, call: EngineCall, stored: Mapping[str, Any], inputs: Mapping[str, Any]
     ) -> dict[str, Any]:
         """
-        Return the inputs for the result of a read, without values that the state contains only in an output.
+        Return the inputs that a read has found, except values that the state contains only in an output.
 
         The engine marks a returned input as secret only if the input was secret before. A value that only an output
-        contains may be secret too.
+        contains may be a secret, but would not be marked.
         """
         before = call.stored_inputs()
         if before is None:
@@ -410,8 +411,7 @@ class ResourceHandler(ResourceKind):
 
     def at_create(self, props: Mapping[str, Any]) -> dict[str, Any]:
         """
-        Return the outputs that a preview shows for a creation. Inputs that are not set are omitted; they are not
-        unknown.
+        Return the outputs that a preview shows for a creation. Unset inputs are omitted, and not shown as unknown.
         """
         later = {output.name: output.marked(UNKNOWN) for output in (*self.outputs, Output(ORIGIN))}
         return {**later, **self._inputs(props)}
@@ -570,7 +570,7 @@ class ResourceHandler(ResourceKind):
                 "current state, then try again; please report it with the traceback that `--debug` shows"
             )
             end = functools.partial(call.fail, self._shown(message, "internal-error"))
-        # Outside of the `except` block: inside it, the SDK's traceback would show our error twice.
+        # This is outside of the `except` block, because inside it the SDK's traceback would show our error twice.
         return end()
 
     def _shown(self, message: str, code: ErrorCode) -> str:

@@ -1,5 +1,5 @@
 """
-Checks whether an object exists, whether it is the same object as in the state, and whether it is in the same account.
+Checks whether an object exists, is the same as in the state, and is in the account of the API key.
 
 A container's id contains its name. So a container that was deleted and created again with the same name has the same
 id. A container is therefore identified by its id and its creation time. `_owners` decides which resource owns it.
@@ -56,7 +56,7 @@ class Identity(enum.Enum):
     """It is a different container, created at a different time and from a different template."""
     UNCERTAIN = "uncertain"
     """
-    Nothing shows that it is the same: for instance, it was created at a different time from the same template. The
+    Nothing shows that it is the same: for instance, the template is the same, but the creation time is different. The
     guide does not state that a resize or a restore keeps the creation time.
     """
 
@@ -84,7 +84,7 @@ def identify(session: Session, stored: Mapping[str, Any], container: models.Cont
 
 
 def may_be_another(session: Session, stored: str | None, now: str | None) -> bool:
-    """Return whether a container might be a different one from the one whose creation time is in a child's state."""
+    """Return whether a container may be a different one: its creation time is missing, or is not the stored time."""
     return stored is not None and not _start_changes_times(session) and not compare_instants(stored, now)
 
 
@@ -112,15 +112,14 @@ def find_container(
 
     There are two sources: the list, and the request for the container itself. The container is gone if neither shows
     it, or if the list is incomplete and two requests for the container get a 404. If the two sources disagree, both are
-    requested again until the platform's lag has passed. A container that was not seen since its creation may not be
-    visible yet. If a row of the list differs from the state (`is_changed`), the response to the request for the
-    container decides.
+    requested again until the platform's lag has passed. A container that was never seen may not be visible yet. If a
+    row of the list differs from the state (`is_changed`), the response to the request for the container decides.
 
     A read uses the responses that all reads share (`shared`). A caller that acts on the status needs a new list.
 
     Raises:
-        UnseenError: The list shows it for longer than the platform's lag, but a request for it gets a 404. Or the
-            container was never seen, and may not be visible yet because its create request is recent.
+        UnseenError: The list shows the container for longer than the platform's lag, but a request for it gets a 404.
+            Or the container was never seen, and may not be visible yet because its create request is recent.
     """
     feed, client, state = session.client.feed, session.client, stored or {}
     clock, reads, known = session.clock, session.reads, state.get("created_at")
@@ -215,9 +214,9 @@ def remedies(op: Operation) -> str:
 
 ORIGIN: Final = "origin"
 """
-The output that identifies the key of the last change and the creation of the object. It has two parts. The first is a
-part of a digest of key and base URL, from which the key cannot be recovered. The second is a random number for each
-creation.
+The output that identifies the API key that made the last change, and the creation of the object. It has two parts. The
+first is a part of a digest of key and base URL, from which the key cannot be recovered. The second is a random number
+that each creation generates.
 """
 
 
@@ -240,11 +239,11 @@ def check_account(session: Session, id_: str, origin: str | None) -> None:
     """
     Check that a resource is in the account of the API key.
 
-    With the key of a different account, or a different base URL, every resource seems to be deleted. A refresh would
-    then remove it from the state, while it is still billed and reachable. An id begins with the account's part:
-    `usr-abc12345` in `usr-abc12345-web`. It is the same for all containers of an account. An id of a different form has
-    no such part; then only a request for the container shows its account. If the key is the same as for the last
-    change, no request is sent.
+    With a different base URL, or the key of a different account, all resources seem to be deleted. A refresh would then
+    remove them from the state, while they are still billed and reachable. An id begins with the account's part:
+    `usr-abc12345` in `usr-abc12345-web`. This part is the same for all containers of an account. An id of a different
+    form has no such part; then only a request for the container shows its account. If the key is the same as for the
+    last change, no request is sent.
 
     Raises:
         ConfigError: The resource is, or may be, in a different account.
@@ -254,8 +253,8 @@ def check_account(session: Session, id_: str, origin: str | None) -> None:
         return
     listed = session.reads.get("containers", ask=session.client.feed.snapshot)
     account, container = account_of(id_), id_.partition("/")[0]
-    # Usually the first row is enough. This saves time after a change of the key, when a thousand resources make this
-    # check.
+    # Usually the first row already shows the account. This saves time after a change of the key, when a thousand
+    # resources make this check.
     if any(account_of(row.id) == account for row in listed if row.id.startswith("usr-")):
         return
     if not id_.startswith("usr-") and session.client.containers.find(container) is not None:

@@ -1,9 +1,9 @@
 """
-The literal strings that a type checker accepts for an input.
+The literal values that a type checker accepts for an input.
 
-The types `Template` and `Plan` accept any text, because the platform may add names. The other types are closed: the
-type checker reports a wrong literal. If a text is known only at run time, pass it as an output
-(`pulumi.Output.from_input(text)`). `tests/typing` compares the types with the catalogue and with `check`.
+The types `Template` and `Plan` accept any string, and `StorageTier` any integer, because the platform may add values.
+The other types are closed: the type checker reports a wrong literal. If a string is known only at run time, pass it as
+an output (`pulumi.Output.from_input(text)`). `tests/typing` compares the types with the catalogue and with `check`.
 """
 
 from __future__ import annotations

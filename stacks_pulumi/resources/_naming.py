@@ -35,7 +35,7 @@ def named(
     pattern: str | None, urn: str, olds: Mapping[str, Any], news: Mapping[str, Any]
 ) -> dict[str, str | None]:
     """
-    Return the inputs that set a container's name, if they differ from the program's inputs.
+    Return the changes to the program's inputs that set a container's name.
 
     A name that the program sets is kept. An existing container keeps its name when the pattern is added, changed or
     removed, because a container cannot be renamed.
@@ -77,8 +77,8 @@ def default_container_name(
     """
     Return the default name of a container.
 
-    The name is valid, and the same for the same arguments. If it is too long, the resource's part is shortened, so that
-    the stack stays visible.
+    The name is valid, and the same arguments give the same name. If it would be too long, the resource's part is
+    shortened, so that the stack stays visible.
 
     Raises:
         ConfigError: The pattern has an expression whose value is not known.
@@ -105,9 +105,9 @@ def default_container_name(
 
 def valid_container_name(text: str) -> str:
     """
-    Return a valid container name for any text; different texts get different names.
+    Return a valid container name for any string; different strings get different names.
 
-    A valid text is returned unchanged. Otherwise invalid characters are replaced, the text is cut, and part of its
+    A valid name is returned unchanged. Otherwise invalid characters are replaced, the string is cut, and part of its
     digest is added.
     """
     return text if _is_valid(text) else _with_digest(_clean(text), text)

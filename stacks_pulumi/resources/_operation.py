@@ -1,7 +1,7 @@
 """
 A call from the engine, and the operation that it starts, with deadline, cancellation and progress.
 
-A host implements `EngineCall`; A call returns `Checked`, `Difference` or `Found` to the host.
+A host implements `EngineCall`; a call returns `Checked`, `Difference` or `Found` to the host.
 """
 
 from __future__ import annotations
@@ -54,13 +54,13 @@ class EngineCall(ABC):
     @property
     def asks_existence(self) -> bool:
         """
-        Whether a read checks nothing but the existence of the object (`resourceExists`). The engine then invents the
-        resource's name.
+        Whether a read checks only whether the object exists (`resourceExists`). The engine then invents the resource's
+        name.
         """
         return self.name.startswith("__exists__")
 
     def stored_inputs(self) -> Mapping[str, Any] | None:
-        """Return the inputs in the state during a read; `None` if they are not known."""
+        """During a read, return the inputs in the state; `None` if they are not known."""
         return None
 
     @abstractmethod
@@ -153,7 +153,7 @@ _PROGRESS_INTERVAL: Final = 1.0
 
 _LIMIT_STEP: Final = 10
 """
-The shown wait for the rate limit is rounded to this many seconds: without a terminal, each new text adds a line for
+The wait for the rate limit is shown in steps of this many seconds: without a terminal, each new text adds a line for
 each resource.
 """
 
@@ -307,17 +307,16 @@ def current_operation() -> Operation | None:
 # --- what the provider processes of one engine share ---
 
 _KEPT: Final = 3 * 3600.0
-"""Seconds for which a file is valid: a later engine may have the same port."""
+"""Seconds for which a file is valid: its name is the engine's port, which a later engine may use again."""
 
 
 def record_adoption(engine: str, kind: str, id_: str, token: str | None) -> None:
     """
-    Record that the object was adopted, for all provider processes of the same engine. The engine's address identifies
-    them.
+    Record that the object was adopted. All provider processes with the same engine address can read the record.
 
-    Each explicit provider has a separate process, with its own register of owners. A program may move a container to a
-    different provider and resource in one `up`, without an alias. Then one process adopts the container, and the other
-    would delete it. No-op without an engine, because then no other process exists.
+    Each explicit provider has a separate process, with its own register of owners. In one `up`, a program may move a
+    container to a resource of a different provider, without an alias. Then one process adopts the container, and the
+    other would delete it. No-op without an engine, because then no other process exists.
     """
     file = _file(engine)
     if file is None:
@@ -361,7 +360,7 @@ def _file(engine: str) -> Path | None:
 def reason_of(error: StacksError, timeout: Literal["create", "update"]) -> str:
     """
     Return the reason why a wait for a container ended, as text for a message. `timeout` is the name of the timeout that
-    the user can raise.
+    the user can increase.
     """
     if isinstance(error, WaitTimeoutError) and error.last_state is not None:
         return (

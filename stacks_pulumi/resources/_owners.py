@@ -1,8 +1,7 @@
 """
-Registers of object owners, of the names that the program declares, and of the creation times of the children's
-containers.
+Registers of object owners, of declared names, of the creation times of the children's containers, and of backups.
 
-There are four registers, for one run of the engine.
+Each register is used for one run of the engine.
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ class Owner(msgspec.Struct, frozen=True):
     Attributes:
         urn: Its URN in the program.
         token: The token of its creation or adoption; `None` in states of version 0.1.
-        created_at: The creation time of the object in the state, for a container.
+        created_at: The creation time in the state, if the object is a container.
         replacing: Whether the engine replaces the object in this operation.
         created: Whether this operation has created the object.
-        unchanged: Whether the program requests no change of it.
+        unchanged: Whether the program requests no change of the object.
     """
 
     urn: str
@@ -58,8 +57,8 @@ class Owners:
 
     The owner is identified by a token, not by its URN. Each creation or adoption generates a random token, which is
     stored in the resource's output `origin`. `diff` registers the token of every resource that the program still has;
-    `create` registers its new token. A delete is carried out unless a different token has been registered for the
-    object. So the old object of a replacement is always deleted, whatever its URN is. An object that another resource
+    `create` registers the new token. A delete is carried out unless a different token has been registered for the
+    object. So the old object of a replacement is always deleted, whatever the URN is. An object that another resource
     has adopted is not deleted.
     """
 
@@ -176,7 +175,7 @@ class ParentTimes:
             self._times.clear()
 
     def add(self, id_: str, created_at: str | None) -> None:
-        """Record when a container was created; `None` if this operation replaces the container."""
+        """Record when a container was created; `created_at` is `None` if this operation replaces the container."""
         with self._lock:
             if self._times.get(id_, "") is not None:
                 self._times[id_] = created_at
@@ -194,7 +193,9 @@ OWNERS: Final = Owners()
 NAMES: Final = DeclaredNames()
 PARENT_TIMES: Final = ParentTimes()
 BACKUPS: Final[dict[str, str]] = {}
-"""The registers of this process. The last one maps each backup that was compared with the state to its container."""
+"""
+The registers of this process. For each backup that `diff` has seen, `BACKUPS` maps its number to its container's id.
+"""
 
 
 def forget() -> None:

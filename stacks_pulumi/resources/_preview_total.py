@@ -1,9 +1,9 @@
 """
 The last line of a preview: the total price, and its difference from the state.
 
-A program cannot read its state through the engine. The engine's built-in functions could read it, but they register a
-provider. An update plan (`preview --save-plan`) then requires this provider in the update. So this module runs the
-`pulumi` command during the preview.
+A program could read its state by the engine's built-in functions, but they register a provider. An update plan
+(`preview --save-plan`) then requires this provider in the update. So this module runs the `pulumi` command during the
+preview instead.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Declared(NamedTuple):
         urn: Its URN.
         id: Its id; unknown if it does not exist yet.
         price: Its monthly price; it may be unknown, or `None` if there is no price.
-        adopts: The id of the existing container that it adopts; unknown, or `None` if it adopts none.
+        adopts: The id of the existing container that it adopts; it may be unknown, or `None` if nothing is adopted.
         is_lookup: Whether the program only looks up the container.
     """
 
@@ -56,10 +56,12 @@ class Declared(NamedTuple):
 
 
 def request_export() -> _State:
-    """Start to read the state. Return a future with the resources in it, or with `None` if they cannot be read."""
+    """
+    Start to read the state. Return a future for the resources in the state, or for `None` if the state cannot be read.
+    """
     stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
     state: _State = Future()
-    # The program does not wait for this thread at its end.
+    # When the program ends, it does not wait for this thread.
     threading.Thread(
         target=lambda: state.set_result(_export(stack)), name="stacks-pulumi state", daemon=True
     ).start()
@@ -78,8 +80,8 @@ def _export(stack: str) -> list[StoredResource] | None:
 
 def past_price(state: Iterable[StoredResource], declared: Iterable[Declared]) -> float | None:
     """
-    Return the monthly price of the containers that are already billed, in the state or to be adopted; `None` if it is
-    not known.
+    Return the monthly price of the containers that are billed already: those in the state, and those that will be
+    adopted. The result is `None` if the price is not known.
 
     With the Automation API, the command may use a different backend. So the state is used only if it contains the ids
     that the preview knows.
@@ -87,7 +89,7 @@ def past_price(state: Iterable[StoredResource], declared: Iterable[Declared]) ->
     declared, state = tuple(declared), tuple(state)
     ids = {row.urn: row.id for row in declared if not row.is_lookup and isinstance(row.id, str)}
     mine = [resource for resource in state if not resource.external and resource.kind == "Container"]
-    # A resource that was renamed without an alias adopts the container that the state has under the old name.
+    # A resource that was renamed without an alias adopts the container under the old name in the state: count it once.
     counted = {resource.id for resource in mine}
     adopting = [row for row in declared if isinstance(row.adopts, str) and row.adopts not in counted]
     total = float(sum(row.price for row in adopting if row.urn not in ids))
@@ -95,7 +97,7 @@ def past_price(state: Iterable[StoredResource], declared: Iterable[Declared]) ->
         price = snake_case(resource.outputs or {}).get("monthly_price_usd")
         if not isinstance(price, int | float):
             return None
-        # The old half of a replacement has the URN of the new one.
+        # In a replacement, the old resource has the URN of the new one.
         if not resource.delete and ids.pop(resource.urn, None) not in (None, resource.id):
             return None
         total += price
@@ -135,7 +137,7 @@ class _Run:
     def _know(self, row: dict[str, Any], name: str, value: Any) -> Awaitable[None] | None:
         row[name] = value
         self._left -= 1
-        # The engine answers after the program has run, so the last value belongs to the last container.
+        # The engine answers after the program has run, so no further container follows the last value.
         if self._left:
             return None
         rows, self._rows = [Declared(**it) for it in self._rows], []
@@ -151,8 +153,8 @@ def show_in_preview(container: Container, adopts: pulumi.Output[Any] | None, *, 
     """
     Add a container to the total. The line is shown after the engine has responded for all declared containers.
 
-    The program shows the line, not the provider: the engine removes the lines next to a resource when a preview ends,
-    and a provider does not know which container is the last.
+    The program, and not the provider, shows the line: the engine removes the lines next to a resource when a preview
+    ends, and a provider does not know which container is the last.
     """
     root = get_root_resource()
     if root is None or not pulumi.runtime.is_dry_run():

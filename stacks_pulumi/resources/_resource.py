@@ -2,8 +2,9 @@
 The base classes of all resources, a child's reference to its container, and the check that a program declares each
 object only once.
 
-A program passes a Container or an id. With a Container, the child gets the container's account (`provider`) unless the
-program sets a different one. A child's id is `<container id>/<its own name>`, so that a look-up needs only the id.
+A program gives a child its Container or the container's id. With a Container, the child gets the container's account
+(`provider`) unless the program sets a different one. A child's id is `<container id>/<its own name>`, so that a look-up
+needs only the id.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ async def _sources_of(id_: pulumi.Output[str]) -> set[pulumi.Resource]:
 def _ordered_after(opts: pulumi.ResourceOptions, props: Mapping[str, Any]) -> None:
     """Make a resource depend on the resources from which its given ids are computed."""
     for given in (one.given for one in props.values() if isinstance(one, _GivenId)):
-        # The SDK waits for the resources of each element; the element's value does not matter.
+        # The SDK waits for the resources of each output in this list; the output's value does not matter.
         waiting: Any = given.apply(lambda _: None)
         opts.depends_on = [*_listed(opts.depends_on), waiting]
 
@@ -88,8 +89,8 @@ def deletes_children_with_container(provider: pulumi.ProviderResource | None) ->
     Return whether children are deleted with their container and not one by one.
 
     This saves requests, but has a risk: the engine removes such children from the state as soon as it plans the
-    container's deletion. If the container is then kept, or its deletion fails, the children still exist at STACKS but
-    are in no state.
+    container's deletion. If the container is then kept, or its deletion fails, the children still exist at STACKS, but
+    no state contains them.
 
     Raises:
         ConfigError: The setting is malformed.
@@ -107,7 +108,7 @@ def deletes_children_with_container(provider: pulumi.ProviderResource | None) ->
 
 
 def container_id(value: Any) -> str:
-    """Return a container's id: any text without a slash, because only the API knows the exact form."""
+    """Return a container's id: any string without a slash, because only the API knows the exact form."""
     text = _validators.segment(value)
     if "/" in text:
         msg = f"{text!r} is not a container's id; a valid id looks like usr-abc12345-web"
@@ -125,7 +126,7 @@ def parent_id(id_: str) -> str:
 
 
 def own_name(id_: str) -> str:
-    """Return the part after the container's id; it may contain slashes, because a name may."""
+    """Return the part after the container's id; like a name, it may contain slashes."""
     return id_.partition("/")[2]
 
 
@@ -195,11 +196,11 @@ class StacksResource(dynamic.Resource):
     """
     The base class of all resource classes.
 
-    The SDK derives the type of a class from the class arguments `module` and `name`. In this class, a subclass always
-    has the type of its parent, so that policies, prices and later versions recognise it. Up to version 0.2, a subclass
-    with different arguments (`class Database(Container, module="acme", name="Database")`) had a different type. That
-    type becomes an alias, so that the engine finds the resource in the state. The type of the native plugin is an alias
-    too, so that a program can continue with the plugin's state.
+    The SDK derives the type of a class from the class arguments `module` and `name`. Here, a subclass always has the
+    type of its parent, so that policies, prices and later versions recognise it. Up to version 0.2, a subclass with
+    different arguments (`class Database(Container, module="acme", name="Database")`) had a different type. That type
+    becomes an alias, so that the engine finds the resource in the state. The type of the native plugin is an alias too,
+    so that a program can continue with the plugin's state.
     """
 
     origin: pulumi.Output[str | None]
@@ -236,7 +237,7 @@ class StacksResource(dynamic.Resource):
         container, *own = provider.handler.unique or ("",)
         if own and (opts is None or opts.id is None):
             self._declare_once(props[container], props[own[0]], resource_name, opts)
-        # Some SDKs lose the provider's own mark of secrets.
+        # Some SDKs lose the provider's own marks for secrets.
         secrets = [output.name for output in outputs if output.secret]
         ours = pulumi.ResourceOptions(aliases=aliases, additional_secret_outputs=secrets)
         opts = ours if opts is None else pulumi.ResourceOptions.merge(opts, ours)
@@ -245,8 +246,8 @@ class StacksResource(dynamic.Resource):
             opts = _replaced_delete_first(
                 opts, "if_matching" if self._delete_first else props["adopt"], self._type_token()
             )
-        # For each property the SDK creates an output, which is a task. An unset input that is not an output needs
-        # none.
+        # For each property the SDK creates an output, which is a task. An unset input that is not an output needs no
+        # task.
         kept = {*_outputs_of(type(self)), ADOPTS}  # type: ignore[arg-type]  # mypy treats a class as not hashable
         shown = {name: value for name, value in props.items() if value is not None or name in kept}
         none_yet = dict.fromkeys([output.name for output in outputs] + [ORIGIN])
@@ -261,7 +262,7 @@ class StacksResource(dynamic.Resource):
         self, container: Any, own: Any, resource_name: str, opts: pulumi.ResourceOptions | None
     ) -> None:
         """
-        Refuse a second child for the same object if the program writes its name and passes the same container.
+        Refuse a second child for the same object, if the program passes a constant name and the same container.
 
         The provider's `check` compares all children, but the engine does not call it for resources outside of
         `--target`.
@@ -317,9 +318,8 @@ def _outputs_of(resource: type) -> frozenset[str]:
     """
     Return the names of a class's outputs.
 
-    For each resource, the SDK reads the types of the outputs, but needs them only to convert numbers to `int`. So
-    after the first resource, the class has only the types of these outputs, and the SDK reads them five times as
-    fast.
+    For each resource, the SDK reads the types of the outputs, but needs them only to convert numbers to `int`. So after
+    the first resource, the class has only the types of integer outputs, and the SDK reads them five times as fast.
     """
     own = inspect.get_annotations(resource)
     names = frozenset(own).union(*map(_outputs_of, resource.__bases__))
@@ -340,7 +340,7 @@ def _alias(type_: str, resource_name: str, opts: pulumi.ResourceOptions | None) 
 
 
 def _mark_awaited(opts: pulumi.ResourceOptions | None) -> None:
-    """Mark the resources that are in `depends_on` of these options, and their parent."""
+    """Mark the resources that these options name in `depends_on` or as the parent."""
     named: Any = None if opts is None else opts.depends_on
     for other in (*_listed(named), opts and opts.parent):
         if isinstance(other, StacksResource):
@@ -419,7 +419,7 @@ def _declaration(
     kind: str, resource_name: str, provider: pulumi.ProviderResource | None, container: object = None
 ) -> Callable[[str], str]:
     """
-    Return a function that records the name of a resource's object in a container or in the account, and returns it.
+    Return a function that records the name of an object, refuses a second object of that name, and returns the name.
     """
     root, declared = get_root_resource(), None
     # Tests with mocks declare the same names repeatedly under one root.

@@ -26,7 +26,7 @@ _POLL: Final = 0.5
 
 class ExpectedConnections:
     """
-    The connections of a source that this run of the engine has not created yet.
+    For each source, the connections that this run of the engine has not created yet.
 
     The engine creates a connection when its target is ready, and two targets may become ready at different times. The
     program knows all connections of a source and passes their names with each connection. So a restart can wait for a
@@ -147,8 +147,8 @@ class Restarts:
     @contextlib.contextmanager
     def held_off(self, containers: Collection[str] | None, on_wait: Callable[[], None]) -> Iterator[None]:
         """
-        Wait until no restart of these containers is in progress (with `None`: of any container). Prevent new restarts
-        during the block.
+        Wait until no restart of these containers is in progress (of any container, if `containers` is `None`). Prevent
+        new restarts during the block.
 
         A caller waits only for restarts that have begun. These restarts do not wait for callers, so there is no
         deadlock.
@@ -179,7 +179,7 @@ class Restarts:
             try:
                 yield made
             finally:
-                # Request the restart before it may begin, so that it serves this connection as well.
+                # Request the restart while restarts are prevented, so that the next one serves this connection as well.
                 made.number = self._ask(source)
 
     def restart(
@@ -192,8 +192,8 @@ class Restarts:
         """
         Restart the source, or wait until another thread has restarted it; return whether this thread did it.
 
-        Any restart that begins after the connection was created (`None`: after this call) is enough. An exception from
-        `restart` is raised only in the thread that called it; another waiting thread then tries.
+        Any restart that begins after the connection was created is enough (or after this call, if `made` is `None`). An
+        exception from `restart` is raised only in the thread that called it; another waiting thread then tries.
         """
         made = NewConnection(number=self._ask(source)) if made is None else made
         mine, since = made.number, self._clock.now()

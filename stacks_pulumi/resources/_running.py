@@ -41,7 +41,7 @@ def runs(
     parent: ParentInProgram, olds: Mapping[str, Any], inputs: Mapping[str, Any], name: str, purpose: str
 ) -> Iterable[tuple[str, str]]:
     """
-    Return the violation if a new child resource needs a running container but the program keeps it stopped.
+    Return the violation if a new child resource needs a running container but the program keeps that container stopped.
 
     With `adopt="if_matching"`, the child may already exist, and then it does not need a running container.
     """
@@ -53,7 +53,9 @@ def runs(
 
 
 def lost_with_its_container(olds: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-    """Return the violation if this change would destroy the backup `backup_id` with its container, and then need it."""
+    """
+    Return the violation if this change would first destroy the backup that it needs (`backup_id`) with its container.
+    """
     named, now = inputs.get("backup_id"), inputs.get("container")
     # When a container is replaced, the engine passes only the new inputs of its children.
     container = olds.get("container") or BACKUPS.get(str(named))
@@ -155,7 +157,8 @@ def wait_until_running(session: Session, op: Operation, purpose: str, *container
         VanishedError: A container does not exist.
         WaitTimeoutError: A container was not running in time.
     """
-    # During the wait for one container, another may have been restarted, so only a check of all together is valid.
+    # During the wait for one container, another may have been restarted, so only a check of all containers together is
+    # valid.
     while (waiting := _not_running(session, purpose, containers)) is not None:
         status = waiting.status
         started = session.fresh.is_starting(waiting.id)
@@ -244,8 +247,8 @@ def patiently(
     seconds: float | None = None,
 ) -> R:
     """
-    Return the response to a request. While it fails with one of the given errors, the response is not ready yet, and
-    the request is repeated: for `seconds`, or for as long as the platform needs to settle.
+    Return the response to a request. While the request fails with one of the given errors, it is repeated, for
+    `seconds` or for as long as the platform needs to settle.
     """
 
     def look() -> R | StacksError:

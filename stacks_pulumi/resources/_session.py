@@ -54,7 +54,7 @@ class _Answer(msgspec.Struct, frozen=True):
 
 class Reads:
     """
-    The responses of one account that many resources read.
+    The responses that many resources of one account share.
 
     Without this class, a refresh of two hundred containers would send two hundred requests for data that one list
     contains. The engine starts only a few reads at a time, so sharing only the requests in flight would not be
@@ -71,7 +71,7 @@ class Reads:
 
     @contextlib.contextmanager
     def changing(self) -> Iterator[None]:
-        """Enclose a change. Responses that were requested before the end of the change are not reused after it."""
+        """Enclose a change. A response that was requested before the end of the change is not reused afterwards."""
         try:
             yield
         finally:
@@ -127,8 +127,8 @@ class SpendGuard:
     """
     The spending cap and the amount spent, as a 402 response reported them in this operation.
 
-    Before the first 402, it refuses nothing. The values do not become stale, because a process exists for only one run
-    of the engine.
+    Before the first 402, the guard refuses nothing. The values do not become stale, because a process exists for only
+    one run of the engine.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -140,7 +140,7 @@ class SpendGuard:
         Check that the cap allows a create, without a request to the API.
 
         Raises:
-            SpendingCapError: A 402 has reported the cap, and the price would exceed it.
+            SpendingCapError: A 402 has reported the cap, and the price is more than is left of the cap.
         """
         if self._known is not None and price is not None:
             cap, spent = self._known
@@ -190,7 +190,7 @@ again.
 
 class Waitlist:
     """
-    The containers of this run of the engine that wait for capacity.
+    The containers that wait for capacity in this run of the engine.
 
     A hook in a program can make the engine repeat a create up to a hundred times, and each request would add the
     account to the waitlist.
@@ -223,7 +223,7 @@ class FreshContainers:
     """
     The containers that this run of the engine has created, and the known facts about their children.
 
-    Before it creates a child, the provider lists the container's children, to find a child that exists already. A
+    Before the provider creates a child, it lists the container's children, to find a child that exists already. A
     container that was created a moment ago has only the children that the API itself adds, so this list request is
     skipped. A container is identified by its id and creation time. The request is sent as usual if the newest list does
     not contain the container, or if the child and the container have different providers.
@@ -278,7 +278,8 @@ class FreshContainers:
         """
         Return the caller's address, if this operation has turned the container's external access on.
 
-        It is empty if the API did not return the address. It is `None` if external access was already on, or is off.
+        The result is an empty string if the API did not return the address, and `None` if external access was already
+        on, or is off.
         """
         access = self._opened.get(id_)
         return None if access is None else canonical(access.your_ip)
@@ -304,7 +305,7 @@ class FreshContainers:
     def lacks_address(self, id_: str, address: str, *, revoke: bool) -> bool:
         """Return whether an address can be added without reading the list of allowed addresses first."""
         access = self._opened.get(id_)
-        # After an unknown outcome, `access` is from a list, and another client may have added its entries.
+        # If the outcome was unknown, `access` is from a list, whose entries another client may have added.
         if self.created_at(id_) is None or access is None or not access.your_ip or access.allowed_ips:
             return False
         return id_ in self._revoked or (not revoke and canonical(access.your_ip) != canonical(address))
@@ -358,7 +359,7 @@ class Session(msgspec.Struct, frozen=True):
         is_it: Callable[[models.Container], bool] | None = None,
     ) -> models.Container | None:
         """
-        Wait until a container reaches a state, or until the operation's deadline, and show its status. See `Feed.wait`.
+        Show a container's status until it reaches the given state, or until the operation's deadline. See `Feed.wait`.
         """
 
         def named(seen: models.Container | None) -> str:
@@ -377,7 +378,7 @@ class Session(msgspec.Struct, frozen=True):
         )
 
     def turn(self, container: str) -> contextlib.AbstractContextManager[None]:
-        """Return the context in which no other operation reads and changes the addresses of a container."""
+        """Return a context that keeps other operations from reading and changing the addresses of a container."""
         return self._turns.of(container, self.clock, check_operation)
 
     def first(self, text: str) -> bool:
@@ -399,8 +400,8 @@ def session_for(settings: AccountSettings) -> Session:
         ConfigError: No API key is configured.
     """
     key, fingerprint = settings.require_key(), settings.fingerprint
-    # The request limit and the platform file are settings of the client, so they are part of the key. Two grants of
-    # one account may allow different requests.
+    # The request limit and the platform file are settings of the client, so they identify a session too. So does the
+    # key, because two grants of one account may allow different requests.
     file = None if settings.platform is None else settings.platform.path
     account = (settings.base_url, key, settings.requests_per_minute, file)
     with _lock:
@@ -436,7 +437,7 @@ def check_operation() -> None:
 
 
 def _checked(waiting_for: str) -> Operation | None:
-    """Return this thread's operation, if it has one, unless it was cancelled or has timed out."""
+    """Return this thread's operation, if any; raise an error if the operation was cancelled or has timed out."""
     operation = current_operation()
     if operation is not None:
         operation.check(waiting_for)
@@ -455,8 +456,8 @@ def _report_wait(text: str) -> None:
 
 def _check_awaited() -> None:
     """
-    End a call if no engine waits for its operation any more. Otherwise it could change or delete an object of the next
-    run.
+    End a call if no engine waits for its operation any more. Otherwise the call could change or delete an object of the
+    next run.
     """
     operation = current_operation()
     if operation is not None:

@@ -3,10 +3,10 @@ Decides which values of a state an operation may return in plain text.
 
 The engine decrypts the state for a provider, but does not mark which values are secrets. It marks a returned value as a
 secret if the value with that name is a secret in the program's inputs or in the state. So a secret that was copied to a
-plain output would appear in plain text after the next update or refresh. Therefore, each text and number from a state
-has a type that records its source. An operation returns it as a secret, under any name, unless the engine marks it or
-it is certainly public. No message contains it. In addition, some plain outputs have a fixed form. If the state contains
-a value of a different form, an update is refused before any request is sent.
+plain output would appear in plain text after the next update or refresh. Therefore, each string and number from a state
+has a type that shows where it is from. An operation returns such a value as a secret, under any name, unless the engine
+marks it or it is certainly public. No message contains such a value. In addition, some plain outputs have a fixed form.
+If such an output has a different form in the state, an update is refused before any request is sent.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ _NOT_SHOWN: Final = "<as in the state>"
 
 
 class _Text(str):
-    """A text from a state. It keeps this type when an operation returns it, under any name and in any list."""
+    """A string from a state. It keeps this type when an operation returns it, under any name and in any list."""
 
     __slots__ = ()
 
@@ -164,7 +164,7 @@ _ORDINARY: Final[Mapping[type, Callable[[Any], Any]]] = {_Text: str, _Integer: i
 
 
 def known_of(id_: str) -> Collection[str]:
-    """Return the texts that are public because they are parts of the resource's id, which is public."""
+    """Return the strings that are public because they are parts of the resource's public id."""
     account = account_of(id_)
     container = id_.partition("/")[0]
     return {id_, *id_.split("/"), account, f"vpc-{account}", container.removeprefix(f"{account}-")}
@@ -172,7 +172,7 @@ def known_of(id_: str) -> Collection[str]:
 
 def from_state(value: Any, known: Collection[str] = ()) -> Any:
     """
-    Return a value from a state. Its texts and numbers get the types for stored values, unless they are certainly
+    Return a value from a state. Its strings and numbers get the types for stored values, unless they are certainly
     public.
     """
     if isinstance(value, dict):
@@ -196,7 +196,7 @@ def is_from_state(value: Any) -> bool:
 
 
 def ordinary(value: Any) -> Any:
-    """Return a value in which all texts and numbers have ordinary types."""
+    """Return a value in which all strings and numbers have ordinary types."""
     if isinstance(value, Mapping):
         return {name: ordinary(item) for name, item in value.items()}
     if isinstance(value, list):

@@ -33,7 +33,7 @@ def text(value: Any) -> str:
 
 
 def segment(value: Any) -> str:
-    """Return a text that can be one segment of an API path; `.` and `..` would lead to a different endpoint."""
+    """Return a string that can be one segment of an API path; `.` and `..` would lead to a different endpoint."""
     name = text(value)
     if name in {".", ".."}:
         msg = f"{name!r} is not a valid name in the API: choose a different name"
@@ -49,9 +49,7 @@ def boolean(value: Any) -> bool:
 
 
 def strings(value: Any) -> list[str]:
-    """
-    Return a list in which each value is a text. Values of any type are accepted, because triggers are only compared.
-    """
+    """Return the values as a list of strings. Values of any type are accepted, because triggers are only compared."""
     if not isinstance(value, list):
         raise _of_wrong_kind(value, "a list")
     return [item if isinstance(item, str) else _whole(_ordered(item)) for item in value]
@@ -127,7 +125,7 @@ def ip_network(value: Any) -> str:
 
 def backup_number(value: Any) -> int | str:
     """
-    Return a backup's number, or its id if the platform uses texts as ids. The value may also be the id of a
+    Return a backup's number, or its id if the platform uses strings as ids. The value may also be the id of a
     PinnedBackup.
     """
     number = value.rpartition("/")[2] if isinstance(value, str) else value
@@ -144,7 +142,9 @@ def backup_number(value: Any) -> int | str:
 
 
 def unknown_word(word: str, known: Collection[str], what: str) -> str:
-    """Return the warning for a name that is not in the catalogue. It is accepted: the platform may have added it."""
+    """
+    Return the warning for a name that is not in the catalogue. The name is accepted: the platform may have added it.
+    """
     hint = did_you_mean(word, known)
     return f"the catalogue does not know the {what} {word!r}{hint}; it is sent unchanged, and its price is unknown"
 
@@ -163,7 +163,7 @@ def _of_wrong_kind(value: Any, wanted: str) -> ValueError:
 
 
 def _ordered(value: Any) -> Any:
-    """Return the value with sorted mappings, because their order differs between calls, which is not a change."""
+    """Return the value with sorted mappings: their order differs between calls, but that is not a change."""
     if isinstance(value, dict):
         return {name: _ordered(value[name]) for name in sorted(value)}
     return [_ordered(item) for item in value] if isinstance(value, list) else value

@@ -56,8 +56,8 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
     """
 
     kind: ClassVar = "AllowedIp"
-    # A program may name the resources by the address's position in a list: if one address is removed, the others
-    # move.
+    # A program may name the resources by the address's position in a list: if one address is removed, the others get
+    # different names.
     can_be_taken_over: ClassVar = True
 
     def __init__(self, session: Session, op: Operation, inputs: dict[str, Any]) -> None:
@@ -85,7 +85,7 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
                 return self._list.put_entry((), self.inputs)[0]
         check_not_recreated(self.session, container, creation_time(self.session, container))
         self._before = access = self._list.open_access(address)
-        # The API added the caller's own entry, so a program that declares that address may adopt the entry.
+        # The API added the caller's own entry, so a program that declares the caller's address may adopt that entry.
         own = self._list.auto_added(access, {})
         taken = [entry for entry in entries_of(access.allowed_ips, address) if entry not in own]
         if taken:
@@ -116,7 +116,7 @@ class AllowedIpCreation(Creation[models.AllowedIp]):
         return {**self.known(thing, None), **awaited}
 
     def known(self, thing: models.AllowedIp, error: Exception | None) -> dict[str, Any]:
-        """Return the inputs and the entry."""
+        """Return the inputs and the entry's outputs."""
         left = {} if error is None else {OTHERS_LEFT: True}
         created_at = creation_time(self.session, self.inputs["container"])
         return {**self.inputs, **entry_outputs(thing, created_at), **left}
@@ -158,7 +158,7 @@ class AllowedIp(Child, module="stacks", name="AllowedIp"):
     ip_address: pulumi.Output[str]
     """The address or network, in canonical form."""
     description: pulumi.Output[str]
-    """The entry's description, for people."""
+    """The entry's description."""
     service_type: pulumi.Output[str]
     """`http`, `tcp` or `both`."""
     revoke_auto_added: pulumi.Output[bool]
@@ -188,7 +188,7 @@ class AllowedIp(Child, module="stacks", name="AllowedIp"):
             opts: Pulumi's options.
             container: The container, with external access on.
             ip_address: IPv4 or IPv6, an address or a network in CIDR notation.
-            description: A description for people (default "Custom IP").
+            description: The entry's description (default "Custom IP").
             service_type: `http`, `tcp` or `both` (default).
             revoke_auto_added: After adding this entry, remove the caller's own address, which the API added when
                 external access was turned on (default false).
@@ -237,7 +237,7 @@ class AllowedIpHandler(ResourceHandler):
         Field("revoke_auto_added", _validators.boolean, OnChange.UPDATE, default=False),
         Field("adopt", _validators.one_of(ADOPT_MODES), OnChange.NONE),
     )
-    # Every update looks for the entry, and adds a new entry if it differs.
+    # Every update looks for the entry, and adds a new one if the entry differs.
     outputs: ClassVar = tuple(
         _fields.Output(name, (_fields.ANY_UPDATE,)) for name in ("entry_id", "added_at", CONTAINER_CREATED_AT)
     )
@@ -268,6 +268,6 @@ class AllowedIpHandler(ResourceHandler):
         return addresses.change(inputs, olds)
 
     def on_delete(self, session: Session, op: Operation, id_: str, olds: Mapping[str, Any]) -> None:
-        """Remove the entry. The last entry cannot be removed: then turn external access off, or add a placeholder."""
+        """Remove the entry. If it is the last one, turn external access off, or add a placeholder first."""
         replacing = OWNERS.is_replacing(self.kind, id_, op.call.urn)
         AllowedIpList(session, op, parent_id(id_)).remove(id_, olds, replacing=replacing)

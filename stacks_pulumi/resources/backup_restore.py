@@ -32,11 +32,11 @@ class BackupRestore(StacksResource, module="stacks", name="BackupRestore"):
     A restore (guide, "Restore Backup"): the data of the container is replaced by the data of the backup.
 
     The restore runs only when the resource is created, and when `backup_id` or `triggers` change. Removing the resource
-    from the program does not undo it.
+    from the program does not undo the restore.
     """
 
     backup_id: pulumi.Output[int | str]
-    """The backup's number, or its id where that is a text."""
+    """The backup's number, or its id if that is a string."""
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ class BackupRestoreHandler(ResourceHandler):
     def on_update(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
     ) -> dict[str, Any]:
-        """Restore again if the program requests it, except after a restore whose outcome is unknown."""
+        """Restore again if an input has changed. An unknown outcome alone does not repeat a restore."""
         if changed(self.fields, olds, inputs):
             _restore(session, op, inputs)
         return dict(inputs)
@@ -124,7 +124,7 @@ def _restore(session: Session, op: Operation, inputs: dict[str, Any]) -> None:
     except StacksError as error:
         if not in_doubt(error):
             raise
-        # A second restore would overwrite the data written since the first one, so treat it as done.
+        # A second restore would overwrite the data written since the first one, so treat the first one as done.
         msg = (
             f"the outcome of the restore of backup {number} is unknown: {error.message}. Check the data. To restore "
             "again, change `triggers`: `pulumi up` alone does not repeat the restore"

@@ -126,8 +126,8 @@ class Connection(Child, module="stacks", name="Connection"):
         Return all connections that restart the source: name -> name of the target.
 
         The source's URN is known after the engine has registered the source. By then, the program has declared all of
-        its resources. The result is `None` if other resources wait for this connection, because it then must not wait
-        itself.
+        its resources. The result is `None` if other resources wait for this connection, because this connection must
+        then not wait.
         """
         if not isinstance(source, pulumi.Resource):
             return None

@@ -71,8 +71,8 @@ class Container(StacksResource, module="stacks", name="Container"):
     """
     A container (guide, "Create Container"). It is identified by its id and its creation time.
 
-    `name`, `template`, `plan` and `additional_storage_tier` cannot change in place, because the API has no such
-    operation for keys. A preview refuses such a change unless `replace_on_change` is true: a replacement destroys the
+    `name`, `template`, `plan` and `additional_storage_tier` cannot change in place, because the API does not let keys
+    change them. A preview refuses such a change unless `replace_on_change` is true: a replacement destroys the
     container with all its data and backups.
     """
 
@@ -150,7 +150,7 @@ class Container(StacksResource, module="stacks", name="Container"):
 
         Args:
             resource_name: Name in the program; also the container's name unless `name` is given. `stacks:namePattern`,
-                if set, applies to it.
+                if set, applies to that default name.
             opts: Pulumi's options. Use `protect=True` for a container that holds data. `custom_timeouts` limits the
                 wait until the container runs (default 10 minutes).
             template: Template id, for instance `postgresql` (guide, "Available Templates").
@@ -191,7 +191,7 @@ class Container(StacksResource, module="stacks", name="Container"):
                 "restart_triggers": restart_triggers,
                 "replace_on_change": replace_on_change,
                 "adopt": adopt,
-                # An output is a task of the SDK, so only a program that may adopt has this output.
+                # Each output costs the SDK a task, so only a program that may adopt has this output.
                 **({} if is_lookup or adopt_mode(adopt, provider) is None else {ADOPTS: None}),
                 **by_default,
             },
@@ -214,7 +214,7 @@ class Container(StacksResource, module="stacks", name="Container"):
         self.connections_in_program: dict[str, str] = {}
         """The declared connections whose source is this container: name -> name of the target in the program."""
         self.outlives_stack = is_lookup or (opts is not None and bool(opts.retain_on_delete))
-        """Whether the container stays when the stack is destroyed; then its children must be deleted themselves."""
+        """Whether the container stays when the stack is destroyed; then its children must be deleted one by one."""
         show_in_preview(self, vars(self).get(ADOPTS), is_lookup=is_lookup)
 
     @staticmethod
@@ -240,7 +240,7 @@ _PAUSE: Final = 2.0
 
 
 class ContainerCreation(Creation[models.Container]):
-    """The creation of a container: POST, wait until it runs, then status and external access."""
+    """The creation of a container: POST, wait until the container runs, then set its status and external access."""
 
     kind: ClassVar = "Container"
     leaves_nothing: ClassVar = (VanishedError, ExistsError)
@@ -310,7 +310,7 @@ class ContainerCreation(Creation[models.Container]):
         return self._lifecycle.settle(thing, TAKEN if self.adopted else {}, self.inputs, new=not self.adopted)
 
     def known(self, thing: models.Container, error: Exception | None) -> dict[str, Any]:
-        """Return the outputs: those in the create response, and the status and creation time in a list."""
+        """Return the outputs from the create response, with the last known status and the creation time from a list."""
         outs = outputs(thing, TAKEN if self.adopted else {}, self.inputs, None)
         if not self.adopted:
             # The time in the response is provisional, so it is left out. The first refresh or update stores the final
@@ -361,7 +361,7 @@ class ContainerCreation(Creation[models.Container]):
     def what_to_do(self) -> str:
         """Return instructions: find the owner, choose a different name, or adopt the container."""
         pattern = self.inputs.get(NAME_PATTERN)
-        # The pattern did not apply: the program sets the name itself, perhaps to the resource's name.
+        # Whether the pattern did not apply, because the program sets the name itself, perhaps to the resource's name.
         is_written = pattern is None and self.session.settings.name_pattern is not None
         by_default = pattern is not None or (self.inputs["name"] == self.op.label and not is_written)
         avoid = how_to_rename(pattern, self.session.settings.account, by_default=by_default)
@@ -375,10 +375,7 @@ class ContainerCreation(Creation[models.Container]):
         )
 
     def roll_back(self, thing: models.Container) -> None:
-        """
-        Delete the container again. While the container boots, the API may refuse this, or may not find the container
-        yet.
-        """
+        """Delete the new container. While it boots, the API may refuse this, or may not find the container yet."""
         clock, containers = self.session.clock, self.session.client.containers
         until = clock.now() + _PATIENCE
         while True:
@@ -408,8 +405,8 @@ class ContainerCreation(Creation[models.Container]):
                 is_deleted = row.id == thing.id and (between is None or abs(between) <= CLOCKS_APART)
                 if same_name(row.name, self.inputs["name"]) and not is_deleted:
                     self.op.report(
-                        f"{thing.id} was deleted again, but now {self.describe(row)} exists, perhaps from the same "
-                        "request. No state contains it: delete it in the dashboard if it is not needed",
+                        f"{thing.id} was created and deleted. Now {self.describe(row)} exists; the same request may "
+                        "have created it. No state contains it: delete it in the dashboard if it is not needed",
                         "outcome-unknown",
                     )
 
@@ -484,8 +481,8 @@ class ContainerHandler(ResourceHandler):
         self, settings: AccountSettings, call: EngineCall, olds: Mapping[str, Any], inputs: dict[str, Any]
     ) -> None:
         """
-        Add the id of the container that a creation will adopt: it is billed already, so the price does not rise. Show
-        the price if it is new or has changed; a preview shows this line too.
+        Add the id of the container that a creation will adopt: that container is billed already, so the total price
+        does not rise. Show the price if it is new or has changed; a preview shows this line too.
         """
         id_ = _to_adopt(settings, call, inputs) if not olds and adopts(settings, inputs) else None
         inputs.update({} if id_ is None else {ADOPTS: id_})
@@ -509,7 +506,7 @@ class ContainerHandler(ResourceHandler):
             if is_unknown(new):
                 continue
             if field.name in changed_outside(olds):
-                # replace_on_change allows only changes of the program, but the program did not change.
+                # replace_on_change applies only to changes in the program, but the program did not change.
                 yield field.name, resized_outside(field.name, old, new)
             elif inputs.get("replace_on_change") is not True:
                 yield field.name, replacement_needed(field.name, old, new)
@@ -526,8 +523,8 @@ class ContainerHandler(ResourceHandler):
 
     def replaces(self, field: Field, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
         """
-        Replace only with `replace_on_change`. Without it, `guards` refuses the change earlier, except if the value is
-        unknown at preview, or if a refresh found the difference: the engine calls `diff` to show it.
+        Replace only with `replace_on_change`. Without it, `guards` refuses the change earlier. There are two
+        exceptions: the value is unknown at preview, or the engine calls `diff` to show what a refresh has found.
         """
         return field.on_change is OnChange.REFUSED and news.get("replace_on_change") is True
 
@@ -540,7 +537,7 @@ class ContainerHandler(ResourceHandler):
         plan = inputs.get("plan") or (template and catalog.default_plan(template))
         price: Any = None
         if any(map(is_unknown, (inputs.get("template"), plan, tier))):
-            # Without these unknown values, an update with a plan (`--plan`) would refuse the real values.
+            # If these values were not unknown, an update with `--plan` would refuse the real values.
             plan, price = plan or (UNKNOWN if template is None else None), UNKNOWN
         elif template is not None:
             usd = catalog.monthly_price(template, plan, tier)
@@ -553,7 +550,7 @@ class ContainerHandler(ResourceHandler):
         return isinstance(old, str) and isinstance(new, str) and old.lower() == new.lower()
 
     def imported(self, session: Session, id_: str) -> dict[str, Any]:
-        """Return external access if it is on, so that the program code that an import generates contains it."""
+        """Add external access to the inputs if it is on, so that the code that an import generates contains it."""
         inputs = super().imported(session, id_)
         with contextlib.suppress(NotFoundError):
             ask = functools.partial(session.client.allowed_ips.list, id_)
@@ -584,7 +581,7 @@ class ContainerHandler(ResourceHandler):
 def _of_other_tier(inputs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """
     Return the violation if a new container with a micro template has a larger plan. Without this check, the API might
-    refuse it only after other resources have been created.
+    refuse the plan only after other resources have been created.
     """
     template, plan = _known(inputs, "template"), _known(inputs, "plan")
     if template is None or plan is None or inputs.get("adopt") == "if_matching":
@@ -615,8 +612,8 @@ def _to_adopt(settings: AccountSettings, call: EngineCall, inputs: Mapping[str, 
         return None
     if any(is_unknown(inputs.get(name)) for name in ("plan", "additional_storage_tier")):
         return None
-    # With the resource's own `adopt`, the user expects a container; the stack's setting is only for containers that
-    # may exist.
+    # With the resource's own `adopt`, the user expects that the container exists; with the stack's setting, it need not
+    # exist.
     is_expected = inputs.get("adopt") == "if_matching"
     listed = "there is no API key" if settings.api_key is None else _listed(session_for(settings))
     if isinstance(listed, str):
@@ -648,7 +645,9 @@ def _to_adopt(settings: AccountSettings, call: EngineCall, inputs: Mapping[str, 
 
 
 def _listed(session: Session) -> models.Listing[models.Container] | str:
-    """Return the account's containers, or the reason why they could not be listed. A preview asks only once."""
+    """
+    Return the account's containers, or the reason why they could not be listed. A preview requests the list only once.
+    """
 
     def ask() -> models.Listing[models.Container] | str:
         try:

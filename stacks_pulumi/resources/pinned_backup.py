@@ -61,19 +61,19 @@ if TYPE_CHECKING:
 
 class PinnedBackup(Child, module="stacks", name="PinnedBackup"):
     """
-    A backup of a container that the clean-up after seven days does not delete (guide, "Backups").
+    A backup that the clean-up after seven days does not delete (guide, "Backups").
 
-    Deleting the container deletes its backups, including pinned ones. Its id is `<container id>/<number>`.
+    Deleting the container deletes its backups, including pinned ones. This resource's id is `<container id>/<number>`.
     """
 
     container: pulumi.Output[str]
     """The container's id."""
     backup_id: pulumi.Output[int | str]
-    """The backup's number, or its id as a text; BackupRestore accepts both."""
+    """The backup's number, or its id if that is a string; BackupRestore accepts both."""
     on_delete: pulumi.Output[str]
     """What happens to the backup when this resource is deleted."""
     pinned: pulumi.Output[bool]
-    """Whether it is protected."""
+    """Whether the backup is pinned."""
     status: pulumi.Output[str | None]
     """The backup's status; a `completed` backup can be restored."""
     size_bytes: pulumi.Output[int | None]
@@ -199,7 +199,8 @@ class _PinnedBackupCreation(Creation[models.Backup]):
         return f"backup {thing.id} of {self.inputs['container']}"
 
     def roll_back(self, thing: models.Backup) -> None:
-        # The guide does not describe the deletion of a backup in progress. An unpinned backup is deleted after a week.
+        # Unpin it, because the guide does not describe how to delete a backup in progress. STACKS deletes it after a
+        # week.
         self.session.client.backups.unpin(thing.id, container_id=self.inputs["container"])
 
 
@@ -229,8 +230,8 @@ class PinnedBackupHandler(ChildHandler[models.Backup]):
         self, olds: Mapping[str, Any], inputs: Mapping[str, Any], parent: ParentInProgram
     ) -> Iterable[tuple[str, str]]:
         """
-        Refuse `triggers` together with `backup_id`: the first requests new backups, which need a running container, the
-        second an existing backup.
+        Refuse `triggers` together with `backup_id`: triggers request new backups, and `backup_id` selects an existing
+        one. A new backup needs a running container.
         """
         if inputs.get("backup_id") is None:
             yield from runs(parent, olds, inputs, "container", "a backup")
@@ -250,7 +251,7 @@ class PinnedBackupHandler(ChildHandler[models.Backup]):
         return super().diff(call, id_, olds, news)
 
     def replaces(self, field: Field, olds: Mapping[str, Any], news: Mapping[str, Any]) -> bool:
-        """Replace, unless the program only replaces `triggers` with the number of the existing backup."""
+        """Replace, unless the program only writes the number of the existing backup instead of `triggers`."""
         named = news.get("backup_id")
         if field.name == "triggers" and named is not None and not is_unknown(named):
             return False
@@ -448,7 +449,7 @@ def _outputs(backup: models.Backup, inputs: Mapping[str, Any]) -> dict[str, Any]
         {
             **inputs,
             "backup_id": backup.id,
-            # A list may not show which backups are pinned.
+            # Some lists do not show which backups are pinned.
             "pinned": bool(inputs.get("pinned") if backup.pinned is None else backup.pinned),
             "status": backup.status,
             "size_bytes": backup.size_bytes,

@@ -57,7 +57,7 @@ def check_stored_key() -> None:
         ConfigError: The key is not a secret, although `stacks:requireSecretKey` is set. Or that setting is malformed.
     """
     name, root, config = f"{NAMESPACE}:apiKey", get_root_resource(), pulumi.Config(NAMESPACE)
-    # In a thread of the program, only the configuration in the environment may be available.
+    # A thread of the program may have access only to the configuration in the environment.
     is_secret = is_config_secret(name) or name in get_config_secret_keys_env()
     if root is None or isinstance(get_monitor(), MockMonitor) or is_secret or not config.get("apiKey"):
         return
@@ -104,7 +104,8 @@ class Provider(pulumi.ProviderResource):
             base_url: The API's base URL. Default: the stack's setting (`stacks:baseUrl`).
             allow_http: Whether `base_url` may be `http://` on a different machine. Default: the stack's setting.
             adopt: `never` (default) or `if_matching`, for all resources of the account.
-            requests_per_minute: The rate limit until the API's headers report a different one (default 60).
+            requests_per_minute: The rate limit that applies until the API's headers report a different one (default
+                60).
             max_concurrency: How many operations to run in parallel (default 64).
             delete_children_with_container: Delete child resources together with their container. If the container is
                 not deleted, its children still exist, but no state contains them. Default: the stack's setting
@@ -112,12 +113,12 @@ class Provider(pulumi.ProviderResource):
             name_pattern: The pattern of the default names of containers, for instance `${name}-${stack}`. Default: the
                 stack's setting (`stacks:namePattern`). `${name}` leaves names unchanged.
             platform: The platform file. Default: the stack's setting (`stacks:platform`).
-            hide_logs: Leave the last log lines, which may contain a password, out of the error of a failed start.
-                Default: the stack's setting (`stacks:hideLogs`, false).
+            hide_logs: Omit the last log lines, which may contain a password, from the error of a failed start. Default:
+                the stack's setting (`stacks:hideLogs`, false).
 
         Raises:
-            ConfigError: `api_key` is `None`, for instance because the configuration value is not set. Or a value that
-                the program knows is malformed.
+            ConfigError: `api_key` is `None`, for instance because the configuration value is not set. Or a known value
+                is malformed.
         """
         given_key: Any = api_key  # programs need not be type-checked
         if given_key is None or (isinstance(given_key, str) and not given_key.strip()):
@@ -174,7 +175,7 @@ class Provider(pulumi.ProviderResource):
 
 
 def _text(value: pulumi.Input[int] | None) -> pulumi.Input[str] | None:
-    """Return a number as text, because a provider's inputs are text."""
+    """Return a number as a string, because a provider's inputs are strings."""
     if value is None or isinstance(value, int):
         return None if value is None else str(value)
     return pulumi.Output.all(value).apply(lambda values: str(values[0]))

@@ -154,7 +154,7 @@ class SshCertificateHandler(ResourceHandler):
         return id_ if "/" in id_ else child_id(id_, _OWN_NAME)
 
     def plain_id(self, id_: str) -> str:
-        """Return the container's id, by which the operations of a key identify it."""
+        """Return the container's id, which identifies the key in all operations."""
         return parent_id(id_) if self.distinct_id(parent_id(id_)) == id_ else id_
 
     def rules(
@@ -197,10 +197,7 @@ class SshCertificateHandler(ResourceHandler):
     def on_update(
         self, session: Session, op: Operation, id_: str, olds: dict[str, Any], inputs: dict[str, Any]
     ) -> dict[str, Any]:
-        """
-        Create a new key if a trigger changed. Otherwise, the state was written by the other host, and the key is
-        downloaded.
-        """
+        """Create a new key if a trigger changed; otherwise, download the key."""
         id_ = parent_id(id_)
         stored = olds.get(CONTAINER_CREATED_AT)
         container = find_container(session, id_, stored={"created_at": stored})

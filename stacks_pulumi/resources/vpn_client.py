@@ -129,7 +129,7 @@ _CREATED_AT: Final = "client_created_at"
 """The output that contains the client's creation time, because a name can be used again."""
 
 _SLACK: Final = 60.0
-"""A client's creation time in the create response and in the list differ by at most this many seconds."""
+"""A client's creation times in the create response and in the list differ by at most this many seconds."""
 
 _DEFAULT: Final = "default"
 """The client that the platform creates with every VPN container."""
@@ -310,7 +310,7 @@ class VpnClientHandler(ChildHandler[models.VpnClient]):
         olds: Mapping[str, Any],
         found: models.VpnClient | None,
     ) -> None:
-        """Compare the creation times of the container if the client has none: a later client may have the same name."""
+        """If the client has no creation time, compare those of the container: a later client may have the same name."""
         if found is None or same_time(olds.get(_CREATED_AT), found.created_at, slack=_SLACK) is None:
             _check_not_recreated(session, op, id_, olds)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import yaml
 
 from stacks_pulumi.emulator import Emulator
 from tests.support import beyond_a_grant
@@ -38,9 +39,15 @@ def command(stack: Stack, *arguments: str, **environment: str) -> subprocess.Com
     return stack.python("-m", "stacks_pulumi", *arguments, **environment)
 
 
-def paste(stack: Stack, line: str) -> None:
-    """Paste a fix into the shell."""
-    subprocess.run(["sh", "-c", line], cwd=stack.folder, env=stack.env, check=True)
+def follow(stack: Stack, fix: str) -> None:
+    """Follow a fix: delete the named setting from Pulumi.yaml, or paste the command into the shell."""
+    if fix.startswith("delete "):
+        file = stack.folder / "Pulumi.yaml"
+        project = yaml.safe_load(file.read_text(encoding="utf-8"))
+        del project["config"][fix.split()[1]]
+        file.write_text(yaml.safe_dump(project), encoding="utf-8")
+    else:
+        subprocess.run(["sh", "-c", fix], cwd=stack.folder, env=stack.env, check=True)
 
 
 def doctor(stack: Stack, *arguments: str, **environment: str) -> Diagnosis:
@@ -82,7 +89,7 @@ def test_a_stack_that_works_has_no_problem_and_nothing_is_changed(stack: Stack, 
 
 
 @beyond_a_grant.KEY
-def test_pasted_commands_fix_settings_of_the_project(stack: Stack, emulator: Emulator) -> None:
+def test_the_fixes_heal_settings_of_the_project(stack: Stack, emulator: Emulator) -> None:
     settings = "stacks:adopt: if_matching, stacks:maxConcurrency: none, stacks:baseUrl: 'ftp://x'"
     project = f"name: tests\nruntime: python\nconfig: {{{settings}, 'stacks:namePattern': '${{nam}}'}}\n"
     stack.folder.joinpath("Pulumi.yaml").write_text(project, encoding="utf-8")
@@ -92,7 +99,7 @@ def test_pasted_commands_fix_settings_of_the_project(stack: Stack, emulator: Emu
     checks = json.loads(found.stdout)["checks"]
     for line in checks:
         if line["level"] in {"problem", "warning"}:
-            paste(stack, line["fix"])
+            follow(stack, line["fix"])
 
     healed = command(stack, "doctor")
     assert [found.returncode, healed.returncode] == [1, 0]

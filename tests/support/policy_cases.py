@@ -268,7 +268,7 @@ CASES = (
         (SMALL,),
         (SMALL, resource("BackupRestore", "back", backup_id=7)),
         "back",
-        ("restore 'back' replaces all data", "which container it belongs to", "If you want this restore"),
+        ("restore 'back' replaces all data", "which container it belongs to", "If this restore is intended"),
         (resource("BackupRestore", "back", backup_id=UNKNOWN),),
         "violates",
         {"tag": ""},

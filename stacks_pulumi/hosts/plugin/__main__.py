@@ -7,7 +7,8 @@ import gc
 
 def main() -> None:
     """Serve until the engine ends."""
-    # The objects that an import creates are never freed. Searching them for garbage takes a seventh of the start time.
+    # The objects that an import creates are never freed. Searching them for garbage would take a seventh of the start
+    # time.
     gc.disable()
     from stacks_pulumi.hosts.plugin import servicer  # noqa: PLC0415  (imported without these searches)
 

@@ -1,8 +1,9 @@
 """
 Answers the calls that read the account: `Invoke`, which calls a data function, and `List`, which `pulumi do` sends.
 
-The ids in a list are in the form for `pulumi import`. A list that may be incomplete is an error. The plugin loads this
-module at the first such call: loading it at every start would double the time that this package adds to the start.
+The ids in a list have the form that `pulumi import` expects. A list that may be incomplete is an error. The plugin
+loads this module at the first such call: loading it at every start would double the time that this package adds to the
+start.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ rate.
 _TYPES: Final[Mapping[type, str]] = {str: "text", int: "a whole number"}
 
 _Row: TypeAlias = tuple[str, str]
-"""The part of the resource's id after the container's id, and a name for people."""
+"""The part of the resource's id after the container's id, and a human-readable name."""
 
 CHILDREN: Final[Mapping[str, Callable[[Belongings], Iterator[_Row]]]] = {
     "AllowedIp": lambda has: (
@@ -52,7 +53,7 @@ CHILDREN: Final[Mapping[str, Callable[[Belongings], Iterator[_Row]]]] = {
 }
 """
 The kinds of objects that belong to a container, and how to list them. Certificates are missing, because each container
-has one certificate with the container's id. Past restores cannot be listed.
+has only one, which has the container's id. Past restores cannot be listed.
 """
 
 
@@ -155,7 +156,7 @@ def _spelt(value: Any) -> Any:
 
 
 def _arguments(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments. The defaults of the Python function replace missing ones."""
+    """Return the arguments; a missing one gets its default from the Python function."""
     function = getattr(functions, name)
     parameters = dict(inspect.signature(function).parameters)
     del parameters["provider"]

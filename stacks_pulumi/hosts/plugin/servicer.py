@@ -5,8 +5,8 @@ Each call is passed to the same classes that the dynamic host uses; the data fun
 a method states only the differences from Pulumi's own description of that method.
 
 The program `pulumi-resource-stacks` receives the engine's address as its argument, and the engine reads the port from
-its standard output. The engine holds the other end of standard input. When that end is closed, the engine has ended or
-was killed.
+the program's standard output. The engine holds the other end of the program's standard input. When that end is closed,
+the engine has ended or was killed.
 """
 
 from __future__ import annotations
@@ -70,7 +70,10 @@ _FOR_CHILDREN: Final = ("template", "external_access", "desired_status", "adopt"
 """The inputs of a container that the checks of its children need."""
 
 _BAGS: Final = ("news", "properties", "olds", "inputs")
-"""The fields of a request whose values may be marked as secret. The fields from the program come first."""
+"""
+The fields of a request that contain property values, some of which may be secret. The fields from the program come
+first.
+"""
 
 _T = TypeVar("_T")
 
@@ -83,7 +86,7 @@ class _PluginCall(GrpcCall):
 
     ended = False
     hidden: frozenset[str] = frozenset()
-    """The texts that the engine has marked as secrets in this call, and that no message may contain."""
+    """The strings that the engine has marked as secrets in this call; no message may contain them."""
 
     def is_active(self) -> bool:
         """Return whether the engine still waits for the answer."""
@@ -135,7 +138,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         )
 
     def Attach(self, request: Any, context: Any) -> empty_pb2.Empty:
-        """Serve the engine with this address, for `PULUMI_DEBUG_PROVIDERS`."""
+        """Serve the engine at this address, because the user has set `PULUMI_DEBUG_PROVIDERS`."""
         self.engine = EngineService(request.address)
         return empty_pb2.Empty()
 
@@ -169,8 +172,8 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     def CheckConfig(self, request: Any, context: Any) -> provider_pb2.CheckResponse:
         """
-        Report each unknown or malformed setting. The report contains no property, because the engine would print its
-        value.
+        Report each unknown or malformed setting. A failure has no `property`, because the engine would print the
+        property's value.
         """
         given = settings_of(request.news)
         failures = [
@@ -190,7 +193,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return _Diff(changes=_Diff.DIFF_SOME if differing else _Diff.DIFF_NONE, diffs=differing)
 
     def Configure(self, request: Any, context: Any) -> provider_pb2.ConfigureResponse:
-        """Store the settings. The first operation that needs the API reports a malformed setting."""
+        """Store the settings. A malformed setting is not reported until an operation needs the API."""
         self.engine.warn_if_too_old()
         given = settings_of(request.args)
         settings: dict[str, str | None] = {
@@ -443,7 +446,7 @@ def _name(
     """
     Set the name of a resource for which the program sets no name.
 
-    It is the first of these that exists: the name in the state, the name from `pulumi:autonaming`, and the resource's
+    The first of these that exists is used: the name in the state, the name from `pulumi:autonaming`, the resource's
     name in the program. In the last case, the `check` of a container applies `stacks:namePattern`.
     """
     if news.get("name") is not None:
@@ -466,8 +469,8 @@ def _name(
 
 def _unknown_inputs(handler: ResourceHandler, request: Any) -> Iterator[tuple[str, str]]:
     """
-    Return an error for each input that has no effect. The error contains no property, because the value of a misspelt
-    property may be a secret.
+    Return an error for each input that has no effect. The error has no property, because the engine would print the
+    property's value, which may be a secret.
     """
     # These extra inputs are allowed: two are for the checks, one is from Read for an import, and `check` overrides
     # the marker. With `ignoreChanges: ["*"]`, the engine passes the result of an earlier check.
@@ -498,7 +501,7 @@ _OPTIONS: Final = (
     ("grpc.max_send_message_length", 400 << 20),
 )
 _LOOK_AGAIN: Final = 2.0
-"""Seconds between two checks whether the engine is still running, if standard input is not connected to the engine."""
+"""If standard input is not connected to the engine: the seconds between two checks of whether the engine still runs."""
 
 
 def main() -> None:
@@ -510,9 +513,9 @@ def main() -> None:
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     print(port, flush=True)  # noqa: T201  (the engine reads it)
-    # Do not use an `Event`: the signal handler may interrupt the wait while it holds the event's lock.
+    # Do not use an `Event`: the signal handler may interrupt the wait while the wait holds the event's lock.
     ended = queue.SimpleQueue[None]()
-    # A process started in the background may inherit an ignored SIGINT, but the engine ends its plugins with SIGINT.
+    # A background process may inherit the setting that SIGINT is ignored, but the engine ends its plugins with SIGINT.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.put(None))
     threading.Thread(target=_wait_for_the_end, args=(servicer, ended), daemon=True).start()

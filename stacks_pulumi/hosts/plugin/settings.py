@@ -1,8 +1,8 @@
 """
 The settings of a provider, and how they are checked.
 
-An error contains no value, and names no property, because the engine would print the value of that property. The value
-of a misspelt setting may be a key.
+An error contains no value. It also has no property, because the engine would print the property's value: the value of a
+misspelt setting may be a key.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SETTINGS: Final = tuple(key for key in config.OF_A_STACK if key not in _NOT_OF_T
 
 
 def as_text(value: Any) -> str:
-    """Return a setting as a text that `config` can parse."""
+    """Return a setting as a string that `config` can parse."""
     if isinstance(value, bool):
         return str(value).lower()
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
@@ -39,7 +39,7 @@ def as_text(value: Any) -> str:
 
 _OF_THE_ENGINE: Final = re.compile(r"default(_\d+_\d+_\d+(_.*)?|_[^/]+/.*)?")
 """
-The name of a default provider. It contains the version that an SDK requests, and the address of the plugin if there is
+The name of a default provider. It contains the version that an SDK requests, and the plugin's address if the SDK states
 one.
 """
 
@@ -92,7 +92,7 @@ def settings_of(struct: struct_pb2.Struct) -> dict[str, Any]:
     """
     Return the settings of a provider with their original spelling, so that a misspelt setting can be reported.
 
-    The engine's own additions are omitted: the plugin's version and source, and names with two underscores.
+    The engine's own additions are omitted: the plugin's version and source, and names that begin with two underscores.
     """
     given = {name: plain(from_value(value)) for name, value in struct.fields.items() if name[:2] != "__"}
     return {name: value for name, value in given.items() if value is not None and name not in _ENGINES_OWN}
@@ -100,7 +100,7 @@ def settings_of(struct: struct_pb2.Struct) -> dict[str, Any]:
 
 def is_key_secret(stack: str | None) -> bool | None:
     """
-    Return whether the key in a stack's files is a secret; `None` if no file contains it.
+    Return whether the key in a stack's files is a secret; `None` if no file contains the key.
 
     The engine does not pass this information: `CheckConfig` receives no secret markers. The plugin marks the key
     itself, so that the key is encrypted in the state.

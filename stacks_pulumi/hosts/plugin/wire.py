@@ -1,9 +1,9 @@
 """
 Converts property bags (protobuf's Structs), names and messages for other languages, and reads the schema.
 
-Only the names of a resource's own properties change their spelling. Names inside a value, such as environment
-variables, belong to the user and stay unchanged. The checks use Python's spelling of inputs and options; this module
-converts every message of the plugin.
+Only the names of a resource's own properties are respelt. Names inside a value, such as environment variables, belong
+to the user and stay unchanged. The checks use Python's spelling of inputs and options; this module converts every
+message of the plugin.
 """
 
 from __future__ import annotations
@@ -114,7 +114,8 @@ def _names() -> re.Pattern[str]:
 
 _OUTPUT: Final = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
 """
-The signature that marks an output in the protocol: its value if known, whether it is secret, and its dependencies.
+The signature that marks an output in the protocol. An output contains its value if known, whether the value is secret,
+and the dependencies.
 """
 
 
@@ -140,7 +141,7 @@ def marked_as(values: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, 
 
 
 def secret_texts(given: Mapping[str, Any]) -> frozenset[str]:
-    """Return the texts in the values that the engine has marked as secrets."""
+    """Of the values that the engine has marked as secrets, return those that are strings."""
     found = (plain(value) for value in given.values() if isinstance(value, Mapping) and SIGNATURE in value)
     return frozenset(text for text in found if isinstance(text, str) and text and not is_unknown(text))
 
