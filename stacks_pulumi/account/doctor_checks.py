@@ -233,7 +233,7 @@ def _no_key(facts: Facts) -> Finding:
         return warning(f"{text}; {make}", set_key_command(facts, name))
     return problem(
         f"no API key is configured, and STACKS_API_KEY is not set; {make}",
-        f"{set_key_command(facts, name)}; or, for a stack without a key: {set_key_command(facts, 'STACKS_API_KEY')}",
+        f"{set_key_command(facts, name)}; or, to keep it out of the stack: {set_key_command(facts, 'STACKS_API_KEY')}",
     )
 
 

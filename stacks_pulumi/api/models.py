@@ -217,7 +217,7 @@ class Container(Model, frozen=True, kw_only=True):
 
     @property
     def internal_host(self) -> str:
-        """The host name inside the network, which is the id (guide, "Get Container Credentials")."""
+        """The host name inside the network: the same as the id (guide, "Get Container Credentials")."""
         return self.id
 
     @property

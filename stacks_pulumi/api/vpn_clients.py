@@ -34,8 +34,8 @@ _SHOWN_RISKS: Final = 3
 
 def risks_of(config: str) -> str:
     """
-    Return a description of a WireGuard configuration's lines that a program may execute; an empty string if there are
-    none.
+    Return a description of the lines in a WireGuard configuration that make a program run commands; an empty string if
+    there are none.
 
     `wg-quick` runs the commands in a configuration as root. It ignores case, and runs a command even if the line is in
     no section or has no `=`. So each line must be one of the harmless settings.

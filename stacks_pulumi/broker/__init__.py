@@ -34,7 +34,7 @@ Interfaces for other packages:
 - `rules.judge(change, settings, facts)`, `rules.missing`, `words.in_words`: the verdict on a change, the missing
   approvals, and a permit in words. The server uses the same functions.
 - `settings.GateFile`, `settings.read_file`: `gate.yaml`.
-- HTTP, next to the endpoints of the platform below `/api/v1`:
+- HTTP, in addition to the platform's endpoints, which are under `/api/v1`:
 
   `GET /_broker/settings` (any token): `account`, `base_url`, `settings`, `approvers`, `process` (`pid`, `uid`).
   `GET /_broker/rules` (any token): `files`: the rules, packs, own rules and prices, by name, in base 64.

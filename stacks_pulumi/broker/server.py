@@ -431,7 +431,7 @@ class Listen:
 
     def bind(self) -> socket.socket:
         """
-        Return a listening socket. Only the broker's user and group may use a Unix socket.
+        Return a listening socket. If it is a Unix socket, only the broker's user and group may use it.
 
         Raises:
             ConfigError: The address or path cannot be used.

@@ -121,7 +121,7 @@ class Free(_Section, frozen=True):
 
     Attributes:
         increase_per_day: The most that changes within 24 hours may add to the monthly price.
-        code: This setting has no effect, because the code of a program has no key.
+        code: This setting has no effect, because a program never has the API key.
     """
 
     increase_per_day: Decimal

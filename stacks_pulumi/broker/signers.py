@@ -39,8 +39,8 @@ class Signer:
         line: Its number.
         name: The person.
         key: Their public key.
-        after: The time before which the key is invalid, in UTC; `None` if there is no limit.
-        before: The time after which it is invalid, in UTC; `None` if there is no limit.
+        after: The key is valid from this time on, in UTC; `None` if there is no limit.
+        before: The key is valid until this time, in UTC; `None` if there is no limit.
     """
 
     line: int

@@ -53,7 +53,7 @@ Every kind with its options and their defaults. `done` sets whether the request 
     only the values in that row (from 0) of each list.
 `miscount`: `count` in the body exceeds the number of rows by `by`.
 `trickle`: the `headers` or the `body` (`part`) arrive a few bytes at a time, over `seconds`.
-`answer`: the given body unchanged (text, or any JSON value), with the status `code`.
+`answer`: the response is the given body (text, or any JSON value), with the status `code`.
 `redirect`: a redirect to `location`, a different host.
 """
 

@@ -492,8 +492,8 @@ def _as_check(rule: Remediation[Any]) -> ResourceRule[Any]:
         changes = rule.changes(view, settings)
         if changes:
             yield Violation(
-                f"{rule.name} would change the {' and the '.join(changes)} of {view.name!r}, but it changes properties "
-                f"only if its level is remediate. {rule.fix}"
+                f"{rule.name} would change the {' and the '.join(changes)} of {view.name!r}, but a policy changes "
+                f"properties only at the level remediate. {rule.fix}"
             )
 
     common = {field.name: getattr(rule, field.name) for field in fields(Rule)}

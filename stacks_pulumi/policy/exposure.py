@@ -223,7 +223,7 @@ def _open_elsewhere(child: ChildView, settings: Settings) -> Iterator[Finding]:
         yield Violation(
             f"allowed address {child.name!r} is for a container that is not known to be in this stack, so the "
             f"container may hold data. The address is {_wider(settings)}. {_NARROWER} {_AS_ID} If the container is in "
-            "another stack, declare the address there, or exempt it.",
+            "another stack, declare the address there, or exempt the address.",
             child.urn,
         )
 

@@ -287,9 +287,9 @@ class Lifecycle(msgspec.Struct, frozen=True):
         has_times = olds.get("created_at") is not None or container.created_at is not None
         if identity is Identity.SAME and not has_times and "name" in olds and self.session.first("no times"):
             self.op.warn(
-                f"the API returns no creation time for {id_}, so it is treated as the same container if id, template "
-                "and plan match. If a container was deleted and created again with the same name, the provider "
-                "does not detect this"
+                f"the API returns no creation time for {id_}, so the container counts as the one in the state if id, "
+                "template and plan match. If a container was deleted and created again with the same name, the "
+                "provider does not detect this"
             )
         return identity
 

@@ -192,7 +192,7 @@ class Restarts:
         """
         Restart the source, or wait until another thread has restarted it; return whether this thread did it.
 
-        Any restart that begins after the connection was created is enough (or after this call, if `made` is `None`). An
+        A restart is enough if it begins after the connection was created (after this call, if `made` is `None`). An
         exception from `restart` is raised only in the thread that called it; another waiting thread then tries.
         """
         made = NewConnection(number=self._ask(source)) if made is None else made

@@ -95,7 +95,7 @@ class VpnClient(Child, module="stacks", name="VpnClient"):
             rotate_triggers: When any value in this list changes, the client is removed and added again, with a new key.
             store_config: Store the configuration with its private key in the state, encrypted (default true). If false,
                 `get_vpn_config` downloads it.
-            adopt: `never` (default) or `if_matching`: adopt an existing client of that name.
+            adopt: Whether to adopt an existing client of that name: `never` (default) or `if_matching`.
         """
         super().__init__(
             resource_name,

@@ -165,7 +165,7 @@ class TestClampPlan:
 
         [found] = outcome.of("clamp-plan")
         assert found.level == level
-        assert "clamp-plan would change the plan of 'web', but it changes properties only" in str(found)
+        assert "clamp-plan would change the plan of 'web', but a policy changes properties only" in str(found)
         assert not self.clamp(container("web"), enforcementLevel=level).findings
 
     def test_it_does_nothing_unless_it_is_enabled(self) -> None:
