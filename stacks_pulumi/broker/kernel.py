@@ -816,7 +816,8 @@ class Kernel:
 
     def _done(self, visit: Visit, use: Use, made: tuple[str, str | None] | None, reply: Reply) -> Use:
         """Record that a request was carried out, and what it created."""
-        is_kept = use.endpoint not in _NOT_KEPT and reply.status < 400
+        # The row of a list contains no secret.
+        is_kept = (use.endpoint not in _NOT_KEPT or reply.decision == "found") and reply.status < 400
         object_, created_at = made if made is not None and self._is_new(use, *made) else (None, None)
         answer = reply.body.decode("utf-8", "replace") if is_kept else None
         values = {"state": "done", "status": reply.status, "answer": answer}

@@ -317,6 +317,21 @@ def test_the_client_of_a_vpn_has_its_name_as_its_key_and_its_secret_is_not_kept(
     assert "PrivateKey" not in dump
 
 
+def test_a_client_of_a_vpn_that_is_found_later_is_the_answer_to_the_repeated_request(bench: Bench) -> None:
+    """The list lags behind. Otherwise the client reads that the request was not approved."""
+    vpn, laptop = bench.made("vpn", template="stacks-vpn"), {"name": "laptop"}
+    grant = bench.granted(permit("vpn_clients.add", laptop, ids={"vpn_container_id": literal(vpn)}))
+    bench.emulator.set_lag(60)
+    bench.emulator.faults.add("vpn_clients.add", "drop_after")
+    path = f"/containers/{vpn['id']}/vpn-clients"
+    assert grant("POST", path, laptop).status_code == 409
+    bench.emulator.advance(60)
+
+    answer = grant("POST", path, laptop)
+
+    assert (answer.status_code, answer.json()["data"]["name"]) == (202, "laptop")
+
+
 def test_what_was_listed_before_a_lost_request_is_not_what_it_made(bench: Bench) -> None:
     vpn = bench.made("vpn", template="stacks-vpn", plan=None)
     add = permit("vpn_clients.add", {"name": "laptop"}, ids={"vpn_container_id": literal(vpn)})
