@@ -41,7 +41,7 @@ class Lists(_Section, frozen=True):
     Facts about lists.
 
     Attributes:
-        lag_seconds: The maximum lag of a list in seconds (default 10, with 2 seconds between two checks).
+        lag_seconds: The maximum lag of a list in seconds (default 10), and the time between two checks (default 2).
     """
 
     lag_seconds: Seconds | None = None

@@ -1,4 +1,4 @@
-"""Containers: the methods to list, read, create, start, stop, open and delete them (guide, "Endpoints")."""
+"""The methods to list, read, create, start, stop and delete containers, and to allow external access (guide)."""
 
 from __future__ import annotations
 

@@ -361,7 +361,7 @@ class Feed(Generic[T]):
         call: The request for the list.
         clock: The clock.
         noun: The kind of resource in the list: `container` or `backup`.
-        confirm: Requests one resource itself. Called before a resource is reported as vanished.
+        confirm: Requests one resource by its id. Called before a resource is reported as vanished.
         pace: Returns how many seconds apart calls may be, given the rate limit. A poll that takes the last request of a
             window makes all calls wait for the next window. So polls are rarer when few requests are left.
         platform: The facts about the platform, including how far lists may lag behind.

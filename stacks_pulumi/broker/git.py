@@ -1,5 +1,5 @@
 """
-What does git know about a folder, and which files does a ref contain?
+What does git record about a folder, and which files does a ref contain?
 
 Neither the environment nor the author of a change can choose the repository that is read or the programs that git runs.
 """

@@ -412,7 +412,7 @@ class Kernel:
     def _is_judged(self, permit: Permit, grant: Grant, look: Look) -> bool:
         """
         Return whether the change was judged with the present owner of each container that `in_` names. A planner can
-        guess the id of a later backup, and by then the container's id may mean another stack's container.
+        guess the id of a later backup, and by then the container's id may belong to another stack's container.
         """
         rows = [look.existing(one.in_) for one in permit.ids.values() if one.in_ is not None]
         owners = {grant.stack, *grant.spec.owners}

@@ -705,7 +705,7 @@ def _ended(broker: Broker, token: str, code: int) -> Applied:
 
 def _once(broker: Broker, wanted: Run, change: Change) -> bool:
     """
-    If the ledger cannot show whether a change was applied before, check its tags; return whether to tag the change.
+    If the ledger cannot show whether a change was applied already, look for the change's tag; return whether to set it.
 
     Raises:
         RefusedError: The change was applied before, or the ledger is empty and the tags cannot be read.
