@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from stacks_pulumi._identifiers import canonical_network, compare_instants, may_be_of, same_name
-from stacks_pulumi.api.allowed_ips import AUTO_ADDED
+from stacks_pulumi.api.allowed_ips import AUTO_ADDED, label_of
 from stacks_pulumi.api.allowed_ips import canonical as canonical_ip
 from stacks_pulumi.api.backups import age
 from stacks_pulumi.api.containers import is_older
@@ -172,7 +172,7 @@ def fits_id(name: str, one: Constraint, ask: Ask, holdings: Holdings, look: Look
         # A person may have described other entries in the same words as the caller's.
         own = access.your_ip
         is_own = own is not None and canonical_ip(entry.ip_address) == canonical_ip(own)
-        return is_own or (entry.description or "").strip().lower() == AUTO_ADDED
+        return is_own or label_of(entry) == AUTO_ADDED
     return canonical_network(entry.ip_address) == canonical_network(one.address)
 
 
