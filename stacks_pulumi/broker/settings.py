@@ -198,8 +198,8 @@ class Policy(_Section, frozen=True):
     What a `budget` grant may do without an approval.
 
     Attributes:
-        increase_per_day: The most that the creates of all grants within 24 hours may add to the monthly price. A create
-            above this amount needs an approval.
+        increase_per_day: The most that all creates under this policy within 24 hours may add to the monthly price. A
+            create above this amount needs an approval.
         max_total: The highest monthly price of all containers that the policy's grants have created.
         templates: The allowed templates of new containers; by default all.
         plans: The allowed plans of new containers; by default all.
