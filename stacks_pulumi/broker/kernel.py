@@ -210,6 +210,8 @@ class Kernel:
         """Refuse a read that the grant does not allow. Return whether the grant sees only certain containers."""
         grant, ask, holdings = visit.grant, visit.ask, self._holdings(visit.grant)
         is_named = any(fits_secret(line, ask, holdings, look) for line in grant.spec.reads)
+        # A VPN client has only a name, which another grant may have used again.
+        is_named = is_named and not self._is_newer(grant, None, ask)
         if secret is not None and secret not in grant.spec.secrets and not is_named:
             raise refused(f"this grant may not read {secret}", "ask for a grant that may read it")
         of_stack = self._of_stack(grant) if secret is not None and grant.stack else None
@@ -453,18 +455,24 @@ class Kernel:
         return row is not None and row.pinned is False
 
     def _is_newer(self, grant: Grant, permit: Permit | None, ask: Ask) -> bool:
-        """Return whether another grant has created the object to remove, or its pin, since the removal was granted."""
-        makes = {"AllowedIp": "allowed_ips.add", "VpnClient": "vpn_clients.add"}
-        makes |= {"Pin": "backups.pin", "Backup": "backups.pin"}
-        endpoint, since = makes.get(EFFECTS[ask.endpoint].removes), grant.at
+        """
+        Return whether another grant has created the object of a removal or secret read, or its pin, since the request
+        was granted.
+        """
+        makes = dict.fromkeys(("vpn_clients.remove", "vpn_clients.config"), "vpn_clients.add")
+        makes |= dict.fromkeys(("backups.unpin", "backups.delete"), "backups.pin")
+        makes |= {"allowed_ips.remove": "allowed_ips.add"}
+        endpoint, since = makes.get(ask.endpoint), grant.at
         if endpoint is None:
             return False
-        if permit is not None and grant.kind == "budget":
+        if grant.kind == "budget":
             # For a budget, which is valid for a long time, the time of the access request counts.
-            asked = self._ledger.rows("select at from requests where id = ?", permit.why)
-            since = asked[0]["at"] if asked else since
+            why = "" if permit is None else permit.why
+            asked = self._ledger.rows("select at from requests where id = ?", why)
+            since = asked[0]["at"] if asked else 0.0
         ids = {**ask.ids}
-        body = {"name": ids.pop("client_name")} if "client_name" in ids else {}
+        name = ids.pop("client_name", ask.query.get("client"))
+        body = {} if name is None else {"name": name}
         # The id of an added entry is in `object`, because the path of the request does not contain it.
         others = "endpoint = ? and ended > ? and grant_id <> ? and (object = ? or ids = ? and body = ?)"
         values = ids.get("ip_id"), text_of(ids), text_of(body)
@@ -936,7 +944,8 @@ class Kernel:
         is_in_time = is_within(made_at(row), use.before["spans"], **tolerance)
         # The platform may list no creation time for a VPN client. Its name is unique, but a person may later add a
         # client of this name.
-        is_recent = use.makes == "VpnClient" and self._ledger.now() - use.ended < LISTED
+        since = self._upstream.now() - use.before["spans"][-1][1]
+        is_recent = use.makes == "VpnClient" and since < LISTED
         return True if is_in_time is None and is_recent else is_in_time
 
     def _remove_twins(self, visit: Visit, use: Use) -> None:

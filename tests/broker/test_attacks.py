@@ -1484,18 +1484,59 @@ def test_a_vpn_client_that_a_person_added_later_is_nobody_elses(bench: Bench, is
     assert len(grant("GET", "/_broker/me").json()["made"]) == is_done
 
 
-def test_a_vpn_client_without_a_time_that_is_listed_much_later_is_a_persons(bench: Bench) -> None:
+@pytest.mark.parametrize("is_sent_again", [False, True])
+def test_a_vpn_client_without_a_time_that_is_listed_much_later_is_a_persons(
+    bench: Bench, is_sent_again: bool
+) -> None:
     vpn, laptop = bench.made("vpn", template="stacks-vpn"), {"name": "laptop"}
     path = f"/containers/{vpn['id']}/vpn-clients"
     grant = bench.granted(permit("vpn_clients.add", laptop, ids={"vpn_container_id": literal(vpn)}))
-    bench.emulator.faults.add("vpn_clients.add", "drop_before", None)
+    bench.emulator.faults.add("vpn_clients.add", "drop_before")
+    bench.emulator.faults.add("vpn_clients.list", "pass")
+    bench.emulator.faults.add("vpn_clients.list", 500, 9)
     assert grant("POST", path, laptop).status_code == 409
-    bench.clock.advance(600)
+    bench.emulator.faults.clear()
+    _both(bench, 600)
+    bench.emulator.drift.add_vpn_client("vpn", "laptop")
     bench.emulator.faults.add("vpn_clients.list", "answer", None, body={"success": True, "data": [laptop]})
+    if is_sent_again:
+        # The platform refuses the second request, because the name is taken.
+        assert code(grant("POST", path, laptop)) == (409, "grant-busy")
+        assert bench.emulator.calls("vpn_clients.add") == 2
 
     assert refused(grant("DELETE", f"{path}/laptop"))
     assert grant("GET", "/_broker/me").json()["made"] == []
     bench.emulator.faults.clear()
+
+
+def test_the_configuration_of_a_vpn_client_that_another_grant_added_since_is_not_read(bench: Bench) -> None:
+    """The signature contains only the client's name. The configuration contains the private key."""
+    ids, laptop = {"vpn_container_id": literal(bench.made("vpn", template="stacks-vpn"))}, {"name": "laptop"}
+    adds = permit("vpn_clients.add", laptop, ids=ids)
+    secret = {"endpoint": "vpn_clients.config", "ids": ids, "query": {"client": "laptop"}}
+    reads, other = bench.granted(adds, secrets=[secret]), bench.granted(adds)
+    vpn = f"/containers/{ids['vpn_container_id']['is']}"
+    config, client = f"{vpn}/vpn-config?client=laptop", f"{vpn}/vpn-clients/laptop"
+    assert reads("POST", f"{vpn}/vpn-clients", laptop).status_code < 300
+    assert reads("GET", config).status_code == 200
+    assert reads("DELETE", client).status_code == 200
+    assert other("POST", f"{vpn}/vpn-clients", laptop).status_code < 300
+
+    assert refused(reads("GET", config))
+
+
+def test_a_newer_token_does_not_unpin_what_another_grant_has_pinned(benches: Benches) -> None:
+    bench = benches(policies={"agents": {"increase_per_day": 9, "free": ["backup", "pin-own", "undo"]}})
+    agent = bench.agent()
+    web = agent.create("web").json()["data"]["id"]
+    bench.emulator.advance(10)
+    assert agent("POST", f"/containers/{web}/backup").status_code == 202
+    bench.emulator.advance(10)
+    (number,) = bench.emulator.state.backups
+    pins = bench.granted(permit("backups.pin", ids={"backup_id": {"is": str(number)}}))
+    assert [one("POST", f"/backups/{number}/pin").status_code for one in (agent, pins)] == [200, 200]
+
+    assert bench.agent()("POST", f"/backups/{number}/unpin").status_code == 404
 
 
 def test_an_entry_that_is_described_like_that_of_the_caller_is_another_one(bench: Bench) -> None:
