@@ -359,7 +359,8 @@ class Look:
         due: The time at which the answer to the client is due.
         newest: Whether the list of containers has to be newer than every ended change. Otherwise, it has to be newer
             than every deletion of a container, because only a deletion frees an id.
-        most: The highest age of the list of containers in seconds.
+        most: The highest age of the list of containers in seconds. With 0, a container is looked up only at its own
+            address, because lists lag behind.
 
     Attributes:
         settled: The number of the last change that ended before the first read; `None` before a read.
@@ -402,7 +403,8 @@ class Look:
             RequestRefusedError: The platform does not show yet that the container was deleted, or spells its id
                 differently.
         """
-        found = next((one for one in self.containers if one.id == id_), None)
+        rows = self.containers if self._most else ()
+        found = next((one for one in rows if one.id == id_), None)
         if found is None:
             found = self._asked(containers.status_call(id_), id_, None)
         if found is not None and found.id != id_:

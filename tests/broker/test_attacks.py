@@ -1525,6 +1525,19 @@ def test_the_configuration_of_a_vpn_client_that_another_grant_added_since_is_not
     assert refused(reads("GET", config))
 
 
+def test_no_secret_is_read_of_a_container_that_the_list_does_not_show_yet(bench: Bench) -> None:
+    """The list still shows the earlier container. The container's own address does not."""
+    web = bench.made("web", template="postgresql")
+    secret = {"endpoint": "containers.credentials", "ids": {"container_id": literal(web)}}
+    reads = bench.granted(secrets=[secret])
+    bench.emulator.advance(60)
+    bench.emulator.set_lag(10)
+    bench.emulator.drift.recreate("web")
+    bench.clock.advance(2)
+
+    assert refused(reads("GET", f"/containers/{web['id']}/credentials"))
+
+
 def test_a_newer_token_does_not_unpin_what_another_grant_has_pinned(benches: Benches) -> None:
     bench = benches(policies={"agents": {"increase_per_day": 9, "free": ["backup", "pin-own", "undo"]}})
     agent = bench.agent()
