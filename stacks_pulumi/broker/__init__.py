@@ -2,14 +2,16 @@
 One process holds the API key, and its clients hold grants: a request is sent only if a grant permits it.
 
 `docs/broker.md` describes the broker for users. The kernel decides which requests are sent: `change`, `permits`,
-`limits`, `rules`, `ledger`, `kernel`. The kernel knows nothing about Pulumi, states, plans or programs. The rest of the
-package passes requests to the kernel.
+`limits`, `rules`, `ledger`, `judge`, `outcome`, `kernel`. The kernel knows nothing about Pulumi, states, plans or
+programs. The rest of the package passes requests to the kernel.
 
 - `change`: Which data describes what a change may do, and is it well formed?
 - `permits`: Does a request fit a permit?
 - `limits`: What may a create cost, and which limits apply to it?
 - `rules`: What needs an approval, and who may give it?
 - `ledger`: What has happened, and what is reserved?
+- `judge`: May a grant send a request?
+- `outcome`: What did a request change?
 - `kernel`: Is a request refused, answered from the ledger, or sent?
 - `journal`: Who sent which request, what was its outcome, and was a line changed afterwards?
 - `words`: How is a permit, or the permission to read a secret, described in one line?

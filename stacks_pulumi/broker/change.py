@@ -64,9 +64,10 @@ class Effect(NamedTuple):
     opens: bool = False
 
 
+CREATE: Final = "containers.create"
 CONTAINER: Final = ("name", "template", "plan", "additional_storage_tier", "discount_code")
 EFFECTS: Final[Mapping[str, Effect]] = {
-    "containers.create": Effect("Container", fields=CONTAINER, doubt="unknown", again=True),
+    CREATE: Effect("Container", fields=CONTAINER, doubt="unknown", again=True),
     "containers.set_status": Effect(fields=("status",)),
     "containers.delete": Effect(removes="Container", object="container_id"),
     "containers.regenerate_certificate": Effect(doubt="done", opens=True),

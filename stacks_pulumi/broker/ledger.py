@@ -22,7 +22,7 @@ import msgspec
 from stacks_pulumi._clock import Clock
 from stacks_pulumi._identifiers import compare_instants
 from stacks_pulumi._structs import convert, decode
-from stacks_pulumi.broker.change import EFFECTS, Kind, Known, Permit, Secret, canonical
+from stacks_pulumi.broker.change import CREATE, EFFECTS, Kind, Known, Permit, Secret, canonical
 from stacks_pulumi.config import GRANT
 from stacks_pulumi.errors import StacksError
 
@@ -377,7 +377,7 @@ class Ledger:
 
     def creates(self, where: str, *values: object) -> list[Use]:
         """Return the live uses that create a container and meet a condition."""
-        return self.live(f"endpoint = 'containers.create' and {where}", *values)
+        return self.live(f"endpoint = '{CREATE}' and {where}", *values)
 
     def objects(self, where: str, *values: object) -> list[Use]:
         """Return the uses that meet a condition and whose objects still exist, according to the ledger."""

@@ -16,7 +16,7 @@ from stacks_pulumi import catalog
 from stacks_pulumi._identifiers import compare_instants, is_before, same_name
 from stacks_pulumi.api.models import Container
 from stacks_pulumi.api.once import is_within
-from stacks_pulumi.broker.change import Known
+from stacks_pulumi.broker.change import CREATE, Known
 from stacks_pulumi.broker.ledger import DAY, Grant, Ledger, Use, text_of
 from stacks_pulumi.broker.settings import GateFile, Policy
 from stacks_pulumi.pricing.money import MonthlyPrice, Price, billed, usd
@@ -104,9 +104,7 @@ def bills(ledger: Ledger, rows: Sequence[Container], monthly: MonthlyPrice) -> l
     now, found, others = ledger.now(), list[Bill](), dict[int, Use]()
     hidden = {one.id: one for one in ledger.creates("(state <> 'done' or ended > ?)", now - LISTED)}
     # The container that a repeat created may be removed, and the platform may then carry out the first attempt.
-    repeated = ledger.uses(
-        "endpoint = 'containers.create' and attempts > 1 and state in ('done', 'undone', 'gone')"
-    )
+    repeated = ledger.uses(f"endpoint = '{CREATE}' and attempts > 1 and state in ('done', 'undone', 'gone')")
     for row in rows:
         # Without a creation time, the row may be the container in the ledger, so the row counts as that container.
         owners = [
@@ -273,7 +271,7 @@ def left_today(ledger: Ledger, grant: Grant, policy: Policy) -> Decimal:
     """
     # A create on the waitlist counts from its last attempt.
     of_day = (
-        "endpoint = 'containers.create' and state <> 'void' and (state = 'sent' or ended > ?) "
+        f"endpoint = '{CREATE}' and state <> 'void' and (state = 'sent' or ended > ?) "
         "and permit is null and policy = ?"
     )
     return policy.increase_per_day - spent(ledger.uses(of_day, ledger.now() - DAY, grant.policy))

@@ -11,11 +11,12 @@ from stacks_pulumi.api.allowed_ips import AUTO_ADDED, label_of
 from stacks_pulumi.api.allowed_ips import canonical as canonical_ip
 from stacks_pulumi.api.backups import age
 from stacks_pulumi.api.containers import is_older
-from stacks_pulumi.api.models import Backup, Listing
+from stacks_pulumi.api.models import Backup, Container, Listing
 from stacks_pulumi.api.once import is_within
 from stacks_pulumi.broker.change import (
     ANY,
     CONTAINERS,
+    CREATE,
     EFFECTS,
     Constraint,
     Kind,
@@ -24,8 +25,8 @@ from stacks_pulumi.broker.change import (
     Secret,
     canonical,
 )
-from stacks_pulumi.broker.ledger import DAY, Use
-from stacks_pulumi.broker.limits import LISTED, is_same
+from stacks_pulumi.broker.ledger import DAY, PARENTS, Use
+from stacks_pulumi.broker.limits import LISTED, identity, is_same
 from stacks_pulumi.broker.upstream import Look
 
 _KINDS: Final[Mapping[str, Kind]] = {
@@ -83,10 +84,10 @@ def meet(one: Ask | Use, other: Ask | Use, has_name: Callable[[str, str], bool] 
 
 
 def _touches(one: Ask | Use, other: Ask | Use, has_name: Callable[[str, str], bool]) -> bool:
-    if EFFECTS[one.endpoint].makes == "Container":
+    if one.endpoint == CREATE:
         # An id may be used again, and it ends with the name of its container.
         name = str(one.body.get("name"))
-        if EFFECTS[other.endpoint].makes == "Container":
+        if other.endpoint == CREATE:
             return same_name(name, str(other.body.get("name")))
         return any(has_name(id_, name) for kind, id_ in _about(other) if kind == "container")
     # A connection does not change its target container.
@@ -143,6 +144,11 @@ def fits_secret(secret: Secret, ask: Ask, holdings: Holdings, look: Look) -> boo
 def same(one: object, other: object) -> bool:
     """Return whether two values are equal as JSON, in which 1 differs from true."""
     return canonical(one) == canonical(other)
+
+
+def same_request(one: Ask | Use, other: Ask | Use) -> bool:
+    """Return whether two requests to one endpoint have equal paths and bodies."""
+    return same([one.ids, one.body], [other.ids, other.body])
 
 
 def fits_id(name: str, one: Constraint, ask: Ask, holdings: Holdings, look: Look) -> bool:
@@ -221,6 +227,16 @@ def _is_of_another(row: Any, use: Use) -> bool:
     return str(row.id) in use.before["ids"] or is_older(made, spans[0][0]) or is_later
 
 
+def id_of(row: Any) -> str:
+    """Return the id of a listed object; for a VPN client, its name."""
+    return str(getattr(row, "id", None) or row.name)
+
+
+def identity_of(row: Any) -> str:
+    """Return the unique identity of a listed object."""
+    return identity(row) if isinstance(row, Container) else id_of(row)
+
+
 def made_at(row: Any) -> str | None:
     """Return when a listed object was created; `None` if that is unknown."""
     made: str | None = getattr(row, "added_at", None) or getattr(row, "created_at", None)
@@ -245,6 +261,19 @@ def is_made(name: str, ask: Ask, uses: Sequence[Use], look: Look) -> bool:
 
     kind = _MADE_AS.get(name, "Container")
     return any((use.makes, use.object) == (kind, ask.ids[name]) and is_there(use) for use in uses)
+
+
+def candidates(one: Ask | Use, look: Look) -> Sequence[Any]:
+    """Return the rows of the list in which a created object would appear."""
+    if one.endpoint != CREATE:
+        return look.rows(
+            EFFECTS[one.endpoint].makes, next(one.ids[name] for name in PARENTS if name in one.ids)
+        )
+    # An answer to a create contains only the container's id, and the id may also end with another container's name.
+    name = str(one.body.get("name"))
+    named = look.containers.where(lambda row: same_name(row.name, name) or may_be_of(row.id, name))
+    # A list that lags behind may still show the container that had the name before.
+    return named.where(lambda row: not look.is_gone(row))
 
 
 def is_about_own(ask: Ask, holdings: Holdings, look: Look) -> bool:

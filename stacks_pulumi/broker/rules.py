@@ -19,6 +19,7 @@ from stacks_pulumi.api.models import Container
 from stacks_pulumi.broker.change import (
     ANY,
     CONTAINERS,
+    CREATE,
     EFFECTS,
     Change,
     Constraint,
@@ -133,11 +134,7 @@ class Verdict:
 
 def judge(change: Change, settings: GateFile, facts: Facts) -> Verdict:
     """Return the verdict on a change with the current prices, owners and limits."""
-    prices = {
-        one.n: _price(one, change, facts.monthly)
-        for one in change.permits
-        if one.endpoint == "containers.create"
-    }
+    prices = {one.n: _price(one, change, facts.monthly) for one in change.permits if one.endpoint == CREATE}
     most = _most(change, prices)
     increase = None if most is None else most - _removed(change, facts)
     owners = _owners(change, facts)
@@ -240,7 +237,7 @@ def _of_counts(change: Change, settings: GateFile) -> Iterator[Finding]:
     deletions = [one for one in change.permits if EFFECTS[one.endpoint].removes and one.times is not None]
     number_of_deletions = sum(one.times or 0 for one in deletions)
     gone = {one.ids["container_id"].is_ for one in deletions if one.endpoint == "containers.delete"}
-    made = {one.binds for one in change.permits if one.endpoint == "containers.create"}
+    made = {one.binds for one in change.permits if one.endpoint == CREATE}
     # Each container counts once, even if it has several symbols.
     replaced = gone & {one.id for symbol, one in change.known.items() if symbol in made}
     for rule, number, most in (
@@ -273,7 +270,7 @@ def _is_harmless(permit: Permit) -> bool:
         return permit.body.get("status") in {"running", "restart"}
     # The same change can undo the pin of a new backup.
     is_new = any(one.new_backup_of for one in permit.ids.values())
-    return permit.endpoint in {"containers.create", "connections.create", "backups.trigger"} or (
+    return permit.endpoint in {CREATE, "connections.create", "backups.trigger"} or (
         permit.endpoint in {"backups.pin", "backups.unpin"} and is_new
     )
 

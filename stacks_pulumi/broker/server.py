@@ -36,7 +36,8 @@ from stacks_pulumi.broker import journal
 from stacks_pulumi.broker.change import LONGEST
 from stacks_pulumi.broker.folder import Folder, is_used
 from stacks_pulumi.broker.grants import Desk
-from stacks_pulumi.broker.kernel import GRACE, ApprovalNeededError, Kernel, Visit
+from stacks_pulumi.broker.judge import GRACE, ApprovalNeededError
+from stacks_pulumi.broker.kernel import Kernel, Visit
 from stacks_pulumi.broker.ledger import Grant, LedgerError
 from stacks_pulumi.broker.limits import is_gone, recently_made
 from stacks_pulumi.broker.reply import Reply, RequestRefusedError, json_reply
@@ -314,7 +315,7 @@ class App:
         if grant is None:
             raise RequestRefusedError(401, "Invalid API key")
         if incoming.method == "POST" and what in {"verdicts", "requests"}:
-            self.kernel.may_still(grant, "ask for a new grant")
+            self.kernel.judge.may_still(grant, "ask for a new grant")
             return self._judged(incoming, grant, what)
         if incoming.method == "DELETE" and what == "me":
             return self.desk.end(grant)
@@ -326,7 +327,7 @@ class App:
         """Return the answer to a grant's read of the broker's own data."""
         if what == "me":
             return self.desk.describe(grant)
-        self.kernel.may_still(grant, "ask for a new grant")
+        self.kernel.judge.may_still(grant, "ask for a new grant")
         if what in {"limits", "log", "rules"}:
             # These answers need many reads.
             self._take_share(grant)
@@ -361,7 +362,7 @@ class App:
         self._take_share(grant)
         if what == "requests":
             return self.desk.ask_for(_signed(incoming)[0], grant)
-        return self.desk.judged(*_signed(incoming), grant, self._upstream.patient(), self.kernel.beyond)
+        return self.desk.judged(*_signed(incoming), grant, self._upstream.patient(), self.kernel.judge.beyond)
 
 
 class _Signed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -572,7 +573,8 @@ class Server:
     @contextlib.contextmanager
     def _bound(self) -> Iterator[socket.socket]:
         with self._folder.locked(), contextlib.closing(self._listen.bind()) as made:
-            self.app.kernel.take_over()
+            # The requests of a server that was killed have no answer.
+            self.app.kernel.outcomes.leave()
             scheme = "http" if self._tls is None else "https"
             if self._listen.path is not None:
                 self.url = f"unix:{self._listen.path}"

@@ -410,9 +410,13 @@ class Look:
         if found is not None and found.id != id_:
             # The platform may ignore case, but a person who approves the request would see no container with this id.
             raise RequestRefusedError(404, "Container not found")
-        if found is not None and self._upstream.is_gone(found):
+        if found is not None and self.is_gone(found):
             raise busy(f"the platform still shows a container {id_} that was deleted")
         return found
+
+    def is_gone(self, row: Container) -> bool:
+        """Return whether a listed container no longer exists: the platform's list may lag behind."""
+        return self._upstream.is_gone(row)
 
     def existing(self, id_: str) -> Container | None:
         """Return a container, even if it was created so recently that the platform does not show it yet."""

@@ -12,7 +12,7 @@ import yaml
 from stacks_pulumi import catalog, cli
 from stacks_pulumi._identifiers import seconds_of
 from stacks_pulumi.api._limiter import Limiter, Priority
-from stacks_pulumi.broker import grants, kernel
+from stacks_pulumi.broker import grants, kernel, outcome
 from stacks_pulumi.broker.change import instant, variables
 from stacks_pulumi.broker.folder import Folder, in_use
 from stacks_pulumi.broker.ledger import DAY, Ledger, Spec, Use
@@ -61,7 +61,7 @@ def test_what_somebody_made_while_the_broker_was_down_is_not_taken_for_a_lost_re
 ) -> None:
     grant = bench.granted(permit("containers.create", create("web")), ttl=7200)
     bench.emulator.faults.add("containers.create", "drop_before")
-    monkeypatch.setattr(kernel.Kernel, "_record", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(outcome.Outcomes, "record", lambda *_, **__: 1 / 0)
     assert grant.create("web").status_code == 500
     monkeypatch.undo()
     bench.stop()
@@ -788,7 +788,7 @@ def test_a_lost_request_is_not_sent_again_to_a_container_that_was_made_since_und
     web, body = bench.made("web", allowed_ips=["198.51.100.7"]), {"ip_address": "198.51.100.9"}
     grant = bench.granted(permit("allowed_ips.add", body, ids={"container_id": literal(web)}))
     bench.emulator.faults.add("allowed_ips.add", "drop_before")
-    monkeypatch.setattr(kernel.Kernel, "_record", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(outcome.Outcomes, "record", lambda *_, **__: 1 / 0)
     assert grant("POST", f"/containers/{web['id']}/allowed-ips", body).status_code == 500
     monkeypatch.undo()
     bench.emulator.advance(60)
@@ -832,7 +832,7 @@ def test_who_looked_for_an_earlier_attempt_does_not_settle_the_one_that_was_sent
 
     def with_a_late_look(self: kernel.Kernel, visit: kernel.Visit, use: Use) -> Any:
         reserved = again(self, visit, use)
-        assert self._found(visit, use) is not None
+        assert self.outcomes.found(use, visit.due) is not None
         return reserved
 
     monkeypatch.setattr(kernel.Kernel, "_again", with_a_late_look)

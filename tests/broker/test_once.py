@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stacks_pulumi.broker import journal, kernel, ledger
+from stacks_pulumi.broker import journal, kernel, ledger, outcome
 from stacks_pulumi.broker.ledger import Ledger, LedgerError, Use
 from stacks_pulumi.broker.upstream import Upstream
 from tests.broker.conftest import Bench, HurriedClock, add_twice, create, literal, permit
@@ -53,7 +53,7 @@ def test_what_another_request_has_found_meanwhile_is_not_sent_again(
     bench.emulator.faults.add("containers.create", "drop_before")
 
     def late(self: kernel.Kernel, _visit: kernel.Visit, use: Use) -> float:
-        self._record(None, use, "found", state="done", status=202, answer="{}")
+        self.outcomes.record(use, "found", state="done", status=202, answer="{}")
         return 0.0
 
     monkeypatch.setattr(kernel.Kernel, "_pause", late)
@@ -169,9 +169,9 @@ def _kill(monkeypatch: pytest.MonkeyPatch, write: str) -> None:
     elif write == "before":
         monkeypatch.setattr(Upstream, "change", _die)
     elif write == "during":
-        monkeypatch.setattr(kernel.Kernel, "_record", _die)
+        monkeypatch.setattr(outcome.Outcomes, "record", _die)
     else:
-        monkeypatch.setattr(kernel.Kernel, "_found", _die)
+        monkeypatch.setattr(outcome.Outcomes, "found", _die)
 
 
 def _die(*_: Any, **__: Any) -> Any:
@@ -201,7 +201,7 @@ def test_a_change_that_was_under_way_when_the_broker_died(
     ids = {"backup_id": {"is": backup}} if endpoint.startswith("backups") else ids
     grant = bench.granted(permit(endpoint, body, ids=ids))
     path = path.format(web=web["id"], connection=connection.id, backup=backup)
-    monkeypatch.setattr(kernel.Kernel, "_done", _die)
+    monkeypatch.setattr(outcome.Outcomes, "done", _die)
 
     assert grant(method, path, body).status_code == 500
     monkeypatch.undo()
@@ -214,6 +214,27 @@ def test_a_change_that_was_under_way_when_the_broker_died(
     assert answer.status_code in wanted, answer.text
     assert bench.emulator.calls(endpoint) == (1 if endpoint == "backups.restore" else 2)
     assert data["id"] in bench.emulator.state.containers
+
+
+def test_an_outcome_that_another_thread_has_recorded_meanwhile_stays(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a create on the waitlist would count as unanswered, and would be sent again at once."""
+    grant = bench.granted(permit("containers.create", create("web")))
+    bench.emulator.faults.add("containers.create", 503)
+    change, read = Upstream.change, list[Use]()
+
+    def with_another_thread(*given: Any, **named: Any) -> Any:
+        read.extend(bench.ledger.uses("state = 'sent'"))
+        return change(*given, **named)
+
+    monkeypatch.setattr(Upstream, "change", with_another_thread)
+    assert grant.create("web").status_code == 503
+
+    bench.server.app.kernel.outcomes.record(read[0], "left: unknown", state="unknown", status=0)
+
+    assert [use.status for use in bench.ledger.uses("true")] == [503]
+    assert bench.journal("left") == []
 
 
 def test_a_create_on_the_waitlist_is_not_repeated_and_is_found_later(bench: Bench) -> None:

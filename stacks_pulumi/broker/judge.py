@@ -1,0 +1,551 @@
+"""
+May a grant send a request, according to its permits or its policy, the platform's lists and the ledger?
+
+The judge only reads. Its verdict on a change is the row with which the ledger reserves the request, or an earlier
+answer, or a refusal.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+from stacks_pulumi import catalog
+from stacks_pulumi._identifiers import may_be_of, same_name
+from stacks_pulumi.api.containers import is_older
+from stacks_pulumi.api.once import is_within
+from stacks_pulumi.broker.change import (
+    CONTAINERS,
+    CREATE,
+    EFFECTS,
+    SECRETS,
+    Change,
+    Constraint,
+    Permit,
+    dollars,
+)
+from stacks_pulumi.broker.ledger import DAY, LOST, Grant, Ledger, Use, text_of
+from stacks_pulumi.broker.limits import (
+    LISTED,
+    Bill,
+    Budget,
+    Limit,
+    bills,
+    left_today,
+    limits_of,
+    limits_of_policy,
+    policy_of,
+    price_of,
+    spent,
+    why_over,
+)
+from stacks_pulumi.broker.outcome import UNDER_WAY, Outcomes
+from stacks_pulumi.broker.permits import (
+    TWICE,
+    Ask,
+    GoneError,
+    Holdings,
+    candidates,
+    fits,
+    fits_secret,
+    identity_of,
+    is_about_own,
+    is_made,
+    meet,
+    own_backup,
+    same_request,
+)
+from stacks_pulumi.broker.reply import Reply, RequestRefusedError, busy, limited, refused
+from stacks_pulumi.broker.settings import GateFile, Policy
+from stacks_pulumi.broker.upstream import Look, NotLookedError, Upstream, path_of
+from stacks_pulumi.broker.words import in_words
+from stacks_pulumi.endpoints import ENDPOINTS
+from stacks_pulumi.pricing.money import usd as as_dollars
+
+UNDONE: Final = 5
+"""The highest number of times that an object may be created again after its removal, under one permit."""
+GRACE: Final = 900.0
+"""Seconds after the end of a grant, or after its last change, in which the grant may remove what it created."""
+_LASTING: Final = 600.0
+"""Seconds for which a repeated create or deletion receives the earlier answer."""
+_BRIEF: Final = 120.0
+"""Seconds for which any other repeated change receives the earlier answer."""
+_NOT_OWN: Final = "the container does not belong to this grant"
+_ACTIONS: Final[Mapping[tuple[str, Any], str]] = {
+    ("containers.set_status", "running"): "start",
+    ("containers.set_status", "restart"): "restart",
+    ("connections.create", None): "connect-own",
+    ("backups.trigger", None): "backup",
+    ("backups.pin", None): "pin-own",
+}
+"""Endpoint and requested status -> the action's name in a policy."""
+
+
+class ApprovalNeededError(Exception):
+    """Raised if a budget does not allow a request. A person may approve it as `permit`."""
+
+    def __init__(self, why: str, permit: Permit) -> None:
+        super().__init__(why)
+        self.why, self.permit = why, permit
+
+
+class Judge:
+    """
+    Judges the requests of grants.
+
+    Args:
+        ledger: The ledger.
+        upstream: The platform.
+        outcomes: The outcomes of earlier requests.
+        settings: Returns the current settings.
+        budgets: Returns the current budgets over several stacks.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        upstream: Upstream,
+        outcomes: Outcomes,
+        settings: Callable[[], GateFile],
+        budgets: Callable[[], Sequence[Budget]],
+    ) -> None:
+        self._ledger, self._upstream, self._outcomes = ledger, upstream, outcomes
+        self._settings, self._budgets = settings, budgets
+
+    def check_read(self, grant: Grant, ask: Ask, seen: list[Use] | None, look: Look) -> bool:
+        """Refuse a read that the grant does not allow. Return whether the grant sees only certain containers."""
+        secret, holdings = SECRETS.get(ask.endpoint), self._holdings(grant)
+        is_named = any(fits_secret(line, ask, holdings, look) for line in grant.spec.reads)
+        # A VPN client has only a name, which another grant may have used again.
+        is_named = is_named and not self._is_newer(grant, None, ask)
+        if secret is not None and secret not in grant.spec.secrets and not is_named:
+            raise refused(f"this grant may not read {secret}", "ask for a grant that may read it")
+        of_stack = self._of_stack(grant) if secret is not None and grant.stack else None
+        is_limited = is_named or seen is not None or of_stack is not None
+        # A moment later, a new container may get the id of a missing container.
+        is_gone = is_limited and None in map(look.container, ask.containers)
+        if is_gone or not _sees(seen, ask, look) or (seen is not None and ask.endpoint == "backups.stats"):
+            raise RequestRefusedError(404, "Container not found")
+        if not is_named and not _sees(of_stack, ask, look):
+            raise refused(
+                f"this grant may read {secret} only from containers of the stack {grant.stack}",
+                "ask a person to record the stack as the container's owner with `stacks-pulumi broker claim`",
+            )
+        return is_limited
+
+    def seen(self, grant: Grant) -> list[Use] | None:
+        """Return the create requests of the containers that a grant can see; `None` if it can see all containers."""
+        policy = self._policy(grant)
+        return None if policy is None or policy.only != "own" else self._of_stack(grant)
+
+    def _of_stack(self, grant: Grant) -> list[Use]:
+        """Return the create requests of the containers that belong to a grant's stack."""
+        # A budget also sees containers of its stack that a signed change created, or that were assigned to the stack.
+        its = "stack = ? and (stack <> '' or policy = ?) and created_at is not null"
+        return self._ledger.made("Container", its, grant.stack, grant.policy)
+
+    def judged(self, grant: Grant, ask: Ask, look: Look) -> Reply | Use | dict[str, Any]:
+        """
+        Return the earlier answer of a request, an equal request with an unknown outcome, or the row for the ledger.
+
+        Raises:
+            RequestRefusedError: The grant does not allow it.
+        """
+        effect, policy, now = EFFECTS[ask.endpoint], self._policy(grant), self._ledger.now()
+        # The uses that count against a permit, and those whose answers may be repeated.
+        counts = "state <> 'void' and (permit is not null or state <> 'done' or ended > ?)"
+        of_grant = f"grant_id = ? and endpoint = ? and {counts}"
+        uses = self._ledger.uses(of_grant, grant.id, ask.endpoint, now - _LASTING)
+        twins = [use for use in uses if same_request(use, ask)]
+        if any(use.state == "sent" or use.id in self._outcomes.active for use in twins):
+            raise busy("the same request is still in progress")
+        # After a day, a budget may send the request again. A change may not, because a use of its permit counts
+        # permanently.
+        lost = (use for use in twins if use.state == "unknown")
+        doubt = next((use for use in lost if policy is None or now - use.ended <= DAY), None)
+        if doubt is not None:
+            return doubt
+        holdings, is_alive = self._holdings(grant), now <= grant.until
+        permit, is_gone = self._fitting(grant, ask, uses, holdings, look) if is_alive else (None, False)
+        if permit is not None or self._is_own(grant, ask, holdings, policy, look):
+            return self._row(grant, ask, permit, look)
+        why = "" if policy is None else self._why_not_free(grant, policy, ask, holdings, look)
+        is_free = is_alive and policy is not None and not why
+        # A request that is still permitted is sent again. Otherwise, a repetition gets the earlier answer for a limited
+        # time. A later repetition must not get it, because the answer would report a second effect.
+        is_lasting = effect.makes or ENDPOINTS[ask.endpoint].method == "DELETE"
+        since = now - (_LASTING if is_lasting else _BRIEF)
+        done = [use for use in twins if use.state == "done" and use.answer is not None and use.ended > since]
+        if done and not (is_free and not effect.makes):
+            headers = {"content-type": "application/json"}
+            return Reply(done[-1].status or 200, str(done[-1].answer).encode(), headers, "replay")
+        if is_free:
+            return self._row(grant, ask, None, look)
+        if not is_alive:
+            raise refused(
+                "this grant has ended, so it may only read, and delete the objects that it created",
+                "submit the change again, or ask for a new grant",
+            )
+        if policy is not None:
+            if not _sees(self.seen(grant), ask, look):
+                # An access request would reveal when the container was created.
+                raise refused(_NOT_OWN)
+            raise ApprovalNeededError(why, self._as_permit(ask, look))
+        if is_gone:
+            raise RequestRefusedError(
+                404, "Not found: the object is no longer in the container that the approved change names"
+            )
+        words = f"{ENDPOINTS[ask.endpoint].method} {path_of(ask.endpoint, ask.ids)} {json.dumps(ask.body)}"
+        raise refused(f"this request was not approved: {words}")
+
+    def _fitting(
+        self, grant: Grant, ask: Ask, uses: Sequence[Use], holdings: Holdings, look: Look
+    ) -> tuple[Permit | None, bool]:
+        """Return the permit that allows a request, and whether the object of a permit that fits is gone."""
+        counted, is_gone = self._counted(grant, ask, uses), False
+        for one in self._ledger.permits(grant.id):
+            try:
+                is_left = self._is_left(one, counted, grant)
+                if is_left and fits(one, ask, holdings, look) and self._is_judged(one, grant, look):
+                    return one, is_gone
+            except GoneError:
+                is_gone = True
+        return None, is_gone
+
+    def not_revoked(self, grant_id: str) -> Grant:
+        grant = self._ledger.grant(grant_id)
+        if grant is None or grant.revoked is not None:
+            raise RequestRefusedError(401, "Invalid API key")
+        return grant
+
+    def _counted(self, grant: Grant, ask: Ask, uses: Sequence[Use]) -> list[Use]:
+        """
+        Return the uses that count against a permit. A request without an answer may have been carried out, so only the
+        same request may use its permit again.
+        """
+        counted, unanswered = [*uses], f"grant_id = ? and endpoint = ? and state = 'void' and {LOST}"
+        for use in self._ledger.uses(unanswered, grant.id, ask.endpoint):
+            others: list[Ask | Use] = [ask, *counted]
+            if not any(same_request(use, one) for one in others):
+                counted.append(use)
+        return counted
+
+    def _is_left(self, permit: Permit, uses: Sequence[Use], grant: Grant) -> bool:
+        mine = [use for use in uses if use.permit == permit.n]
+        if permit.times is not None:
+            undone = sum(use.state == "undone" for use in mine)
+            if len(mine) - undone >= permit.times or undone > UNDONE:
+                return False
+        done = (
+            f"grant_id = ? and state = 'done' and permit is not null and not {LOST} "
+            f"and (endpoint <> '{CREATE}' or object is not null)"
+        )
+        return not permit.after or {use.permit for use in self._ledger.uses(done, grant.id)} >= {
+            *permit.after
+        }
+
+    def _check_addresses(self, ask: Ask, look: Look) -> None:
+        """Refuse a request that closes access if the list of addresses still lacks an added address."""
+        recent = "ids = ? and ended > ?"
+        added = self._ledger.made("AllowedIp", recent, text_of(ask.ids), self._ledger.now() - LISTED)
+        if not {one.object for one in added} <= {row.id for row in look.rows("AllowedIp", ask.containers[0])}:
+            raise busy("the platform does not list a newly added address yet")
+
+    def _is_judged(self, permit: Permit, grant: Grant, look: Look) -> bool:
+        """
+        Return whether the change was judged with the present owner of each container that `in_` names. A planner can
+        guess the id of a later backup, and by then the container's id may belong to another stack's container.
+        """
+        rows = [look.existing(one.in_) for one in permit.ids.values() if one.in_ is not None]
+        owners = {grant.stack, *grant.spec.owners}
+        return all(
+            row is None or (self._ledger.owner(row.id, row.created_at) or "") in owners for row in rows
+        )
+
+    def _row(self, grant: Grant, ask: Ask, permit: Permit | None, look: Look) -> dict[str, Any]:
+        """Check every limit, and return the row for the ledger of a request that is about to be sent."""
+        effect, now, began = EFFECTS[ask.endpoint], self._ledger.now(), self._upstream.now()
+        self._check_free(grant, ask, look)
+        if permit is not None and permit.only_address is not None:
+            self._check_addresses(ask, look)
+        if self._is_newer(grant, permit, ask):
+            raise RequestRefusedError(
+                404, "Not found: the object that exists now was created later, by another grant"
+            )
+        price = self._price(grant, ask, permit, look) if ask.endpoint == CREATE else None
+        # Kinds that may exist twice need no earlier list: their objects have creation times and unique ids.
+        is_listed = effect.doubt == "unknown" and effect.makes not in TWICE
+        parent = next(map(look.container, ask.containers[:1]), None)
+        before = {
+            "ids": [identity_of(row) for row in candidates(ask, look)] if is_listed else [],
+            "parent_made": None if parent is None else parent.created_at,
+            "is_new": self._is_new_pin(grant, ask, permit, look),
+            "spans": [(began, began + UNDER_WAY)],
+        }
+        row: dict[str, Any] = {"grant_id": grant.id, "stack": grant.stack, "policy": grant.policy}
+        row |= {"endpoint": ask.endpoint, "ids": ask.ids, "body": ask.body, "before": before}
+        row |= {"state": "sent", "at": now, "ended": now, "usd": None if price is None else str(price)}
+        return row if permit is None else row | {"permit": permit.n, "binds": permit.binds}
+
+    def _is_new_pin(self, grant: Grant, ask: Ask, permit: Permit | None, look: Look) -> bool:
+        """Return whether a request certainly creates a new pin."""
+        if permit is not None or ask.endpoint != "backups.pin":
+            return permit is not None and any(one.new_backup_of for one in permit.ids.values())
+        row = own_backup(ask, self._holdings(grant), look)
+        return row is not None and row.pinned is False
+
+    def _is_newer(self, grant: Grant, permit: Permit | None, ask: Ask) -> bool:
+        """
+        Return whether another grant has created the object of a removal or secret read, or its pin, since the request
+        was granted.
+        """
+        makes = dict.fromkeys(("vpn_clients.remove", "vpn_clients.config"), "vpn_clients.add")
+        makes |= dict.fromkeys(("backups.unpin", "backups.delete"), "backups.pin")
+        makes |= {"allowed_ips.remove": "allowed_ips.add"}
+        endpoint, since = makes.get(ask.endpoint), grant.at
+        if endpoint is None:
+            return False
+        if grant.kind == "budget":
+            # For a budget, which is valid for a long time, the time of the access request counts.
+            why = "" if permit is None else permit.why
+            asked = self._ledger.rows("select at from requests where id = ?", why)
+            since = asked[0]["at"] if asked else 0.0
+        ids = {**ask.ids}
+        name = ids.pop("client_name", ask.query.get("client"))
+        body = {} if name is None else {"name": name}
+        # The id of an added entry is in `object`, because the path of the request does not contain it.
+        others = "endpoint = ? and ended > ? and grant_id <> ? and (object = ? or ids = ? and body = ?)"
+        values = ids.get("ip_id"), text_of(ids), text_of(body)
+        found = self._ledger.live(others, endpoint, since, grant.id, *values)
+        its = (grant.policy, grant.stack)
+        return any(not one.policy or (one.policy, one.stack) != its for one in found)
+
+    def _check_free(self, grant: Grant, ask: Ask, look: Look) -> None:
+        """
+        Refuse a request if another grant may be changing its container or backup at this moment.
+
+        The platform may still carry out a request that received no answer, even after its repeat was carried out. A
+        grant also waits for its own deletions. It also waits before it removes an object that a repeat created:
+        otherwise, the first request could create the object again. Even within a grant, a create waits for requests
+        about the container that had the name before, and they wait for the create: they could change or delete the new
+        container.
+        """
+
+        def has_name(id_: str, name: str) -> bool:
+            row = next((row for row in look.containers if row.id == id_), None)
+            return may_be_of(id_, name) if row is None or row.name is None else same_name(row.name, name)
+
+        since = self._outcomes.unsettled_since()
+        effect = EFFECTS[ask.endpoint]
+        other = f"(grant_id <> ? or ? <> (endpoint = '{CREATE}'))"
+        holds = (
+            f"state = 'sent' and ({other} or endpoint = 'containers.delete') "
+            f"or state <> 'sent' and ended >= ? and {other} "
+            f"and ({LOST} or attempts > 1 and (grant_id <> ? or endpoint <> '{CREATE}'))"
+        )
+        which = grant.id, ask.endpoint == CREATE
+        found = self._ledger.uses(holds, *which, since, *which, grant.id)
+        repeated = "ended >= ? and attempts > 1 and object = ?"
+        if any(meet(ask, use, has_name) for use in found) or (
+            effect.removes and self._ledger.uses(repeated, since, ask.ids[effect.object])
+        ):
+            raise busy("another request may be changing the same container or backup")
+
+    def check_look(self, grant: Grant, ask: Ask, look: Look) -> None:
+        """
+        Read the lists again if another grant's change of the same objects, or the deletion of any container, has ended
+        since they were read.
+        """
+        if look.settled is None:
+            return
+        since = self._ledger.uses("settled > ?", look.settled)
+        if any(
+            EFFECTS[use.endpoint].removes == "Container" or (use.grant_id != grant.id and meet(ask, use))
+            for use in since
+        ):
+            raise NotLookedError(look.renew)
+
+    def _price(self, grant: Grant, ask: Ask, permit: Permit | None, look: Look) -> Decimal | None:
+        """Check every limit on a create, and return what the create adds to the monthly price."""
+        look.containers.require_complete()
+        added = _added(ask, look)
+        found = bills(self._ledger, look.containers, look.prices)
+        for limit in self._limits(grant, permit, found):
+            why = why_over(limit, added)
+            if why:
+                raise limited(why, limit.most, limit.before or Decimal(0) if limit.is_told else None)
+        return added
+
+    def _limits(self, grant: Grant, permit: Permit | None, found: Sequence[Bill]) -> Iterator[Limit]:
+        policy = self._policy(grant)
+        if grant.spec.ceiling is not None:
+            before = spent(self._ledger.creates("grant_id = ?", grant.id))
+            yield Limit("the ceiling of the approval", dollars(grant.spec.ceiling), before)
+        if policy is not None and permit is not None and permit.usd is not None:
+            yield Limit("the approved price", dollars(permit.usd), Decimal(0))
+        yield from limits_of_policy(grant.policy, policy, found)
+        yield from limits_of(
+            grant.stack, grant.spec.known, found, self._settings(), self._budgets(), policy=policy
+        )
+
+    def _policy(self, grant: Grant) -> Policy | None:
+        return policy_of(grant, self._settings())
+
+    def _why_not_free(self, grant: Grant, policy: Policy, ask: Ask, holdings: Holdings, look: Look) -> str:
+        """Return why a request of a budget grant needs an approval; empty if the policy allows it."""
+        left = left_today(self._ledger, grant, policy)
+        why = _why_not_in(policy, ask.endpoint, ask.body, _added(ask, look), left)
+        if why or ask.endpoint == CREATE or is_about_own(ask, holdings, look):
+            return why
+        return _NOT_OWN
+
+    def beyond(self, grant: Grant, change: Change, due: float) -> list[str]:
+        """Return the reasons why a budget does not cover a full change; empty if it covers the change."""
+        policy, look, holdings = (
+            self._policy(grant) or Policy(),
+            Look(self._upstream, due),
+            self._holdings(grant),
+        )
+        if self._ledger.now() > grant.until:
+            return ["this grant has ended"]
+        if grant.stack != change.stack:
+            return [f"this grant is for the stack {grant.stack}"]
+
+        def is_owned(name: str, one: Constraint) -> bool:
+            """
+            Return whether each possible object of a path variable belongs to the grant or is created by the change.
+            """
+            known = [change.known[symbol].id for symbol in one.of if symbol in change.known]
+            asked = [Ask("", {name: id_}, {}, {}) for id_ in filter(None, (*known, one.is_))]
+            # A new backup belongs to the container in its own permit.
+            return {*one.of} <= {*made, *change.known} and all(
+                is_made(name, ask, holdings.own, look) for ask in asked
+            )
+
+        found = [f"the change reads a secret: {in_words(one)}" for one in change.secrets]
+        made = {one.binds for one in change.permits if EFFECTS[one.endpoint].makes}
+        left, added = left_today(self._ledger, grant, policy), Decimal(0)
+        for permit in change.permits:
+            price = _added(permit, look)
+            if permit.is_loose:
+                why = "one of its values is not known yet"
+            else:
+                price = None if price is None else price * (permit.times or 1)
+                why = _why_not_in(policy, permit.endpoint, permit.body, price, left - added)
+            added += price or 0
+            if not why and not all(is_owned(name, one) for name, one in permit.ids.items()):
+                why = _NOT_OWN
+            if why:
+                found.append(f"{in_words(permit)}: {why}")
+        if added:
+            look.containers.require_complete()
+            listed = bills(self._ledger, look.containers, look.prices)
+            limits = limits_of_policy(grant.policy, policy, listed)
+            found += filter(None, (why_over(limit, added) for limit in limits))
+        return found
+
+    def _as_permit(self, ask: Ask, look: Look) -> Permit:
+        """Return a permit for exactly this request, which an approver may sign."""
+        rows = {name: look.container(value) for name, value in ask.ids.items() if name in CONTAINERS}
+        made = {name: row.created_at for name, row in rows.items() if row is not None}
+        ids = {name: Constraint(is_=value, created_at=made.get(name)) for name, value in ask.ids.items()}
+        price = _added(ask, look)
+        usd = None if price is None else f"{price:.2f}"
+        return Permit(n=1, endpoint=ask.endpoint, ids=ids, body=dict(ask.body), usd=usd)
+
+    def may_still(self, grant: Grant, hint: str) -> None:
+        """Refuse a grant that ended so long ago that none of its requests can be in progress."""
+        now = self._ledger.now()
+        if now > grant.until + GRACE:
+            settled = "select max(ended) from uses where grant_id = ? and state <> 'void'"
+            last = self._ledger.rows(settled, grant.id)[0][0]
+            if now > (last or 0.0) + GRACE:
+                raise refused("this grant has ended", hint)
+
+    def _holdings(self, grant: Grant) -> Holdings:
+        """
+        Return the objects that a grant knows, and those that it has created. A budget grant owns the objects that its
+        policy created for its stack.
+        """
+        if grant.kind == "budget":
+            # Without a creation time, the broker cannot tell whether the id still means the same container.
+            of_policy = (
+                "policy = ? and policy <> '' and stack = ? and (endpoint <> ? or created_at is not null)"
+            )
+            own = self._ledger.objects(of_policy, grant.policy, grant.stack, CREATE)
+        else:
+            own = self._ledger.objects("grant_id = ?", grant.id)
+        bound = self._ledger.live("grant_id = ? and binds is not null", grant.id)
+        return Holdings(grant.spec.known, bound, own)
+
+    def _is_own(self, grant: Grant, ask: Ask, holdings: Holdings, policy: Policy | None, look: Look) -> bool:
+        """
+        Return whether a request removes an object that the grant created: for a change, since the change was last
+        submitted; for a budget, recently.
+        """
+        effect = EFFECTS[ask.endpoint]
+        if effect.removes in {"", "Backup"} or (policy is not None and "undo" not in policy.free):
+            return False
+        now = self._ledger.now()
+        submitted = grant.until - grant.spec.ttl
+        since = submitted if policy is None else now - policy.undo.total_seconds()
+        # An object that was found long after its lost request is as old as the platform says.
+        there = self._upstream.now() - (now - since)
+        recent = [
+            one
+            for one in holdings.own
+            if one.ended >= since and not is_older(one.created_at, there) and not _may_be_of_person(one)
+        ]
+        return is_made(effect.object, ask, recent, look)
+
+
+def _may_be_of_person(one: Use) -> bool:
+    """
+    Return whether a person may have created the container of a request that was on the waitlist: the container is so
+    much newer than each attempt that either the waitlist or a person in the dashboard created it.
+    """
+    spans = one.before["spans"]
+    short = [(began, min(ended, began + UNDER_WAY)) for began, ended in spans]
+    was_waiting = any(ended - began >= DAY for began, ended in spans)
+    return was_waiting and is_within(one.created_at, short) is False
+
+
+def _sees(seen: Sequence[Use] | None, ask: Ask, look: Look) -> bool:
+    """Return whether all containers in the path of a request are among those that a grant sees."""
+    return seen is None or all(is_made(name, ask, seen, look) for name in ask.ids if name in CONTAINERS)
+
+
+def _added(one: Ask | Permit, look: Look) -> Decimal | None:
+    """Return what a create adds to the monthly price; `None` if that is unknown or the request is not a create."""
+    return price_of(one.body, look.prices) if one.endpoint == CREATE else None
+
+
+def _why_not_in(
+    policy: Policy, endpoint: str, body: Mapping[str, Any], price: Decimal | None, left: Decimal
+) -> str:
+    """
+    Return why a policy requires an approval for a request, whatever its object is; empty if no approval is required.
+
+    `price` is what a create adds to the monthly price, and `left` is the amount that may still be added today.
+    """
+    if endpoint != CREATE:
+        action = _ACTIONS.get((endpoint, body.get("status")))
+        if action is None:
+            return f"{endpoint} always needs an approval"
+        return "" if action in policy.free else f"the policy does not allow {action}"
+    plan = body.get("plan", catalog.DEFAULT_PLAN)
+    if price is None or "discount_code" in body:
+        return "the price of the container is not known"
+    if policy.templates is not None and body["template"] not in policy.templates:
+        return f"the template {body['template']} is not in the policy"
+    if policy.plans is not None and body["template"] != catalog.VPN_TEMPLATE and plan not in policy.plans:
+        return f"the plan {plan} is not in the policy"
+    if price > left:
+        most, left = as_dollars(policy.increase_per_day), max(left, Decimal(0))
+        return (
+            f"the container adds {as_dollars(price)} a month, and only {as_dollars(left)} of {most} is left for "
+            "today"
+        )
+    return ""
