@@ -470,9 +470,11 @@ class Judge:
         policy created for its stack.
         """
         if grant.kind == "budget":
-            # Without a creation time, the broker cannot tell whether the id still means the same container.
+            # Without a creation time, the broker cannot tell whether the id still means the same container. A container
+            # that an administrator has assigned to a stack counts for the policy, but is not the grant's own.
             of_policy = (
-                "policy = ? and policy <> '' and stack = ? and (endpoint <> ? or created_at is not null)"
+                "policy = ? and policy <> '' and stack = ? and grant_id <> '-' "
+                "and (endpoint <> ? or created_at is not null)"
             )
             own = self._ledger.objects(of_policy, grant.policy, grant.stack, CREATE)
         else:

@@ -402,8 +402,8 @@ class Ledger:
         self, stack: str, id_: str, created_at: str | None, template: str | None, plan: str | None
     ) -> None:
         """
-        Make a stack the owner of a container. The body of a known create is kept: only it states the additional
-        storage.
+        Make a stack the owner of a container. The body and the policy of a known create are kept: only this body states
+        the additional storage, and the container still counts for the policy.
         """
         at, endpoint = self.now(), _MADE["Container"]
         row = {"grant_id": "-", "stack": stack, "endpoint": endpoint, "state": "done", "at": at, "ended": at}
@@ -411,6 +411,7 @@ class Ledger:
         with self.writing() as db:
             created = self._created(id_, created_at)
             row["body"] = {"template": template, "plan": plan} if created is None else created.body
+            row["policy"] = "" if created is None else created.policy
             db.execute("update uses set object = null where object = ? and endpoint = ?", (id_, endpoint))
             insert(db, "uses", **row)
 

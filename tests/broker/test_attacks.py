@@ -1751,3 +1751,22 @@ def test_a_permit_for_one_of_two_containers_deletes_one_though_an_answer_is_lost
     bench.clock.advance(41)
     bench.emulator.faults.add("containers.delete", fault)
     assert all(both("DELETE", path).status_code in {200, 404, 502} for path in (two, two, one))
+
+
+def test_a_container_of_a_policy_counts_after_a_claim_too(benches: Benches) -> None:
+    """Otherwise an administrator who claims all containers of a stack would raise the limit of the policy."""
+    bench = benches(
+        policies={"agents": {"increase_per_day": 50, "max_total": 4, "free": ["undo", "restart"]}}
+    )
+    agent = bench.agent()
+    web = bench.listed(agent.create("web").json()["data"]["id"])
+    for stack in ("shop/prod", "shop/dev"):
+        bench.ledger.claim(stack, web["id"], web["created_at"], web["type"], web["plan"])
+        _both(bench, 130)
+
+        assert agent.create("api").status_code == 402
+        # The administrator decides about the container now.
+        for client in (agent, bench.agent(stack="shop/dev")):
+            path = f"/containers/{web['id']}"
+            assert code(client("PUT", f"{path}/status", {"status": "restart"})) == (403, "approval-needed")
+            assert code(client("DELETE", path)) == (403, "approval-needed")
