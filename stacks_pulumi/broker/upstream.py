@@ -448,7 +448,9 @@ class Look:
             plan = None if is_vpn else str(body.get("plan", catalog.DEFAULT_PLAN))
             return containers.is_asked(row, str(body.get("name")), str(body.get("template")), plan)
         if kind == "Connection":
-            return connections.is_equal(row, ids["target_id"], body.get("connectionName"), self.container)
+            # A client may send a name that is not text.
+            name = str(body["connectionName"]) if "connectionName" in body else None
+            return connections.is_equal(row, ids["target_id"], name, self.container)
         if kind == "AllowedIp":
             return allowed_ips.is_equal(row, body)
         if kind == "VpnClient":

@@ -1770,3 +1770,18 @@ def test_a_container_of_a_policy_counts_after_a_claim_too(benches: Benches) -> N
             path = f"/containers/{web['id']}"
             assert code(client("PUT", f"{path}/status", {"status": "restart"})) == (403, "approval-needed")
             assert code(client("DELETE", path)) == (403, "approval-needed")
+
+
+def test_a_name_that_is_not_text_does_not_stop_the_requests_of_its_grant(benches: Benches) -> None:
+    bench = benches(policies={"agents": {"increase_per_day": 9, "free": ["connect-own", "restart"]}})
+    agent = bench.agent()
+    web, data = (agent.create(name).json()["data"]["id"] for name in ("web", "data"))
+    bench.emulator.advance(60)
+    bench.emulator.drift.connect("web", "data", "primary")
+    bench.emulator.faults.add("connections.create", "drop_before", None)
+
+    answer = agent("POST", f"/containers/{web}/connect/{data}", {"connectionName": 5})
+
+    assert code(answer) == (409, "grant-busy")
+    assert agent("PUT", f"/containers/{web}/status", {"status": "restart"}).status_code == 200
+    bench.emulator.faults.clear()
