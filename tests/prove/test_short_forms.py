@@ -17,6 +17,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.slow, pytest.mark.host]
 # `make test-extra`: their programs repeat those of tests/engine, tests/host and tests/broker, or a person runs their
 # tool.
 IN_TEST = (
+    "broker --seed=10 --cases=12",
     "chaos --seed=20260401 --cases=8 --turns=8 --host=dynamic",
     "gate --seed=18 --cases=6 --programs=0",
 )

@@ -1,0 +1,332 @@
+"""
+What a broker's clients may do, and what happens at the platform: each effect is compared when it happens.
+
+It knows the grants, what was signed, the settings, and who sent which request. It does not read the ledger.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Final
+
+from stacks_pulumi._identifiers import seconds_of
+from stacks_pulumi.broker.change import CONTAINERS, EFFECTS
+from stacks_pulumi.emulator import Emulator
+from tests.broker.conftest import Client
+
+__all__ = ["Grantee", "Maker", "Signed", "There", "Visit", "Witness"]
+
+Thing = tuple[str, str, float]
+"""Kind and id of an object, and when it was made."""
+
+_DAY: Final = 86400.0
+_SAME: Final = 1.1
+"""Creation times are compared to the second."""
+_ON_THE_WAY: Final = 45.0
+"""Seconds within which a request is carried out after it was judged, or after its answer was lost."""
+_OLD: Final = 12.0
+"""The age in seconds of the list by which a create is judged, with the time to judge it."""
+_UNDO: Final = 900.0
+_FREE: Final[Mapping[str, str]] = {"running": "start", "restart": "restart"}
+
+
+@dataclass
+class Signed:
+    """A request that a person signed, and how often it took effect."""
+
+    permit: Mapping[str, Any]
+    at: float
+    used: int = 0
+
+    @property
+    def is_left(self) -> bool:
+        return self.used < int(self.permit.get("times", 1))
+
+
+@dataclass
+class Grantee:
+    """
+    Who has a grant.
+
+    Attributes:
+        client: It sends the requests.
+        policy: The policy of a budget; empty for a change.
+        stack: The stack.
+        signed: What a person signed.
+        known: The containers that a change names.
+        change: The change.
+        since: When the change was last handed in.
+    """
+
+    client: Client
+    policy: str
+    stack: str
+    signed: list[Signed] = field(default_factory=list)
+    known: Mapping[str, Any] = field(default_factory=dict)
+    change: Mapping[str, Any] = field(default_factory=dict)
+    since: float = 0.0
+
+    @property
+    def owner(self) -> object:
+        """Who owns what it makes: a change alone, or all grants of a policy and a stack."""
+        return (self.policy, self.stack) if self.policy else id(self)
+
+
+@dataclass
+class Visit:
+    """
+    One request of a client.
+
+    Attributes:
+        by: The client.
+        made: The number of objects that it made.
+        is_answered: Whether the client knows that it was carried out.
+        repeatable: What it did that has the same effect again; it counts if the client gets the answer.
+    """
+
+    by: Grantee
+    made: int = 0
+    is_answered: bool = False
+    repeatable: list[Signed] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Maker:
+    """
+    Whose request made an object.
+
+    Attributes:
+        visit: The request.
+        signed: What permitted it; `None` for a budget's own limits.
+        sent: When the request was sent.
+        may_be_of_person: Whether a person made it while a create for it was on the waitlist.
+    """
+
+    visit: Visit
+    signed: Signed | None
+    sent: float
+    may_be_of_person: bool = False
+
+    @property
+    def by(self) -> Grantee:
+        return self.visit.by
+
+
+class There:
+    """What the platform has at a moment."""
+
+    def __init__(self, api: Emulator) -> None:
+        state = api.state
+        self._containers = {id_: ("Container", id_, it.created_at) for id_, it in state.containers.items()}
+        rows = [one for one in state.containers.values() if one.status != "deleting"]
+        self.prices = {("Container", one.id, one.created_at): one.price for one in rows}
+        self.marks = {one.id: (one.status, one.external_access) for one in rows}
+        self.addresses = {entry.id: entry.ip_address for one in rows for entry in one.allowed_ips}
+        self.backups = {str(one.id): one.container_id for one in state.backups.values()}
+        self.places: dict[Thing, str] = {thing: thing[1] for thing in self.prices}
+        for row in rows:
+            self.places |= {("AllowedIp", one.id, one.added_at): row.id for one in row.allowed_ips}
+            self.places |= {("VpnClient", one.name, one.created_at): row.id for one in row.vpn_clients}
+        for link in state.connections.values():
+            self.places["Connection", link.id, link.created_at] = link.source
+        for backup in state.backups.values():
+            if backup.backup_type != "scheduled":
+                self.places["Backup", str(backup.id), backup.created_at] = backup.container_id
+            if backup.pinned:
+                self.places["Pin", str(backup.id), backup.created_at] = backup.container_id
+
+    def container(self, id_: str) -> Thing | None:
+        return self._containers.get(id_)
+
+
+class Witness:
+    """
+    Judges each effect.
+
+    Args:
+        api: The platform.
+        settings: The settings of the broker.
+
+    Attributes:
+        made: Who made which object.
+        problems: What must not happen, and happened.
+        counts: What happened how often.
+    """
+
+    def __init__(self, api: Emulator, settings: Mapping[str, Any], lag: float) -> None:
+        self._api, self._settings, self._lag = api, settings, lag
+        self.made: dict[Thing, Maker] = {}
+        self._created: list[tuple[Thing, Decimal]] = []
+        self.problems: list[str] = []
+        self.counts = Counter[str]()
+
+    def seen(
+        self, visit: Visit, sent: float, ask: tuple[str, Mapping[str, str], Any], before: There, after: There
+    ) -> None:
+        """Judge a request that the platform has carried out; `ask` is its endpoint, ids and body."""
+        endpoint, ids, body = ask
+        effect, by = EFFECTS[endpoint], visit.by
+        new = [one for one in after.places if one not in before.places and one[0] == effect.makes]
+        gone = [one for one in before.places if one not in after.places]
+        removed = [one for one in gone if one[:2] == (effect.removes, ids.get(effect.object))]
+        if not new and not removed and after.marks == before.marks:
+            return
+        self.counts[endpoint] += 1
+        words = f"{endpoint} {dict(ids)} {body} of {by.policy or 'a change'} for {by.stack}"
+        fitting = [
+            one
+            for one in by.signed
+            if self._fits(one, by, ask, before) and not any(self._is_newer(it, one, by) for it in removed)
+        ]
+        signed = next((one for one in fitting if one.is_left), None)
+        if signed is None and not self._is_free(by, sent, ask, removed, before):
+            self.problems.append(f"{'more often than' if fitting else 'not'} signed: {words}")
+
+        if signed is not None and new + removed:
+            signed.used += 1
+        elif signed is not None:
+            visit.repeatable.append(signed)
+        for one in gone:
+            maker = self.made.get(one)
+            is_undone = maker is not None and maker.by is by and (signed is None or not by.policy)
+            if maker is not None and maker.signed is not None and is_undone:
+                maker.signed.used -= 1
+        self.made |= dict.fromkeys(new, Maker(visit, signed, sent))
+        visit.made += len(new)
+        if visit.made > 1 and effect.makes != "Backup":
+            self.problems.append(f"twice for one request: {words}")
+        if new and effect.makes == "Container":
+            self._created.append((new[0], after.prices[new[0]]))
+            self._check_prices(by, sent, after)
+
+    def removed_by_person(self, id_: str) -> None:
+        """Take note of a container that a person is about to remove."""
+        thing = There(self._api).container(id_)
+        maker = None if thing is None else self.made.get(thing)
+        if maker is not None and not maker.visit.is_answered:
+            # Known: a create without an answer is sent again if a person removes its container before it is found.
+            maker.visit.made -= 1
+            if maker.signed is not None:
+                maker.signed.used -= 1
+
+    # Who may do it
+
+    def _fits(self, one: Signed, by: Grantee, ask: tuple[str, Mapping[str, str], Any], there: There) -> bool:
+        endpoint, ids, body = ask
+        permit, only = one.permit, one.permit.get("only_address")
+        if (permit["endpoint"], permit.get("body", {})) != (endpoint, body):
+            return False
+        if only and any(
+            address != only
+            for (kind, id_, _), place in there.places.items()
+            if kind == "AllowedIp" and place == ids["container_id"]
+            for address in [there.addresses[id_]]
+        ):
+            return False
+        return all(self._is_meant(name, permit["ids"][name], by, ids, there) for name in ids)
+
+    def _is_meant(
+        self, name: str, wanted: Mapping[str, Any], by: Grantee, ids: Mapping[str, str], there: There
+    ) -> bool:
+        value, thing = ids[name], there.container(ids[name])
+        if "address" in wanted:
+            return ipaddress.ip_network(there.addresses[value]) == ipaddress.ip_network(wanted["address"])
+        if name not in CONTAINERS:
+            return bool(wanted["is"] == value)
+        known = [wanted] if "is" in wanted else [by.known.get(one, {}) for one in wanted["of"]]
+        if any((one.get("is") or one.get("id")) == value and _is_of(thing, one) for one in known):
+            return True
+        return any(
+            maker.by is by
+            and maker.signed is not None
+            and maker.signed.permit.get("binds") in wanted.get("of", ())
+            for maker in self._makers(thing)
+        )
+
+    def _is_free(
+        self,
+        by: Grantee,
+        sent: float,
+        ask: tuple[str, Mapping[str, str], Any],
+        removed: list[Thing],
+        there: There,
+    ) -> bool:
+        """Return whether a client needs no signature: for its budget's actions, or to remove what it made."""
+        endpoint, ids, body = ask
+        if removed:
+            return all(self._may_undo(by, sent, one) for one in removed)
+        if not by.policy or endpoint == "containers.create":
+            return bool(by.policy)
+        free = self._settings["policies"][by.policy]["free"]
+        actions = {"connections.create": "connect-own", "backups.trigger": "backup", "backups.pin": "pin-own"}
+        action = actions.get(endpoint) or _FREE.get(body.get("status", ""))
+        places = [there.backups[value] if name == "backup_id" else value for name, value in ids.items()]
+        return action in free and all(
+            any(maker.by.owner == by.owner for maker in self._makers(there.container(one))) for one in places
+        )
+
+    def _may_undo(self, by: Grantee, sent: float, thing: Thing) -> bool:
+        since = sent - _UNDO - _ON_THE_WAY if by.policy else by.since - _SAME
+        is_free = not by.policy or "undo" in self._settings["policies"][by.policy]["free"]
+        return is_free and any(
+            maker.by.owner == by.owner and maker.sent >= since and not maker.may_be_of_person
+            for maker in self._makers(thing)
+        )
+
+    def _is_newer(self, thing: Thing, signed: Signed, by: Grantee) -> bool:
+        kinds = {"AllowedIp", "VpnClient", "Pin"}
+        return thing[0] in kinds and any(
+            maker.by is not by and maker.by.owner != by.owner and maker.sent > signed.at
+            for maker in self._makers(thing)
+        )
+
+    def _makers(self, thing: Thing | None) -> list[Maker]:
+        """Return who made an object, or one of the same second, from which nobody can tell it."""
+        if thing is None:
+            return []
+        return [
+            maker
+            for (kind, id_, at), maker in self.made.items()
+            if (kind, id_) == thing[:2] and abs(at - thing[2]) <= _SAME
+        ]
+
+    # What it may cost
+
+    def _check_prices(self, by: Grantee, sent: float, there: There) -> None:
+        new, now = self._created[-1][0], self._created[-1][0][2]
+        # A list shows what a person made only a moment later.
+        unseen = sent - _OLD - self._lag
+        listed = [one for one in there.prices if one in self.made or one[2] < unseen]
+        self._check("account", self._settings["account"]["max_total"], listed, there)
+        stack = [one for one in there.prices if one in self.made and self.made[one].by.stack == by.stack]
+        self._check(by.stack, self._settings["limits"]["max_total"], stack, there)
+        if not by.policy:
+            return
+        policy = self._settings["policies"][by.policy]
+        its = [one for one in there.prices if one in self.made and self.made[one].by.policy == by.policy]
+        self._check(by.policy, policy["max_total"], its, there)
+        if self.made[new].signed is None:
+            day = sum(
+                price
+                for one, price in self._created
+                if (it := self.made[one]).signed is None
+                and it.by.policy == by.policy
+                and it.sent > sent - _DAY + _ON_THE_WAY
+            )
+            if day > policy["increase_per_day"]:
+                self.problems.append(f"{day} in a day under {by.policy}, at {now}")
+
+    def _check(self, name: str, most: int, things: list[Thing], there: There) -> None:
+        total = sum(there.prices[one] for one in things)
+        if total > most:
+            self.problems.append(f"{name} costs {total}, and its limit is {most}: {things}")
+
+
+def _is_of(thing: Thing | None, known: Mapping[str, Any]) -> bool:
+    """Return whether a container is the one that a person has seen."""
+    made = seconds_of(known.get("created_at"))
+    return thing is not None and made is not None and abs(thing[2] - made) <= _SAME
