@@ -412,7 +412,10 @@ class Ledger:
             created = self._created(id_, created_at)
             row["body"] = {"template": template, "plan": plan} if created is None else created.body
             row["policy"] = "" if created is None else created.policy
-            db.execute("update uses set object = null where object = ? and endpoint = ?", (id_, endpoint))
+            for one in self.made("Container", "object = ?", id_):
+                # A list that lags behind may show an earlier container of this id.
+                if compare_instants(one.created_at, created_at) is not False:
+                    update(db, "uses", one.id, object=None)
             insert(db, "uses", **row)
 
     def settled(self, endpoint: str | None = None) -> int:

@@ -1785,3 +1785,17 @@ def test_a_name_that_is_not_text_does_not_stop_the_requests_of_its_grant(benches
     assert code(answer) == (409, "grant-busy")
     assert agent("PUT", f"/containers/{web}/status", {"status": "restart"}).status_code == 200
     bench.emulator.faults.clear()
+
+
+def test_a_claim_of_an_earlier_container_leaves_a_new_one_of_that_id_to_its_policy(benches: Benches) -> None:
+    """A list that lags behind shows the administrator the earlier container."""
+    bench = benches(policies={"agents": {"increase_per_day": 50, "max_total": 12, "free": ["undo"]}})
+    old, agent = bench.made("web"), bench.agent()
+    bench.emulator.drift.delete("web")
+    _both(bench, 60)
+    assert agent.create("web", plan="premium").status_code == 202
+    bench.ledger.claim("shop/dev", old["id"], old["created_at"], old["type"], old["plan"])
+    _both(bench, 130)
+
+    assert agent.create("api").status_code == 402
+    assert agent("DELETE", f"/containers/{old['id']}").status_code == 200
