@@ -112,17 +112,19 @@ def bills(ledger: Ledger, rows: Sequence[Container], monthly: MonthlyPrice) -> l
             for one in made.get(row.id, ())
             if compare_instants(one.created_at, row.created_at) is not False
         ]
-        if not owners:
-            # A container may be listed before its create has an answer. Names may differ in case, so several creates
-            # may fit. The row then stands for the cheapest one, so that no total is too low.
-            lost = (one for one in hidden.values() if one.state != "done")
-            owners = [one for one in (*lost, *repeated) if _may_show(row, one, now)]
-            owners = sorted(owners, key=lambda one: (one.usd is None, spent([one])))
+        if not any(one.policy or one.grant_id != "-" for one in owners):
+            # A container may be listed, and an administrator may have assigned it to a stack, before its create has an
+            # answer. Names may differ in case, so several creates may fit. The row then stands for the cheapest one, so
+            # that no total is too low.
+            open_ = (one for one in hidden.values() if one.state != "done")
+            lost = [one for one in (*open_, *repeated) if _may_show(row, one, now)]
+            lost = sorted(lost, key=lambda one: (one.usd is None, spent([one])))
             # Only one of them created it, and nobody knows which one, so it counts for each stack and policy.
-            others |= {one.id: one for one in owners if _of(one) != _of(owners[0])}
-            owners = owners[:1]
+            others |= {one.id: one for one in lost if _of(one) != _of(lost[0])}
+            owners = [*lost[:1], *owners]
         new = [hidden.pop(one.id) for one in owners if one.id in hidden]
-        stack, policy = (owners[-1].stack, owners[-1].policy) if owners else ("", "")
+        stack = owners[-1].stack if owners else ""
+        policy = next((one.policy for one in reversed(owners) if one.policy), "")
         # The guide does not say whether the listed storage includes the additional storage.
         tiers = (one.body.get("additional_storage_tier") for one in owners)
         tier = next((one for one in tiers if type(one) is int and one in catalog.STORAGE_TIERS), None)

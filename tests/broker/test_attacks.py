@@ -1799,3 +1799,14 @@ def test_a_claim_of_an_earlier_container_leaves_a_new_one_of_that_id_to_its_poli
 
     assert agent.create("api").status_code == 402
     assert agent("DELETE", f"/containers/{old['id']}").status_code == 200
+
+
+def test_what_a_lost_create_has_made_counts_after_a_claim_too(benches: Benches) -> None:
+    """The grant of the lost request may never ask again, and the container has no owner until a person sets one."""
+    bench = benches(policies={"agents": {"increase_per_day": 10, "max_total": 12}})
+    made = _lose(bench, bench.agent(), plan="premium")
+    _both(bench, 60)
+    assert cli.main(["broker", "claim", str(bench.path), "shop/dev", made]) == 0
+    _both(bench, DAY)
+
+    assert bench.agent().create("api").status_code == 402
