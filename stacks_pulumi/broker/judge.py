@@ -247,10 +247,16 @@ class Judge:
         }
 
     def _check_addresses(self, ask: Ask, look: Look) -> None:
-        """Refuse a request that closes access if the list of addresses still lacks an added address."""
-        recent = "ids = ? and ended > ?"
-        added = self._ledger.made("AllowedIp", recent, text_of(ask.ids), self._ledger.now() - LISTED)
-        if not {one.object for one in added} <= {row.id for row in look.rows("AllowedIp", ask.containers[0])}:
+        """
+        Refuse a request that closes access if the list of addresses still lacks an added address. The platform also
+        adds an address when access is opened.
+        """
+        recent, values = "ids = ? and ended > ?", (text_of(ask.ids), self._ledger.now() - LISTED)
+        added, access = self._ledger.made("AllowedIp", recent, *values), look.access(ask.containers[0])
+        last = self._ledger.uses(f"endpoint = ? and state = 'done' and {recent}", ask.endpoint, *values)[-1:]
+        is_opened = any(use.body.get("enabled") is not False for use in last)
+        is_listed = {one.object for one in added} <= {row.id for row in access.allowed_ips}
+        if not is_listed or (is_opened and not access.enabled):
             raise busy("the platform does not list a newly added address yet")
 
     def _is_judged(self, permit: Permit, grant: Grant, look: Look) -> bool:

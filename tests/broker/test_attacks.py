@@ -1437,6 +1437,25 @@ def test_access_is_not_closed_while_the_list_of_addresses_lags_behind(bench: Ben
     assert refused(closes("PUT", f"{path}/external-access", {"enabled": False}))
 
 
+def test_access_is_not_closed_while_the_list_does_not_show_that_it_was_opened(bench: Bench) -> None:
+    """The platform has added the address of the broker, and a list without any address is none with only one."""
+    web = bench.made("web")
+    bench.emulator.advance(60)
+    bench.emulator.set_lag(60)
+    ids, path = {"container_id": literal(web)}, f"/containers/{web['id']}/external-access"
+    closed = permit("containers.external_access", {"enabled": False}, ids=ids, only_address="198.51.100.9")
+    closes, opens = (
+        bench.granted(closed),
+        bench.granted(permit("containers.external_access", {"enabled": True}, ids=ids)),
+    )
+    assert opens("PUT", path, {"enabled": True}).status_code == 200
+
+    assert code(closes("PUT", path, {"enabled": False})) == (409, "grant-busy")
+    bench.emulator.advance(60)
+    bench.clock.advance(60)
+    assert refused(closes("PUT", path, {"enabled": False}))
+
+
 @pytest.mark.parametrize("is_done", [False, True])
 def test_a_later_backup_is_not_that_of_a_request(benches: Benches, is_done: bool) -> None:
     """The request was lost, or its backup is gone. A free change could remove the pin of another client's backup."""
