@@ -320,11 +320,12 @@ class Judge:
             since = asked[0]["at"] if asked else 0.0
         ids = {**ask.ids}
         name = ids.pop("client_name", ask.query.get("client"))
-        body = {} if name is None else {"name": name}
         # The id of an added entry is in `object`, because the path of the request does not contain it.
         others = "endpoint = ? and ended > ? and grant_id <> ? and (object = ? or ids = ? and body = ?)"
-        values = ids.get("ip_id"), text_of(ids), text_of(body)
-        found = self._ledger.live(others, endpoint, since, grant.id, *values)
+        values = ids.get("ip_id"), text_of(ids), text_of({} if name is None else {"name": name})
+        # A pin without an answer is `void`, but may exist.
+        others += f" and (state = 'done' or {LOST})"
+        found = self._ledger.uses(others, endpoint, since, grant.id, *values)
         its = (grant.policy, grant.stack)
         return any(not one.policy or (one.policy, one.stack) != its for one in found)
 

@@ -865,7 +865,8 @@ def test_a_removal_of_a_vpn_client_spares_one_that_another_made_since(benches: B
     assert makes("DELETE", f"{path}/laptop").status_code == 200
 
 
-def test_a_pin_of_another_grant_stays(bench: Bench) -> None:
+@pytest.mark.parametrize("fault", ["pass", "drop_after"])
+def test_a_pin_of_another_grant_stays(bench: Bench, fault: str) -> None:
     data = bench.made("data", template="redis")
     first = bench.granted(
         permit("backups.trigger", ids={"container_id": literal(data)}, binds="pin"),
@@ -876,7 +877,10 @@ def test_a_pin_of_another_grant_stays(bench: Bench) -> None:
     bench.emulator.advance(60)
     number = min(bench.emulator.state.backups)
     second = bench.granted(permit("backups.pin", ids={"backup_id": {"is": str(number)}}, times=None))
-    assert [one("POST", f"/backups/{number}/pin").status_code for one in (first, second)] == [200, 200]
+    assert first("POST", f"/backups/{number}/pin").status_code == 200
+    bench.emulator.faults.add("backups.pin", fault)
+    assert second("POST", f"/backups/{number}/pin").status_code == (200 if fault == "pass" else 502)
+    bench.clock.advance(41)
 
     assert first("POST", f"/backups/{number}/unpin").status_code == 404
     assert first("DELETE", f"/backups/{number}").status_code == 404
