@@ -104,7 +104,9 @@ def bills(ledger: Ledger, rows: Sequence[Container], monthly: MonthlyPrice) -> l
     now, found, others = ledger.now(), list[Bill](), dict[int, Use]()
     hidden = {one.id: one for one in ledger.creates("(state <> 'done' or ended > ?)", now - LISTED)}
     # The container that a repeat created may be removed, and the platform may then carry out the first attempt.
-    repeated = ledger.uses(f"endpoint = '{CREATE}' and attempts > 1 and state in ('done', 'undone', 'gone')")
+    # An administrator may have assigned the container of a create without an object to a stack.
+    ended = f"endpoint = '{CREATE}' and state in ('done', 'undone', 'gone')"
+    repeated = ledger.uses(f"{ended} and (attempts > 1 or object is null) and grant_id <> '-'")
     for row in rows:
         # Without a creation time, the row may be the container in the ledger, so the row counts as that container.
         owners = [

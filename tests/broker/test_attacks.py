@@ -1833,3 +1833,32 @@ def test_what_a_lost_create_has_made_counts_after_a_claim_too(benches: Benches) 
     _both(bench, DAY)
 
     assert bench.agent().create("api").status_code == 402
+
+
+def test_a_container_that_is_claimed_while_its_create_is_in_progress_counts_for_its_policy(
+    benches: Benches,
+) -> None:
+    bench = benches(policies={"agents": {"increase_per_day": 50, "max_total": 12}})
+    agent = bench.agent()
+    bench.emulator.faults.add("containers.create", "slow", seconds=8.0)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(agent.create, "web", plan="premium")
+        until(lambda: bench.names)
+        (web,) = bench.owner("GET", "/containers").json()["data"]
+        bench.ledger.claim("shop/dev", web["id"], web["created_at"], web["type"], web["plan"])
+    # It counts once.
+    assert agent.create("small", template="nginx-micro", plan="micro").status_code == 202
+    _both(bench, DAY)
+
+    assert bench.agent().create("api").status_code == 402
+
+
+def test_a_container_of_which_the_create_had_no_time_counts_after_a_claim_too(benches: Benches) -> None:
+    bench = benches(policies={"agents": {"increase_per_day": 50, "max_total": 12}})
+    web = bench.listed(bench.agent().create("web", plan="premium").json()["data"]["id"])
+    with bench.ledger.writing() as db:
+        db.execute("update uses set created_at = null")
+    bench.ledger.claim("shop/dev", web["id"], web["created_at"], web["type"], web["plan"])
+    _both(bench, DAY)
+
+    assert bench.agent().create("api").status_code == 402
