@@ -208,7 +208,7 @@ class Judge:
         for one in self._ledger.permits(grant.id):
             try:
                 is_left = self._is_left(one, counted, grant)
-                if is_left and fits(one, ask, holdings, look) and self._is_judged(one, grant, look):
+                if is_left and fits(one, ask, holdings, look) and self._is_judged(one, grant, ask, look):
                     return one, is_gone
             except GoneError:
                 is_gone = True
@@ -259,13 +259,19 @@ class Judge:
         if not is_listed or (is_opened and not access.enabled):
             raise busy("the platform does not list a newly added address yet")
 
-    def _is_judged(self, permit: Permit, grant: Grant, look: Look) -> bool:
+    def _is_judged(self, permit: Permit, grant: Grant, ask: Ask, look: Look) -> bool:
         """
         Return whether the change was judged with the present owner of each container that `in_` names. A planner can
         guess the id of a later backup, and by then the container's id may belong to another stack's container.
+
+        For a change without a signature, this applies to all of its containers: each was of its stack.
         """
-        rows = [look.existing(one.in_) for one in permit.ids.values() if one.in_ is not None]
+        named = [one.in_ for one in permit.ids.values() if one.in_ is not None]
         owners = {grant.stack, *grant.spec.owners}
+        if grant.spec.free is not None:
+            # Without creation times, the ledger knows no owner.
+            named, owners = [*ask.containers], {grant.stack, ""}
+        rows = map(look.existing, named)
         return all(
             row is None or (self._ledger.owner(row.id, row.created_at) or "") in owners for row in rows
         )

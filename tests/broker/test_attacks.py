@@ -1862,3 +1862,40 @@ def test_a_container_of_which_the_create_had_no_time_counts_after_a_claim_too(be
     _both(bench, DAY)
 
     assert bench.agent().create("api").status_code == 402
+
+
+def test_a_free_change_does_not_reach_a_container_that_was_claimed_for_another_stack(
+    benches: Benches,
+) -> None:
+    """Nobody has signed the change. It was free because its stack owned the container."""
+    bench = benches(free={"increase_per_day": 5})
+    web = bench.made("web")
+    claim = web["id"], web["created_at"], "nodejs", "basic"
+    bench.ledger.claim("shop/prod", *claim)
+    restart, ids = {"status": "restart"}, {"container_id": literal(web)}
+    change = bench.change(permit("containers.set_status", restart, ids=ids, times=2))
+    answer = bench.hand_in(change, token=bench.reader(may_apply_free=True).token)
+    grant, path = bench.client(answer.json()["token"]), f"/containers/{web['id']}/status"
+    assert grant("PUT", path, restart).status_code == 200
+    bench.ledger.claim("infra/broker", *claim)
+    bench.clock.advance(130)
+
+    assert refused(grant("PUT", path, restart))
+
+
+def test_a_free_change_reaches_its_container_on_a_platform_without_creation_times(
+    benches: Benches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ledger then knows no owner of a container."""
+    bench = benches(free={"increase_per_day": 5})
+    monkeypatch.setattr(containers, "iso", lambda _: None)
+    restart = permit(
+        "containers.set_status", {"status": "restart"}, ids={"container_id": {"of": ["web"]}}, times=1
+    )
+    change = bench.change(permit("containers.create", create("web"), binds="web"), restart)
+    answer = bench.hand_in(change, token=bench.reader(may_apply_free=True).token)
+    grant = bench.client(answer.json()["token"])
+    web = grant.create("web").json()["data"]["id"]
+    bench.emulator.advance(60)
+
+    assert grant("PUT", f"/containers/{web}/status", {"status": "restart"}).status_code == 200
