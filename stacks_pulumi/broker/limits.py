@@ -70,8 +70,15 @@ class Bill(NamedTuple):
 
 
 def policy_of(grant: Grant, settings: GateFile) -> Policy | None:
-    """Return the current policy of a budget; `None` for another kind of grant. A removed policy allows nothing."""
-    return settings.policies.get(grant.policy, Policy(only="own")) if grant.kind == "budget" else None
+    """
+    Return the current policy of a budget; `None` for another kind of grant.
+
+    A removed policy allows nothing, and neither does a policy for a stack that the settings do not contain.
+    """
+    if grant.kind != "budget":
+        return None
+    policies = settings.policies if settings.serves(grant.stack) else {}
+    return policies.get(grant.policy, Policy(only="own"))
 
 
 def price_of(body: Mapping[str, Any], monthly: MonthlyPrice) -> Decimal | None:

@@ -1899,3 +1899,15 @@ def test_a_free_change_reaches_its_container_on_a_platform_without_creation_time
     bench.emulator.advance(60)
 
     assert grant("PUT", f"/containers/{web}/status", {"status": "restart"}).status_code == 200
+
+
+def test_a_budget_of_a_stack_that_the_settings_no_longer_contain_allows_nothing(benches: Benches) -> None:
+    policies = {"agents": {"increase_per_day": 50, "free": ["restart", "undo"]}}
+    bench = benches(policies=policies)
+    agent = bench.agent()
+    path = f"/containers/{agent.create('web').json()['data']['id']}"
+    bench.configure({"policies": policies, "stacks": ["bank/*"]})
+
+    assert code(agent.create("api")) == (403, "approval-needed")
+    assert code(agent("PUT", f"{path}/status", {"status": "restart"})) == (403, "approval-needed")
+    assert code(agent("DELETE", path)) == (403, "approval-needed")
