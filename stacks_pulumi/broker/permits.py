@@ -166,7 +166,7 @@ def fits_id(name: str, one: Constraint, ask: Ask, holdings: Holdings, look: Look
         )
     if one.new_backup_of is not None:
         return any(
-            (use.endpoint, use.binds) == ("backups.trigger", one.new_backup_of)
+            (use.endpoint, use.binds, use.state) == ("backups.trigger", one.new_backup_of, "done")
             and value == _new_backup(use, look)
             for use in holdings.uses
         )
@@ -186,7 +186,7 @@ def _new_backup(use: Use, look: Look) -> str | None:
     """
     Return the id of the backup that a request triggered: the first backup that is new and not scheduled.
 
-    A later backup may be another client's: perhaps the request was not carried out, or its backup is gone.
+    A later backup may be another client's, because the backup of the request may be gone.
     """
     container = look.container(use.parent or "")
     if container is None or compare_instants(container.created_at, use.before["parent_made"]) is False:

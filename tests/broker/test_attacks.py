@@ -1911,3 +1911,25 @@ def test_a_budget_of_a_stack_that_the_settings_no_longer_contain_allows_nothing(
     assert code(agent.create("api")) == (403, "approval-needed")
     assert code(agent("PUT", f"{path}/status", {"status": "restart"})) == (403, "approval-needed")
     assert code(agent("DELETE", path)) == (403, "approval-needed")
+
+
+def test_a_backup_of_another_grant_is_not_that_of_a_lost_request(bench: Bench) -> None:
+    """The platform has not carried out the request. The other grant's backup is the first that is new."""
+    data = bench.made("data", template="redis")
+    ids, path = {"container_id": literal(data)}, f"/containers/{data['id']}/backup"
+    new = {"ids": {"backup_id": {"new_backup_of": "mine"}}}
+    lost = bench.granted(
+        permit("backups.trigger", ids=ids, binds="mine"),
+        permit("backups.restore", **new),
+        permit("backups.delete", **new),
+    )
+    other = bench.granted(permit("backups.trigger", ids=ids))
+    bench.emulator.faults.add("backups.trigger", "drop_before")
+    assert code(lost("POST", path)) == (409, "grant-busy")
+    _both(bench, 60)
+    assert other("POST", path).status_code == 202
+    _both(bench, 30)
+    (number,) = bench.emulator.state.backups
+
+    assert refused(lost("POST", f"/backups/{number}/restore"))
+    assert refused(lost("DELETE", f"/backups/{number}"))
