@@ -118,8 +118,8 @@ class Judge:
         """Refuse a read that the grant does not allow. Return whether the grant sees only certain containers."""
         secret, holdings = SECRETS.get(ask.endpoint), self._holdings(grant)
         is_named = any(fits_secret(line, ask, holdings, look) for line in grant.spec.reads)
-        # A VPN client has only a name, which another grant may have used again.
-        is_named = is_named and not self._is_newer(grant, None, ask)
+        # A VPN client has only a name, which may have been used again.
+        is_named = is_named and not self._is_newer(grant, None, ask, look)
         if secret is not None and secret not in grant.spec.secrets and not is_named:
             raise refused(f"this grant may not read {secret}", "ask for a grant that may read it")
         of_stack = self._of_stack(grant) if secret is not None and grant.stack else None
@@ -282,10 +282,8 @@ class Judge:
         self._check_free(grant, ask, look)
         if permit is not None and permit.only_address is not None:
             self._check_addresses(ask, look)
-        if self._is_newer(grant, permit, ask):
-            raise RequestRefusedError(
-                404, "Not found: the object that exists now was created later, by another grant"
-            )
+        if self._is_newer(grant, permit, ask, look):
+            raise RequestRefusedError(404, "Not found: the object that exists now was created later")
         price = self._price(grant, ask, permit, look) if ask.endpoint == CREATE else None
         # Kinds that may exist twice need no earlier list: their objects have creation times and unique ids.
         is_listed = effect.doubt == "unknown" and effect.makes not in TWICE
@@ -308,10 +306,10 @@ class Judge:
         row = own_backup(ask, self._holdings(grant), look)
         return row is not None and row.pinned is False
 
-    def _is_newer(self, grant: Grant, permit: Permit | None, ask: Ask) -> bool:
+    def _is_newer(self, grant: Grant, permit: Permit | None, ask: Ask, look: Look) -> bool:
         """
-        Return whether another grant has created the object of a removal or secret read, or its pin, since the request
-        was granted.
+        Return whether another grant, or for a VPN client also a person, has created the object of a removal or secret
+        read, or its pin, since the request was granted.
         """
         makes = dict.fromkeys(("vpn_clients.remove", "vpn_clients.config"), "vpn_clients.add")
         makes |= dict.fromkeys(("backups.unpin", "backups.delete"), "backups.pin")
@@ -325,7 +323,10 @@ class Judge:
             asked = self._ledger.rows("select at from requests where id = ?", why)
             since = asked[0]["at"] if asked else 0.0
         ids = {**ask.ids}
-        name = ids.pop("client_name", ask.query.get("client"))
+        of_query = ask.query.get("client", "default") if ask.endpoint in SECRETS else None
+        name = ids.pop("client_name", of_query)
+        if name is not None and self._is_newer_client(grant, since, {**ids, "client_name": name}, look):
+            return True
         # The id of an added entry is in `object`, because the path of the request does not contain it.
         others = "endpoint = ? and ended > ? and grant_id <> ? and (object = ? or ids = ? and body = ?)"
         values = ids.get("ip_id"), text_of(ids), text_of({} if name is None else {"name": name})
@@ -334,6 +335,19 @@ class Judge:
         found = self._ledger.uses(others, endpoint, since, grant.id, *values)
         its = (grant.policy, grant.stack)
         return any(not one.policy or (one.policy, one.stack) != its for one in found)
+
+    def _is_newer_client(self, grant: Grant, since: float, ids: Mapping[str, str], look: Look) -> bool:
+        """
+        Return whether a VPN client was certainly created after a time. A client that the grant has created, or that is
+        in a container of the grant, does not count.
+        """
+        rows = look.rows("VpnClient", ids["vpn_container_id"])
+        row = rows.find(lambda row: row.name == ids["client_name"])
+        there = self._upstream.now() - (self._ledger.now() - since)
+        if row is None or is_within(row.created_at, [(0.0, there)], after=LISTED) is not False:
+            return False
+        asked, own = Ask("", ids, {}, {}), self._holdings(grant).own
+        return not any(is_made(name, asked, own, look) for name in ids)
 
     def _check_free(self, grant: Grant, ask: Ask, look: Look) -> None:
         """
