@@ -406,10 +406,12 @@ class Judge:
         return added
 
     def _limits(self, grant: Grant, permit: Permit | None, found: Sequence[Bill]) -> Iterator[Limit]:
-        policy = self._policy(grant)
+        policy, most = self._policy(grant), self._settings().limits.max_increase
+        before = spent(self._ledger.creates("grant_id = ?", grant.id))
         if grant.spec.ceiling is not None:
-            before = spent(self._ledger.creates("grant_id = ?", grant.id))
             yield Limit("the ceiling of the approval", dollars(grant.spec.ceiling), before)
+        if policy is None and most is not None:
+            yield Limit("limits.max_increase", most, before)
         if policy is not None and permit is not None and permit.usd is not None:
             yield Limit("the approved price", dollars(permit.usd), Decimal(0))
         yield from limits_of_policy(grant.policy, policy, found)

@@ -1984,3 +1984,22 @@ def test_the_default_client_of_a_vpn_container_that_the_change_has_created_is_re
     _both(bench, 60)
 
     assert grant("GET", f"/containers/{net}/vpn-config").status_code == 200
+
+
+@pytest.mark.parametrize("is_lowered", [True, False])
+def test_a_change_does_not_add_more_than_the_limit_of_now(
+    benches: Benches, monkeypatch: pytest.MonkeyPatch, is_lowered: bool
+) -> None:
+    bench = benches(limits={"max_increase": 8}, policies={"agents": {"increase_per_day": 50}})
+    # The limit is one for changes.
+    agent = bench.agent()
+    assert [agent.create(name).status_code for name in ("a-one", "a-two", "a-three")] == [202] * 3
+    creates = [permit("containers.create", create(name)) for name in ("one", "two")]
+    grant = bench.granted(*creates)
+    assert grant.create("one").status_code == 202
+    if is_lowered:
+        bench.configure({"limits": {"max_increase": 7}})
+    else:
+        monkeypatch.setattr(Upstream, "prices", lambda *_: lambda *_: Decimal(5))
+
+    assert code(grant.create("two")) == (402, "grant-limit")
