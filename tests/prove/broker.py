@@ -69,7 +69,12 @@ WHAT: Final = (
     *("restart", "stop", "open", "open", "close", "let in", "let in", "shut out", "connect", "disconnect"),
     *("backup", "pin", "unpin", "client", "drop client"),
 )
-SIGNED: Final = tuple(one for one in WHAT if one not in {"swap", "disconnect", "pin", "unpin"})
+SIGNED: Final = (
+    "delete",
+    "delete",
+    "delete",
+    *(one for one in WHAT if one not in {"swap", "disconnect", "pin", "unpin"}),
+)
 _UNSETTLED: Final = 40.0
 _DAY: Final = 86400.0
 
@@ -101,8 +106,8 @@ class BrokerProof(Proof):
     def draw(self, chance: Random) -> Iterator[Case]:
         while True:
             yield {
-                "account": chance.choice((25, 40)),
-                "stack": chance.choice((20, 60)),
+                "account": chance.choice((15, 20, 40)),
+                "stack": chance.choice((10, 14, 40)),
                 "policy": chance.choice((11, 15)),
                 "day": chance.choice((15, 40)),
                 "lag": chance.choice((0, 0, 3, 10)),
@@ -158,7 +163,10 @@ def _fault(chance: Random) -> dict[str, Any]:
         )
     )
     endpoint = chance.choice(
-        (*("containers.create",) * 3, "containers.delete", "containers.delete", "*", "*")
+        (
+            *("containers.create",) * 3,
+            *("containers.delete", "containers.delete", "*", "*", "containers.list", "containers.status"),
+        )
     )
     return {"endpoint": endpoint, "status": status, "done": done, "wait": wait}
 
@@ -400,7 +408,8 @@ class _Play:
             key = name, str((call.json or {}).get("plan"))
             self._sent[key] = sent, False
             if status == 503 and visit is not None:
-                self._waiting[key] = Maker(visit, None, sent, may_be_of_person=True)
+                signed = next((one for one in visit.by.signed if one.permit.get("body") == call.json), None)
+                self._waiting[key] = Maker(visit, signed, sent, may_be_of_person=True)
         if done is not None:
             way = name if status != 503 else ""
             self._on_the_way[way] += 1
@@ -411,7 +420,7 @@ class _Play:
 
             self.turns.at(arrives + done, arrive)
         self.turns.sleep(min(wait, most) + returns)
-        if status == 0 or (status is None and not box):
+        if status == 0 or wait > most or (status is None and not box):
             raise ConnectionFailedError("no answer")
         if call.endpoint.name == "containers.create" and status is None:
             self._sent[key] = sent, True
@@ -536,6 +545,7 @@ class _Play:
             self._witness.removed_by_person(id_)
             self._api.drift.delete(name)
         else:
+            self._witness.opened[id_] = self.turns.wall()
             self._api.drift.set_external_access(name, enabled=move["what"] == "open")
 
     def _sign(self, move: dict[str, Any]) -> None:

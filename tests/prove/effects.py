@@ -153,6 +153,7 @@ class Witness:
 
     Attributes:
         made: Who made which object.
+        opened: When a person opened access to a container.
         problems: What must not happen, and happened.
         counts: What happened how often.
     """
@@ -161,6 +162,7 @@ class Witness:
         self._api, self._settings, self._lag = api, settings, lag
         self.made: dict[Thing, Maker] = {}
         self._created: list[tuple[Thing, Decimal]] = []
+        self.opened: dict[str, float] = {}
         self.problems: list[str] = []
         self.counts = Counter[str]()
 
@@ -208,7 +210,9 @@ class Witness:
         thing = There(self._api).container(id_)
         maker = None if thing is None else self.made.get(thing)
         if maker is not None and not maker.visit.is_answered:
-            # Known: a create without an answer is sent again if a person removes its container before it is found.
+            # Known: a create without an answer is sent again if a person removes its container before it is found, and
+            # both count once for the day.
+            self._created = [one for one in self._created if one[0] != thing]
             maker.visit.made -= 1
             if maker.signed is not None:
                 maker.signed.used -= 1
@@ -220,11 +224,17 @@ class Witness:
         permit, only = one.permit, one.permit.get("only_address")
         if (permit["endpoint"], permit.get("body", {})) != (endpoint, body):
             return False
-        if only and any(
-            address != only
-            for (kind, id_, _), place in there.places.items()
-            if kind == "AllowedIp" and place == ids["container_id"]
-            for address in [there.addresses[id_]]
+        # Known: a list does not show yet that a person has opened access.
+        is_unseen = self._api.clock.now() - self.opened.get(ids.get("container_id", ""), 0.0) < self._lag + 2
+        if (
+            only
+            and not is_unseen
+            and any(
+                address != only
+                for (kind, id_, _), place in there.places.items()
+                if kind == "AllowedIp" and place == ids["container_id"]
+                for address in [there.addresses[id_]]
+            )
         ):
             return False
         return all(self._is_meant(name, permit["ids"][name], by, ids, there) for name in ids)
