@@ -121,6 +121,7 @@ def bills(ledger: Ledger, rows: Sequence[Container], monthly: MonthlyPrice) -> l
             for one in made.get(row.id, ())
             if compare_instants(one.created_at, row.created_at) is not False
         ]
+        lost: list[Use] = []
         if not any(one.policy or one.grant_id != "-" for one in owners):
             # A container may be listed, and an administrator may have assigned it to a stack, before its create has an
             # answer. Names may differ in case, so several creates may fit. The row then stands for the cheapest one, so
@@ -135,8 +136,8 @@ def bills(ledger: Ledger, rows: Sequence[Container], monthly: MonthlyPrice) -> l
         stack = owners[-1].stack if owners else ""
         policy = next((one.policy for one in reversed(owners) if one.policy), "")
         # The guide does not say whether the listed storage includes the additional storage.
-        tiers = (one.body.get("additional_storage_tier") for one in owners)
-        tier = next((one for one in tiers if type(one) is int and one in catalog.STORAGE_TIERS), None)
+        tiers = (one.body.get("additional_storage_tier") for one in (*owners, *lost))
+        tier = max((one for one in tiers if type(one) is int and one in catalog.STORAGE_TIERS), default=None)
         price = listed_price(row, monthly, tier).high
         # If the list lags behind, the row may be a cheaper container that had the id before.
         found.append(Bill(row.id, stack, policy, None if price is None else max(price, spent(new))))

@@ -183,10 +183,11 @@ class Outcomes:
             return False
         if self._is_of_another(use, id_of(row), made_at(row)):
             return False
-        # Two requests of one stack and policy are no rivals: the first that looks gets the object.
-        its = "state = 'sent' or (state = 'unknown' and (stack <> ? or policy <> ?))"
-        open_ = f"endpoint = ? and grant_id <> ? and ({its})"
-        rivals = self._ledger.uses(open_, use.endpoint, use.grant_id, use.stack, use.policy)
+        # Two equal requests of one stack and policy are no rivals: the first that looks gets the object. No list shows
+        # with which storage a container was requested.
+        its = "state = 'sent' or (state = 'unknown' and (stack <> ? or policy <> ? or body <> ?))"
+        open_ = f"endpoint = ? and id <> ? and ({its})"
+        rivals = self._ledger.uses(open_, use.endpoint, use.id, use.stack, use.policy, text_of(use.body))
         return not any(
             one.parent == use.parent and self._may_have_made(one, row, look) is not False for one in rivals
         )

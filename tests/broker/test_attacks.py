@@ -2003,3 +2003,29 @@ def test_a_change_does_not_add_more_than_the_limit_of_now(
         monkeypatch.setattr(Upstream, "prices", lambda *_: lambda *_: Decimal(5))
 
     assert code(grant.create("two")) == (402, "grant-limit")
+
+
+@pytest.mark.parametrize("fault", ["slow", "drop_after", 503])
+def test_additional_storage_counts_though_another_request_for_that_name_was_lost(
+    benches: Benches, monkeypatch: pytest.MonkeyPatch, fault: str | int
+) -> None:
+    """No list shows it, and an agent may send the two requests at the same time."""
+    bench = benches(policies={"agents": {"increase_per_day": 50, "max_total": 14}})
+    monkeypatch.setattr(state.Container, "storage_mb", 10240)
+    agent, faults = bench.agent(), bench.emulator.faults
+    faults.add("containers.create", 503 if fault == 503 else "drop_before")
+    if fault == 503:
+        agent.create("web")
+        _both(bench, 41)
+        _lose(bench, bench.agent(), additional_storage_tier=5)
+        agent.create("web")
+    else:
+        more: dict[str, Any] = {"seconds": 4.0} if fault == "slow" else {}
+        faults.add("containers.create", fault, **more)
+        with ThreadPoolExecutor(2) as pool:
+            pool.submit(agent.create, "web")
+            until(lambda: bench.emulator.calls("containers.create") == 1)
+            pool.submit(agent.create, "web", additional_storage_tier=5)
+    _both(bench, DAY)
+
+    assert bench.agent().create("api", plan="premium").status_code == 402
