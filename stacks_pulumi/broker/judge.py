@@ -380,6 +380,16 @@ class Judge:
         ):
             raise busy("another request may be changing the same container or backup")
 
+    def check_removed(self, lost: Use) -> None:
+        """
+        Refuse to repeat a lost request if another grant has since removed an object that it may have created: the
+        object should not exist.
+        """
+        name = next(name for name, effect in EFFECTS.items() if effect.removes == lost.makes)
+        removed = f"endpoint = ? and ended > ? and grant_id <> ? and (state = 'done' or {LOST})"
+        if any(meet(lost, one) for one in self._ledger.uses(removed, name, lost.at, lost.grant_id)):
+            raise refused("what it may have created was removed")
+
     def check_look(self, grant: Grant, ask: Ask, look: Look) -> None:
         """
         Read the lists again if another grant's change of the same objects, or the deletion of any container, has ended

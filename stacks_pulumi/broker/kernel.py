@@ -157,6 +157,7 @@ class Kernel:
         if lost is not None:
             if not self._ledger.uses("id = ? and state = 'unknown'", lost.id):
                 raise busy("another request has already found the result of this one")
+            self.judge.check_removed(lost)
             # The request is judged as if the lost request did not exist.
             update(db, "uses", lost.id, state="void")
         self.judge.check_look(visit.grant, visit.ask, look)

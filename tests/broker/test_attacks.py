@@ -2029,3 +2029,58 @@ def test_additional_storage_counts_though_another_request_for_that_name_was_lost
     _both(bench, DAY)
 
     assert bench.agent().create("api", plan="premium").status_code == 402
+
+
+@pytest.mark.parametrize("is_budget", [False, True])
+def test_a_lost_create_is_not_repeated_after_an_approved_deletion(benches: Benches, is_budget: bool) -> None:
+    """A person who approves a deletion does not expect the container again, and the day's sum has only one create."""
+    bench = benches(policies={"agents": {"increase_per_day": 4}})
+    client = bench.agent() if is_budget else bench.granted(permit("containers.create", create("web")))
+    bench.clock.advance(11)
+    web = bench.listed(_lose(bench, client))
+    bench.clock.advance(41)
+    deletion = permit("containers.delete", ids={"container_id": literal(web)})
+    assert bench.granted(deletion)("DELETE", f"/containers/{web['id']}").status_code == 200
+    bench.clock.advance(41)
+
+    assert code(client.create("web")) == (409, "grant-busy")
+    assert bench.emulator.calls("containers.create") == 1
+
+
+def test_a_lost_entry_is_repeated_after_its_own_grant_has_removed_another_one(bench: Bench) -> None:
+    web = bench.made("web", allowed_ips=["198.51.100.7", "198.51.100.8"])
+    body, ids = {"ip_address": "198.51.100.9"}, {"container_id": literal(web)}
+    entry = {**ids, "ip_id": {"address": "198.51.100.8"}}
+    grant = bench.granted(permit("allowed_ips.add", body, ids=ids), permit("allowed_ips.remove", ids=entry))
+    path = f"/containers/{web['id']}/allowed-ips"
+    bench.emulator.faults.add("allowed_ips.add", "drop_before")
+    bench.emulator.faults.add("allowed_ips.list", 500, 9)
+    assert code(grant("POST", path, body)) == (409, "grant-busy")
+    bench.emulator.faults.clear()
+    gone = next(
+        one for one in bench.emulator.state.containers[web["id"]].allowed_ips if one.ip_address.endswith("8")
+    )
+
+    assert grant("DELETE", f"{path}/{gone.id}").status_code == 200
+    assert grant("POST", path, body).status_code == 200
+
+
+@pytest.mark.parametrize("is_answered", [False, True])
+def test_a_lost_vpn_client_is_not_repeated_after_an_approved_removal(bench: Bench, is_answered: bool) -> None:
+    vpn, body = bench.made("vpn", template="stacks-vpn"), {"name": "laptop"}
+    add = permit("vpn_clients.add", body, ids={"vpn_container_id": literal(vpn)})
+    remove = permit("vpn_clients.remove", ids={**add["ids"], "client_name": {"is": "laptop"}})
+    path, client = f"/containers/{vpn['id']}/vpn-clients", bench.granted(add)
+    bench.emulator.faults.add("vpn_clients.add", "drop_after")
+    bench.emulator.faults.add("vpn_clients.list", "pass")
+    bench.emulator.faults.add("vpn_clients.list", 500, 9)
+    assert code(client("POST", path, body)) == (409, "grant-busy")
+    bench.emulator.faults.clear()
+    bench.clock.advance(41)
+    if not is_answered:
+        bench.emulator.faults.add("vpn_clients.remove", "drop_after")
+    assert bench.granted(remove)("DELETE", f"{path}/laptop").status_code == (200 if is_answered else 502)
+    bench.clock.advance(41)
+
+    assert code(client("POST", path, body)) == (409, "grant-busy")
+    assert bench.emulator.calls("vpn_clients.add") == 1
