@@ -26,7 +26,7 @@ from stacks_pulumi.broker.change import (
     Permit,
     dollars,
 )
-from stacks_pulumi.broker.ledger import DAY, LOST, Grant, Ledger, Use, text_of
+from stacks_pulumi.broker.ledger import DAY, LOST, UNDER_WAY, Grant, Ledger, Use, text_of
 from stacks_pulumi.broker.limits import (
     LISTED,
     Bill,
@@ -41,7 +41,7 @@ from stacks_pulumi.broker.limits import (
     spent,
     why_over,
 )
-from stacks_pulumi.broker.outcome import UNDER_WAY, Outcomes
+from stacks_pulumi.broker.outcome import Outcomes
 from stacks_pulumi.broker.permits import (
     TWICE,
     Ask,
@@ -122,7 +122,7 @@ class Judge:
         is_named = is_named and not self._is_newer(grant, None, ask, look)
         if secret is not None and secret not in grant.spec.secrets and not is_named:
             raise refused(f"this grant may not read {secret}", "ask for a grant that may read it")
-        of_stack = self._of_stack(grant) if secret is not None and grant.stack else None
+        of_stack = _certain(self._of_stack(grant)) if secret is not None and grant.stack else None
         is_limited = is_named or seen is not None or of_stack is not None
         # A moment later, a new container may get the id of a missing container.
         is_gone = is_limited and None in map(look.container, ask.containers)
@@ -519,7 +519,7 @@ class Judge:
         else:
             own = self._ledger.objects("grant_id = ?", grant.id)
         bound = self._ledger.live("grant_id = ? and binds is not null", grant.id)
-        return Holdings(grant.spec.known, bound, own)
+        return Holdings(grant.spec.known, _certain(bound), _certain(own))
 
     def _is_own(self, grant: Grant, ask: Ask, holdings: Holdings, policy: Policy | None, look: Look) -> bool:
         """
@@ -534,23 +534,13 @@ class Judge:
         since = submitted if policy is None else now - policy.undo.total_seconds()
         # An object that was found long after its lost request is as old as the platform says.
         there = self._upstream.now() - (now - since)
-        recent = [
-            one
-            for one in holdings.own
-            if one.ended >= since and not is_older(one.created_at, there) and not _may_be_of_person(one)
-        ]
+        recent = [one for one in holdings.own if one.ended >= since and not is_older(one.created_at, there)]
         return is_made(effect.object, ask, recent, look)
 
 
-def _may_be_of_person(one: Use) -> bool:
-    """
-    Return whether a person may have created the container of a request that was on the waitlist: the container is so
-    much newer than each attempt that either the waitlist or a person in the dashboard created it.
-    """
-    spans = one.before["spans"]
-    short = [(began, min(ended, began + UNDER_WAY)) for began, ended in spans]
-    was_waiting = any(ended - began >= DAY for began, ended in spans)
-    return was_waiting and is_within(one.created_at, short) is False
+def _certain(uses: Sequence[Use]) -> list[Use]:
+    """Return the requests whose containers certainly are theirs."""
+    return [one for one in uses if not one.may_be_of_person]
 
 
 def _sees(seen: Sequence[Use] | None, ask: Ask, look: Look) -> bool:

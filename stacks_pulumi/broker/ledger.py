@@ -22,6 +22,7 @@ import msgspec
 from stacks_pulumi._clock import Clock
 from stacks_pulumi._identifiers import compare_instants
 from stacks_pulumi._structs import convert, decode
+from stacks_pulumi.api.once import is_within
 from stacks_pulumi.broker.change import CREATE, EFFECTS, Kind, Known, Permit, Secret, canonical
 from stacks_pulumi.config import GRANT
 from stacks_pulumi.errors import StacksError
@@ -30,6 +31,8 @@ FILE: Final = "ledger.sqlite"
 PARENTS: Final = ("container_id", "source_id", "vpn_container_id")
 """The path variables that name the container of an object."""
 DAY: Final = 86400.0
+UNDER_WAY: Final = 30.0
+"""Seconds for which the platform may still carry out a request after the broker was killed."""
 LOST: Final = "(state in ('sent', 'unknown') or status in (0, 408) or status >= 500)"
 """The condition for a use without an answer: its request may have been carried out, or may be carried out later."""
 
@@ -205,6 +208,17 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
     def parent_container(self) -> Known:
         """The container to which the created object belongs."""
         return Known(id=self.parent or "", created_at=self.before["parent_made"])
+
+    @property
+    def may_be_of_person(self) -> bool:
+        """
+        Whether a person may have created the container of a request that was on the waitlist: the container is so much
+        newer than each attempt that either the waitlist or a person in the dashboard created it.
+        """
+        spans = self.before.get("spans", ())
+        short = [(began, min(ended, began + UNDER_WAY)) for began, ended in spans]
+        was_waiting = any(ended - began >= DAY for began, ended in spans)
+        return was_waiting and is_within(self.created_at, short) is False
 
 
 class Ledger:
@@ -388,11 +402,13 @@ class Ledger:
         return self.objects(f"endpoint = ? and {where}", _MADE[kind], *values)
 
     def owner(self, container: str, created_at: str | None) -> str | None:
-        """Return the stack that owns a container, by its id and creation time; `None` if the ledger knows no owner."""
-        created = self._created(container, created_at)
-        return None if created is None else created.stack
+        """
+        Return the stack that certainly owns a container, by its id and creation time; `None` if the ledger knows none.
+        """
+        created = self.creator(container, created_at)
+        return None if created is None or created.may_be_of_person else created.stack
 
-    def _created(self, container: str, created_at: str | None) -> Use | None:
+    def creator(self, container: str, created_at: str | None) -> Use | None:
         """Return the last use whose object is this container; `None` if there is none."""
         found = self.made("Container", "object = ?", container)
         same = [one for one in found if compare_instants(one.created_at, created_at)]
@@ -409,7 +425,7 @@ class Ledger:
         row = {"grant_id": "-", "stack": stack, "endpoint": endpoint, "state": "done", "at": at, "ended": at}
         row |= {"object": id_, "created_at": created_at}
         with self.writing() as db:
-            created = self._created(id_, created_at)
+            created = self.creator(id_, created_at)
             row["body"] = {"template": template, "plan": plan} if created is None else created.body
             row["policy"] = "" if created is None else created.policy
             for one in self.made("Container", "object = ?", id_):

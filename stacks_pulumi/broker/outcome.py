@@ -18,15 +18,13 @@ from stacks_pulumi.api._call import Answer
 from stacks_pulumi.api.once import is_within
 from stacks_pulumi.broker import journal
 from stacks_pulumi.broker.change import CONTAINERS, EFFECTS, Kind
-from stacks_pulumi.broker.ledger import DAY, LOST, Ledger, Use, text_of, update
+from stacks_pulumi.broker.ledger import DAY, LOST, UNDER_WAY, Ledger, Use, text_of, update
 from stacks_pulumi.broker.limits import LISTED
 from stacks_pulumi.broker.permits import TWICE, candidates, id_of, identity_of, made_at
 from stacks_pulumi.broker.reply import Reply
 from stacks_pulumi.broker.upstream import RECENT, Look, Upstream, path_of
 from stacks_pulumi.endpoints import ENDPOINTS
 
-UNDER_WAY: Final = 30.0
-"""Seconds for which the platform may still carry out a request after the broker was killed."""
 _UNSETTLED: Final = UNDER_WAY + 10.0
 """Seconds after an unanswered request in which its effect may still be missing in a list, because lists lag behind."""
 _NOT_KEPT: Final = frozenset({"vpn_clients.add", "containers.regenerate_certificate"})

@@ -1168,6 +1168,34 @@ def test_a_container_that_a_person_may_have_created_is_not_removed_without_an_ap
     assert agent("DELETE", path).status_code == (200 if is_sent_again else 403)
 
 
+def test_a_container_that_a_person_may_have_created_is_not_used_or_read_without_an_approval(
+    benches: Benches,
+) -> None:
+    """Otherwise an agent would wait for a colleague's database of a usual name, and would read its password."""
+    policy = {"increase_per_day": 10, "only": "own", "free": ["restart", "connect-own"]}
+    bench = benches(policies={"agents": policy}, free={"increase_per_day": 10})
+    spec = Spec(secrets=("credentials",), may_apply_free=True)
+    more: dict[str, Any] = {"seconds": 36000.0, "policy": "agents", "stack": "shop/prod", "spec": spec}
+    agent = bench.client(bench.ledger.issue("budget", "agent", **more)[1])
+    opens = permit("containers.external_access", {"enabled": True}, ids={"container_id": {"of": ["api"]}})
+    signed = bench.granted(permit("containers.create", create("api"), binds="api"), opens)
+    bench.emulator.faults.add("containers.create", 503, 2)
+    assert {client.create(name).status_code for client, name in ((agent, "web"), (signed, "api"))} == {503}
+    _both(bench, 2000)
+    web, api = (bench.made(name) for name in ("web", "api"))
+    assert [agent.create("web").status_code, signed.create("api").status_code] == [202, 202]
+
+    path, restart = f"/containers/{web['id']}", {"status": "restart"}
+    assert code(agent("PUT", f"{path}/status", restart)) == (403, "approval-needed")
+    assert refused(agent("GET", f"{path}/credentials"))
+    assert refused(signed("PUT", f"/containers/{api['id']}/external-access", {"enabled": True}))
+    free = bench.change(permit("containers.set_status", restart, ids={"container_id": literal(web)}))
+    assert code(bench.hand_in(free, token=agent.token)) == (403, "approval-needed")
+    assert bench.hand_in(free, token=agent.token, where="verdicts").json()["verdict"]["owners"] == [""]
+    bench.ledger.claim("shop/prod", web["id"], web["created_at"], web["type"], web["plan"])
+    assert agent("GET", f"{path}/credentials").status_code == 200
+
+
 def test_a_container_that_one_of_two_policies_has_created_counts_for_both(benches: Benches) -> None:
     """One create is on the waitlist, and the answer to the other one was lost. Nobody knows which one happened."""
     policy = {"increase_per_day": 50, "max_total": 12}
