@@ -166,7 +166,9 @@ def _may_show(row: Container, use: Use, now: float) -> bool:
         return False
     # The platform may have carried out a request some time after the broker stopped waiting for its answer.
     is_open = use.state in {"sent", "unknown"} and not _is_old(use, now)
-    return is_open or is_within(row.created_at, use.before["spans"], after=LISTED) is not False
+    # The lost answer may have been a 503: the platform then creates the container from its waitlist.
+    after = DAY if use.state == "unknown" else LISTED
+    return is_open or is_within(row.created_at, use.before["spans"], after=after) is not False
 
 
 def identity(row: Container) -> str:
