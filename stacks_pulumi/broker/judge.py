@@ -383,12 +383,15 @@ class Judge:
     def check_removed(self, lost: Use) -> None:
         """
         Refuse to repeat a lost request if another grant has since removed an object that it may have created: the
-        object should not exist.
+        object should not exist. The platform removes the addresses when access is closed. The path of a removed
+        connection contains no container.
         """
-        name = next(name for name, effect in EFFECTS.items() if effect.removes == lost.makes)
-        removed = f"endpoint = ? and ended > ? and grant_id <> ? and (state = 'done' or {LOST})"
-        if any(meet(lost, one) for one in self._ledger.uses(removed, name, lost.at, lost.grant_id)):
-            raise refused("what it may have created was removed")
+        names = [name for name, effect in EFFECTS.items() if effect.removes == lost.makes]
+        names += ["containers.external_access"] if lost.makes == "AllowedIp" else names
+        removed = f"endpoint in (?, ?) and ended > ? and grant_id <> ? and (state = 'done' or {LOST})"
+        for one in self._ledger.uses(removed, *names, lost.at, lost.grant_id):
+            if one.body.get("enabled") is not True and ("connection_id" in one.ids or meet(lost, one)):
+                raise refused("what it may have created was removed")
 
     def check_look(self, grant: Grant, ask: Ask, look: Look) -> None:
         """

@@ -2118,3 +2118,42 @@ def test_a_lost_vpn_client_is_not_repeated_after_an_approved_removal(bench: Benc
 
     assert code(client("POST", path, body)) == (409, "grant-busy")
     assert bench.emulator.calls("vpn_clients.add") == 1
+
+
+@pytest.mark.parametrize("is_open", [False, True])
+def test_a_lost_address_is_not_let_in_again_after_an_approved_closing(bench: Bench, is_open: bool) -> None:
+    """The platform has removed it. A person who opens the access again does not expect it."""
+    web, body = bench.made("web", allowed_ips=["198.51.100.7"]), {"ip_address": "198.51.100.9"}
+    path, ids = f"/containers/{web['id']}", {"container_id": literal(web)}
+    client = bench.granted(permit("allowed_ips.add", body, ids=ids))
+    bench.emulator.faults.add("allowed_ips.add", "drop_before" if is_open else "drop_after")
+    bench.emulator.faults.add("allowed_ips.list", 500, 9)
+    assert code(client("POST", f"{path}/allowed-ips", body)) == (409, "grant-busy")
+    bench.emulator.faults.clear()
+    bench.clock.advance(41)
+    switch = {"enabled": is_open}
+    other = bench.granted(permit("containers.external_access", switch, ids=ids))
+    assert other("PUT", f"{path}/external-access", switch).status_code == 200
+
+    assert client("POST", f"{path}/allowed-ips", body).status_code == (200 if is_open else 409)
+    assert bench.emulator.calls("allowed_ips.add") == (2 if is_open else 1)
+
+
+def test_a_lost_connection_is_not_repeated_after_an_approved_removal(bench: Bench) -> None:
+    ends = {f"{end}_id": literal(bench.made(name)) for end, name in (("source", "web"), ("target", "api"))}
+    path, body = (
+        f"/containers/{ends['source_id']['is']}/connect/{ends['target_id']['is']}",
+        {"connectionName": "it"},
+    )
+    client = bench.granted(permit("connections.create", body, ids=ends))
+    bench.emulator.faults.add("connections.create", "drop_after")
+    bench.emulator.faults.add("connections.list", 500, 9)
+    assert code(client("POST", path, body)) == (409, "grant-busy")
+    bench.emulator.faults.clear()
+    bench.clock.advance(41)
+    link = next(iter(bench.emulator.state.connections))
+    other = bench.granted(permit("connections.delete", ids={"connection_id": {"is": link}}))
+    assert other("DELETE", f"/containers/connections/{link}").status_code == 200
+
+    assert code(client("POST", path, body)) == (409, "grant-busy")
+    assert bench.emulator.calls("connections.create") == 1
