@@ -578,9 +578,13 @@ class _Play:
             by, id_ = self._requests.pop(-1 - move["permit"] % len(self._requests))
             shown = by.client("GET", f"/_broker/requests/{id_}").json().get("change")
             if shown:
-                by.signed.append(Signed(json.loads(shown)["permits"][0], self.turns.wall()))
-                self._bench.hand_in(shown, "ann", where="approvals")
-                self.counts["approved"] += 1
+                # Another thread may use the permit before this one has its answer.
+                one = Signed(json.loads(shown)["permits"][0], self.turns.wall())
+                by.signed.append(one)
+                if self._bench.hand_in(shown, "ann", where="approvals").status_code == 201:
+                    self.counts["approved"] += 1
+                else:
+                    by.signed.remove(one)
 
     def _serve(self, move: dict[str, Any]) -> None:
         move["client"].create("fresh")
