@@ -186,8 +186,10 @@ class Outcomes:
         its = "state = 'sent' or (state = 'unknown' and (stack <> ? or policy <> ? or body <> ?))"
         open_ = f"endpoint = ? and id <> ? and ({its})"
         rivals = self._ledger.uses(open_, use.endpoint, use.id, use.stack, use.policy, text_of(use.body))
+        # The platform may have carried out a rival after the broker stopped waiting for its answer.
         return not any(
-            one.parent == use.parent and self._may_have_made(one, row, look) is not False for one in rivals
+            one.parent == use.parent and self._may_have_made(one, row, look, after=UNDER_WAY) is not False
+            for one in rivals
         )
 
     def _may_have_made(self, use: Use, row: Any, look: Look, **tolerance: float) -> bool | None:

@@ -1202,15 +1202,24 @@ def test_a_container_that_a_person_may_have_created_is_not_used_or_read_without_
     assert agent("GET", f"{path}/credentials").status_code == 200
 
 
-def test_a_container_that_one_of_two_policies_has_created_counts_for_both(benches: Benches) -> None:
+@pytest.mark.parametrize("is_late", [False, True])
+def test_a_container_that_one_of_two_policies_has_created_counts_for_both(
+    benches: Benches, is_late: bool
+) -> None:
     """One create is on the waitlist, and the answer to the other one was lost. Nobody knows which one happened."""
     policy = {"increase_per_day": 50, "max_total": 12}
     bench = benches(policies={"agents": policy, "others": policy})
     bench.emulator.faults.add("containers.create", 503)
-    assert bench.agent("others", "bank/prod").create("web", plan="premium").status_code == 503
+    other = bench.agent("others", "bank/prod")
+    assert other.create("web", plan="premium").status_code == 503
     _both(bench, 50)
-    bench.emulator.faults.add("containers.create", "drop_after")
+    bench.emulator.faults.add("containers.create", *(("drop_before", None) if is_late else ("drop_after",)))
     assert code(bench.agent().create("web", plan="premium")) == (409, "grant-busy")
+    if is_late:
+        bench.emulator.faults.clear()
+        _both(bench, 15)
+        bench.made("web", plan="premium")
+        assert code(other.create("web", plan="premium")) == (409, "grant-busy")
     _both(bench, DAY)
 
     agents = bench.agent(), bench.agent("others", "bank/prod")
