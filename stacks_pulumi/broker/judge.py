@@ -382,13 +382,14 @@ class Judge:
 
     def check_removed(self, lost: Use) -> None:
         """
-        Refuse to repeat a lost request if another grant has since removed an object that it may have created: the
-        object should not exist. The platform removes the addresses when access is closed. The path of a removed
-        connection contains no container.
+        Refuse to repeat a lost request if another grant, or a budget's approved request, has since removed an object
+        that it may have created: the object should not exist. The platform removes the addresses when access is closed.
+        The path of a removed connection contains no container.
         """
         names = [name for name, effect in EFFECTS.items() if effect.removes == lost.makes]
         names += ["containers.external_access"] if lost.makes == "AllowedIp" else names
-        removed = f"endpoint in (?, ?) and ended > ? and grant_id <> ? and (state = 'done' or {LOST})"
+        of_person = "(grant_id <> ? or policy <> '' and permit is not null)"
+        removed = f"endpoint in (?, ?) and ended > ? and {of_person} and (state = 'done' or {LOST})"
         for one in self._ledger.uses(removed, *names, lost.at, lost.grant_id):
             if one.body.get("enabled") is not True and ("connection_id" in one.ids or meet(lost, one)):
                 raise refused("what it may have created was removed")

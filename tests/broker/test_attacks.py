@@ -2090,6 +2090,44 @@ def test_a_lost_create_is_not_repeated_after_an_approved_deletion(benches: Bench
     assert bench.emulator.calls("containers.create") == 1
 
 
+def test_a_lost_create_is_not_repeated_after_an_approved_deletion_of_its_own_budget(benches: Benches) -> None:
+    """The platform has created the container so late that the broker does not take it for the result."""
+    bench = benches(policies={"agents": {"increase_per_day": 4}})
+    agent = bench.agent()
+    bench.emulator.faults.add("containers.create", "drop_before")
+    bench.emulator.faults.add("containers.list", "pass")
+    bench.emulator.faults.add("containers.list", 500, 9)
+    assert code(agent.create("web")) == (409, "grant-busy")
+    bench.emulator.faults.clear()
+    _both(bench, 20)
+    deletion = "DELETE", f"/containers/{bench.made('web')['id']}"
+    _both(bench, 41)
+    asked = agent(*deletion).json()["request"]
+    shown = agent("GET", f"/_broker/requests/{asked}").json()["change"]
+    assert bench.hand_in(shown, "ann", where="approvals").status_code == 201
+    assert agent(*deletion).status_code == 200
+    _both(bench, 41)
+
+    assert code(agent.create("web")) == (409, "grant-busy")
+    assert bench.emulator.calls("containers.create") == 1
+
+
+def test_a_lost_connection_is_repeated_after_its_own_budget_has_undone_another_one(benches: Benches) -> None:
+    bench = benches(policies={"agents": {"increase_per_day": 20, "free": ["connect-own", "undo"]}})
+    agent = bench.agent()
+    web, api, data = (agent.create(name).json()["data"]["id"] for name in ("web", "api", "data"))
+    until(lambda: {one.status for one in bench.emulator.state.containers.values()} == {"running"})
+    other = agent("POST", f"/containers/{web}/connect/{data}").json()["data"]["id"]
+    path = f"/containers/{api}/connect/{data}"
+    bench.emulator.faults.add("connections.create", "drop_before")
+    bench.emulator.faults.add("connections.list", 500, 9)
+    assert code(agent("POST", path)) == (409, "grant-busy")
+    bench.emulator.faults.clear()
+
+    assert agent("DELETE", f"/containers/connections/{other}").status_code == 200
+    assert agent("POST", path).status_code in {200, 201}
+
+
 def test_a_lost_entry_is_repeated_after_its_own_grant_has_removed_another_one(bench: Bench) -> None:
     web = bench.made("web", allowed_ips=["198.51.100.7", "198.51.100.8"])
     body, ids = {"ip_address": "198.51.100.9"}, {"container_id": literal(web)}
