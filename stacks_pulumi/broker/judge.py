@@ -344,7 +344,7 @@ class Judge:
         rows = look.rows("VpnClient", ids["vpn_container_id"])
         row = rows.find(lambda row: row.name == ids["client_name"])
         there = self._upstream.now() - (self._ledger.now() - since)
-        if row is None or is_within(row.created_at, [(0.0, there)], after=LISTED) is not False:
+        if row is None or is_within(row.created_at, [(0.0, there)]) is not False:
             return False
         asked, own = Ask("", ids, {}, {}), self._holdings(grant).own
         return not any(is_made(name, asked, own, look) for name in ids)

@@ -2204,3 +2204,28 @@ def test_a_lost_connection_is_not_repeated_after_an_approved_removal(bench: Benc
 
     assert code(client("POST", path, body)) == (409, "grant-busy")
     assert bench.emulator.calls("connections.create") == 1
+
+
+@pytest.mark.parametrize("is_own", [False, True])
+def test_a_vpn_client_that_a_person_has_soon_added_again_is_neither_read_nor_removed(
+    bench: Bench, is_own: bool
+) -> None:
+    """The person whose new device it is does not know that the grant is a minute old."""
+    ids, laptop = {"vpn_container_id": literal(bench.made("vpn", template="stacks-vpn"))}, {"name": "laptop"}
+    secret = {"endpoint": "vpn_clients.config", "ids": ids, "query": {"client": "laptop"}}
+    removes = permit("vpn_clients.remove", ids={**ids, "client_name": {"is": "laptop"}})
+    vpn = f"/containers/{ids['vpn_container_id']['is']}"
+    config, client = f"{vpn}/vpn-config?client=laptop", f"{vpn}/vpn-clients/laptop"
+    if not is_own:
+        bench.emulator.drift.add_vpn_client("vpn", "laptop")
+    grant = bench.granted(permit("vpn_clients.add", laptop, ids=ids), removes, secrets=[secret])
+    if is_own:
+        assert grant("POST", f"{vpn}/vpn-clients", laptop).status_code < 300
+    assert grant("GET", config).status_code == 200
+    _both(bench, 60)
+    bench.emulator.drift.remove_vpn_client("vpn", "laptop")
+    bench.emulator.drift.add_vpn_client("vpn", "laptop")
+    _both(bench, 12)
+
+    assert refused(grant("GET", config))
+    assert grant("DELETE", client).status_code == 404
