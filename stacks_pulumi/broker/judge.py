@@ -208,7 +208,8 @@ class Judge:
         for one in self._ledger.permits(grant.id):
             try:
                 is_left = self._is_left(one, counted, grant)
-                if is_left and fits(one, ask, holdings, look) and self._is_judged(one, grant, ask, look):
+                fitting = is_left and fits(one, ask, holdings, look) and self._is_bound(one, grant, ask)
+                if fitting and self._is_judged(one, grant, ask, look):
                     return one, is_gone
             except GoneError:
                 is_gone = True
@@ -245,6 +246,19 @@ class Judge:
         return not permit.after or {use.permit for use in self._ledger.uses(done, grant.id)} >= {
             *permit.after
         }
+
+    def _is_bound(self, permit: Permit, grant: Grant, ask: Ask) -> bool:
+        """
+        Return whether all requests of the grant for a new backup mean the same backup. After its removal, the next new
+        backup may be another client's.
+        """
+        backup = permit.ids.get("backup_id")
+        if backup is None or backup.new_backup_of is None:
+            return True
+        same = [one.n for one in self._ledger.permits(grant.id) if one.ids.get("backup_id") == backup]
+        its = f"permit in (select value from json_each(?)) and (state <> 'void' or {LOST})"
+        others = f"grant_id = ? and ids <> ? and {its}"
+        return not self._ledger.uses(others, grant.id, text_of(ask.ids), json.dumps(same))
 
     def _check_addresses(self, ask: Ask, look: Look) -> None:
         """

@@ -2229,3 +2229,28 @@ def test_a_vpn_client_that_a_person_has_soon_added_again_is_neither_read_nor_rem
 
     assert refused(grant("GET", config))
     assert grant("DELETE", client).status_code == 404
+
+
+@pytest.mark.parametrize("fault", ["pass", "drop_after"])
+@pytest.mark.parametrize("do", ["delete", "restore"])
+def test_the_next_backup_is_not_the_new_one_after_its_removal(bench: Bench, do: str, fault: str) -> None:
+    """A person signs two lines about one backup. The second one must not mean a colleague's."""
+    data = bench.made("data", template="redis")
+    new, ids = {"ids": {"backup_id": {"new_backup_of": "mine"}}}, {"container_id": literal(data)}
+    removes = permit("backups.delete", **new)
+    trigger = permit("backups.trigger", ids=ids, binds="mine")
+    grant = bench.granted(trigger, removes, permit(f"backups.{do}", **new))
+    path = f"/containers/{data['id']}/backup"
+    assert grant("POST", path).status_code == 202
+    _both(bench, 20)
+    (number,) = bench.emulator.state.backups
+    bench.emulator.faults.add("backups.delete", fault)
+    assert grant("DELETE", f"/backups/{number}").status_code == (200 if fault == "pass" else 502)
+    _both(bench, 41)
+    assert bench.owner("POST", path).status_code == 202
+    _both(bench, 20)
+    (theirs,) = bench.emulator.state.backups
+
+    method, tail = ("DELETE", "") if do == "delete" else ("POST", "/restore")
+    assert refused(grant(method, f"/backups/{theirs}{tail}"))
+    assert [*bench.emulator.state.backups] == [theirs]
