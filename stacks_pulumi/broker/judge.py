@@ -255,10 +255,9 @@ class Judge:
         backup = permit.ids.get("backup_id")
         if backup is None or backup.new_backup_of is None:
             return True
-        same = [one.n for one in self._ledger.permits(grant.id) if one.ids.get("backup_id") == backup]
-        its = f"permit in (select value from json_each(?)) and (state <> 'void' or {LOST})"
-        others = f"grant_id = ? and ids <> ? and {its}"
-        return not self._ledger.uses(others, grant.id, text_of(ask.ids), json.dumps(same))
+        its = {one.n for one in self._ledger.permits(grant.id) if one.ids.get("backup_id") == backup}
+        others = f"grant_id = ? and ids <> ? and (state <> 'void' or {LOST})"
+        return not any(use.permit in its for use in self._ledger.uses(others, grant.id, text_of(ask.ids)))
 
     def _check_addresses(self, ask: Ask, look: Look) -> None:
         """

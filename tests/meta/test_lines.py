@@ -8,7 +8,7 @@ import pytest
 
 from tools.lines import code_lines, of, parts
 
-LIMITS: Final = {"stacks_pulumi": 35_164, "tests": 56_545}
+LIMITS: Final = {"stacks_pulumi": 35_173, "tests": 56_587}
 """The most lines of code. A commit that raises a number states the reason; a commit that removes code lowers it."""
 
 
