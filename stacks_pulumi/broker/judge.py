@@ -243,9 +243,8 @@ class Judge:
             f"grant_id = ? and state = 'done' and permit is not null and not {LOST} "
             f"and (endpoint <> '{CREATE}' or object is not null)"
         )
-        return not permit.after or {use.permit for use in self._ledger.uses(done, grant.id)} >= {
-            *permit.after
-        }
+        earlier = _certain(self._ledger.uses(done, grant.id)) if permit.after else []
+        return {use.permit for use in earlier} >= {*permit.after}
 
     def _is_bound(self, permit: Permit, grant: Grant, ask: Ask) -> bool:
         """

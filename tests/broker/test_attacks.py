@@ -2254,3 +2254,16 @@ def test_the_next_backup_is_not_the_new_one_after_its_removal(bench: Bench, do: 
     method, tail = ("DELETE", "") if do == "delete" else ("POST", "/restore")
     assert refused(grant(method, f"/backups/{theirs}{tail}"))
     assert [*bench.emulator.state.backups] == [theirs]
+
+
+def test_what_a_person_may_have_created_does_not_permit_the_lines_after_it(bench: Bench) -> None:
+    data = bench.made("data", template="postgresql")
+    deletion = permit("containers.delete", ids={"container_id": literal(data)}, after=[1])
+    grant = bench.granted(permit("containers.create", create("web"), binds="web"), deletion)
+    bench.emulator.faults.add("containers.create", 503)
+    assert grant.create("web").status_code == 503
+    _both(bench, 100)
+    bench.made("web")
+    assert grant.create("web").status_code == 202
+
+    assert refused(grant("DELETE", f"/containers/{data['id']}"))
