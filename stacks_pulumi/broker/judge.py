@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from stacks_pulumi import catalog
-from stacks_pulumi._identifiers import may_be_of, same_name
+from stacks_pulumi._identifiers import may_be_of, same_name, seconds_of
 from stacks_pulumi.api.containers import is_older
 from stacks_pulumi.api.once import is_within
 from stacks_pulumi.broker.change import (
@@ -350,16 +350,18 @@ class Judge:
 
     def _is_newer_client(self, grant: Grant, since: float, ids: Mapping[str, str], look: Look) -> bool:
         """
-        Return whether a VPN client was certainly created after a time. A client that the grant has created, or that is
-        in a container of the grant, does not count.
+        Return whether a VPN client was certainly created after a time. A client that the grant has created does not
+        count, nor does a client that the platform added when it created a container of the grant.
         """
         rows = look.rows("VpnClient", ids["vpn_container_id"])
         row = rows.find(lambda row: row.name == ids["client_name"])
-        there = self._upstream.now() - (self._ledger.now() - since)
-        if row is None or is_within(row.created_at, [(0.0, there)]) is not False:
-            return False
         asked, own = Ask("", ids, {}, {}), self._holdings(grant).own
-        return not any(is_made(name, asked, own, look) for name in ids)
+        if row is None or is_made("client_name", asked, own, look):
+            return False
+        its = (one.created_at for one in own if is_made("vpn_container_id", asked, [one], look))
+        there = self._upstream.now() - (self._ledger.now() - since)
+        latest = max([there, *(at + LISTED for at in map(seconds_of, its) if at is not None)])
+        return is_within(row.created_at, [(0.0, latest)]) is False
 
     def _check_free(self, grant: Grant, ask: Ask, look: Look) -> None:
         """

@@ -2267,3 +2267,20 @@ def test_what_a_person_may_have_created_does_not_permit_the_lines_after_it(bench
     assert grant.create("web").status_code == 202
 
     assert refused(grant("DELETE", f"/containers/{data['id']}"))
+
+
+@pytest.mark.parametrize("name", ["default", "laptop"])
+def test_a_vpn_client_of_a_person_is_not_read_in_a_container_of_the_grant(bench: Bench, name: str) -> None:
+    """The platform adds a client to a new container. Others add theirs later."""
+    body, ids = {"name": "net", "template": "stacks-vpn"}, {"vpn_container_id": {"of": ["net"]}}
+    secret = {"endpoint": "vpn_clients.config", "ids": ids, "query": {"client": name}}
+    grant = bench.granted(permit("containers.create", body, binds="net"), secrets=[secret])
+    net = grant("POST", "/containers", body).json()["data"]["id"]
+    _both(bench, 300)
+    if name == "default":
+        assert grant("GET", f"/containers/{net}/vpn-config?client={name}").status_code == 200
+        bench.emulator.drift.remove_vpn_client("net", name)
+    bench.emulator.drift.add_vpn_client("net", name)
+    _both(bench, 12)
+
+    assert refused(grant("GET", f"/containers/{net}/vpn-config?client={name}"))
