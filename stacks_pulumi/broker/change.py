@@ -91,6 +91,10 @@ EFFECTS: Final[Mapping[str, Effect]] = {
     "vpn_clients.remove": Effect(removes="VpnClient", object="client_name"),
 }
 """All changing endpoints. A test compares them with `endpoints`."""
+REMOVALS: Final[Mapping[Kind, str]] = {
+    effect.removes: name for name, effect in EFFECTS.items() if effect.removes
+}
+"""Kind -> the endpoint that removes an object of this kind. Each kind has one."""
 
 SECRETS: Final[Mapping[str, str]] = {
     "containers.logs": "logs",

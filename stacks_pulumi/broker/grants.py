@@ -33,7 +33,7 @@ from stacks_pulumi.broker.change import (
     instant,
     read_change,
 )
-from stacks_pulumi.broker.ledger import DAY, Grant, Spec, Use, insert
+from stacks_pulumi.broker.ledger import DAY, Grant, Spec, insert
 from stacks_pulumi.broker.limits import (
     bills,
     left_today,
@@ -319,8 +319,10 @@ class Desk:
         if policy is not None and policy.only == "own":
             if change.stack != grant.stack:
                 raise refused(f"this grant is for the stack {grant.stack}", "plan a change of that stack")
-            makers = (row and self._ledger.creator(row.id, row.created_at) for row in rows.values())
-            if any(not isinstance(one, Use) or one.stack != grant.stack for one in makers):
+            makers = (
+                None if row is None else self._ledger.creator(row.id, row.created_at) for row in rows.values()
+            )
+            if any(one is None or one.stack != grant.stack for one in makers):
                 raise RequestRefusedError(404, "Container not found")
 
         def described(row: Container) -> dict[str, Any]:

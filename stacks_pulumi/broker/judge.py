@@ -20,6 +20,7 @@ from stacks_pulumi.broker.change import (
     CONTAINERS,
     CREATE,
     EFFECTS,
+    REMOVALS,
     SECRETS,
     Change,
     Constraint,
@@ -81,6 +82,14 @@ _ACTIONS: Final[Mapping[tuple[str, Any], str]] = {
     ("backups.pin", None): "pin-own",
 }
 """Endpoint and requested status -> the action's name in a policy."""
+_CREATED_BY: Final[Mapping[str, str]] = {
+    "allowed_ips.remove": "allowed_ips.add",
+    "backups.delete": "backups.pin",
+    "backups.unpin": "backups.pin",
+    "vpn_clients.config": "vpn_clients.add",
+    "vpn_clients.remove": "vpn_clients.add",
+}
+"""A removal or secret read of an object that may be created again under its name -> the endpoint that creates it."""
 
 
 class ApprovalNeededError(Exception):
@@ -323,10 +332,7 @@ class Judge:
         Return whether another grant, or for a VPN client also a person, has created the object of a removal or secret
         read, or its pin, since the request was granted.
         """
-        makes = dict.fromkeys(("vpn_clients.remove", "vpn_clients.config"), "vpn_clients.add")
-        makes |= dict.fromkeys(("backups.unpin", "backups.delete"), "backups.pin")
-        makes |= {"allowed_ips.remove": "allowed_ips.add"}
-        endpoint, since = makes.get(ask.endpoint), grant.at
+        endpoint, since = _CREATED_BY.get(ask.endpoint), grant.at
         if endpoint is None:
             return False
         if grant.kind == "budget":
@@ -400,11 +406,10 @@ class Judge:
         that it may have created: the object should not exist. The platform removes the addresses when access is closed.
         The path of a removed connection contains no container.
         """
-        names = [name for name, effect in EFFECTS.items() if effect.removes == lost.makes]
-        names += ["containers.external_access"] if lost.makes == "AllowedIp" else names
+        closing = "containers.external_access" if lost.makes == "AllowedIp" else None
         of_person = "(grant_id <> ? or policy <> '' and permit is not null)"
         removed = f"endpoint in (?, ?) and ended > ? and {of_person} and (state = 'done' or {LOST})"
-        for one in self._ledger.uses(removed, *names, lost.at, lost.grant_id):
+        for one in self._ledger.uses(removed, REMOVALS[lost.makes], closing, lost.at, lost.grant_id):
             if one.body.get("enabled") is not True and ("connection_id" in one.ids or meet(lost, one)):
                 raise refused("what it may have created was removed")
 
@@ -435,12 +440,13 @@ class Judge:
 
     def _limits(self, grant: Grant, permit: Permit | None, found: Sequence[Bill]) -> Iterator[Limit]:
         policy, most = self._policy(grant), self._settings().limits.max_increase
-        before = spent(self._ledger.creates("grant_id = ?", grant.id))
-        if grant.spec.ceiling is not None:
-            yield Limit("the ceiling of the approval", dollars(grant.spec.ceiling), before)
-        if policy is None and most is not None:
-            yield Limit("limits.max_increase", most, before)
-        if policy is not None and permit is not None and permit.usd is not None:
+        if policy is None:
+            before = spent(self._ledger.creates("grant_id = ?", grant.id))
+            if grant.spec.ceiling is not None:
+                yield Limit("the ceiling of the approval", dollars(grant.spec.ceiling), before)
+            if most is not None:
+                yield Limit("limits.max_increase", most, before)
+        elif permit is not None and permit.usd is not None:
             yield Limit("the approved price", dollars(permit.usd), Decimal(0))
         yield from limits_of_policy(grant.policy, policy, found)
         yield from limits_of(

@@ -17,7 +17,7 @@ from stacks_pulumi._identifiers import compare_instants
 from stacks_pulumi.api._call import Answer
 from stacks_pulumi.api.once import is_within
 from stacks_pulumi.broker import journal
-from stacks_pulumi.broker.change import CONTAINERS, EFFECTS, Kind
+from stacks_pulumi.broker.change import CONTAINERS, EFFECTS, REMOVALS, Kind
 from stacks_pulumi.broker.ledger import DAY, LOST, UNDER_WAY, Ledger, Use, text_of, update
 from stacks_pulumi.broker.limits import LISTED
 from stacks_pulumi.broker.permits import TWICE, candidates, id_of, identity_of, made_at
@@ -102,7 +102,6 @@ class Outcomes:
             was_listed = any(id_ == old and compare_instants(made, at) is not False for old, _, at in listed)
         else:
             was_listed = id_ in use.before["ids"]
-
         return not was_listed and not self._is_of_another(use, id_, made)
 
     def _is_of_another(self, use: Use, id_: str, made: str | None) -> bool:
@@ -212,7 +211,7 @@ class Outcomes:
         if use.makes not in TWICE:
             return
         look = Look(self._upstream, due, newest=True)
-        name = next(name for name, effect in EFFECTS.items() if effect.removes == use.makes)
+        name = REMOVALS[use.makes]
         for row in candidates(use, look):
             # Another client may have created an object within the usual tolerance, so the time has to match the request
             # to the second.

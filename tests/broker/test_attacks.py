@@ -87,14 +87,20 @@ def test_a_pin_that_was_there_is_not_the_grants_own(bench: Bench) -> None:
     assert refused(grant("POST", f"/backups/{number}/unpin"))
 
 
-def test_a_pin_that_was_there_is_not_undone_by_a_budget(benches: Benches) -> None:
+def _with_backup(benches: Benches) -> tuple[Bench, Client, int]:
+    """Return a bench, its agent, and the number of a backup that the agent has triggered."""
     bench = benches(policies={"agents": {"increase_per_day": 9, "free": ["backup", "pin-own", "undo"]}})
     agent = bench.agent()
     web = agent.create("web").json()["data"]["id"]
     bench.emulator.advance(10)
     assert agent("POST", f"/containers/{web}/backup").status_code == 202
     bench.emulator.advance(10)
-    number = next(iter(bench.emulator.state.backups))
+    (number,) = bench.emulator.state.backups
+    return bench, agent, number
+
+
+def test_a_pin_that_was_there_is_not_undone_by_a_budget(benches: Benches) -> None:
+    bench, agent, number = _with_backup(benches)
     assert bench.owner("POST", f"/backups/{number}/pin").status_code == 200
 
     assert agent("POST", f"/backups/{number}/pin").status_code == 200
@@ -1605,13 +1611,7 @@ def test_no_secret_is_read_of_a_container_that_the_list_does_not_show_yet(bench:
 
 
 def test_a_newer_token_does_not_unpin_what_another_grant_has_pinned(benches: Benches) -> None:
-    bench = benches(policies={"agents": {"increase_per_day": 9, "free": ["backup", "pin-own", "undo"]}})
-    agent = bench.agent()
-    web = agent.create("web").json()["data"]["id"]
-    bench.emulator.advance(10)
-    assert agent("POST", f"/containers/{web}/backup").status_code == 202
-    bench.emulator.advance(10)
-    (number,) = bench.emulator.state.backups
+    bench, agent, number = _with_backup(benches)
     pins = bench.granted(permit("backups.pin", ids={"backup_id": {"is": str(number)}}))
     assert [one("POST", f"/backups/{number}/pin").status_code for one in (agent, pins)] == [200, 200]
 
