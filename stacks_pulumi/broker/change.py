@@ -96,11 +96,14 @@ REMOVALS: Final[Mapping[Kind, str]] = {
 }
 """Kind -> the endpoint that removes an object of this kind. Each kind has one."""
 
+CONFIG: Final = "vpn_clients.config"
+"""A read of a VPN client's configuration. Its ids contain the client's name, although its path does not."""
+
 SECRETS: Final[Mapping[str, str]] = {
     "containers.logs": "logs",
     "containers.credentials": "credentials",
     "containers.certificate": "certificate",
-    "vpn_clients.config": "vpn-config",
+    CONFIG: "vpn-config",
 }
 """
 The endpoints that read secrets, each with its class of secret. All other reads are `inventory`, which every grant may
@@ -143,7 +146,7 @@ class Constraint(_Part, frozen=True, rename={"is_": "is", "in_": "in"}):
         caller: The entry that the platform added for the caller.
         new_backup_of: The backup that this grant triggered and that is bound to this symbol.
         created_at: The creation time of the object that `is` names. The platform must list this time when the request
-            is sent.
+            is sent. Without it, the name of a VPN client means only a client that this grant has added.
         in_: The container that must list this object with that time; by default, the container in the path.
     """
 
@@ -216,8 +219,8 @@ class Secret(_Part, frozen=True):
 
     Attributes:
         endpoint: A read of `SECRETS`.
-        ids: For each path variable, the ids that it may have.
-        query: Its exact query.
+        ids: For each path variable, the ids that it may have; for a VPN configuration, also `client_name`.
+        query: Its exact query, without the name of a VPN client.
     """
 
     endpoint: Text
@@ -468,9 +471,11 @@ def _wrong_ids(endpoint: Endpoint, ids: Mapping[str, Constraint], symbols: set[s
                 f"{name}: a container needs its `created_at`; on a platform without creation times, list it in "
                 "`known`"
             )
-        if one.in_ and name in CONTAINERS:
-            return f"{name}: `in` is allowed only for objects in a container"
-        if one.created_at and name not in CONTAINERS and one.in_ is None:
+        if one.in_ and name in {*CONTAINERS, "client_name"}:
+            return f"{name}: `in` is allowed only for objects whose container is not in the path"
+        if name == "client_name" and one.is_ is None:
+            return "client_name needs `is`"
+        if one.created_at and name not in {*CONTAINERS, "client_name"} and one.in_ is None:
             return f"{name}: `in` must name the container that lists the object"
         if (one.address or one.caller) and name != "ip_id":
             return f"{name} is not an allowed address, so `address` and `caller` are not allowed"
@@ -484,8 +489,8 @@ def _wrong_ids(endpoint: Endpoint, ids: Mapping[str, Constraint], symbols: set[s
 
 
 def variables(endpoint: Endpoint) -> tuple[str, ...]:
-    """Return the variables of an endpoint's path, in order."""
-    return tuple(_VARIABLE.findall(endpoint.path))
+    """Return the variables of an endpoint's path, in order; for a VPN configuration, also the client's name."""
+    return (*_VARIABLE.findall(endpoint.path), *(["client_name"] if endpoint.name == CONFIG else []))
 
 
 def dollars(amount: str) -> Decimal:

@@ -13,9 +13,8 @@ from decimal import Decimal
 from typing import Any, Final
 
 from stacks_pulumi import catalog
-from stacks_pulumi._identifiers import may_be_of, same_name, seconds_of
+from stacks_pulumi._identifiers import may_be_of, same_name
 from stacks_pulumi.api.containers import is_older
-from stacks_pulumi.api.once import is_within
 from stacks_pulumi.broker.change import (
     CONTAINERS,
     CREATE,
@@ -86,10 +85,8 @@ _CREATED_BY: Final[Mapping[str, str]] = {
     "allowed_ips.remove": "allowed_ips.add",
     "backups.delete": "backups.pin",
     "backups.unpin": "backups.pin",
-    "vpn_clients.config": "vpn_clients.add",
-    "vpn_clients.remove": "vpn_clients.add",
 }
-"""A removal or secret read of an object that may be created again under its name -> the endpoint that creates it."""
+"""A removal of what has no creation time in its permit -> the endpoint that creates it."""
 
 
 class ApprovalNeededError(Exception):
@@ -127,11 +124,9 @@ class Judge:
         """Refuse a read that the grant does not allow. Return whether the grant sees only certain containers."""
         secret, holdings = SECRETS.get(ask.endpoint), self._holdings(grant)
         is_named = any(fits_secret(line, ask, holdings, look) for line in grant.spec.reads)
-        # A VPN client has only a name, which may have been used again.
-        is_named = is_named and not self._is_newer(grant, None, ask, look)
         if secret is not None and secret not in grant.spec.secrets and not is_named:
             raise refused(f"this grant may not read {secret}", "ask for a grant that may read it")
-        of_stack = _certain(self._of_stack(grant)) if secret is not None and grant.stack else None
+        of_stack = self._of_stack(grant) if secret is not None and grant.stack else None
         is_limited = is_named or seen is not None or of_stack is not None
         # A moment later, a new container may get the id of a missing container.
         is_gone = is_limited and None in map(look.container, ask.containers)
@@ -252,7 +247,7 @@ class Judge:
             f"grant_id = ? and state = 'done' and permit is not null and not {LOST} "
             f"and (endpoint <> '{CREATE}' or object is not null)"
         )
-        earlier = _certain(self._ledger.uses(done, grant.id)) if permit.after else []
+        earlier = self._ledger.uses(done, grant.id) if permit.after else []
         return {use.permit for use in earlier} >= {*permit.after}
 
     def _is_bound(self, permit: Permit, grant: Grant, ask: Ask) -> bool:
@@ -303,7 +298,7 @@ class Judge:
         self._check_free(grant, ask, look)
         if permit is not None and permit.only_address is not None:
             self._check_addresses(ask, look)
-        if self._is_newer(grant, permit, ask, look):
+        if self._is_newer(grant, permit, ask):
             raise RequestRefusedError(404, "Not found: the object that exists now was created later")
         price = self._price(grant, ask, permit, look) if ask.endpoint == CREATE else None
         # Kinds that may exist twice need no earlier list: their objects have creation times and unique ids.
@@ -327,11 +322,8 @@ class Judge:
         row = own_backup(ask, self._holdings(grant), look)
         return row is not None and row.pinned is False
 
-    def _is_newer(self, grant: Grant, permit: Permit | None, ask: Ask, look: Look) -> bool:
-        """
-        Return whether another grant, or for a VPN client also a person, has created the object of a removal or secret
-        read, or its pin, since the request was granted.
-        """
+    def _is_newer(self, grant: Grant, permit: Permit | None, ask: Ask) -> bool:
+        """Return whether another grant has added the address or the pin of a removal since the removal was granted."""
         endpoint, since = _CREATED_BY.get(ask.endpoint), grant.at
         if endpoint is None:
             return False
@@ -340,34 +332,14 @@ class Judge:
             why = "" if permit is None else permit.why
             asked = self._ledger.rows("select at from requests where id = ?", why)
             since = asked[0]["at"] if asked else 0.0
-        ids = {**ask.ids}
-        of_query = ask.query.get("client", "default") if ask.endpoint in SECRETS else None
-        name = ids.pop("client_name", of_query)
-        if name is not None and self._is_newer_client(grant, since, {**ids, "client_name": name}, look):
-            return True
         # The id of an added entry is in `object`, because the path of the request does not contain it.
-        others = "endpoint = ? and ended > ? and grant_id <> ? and (object = ? or ids = ? and body = ?)"
-        values = ids.get("ip_id"), text_of(ids), text_of({} if name is None else {"name": name})
+        others = "endpoint = ? and ended > ? and grant_id <> ? and (object = ? or ids = ?)"
+        values = ask.ids.get("ip_id"), text_of(ask.ids)
         # A pin without an answer is `void`, but may exist.
         others += f" and (state = 'done' or {LOST})"
         found = self._ledger.uses(others, endpoint, since, grant.id, *values)
         its = (grant.policy, grant.stack)
         return any(not one.policy or (one.policy, one.stack) != its for one in found)
-
-    def _is_newer_client(self, grant: Grant, since: float, ids: Mapping[str, str], look: Look) -> bool:
-        """
-        Return whether a VPN client was certainly created after a time. A client that the grant has created does not
-        count, nor does a client that the platform added when it created a container of the grant.
-        """
-        rows = look.rows("VpnClient", ids["vpn_container_id"])
-        row = rows.find(lambda row: row.name == ids["client_name"])
-        asked, own = Ask("", ids, {}, {}), self._holdings(grant).own
-        if row is None or is_made("client_name", asked, own, look):
-            return False
-        its = (one.created_at for one in own if is_made("vpn_container_id", asked, [one], look))
-        there = self._upstream.now() - (self._ledger.now() - since)
-        latest = max([there, *(at + LISTED for at in map(seconds_of, its) if at is not None)])
-        return is_within(row.created_at, [(0.0, latest)]) is False
 
     def _check_free(self, grant: Grant, ask: Ask, look: Look) -> None:
         """
@@ -511,7 +483,10 @@ class Judge:
 
     def _as_permit(self, ask: Ask, look: Look) -> Permit:
         """Return a permit for exactly this request, which an approver may sign."""
-        rows = {name: look.container(value) for name, value in ask.ids.items() if name in CONTAINERS}
+        rows: dict[str, Any] = {name: look.container(ask.ids[name]) for name in ask.ids if name in CONTAINERS}
+        if "client_name" in ask.ids:
+            clients = look.rows("VpnClient", ask.ids["vpn_container_id"])
+            rows["client_name"] = clients.find(lambda row: row.name == ask.ids["client_name"])
         made = {name: row.created_at for name, row in rows.items() if row is not None}
         ids = {name: Constraint(is_=value, created_at=made.get(name)) for name, value in ask.ids.items()}
         price = _added(ask, look)
@@ -532,18 +507,15 @@ class Judge:
         Return the objects that a grant knows, and those that it has created. A budget grant owns the objects that its
         policy created for its stack.
         """
+        its, values = "grant_id = ?", [grant.id]
         if grant.kind == "budget":
-            # Without a creation time, the broker cannot tell whether the id still means the same container. A container
-            # that an administrator has assigned to a stack counts for the policy, but is not the grant's own.
-            of_policy = (
-                "policy = ? and policy <> '' and stack = ? and grant_id <> '-' "
-                "and (endpoint <> ? or created_at is not null)"
-            )
-            own = self._ledger.objects(of_policy, grant.policy, grant.stack, CREATE)
-        else:
-            own = self._ledger.objects("grant_id = ?", grant.id)
-        bound = self._ledger.live("grant_id = ? and binds is not null", grant.id)
-        return Holdings(grant.spec.known, _certain(bound), _certain(own))
+            # Without a creation time, the broker cannot tell whether the id still means the same container.
+            its = "policy = ? and policy <> '' and stack = ? and (endpoint <> ? or created_at is not null)"
+            values = [grant.policy, grant.stack, CREATE]
+        # An administrator decides about a container that was assigned to a stack.
+        own = self._ledger.objects(f"claimed is null and {its}", *values)
+        bound = self._ledger.live("claimed is null and grant_id = ? and binds is not null", grant.id)
+        return Holdings(grant.spec.known, bound, own)
 
     def _is_own(self, grant: Grant, ask: Ask, holdings: Holdings, policy: Policy | None, look: Look) -> bool:
         """
@@ -560,11 +532,6 @@ class Judge:
         there = self._upstream.now() - (now - since)
         recent = [one for one in holdings.own if one.ended >= since and not is_older(one.created_at, there)]
         return is_made(effect.object, ask, recent, look)
-
-
-def _certain(uses: Sequence[Use]) -> list[Use]:
-    """Return the requests whose containers certainly are theirs."""
-    return [one for one in uses if not one.may_be_of_person]
 
 
 def _sees(seen: Sequence[Use] | None, ask: Ask, look: Look) -> bool:

@@ -233,7 +233,7 @@ class Kernel:
                 pause, is_due = 0.0, use.attempts == 1 and now - use.ended >= _WAITLIST
             if is_due and not self._upstream.is_late(visit.due - pause):
                 return pause
-        if now - use.at > (DAY if effect.again else _WAITLIST):
+        if now - use.at > (DAY if effect.again and not is_refused else _WAITLIST):
             raise refused(
                 "the outcome of this request is unknown, and it is not sent again",
                 "check what exists, then plan again",
@@ -276,6 +276,7 @@ class Kernel:
                 self.outcomes.remove_twins(use, visit.due)
             return reply, use
         is_waiting = status == _NO_CAPACITY and effect.makes == "Container"
+        was_waiting = use.status == _NO_CAPACITY and effect.makes == "Container"
         state: str = effect.doubt
         if _is_refusal(status):
             state = "unknown" if again else "void"
@@ -284,7 +285,9 @@ class Kernel:
             spans.append((began, began + DAY if is_waiting else self._upstream.now()))
         before = {**use.before, "spans": spans}
         use = self.outcomes.record(use, state, visit.due, state=state, status=status, before=before)
-        return (None if state == "unknown" and (again or not is_waiting) else reply), use
+        # After the waitlist, a refusal such as "name taken" is about a container that may be a person's.
+        is_final = state != "unknown" or (was_waiting if again else is_waiting)
+        return (reply if is_final else None), use
 
 
 def _listed(seen: Sequence[Use], look: Look) -> list[str]:

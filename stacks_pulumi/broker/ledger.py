@@ -22,7 +22,6 @@ import msgspec
 from stacks_pulumi._clock import Clock
 from stacks_pulumi._identifiers import compare_instants
 from stacks_pulumi._structs import convert, decode
-from stacks_pulumi.api.once import is_within
 from stacks_pulumi.broker.change import CREATE, EFFECTS, Kind, Known, Permit, Secret, canonical
 from stacks_pulumi.config import GRANT
 from stacks_pulumi.errors import StacksError
@@ -38,7 +37,7 @@ LOST: Final = "(state in ('sent', 'unknown') or status in (0, 408) or status >= 
 
 T = TypeVar("T")
 
-_VERSION: Final = 3
+_VERSION: Final = 4
 """The version of the tables. A ledger with a different version is refused."""
 _SCHEMA: Final = f"""
 create table meta(name text primary key, value text not null);
@@ -51,7 +50,8 @@ create table permits(id integer primary key, grant_id text not null, n integer n
 create table uses(id integer primary key, grant_id text not null, stack text not null, policy text not null default '',
   permit integer, endpoint text not null, ids text not null default '{{}}', body text not null, state text not null,
   at real not null, ended real not null, attempts integer not null default 1, settled integer not null default 0,
-  before text not null default '{{}}', binds text, usd text, status integer, answer text, object text, created_at text);
+  before text not null default '{{}}', binds text, usd text, status integer, answer text, object text, created_at text,
+  claimed real);
 create index uses_of_grant on uses(grant_id, endpoint);
 create index uses_of_state on uses(state, endpoint, at);
 create index uses_of_object on uses(object, endpoint);
@@ -146,8 +146,9 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         id: Its number.
-        grant_id: The grant; `-` if an administrator has assigned a container to a stack.
-        stack: The stack of the grant. The stack owns the created object.
+        grant_id: The grant; `-` if an administrator has assigned a container that no grant created to a stack.
+        stack: The stack of the grant, which owns the created object. An administrator may assign a container to another
+            stack.
         policy: The policy of the grant.
         permit: The number of its permit; `None` if it used a budget's own limits, or removed an object that the grant
             had created.
@@ -164,9 +165,10 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
         usd: What it adds to the monthly price.
         status: The status of the answer.
         answer: The answer, if it may be repeated.
-        object: The id of the created object; `None` if there is none, or if an administrator has assigned the object to
-            another stack.
+        object: The id of the created object; `None` if there is none.
         created_at: The creation time of the object according to the platform.
+        claimed: The time at which an administrator assigned the container to a stack; `None` if the container belongs
+            to the grant's own stack.
     """
 
     id: int
@@ -188,6 +190,7 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
     answer: str | None
     object: str | None
     created_at: str | None
+    claimed: float | None
 
     @property
     def makes(self) -> Kind:
@@ -210,15 +213,12 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
         return Known(id=self.parent or "", created_at=self.before["parent_made"])
 
     @property
-    def may_be_of_person(self) -> bool:
+    def attempts_at(self) -> list[tuple[float, float]]:
         """
-        Whether a person may have created the container of a request that was on the waitlist: the container is so much
-        newer than each attempt that either the waitlist or a person in the dashboard created it.
+        The times of its attempts, by the platform's clock. What the waitlist creates later may also be a person's, so
+        it counts for the limits only.
         """
-        spans = self.before.get("spans", ())
-        short = [(began, min(ended, began + UNDER_WAY)) for began, ended in spans]
-        was_waiting = any(ended - began >= DAY for began, ended in spans)
-        return was_waiting and is_within(self.created_at, short) is False
+        return [(began, min(ended, began + UNDER_WAY)) for began, ended in self.before["spans"]]
 
 
 class Ledger:
@@ -402,11 +402,9 @@ class Ledger:
         return self.objects(f"endpoint = ? and {where}", _MADE[kind], *values)
 
     def owner(self, container: str, created_at: str | None) -> str | None:
-        """
-        Return the stack that certainly owns a container, by its id and creation time; `None` if the ledger knows none.
-        """
+        """Return the stack that owns a container, by its id and creation time; `None` if the ledger knows none."""
         created = self.creator(container, created_at)
-        return None if created is None or created.may_be_of_person else created.stack
+        return None if created is None else created.stack
 
     def creator(self, container: str, created_at: str | None) -> Use | None:
         """Return the last use whose object is this container; `None` if there is none."""
@@ -417,22 +415,16 @@ class Ledger:
     def claim(
         self, stack: str, id_: str, created_at: str | None, template: str | None, plan: str | None
     ) -> None:
-        """
-        Make a stack the owner of a container. The body and the policy of a known create are kept: only this body states
-        the additional storage, and the container still counts for the policy.
-        """
-        at, endpoint = self.now(), _MADE["Container"]
-        row = {"grant_id": "-", "stack": stack, "endpoint": endpoint, "state": "done", "at": at, "ended": at}
-        row |= {"object": id_, "created_at": created_at}
+        """Make a stack the owner of a container. A container of a policy still counts for the policy."""
+        at, body = self.now(), {"template": template, "plan": plan}
+        row = {"grant_id": "-", "stack": stack, "endpoint": CREATE, "body": body, "state": "done", "at": at}
+        row |= {"ended": at, "object": id_, "created_at": created_at, "claimed": at}
         with self.writing() as db:
             created = self.creator(id_, created_at)
-            row["body"] = {"template": template, "plan": plan} if created is None else created.body
-            row["policy"] = "" if created is None else created.policy
-            for one in self.made("Container", "object = ?", id_):
-                # A list that lags behind may show an earlier container of this id.
-                if compare_instants(one.created_at, created_at) is not False:
-                    update(db, "uses", one.id, object=None)
-            insert(db, "uses", **row)
+            if created is None:
+                insert(db, "uses", **row)
+            else:
+                update(db, "uses", created.id, stack=stack, claimed=at)
 
     def settled(self, endpoint: str | None = None) -> int:
         """

@@ -113,7 +113,7 @@ def bills(ledger: Ledger, rows: Sequence[Container], monthly: MonthlyPrice) -> l
     # The container that a repeat created may be removed, and the platform may then carry out the first attempt.
     # An administrator may have assigned the container of a create without an object to a stack.
     ended = f"endpoint = '{CREATE}' and state in ('done', 'undone', 'gone')"
-    repeated = ledger.uses(f"{ended} and (attempts > 1 or object is null) and grant_id <> '-'")
+    repeated = ledger.uses(f"{ended} and (attempts > 1 or object is null)")
     for row in rows:
         # Without a creation time, the row may be the container in the ledger, so the row counts as that container.
         owners = [

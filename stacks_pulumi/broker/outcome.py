@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -176,7 +176,7 @@ class Outcomes:
 
     def _is_ours(self, use: Use, row: Any, look: Look, **tolerance: float) -> bool:
         """Return whether a lost request, and no other request, certainly created a listed object."""
-        if not self._may_have_made(use, row, look, **tolerance):
+        if not self._may_have_made(use, row, look, use.attempts_at, **tolerance):
             return False
         if self._is_of_another(use, id_of(row), made_at(row)):
             return False
@@ -187,19 +187,21 @@ class Outcomes:
         rivals = self._ledger.uses(open_, use.endpoint, use.id, use.stack, use.policy, text_of(use.body))
         # The platform may have carried out a rival after the broker stopped waiting for its answer.
         return not any(
-            one.parent == use.parent and self._may_have_made(one, row, look, after=UNDER_WAY) is not False
+            one.parent == use.parent
+            and self._may_have_made(one, row, look, one.before["spans"], after=UNDER_WAY) is not False
             for one in rivals
         )
 
-    def _may_have_made(self, use: Use, row: Any, look: Look, **tolerance: float) -> bool | None:
+    def _may_have_made(
+        self, use: Use, row: Any, look: Look, spans: Sequence[tuple[float, float]], **tolerance: float
+    ) -> bool | None:
         """
-        Return whether a listed object was absent before a request, matches it, and was created during its attempts.
-
-        `None` if the creation time is unknown.
+        Return whether a listed object was absent before a request, matches it, and was created in one of some spans of
+        time; `None` if the creation time is unknown.
         """
         if identity_of(row) in use.before["ids"] or not look.is_asked(use.makes, use.ids, use.body, row):
             return False
-        is_in_time = is_within(made_at(row), use.before["spans"], **tolerance)
+        is_in_time = is_within(made_at(row), spans, **tolerance)
         # The platform may list no creation time for a VPN client. Its name is unique, but a person may later add a
         # client of this name.
         since = self._upstream.now() - use.before["spans"][-1][1]

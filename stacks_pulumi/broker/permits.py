@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from stacks_pulumi._identifiers import canonical_network, compare_instants, may_be_of, same_name
+from stacks_pulumi._identifiers import canonical_network, compare_instants, may_be_of, same_name, seconds_of
 from stacks_pulumi.api.allowed_ips import AUTO_ADDED, label_of
 from stacks_pulumi.api.allowed_ips import canonical as canonical_ip
 from stacks_pulumi.api.backups import age
 from stacks_pulumi.api.containers import is_older
-from stacks_pulumi.api.models import Backup, Container, Listing
+from stacks_pulumi.api.models import Backup, Container, Listing, VpnClient
 from stacks_pulumi.api.once import is_within
 from stacks_pulumi.broker.change import (
     ANY,
@@ -134,11 +134,12 @@ def fits(permit: Permit, ask: Ask, holdings: Holdings, look: Look) -> bool:
 
 def fits_secret(secret: Secret, ask: Ask, holdings: Holdings, look: Look) -> bool:
     """Return whether a change's permission to read a secret allows a read."""
-    return (
-        secret.endpoint == ask.endpoint
-        and same(secret.query, dict(ask.query))
-        and all(fits_id(name, secret.ids[name], ask, holdings, look) for name in ask.ids)
-    )
+    if secret.endpoint != ask.endpoint or not same(secret.query, dict(ask.query)):
+        return False
+    try:
+        return all(fits_id(name, secret.ids[name], ask, holdings, look) for name in ask.ids)
+    except GoneError:
+        return False
 
 
 def same(one: object, other: object) -> bool:
@@ -155,7 +156,8 @@ def fits_id(name: str, one: Constraint, ask: Ask, holdings: Holdings, look: Look
     """Return whether a constraint allows the id in a request."""
     value = ask.ids[name]
     if one.is_ is not None:
-        return one.is_ == value and _is_the_same(name, one, value, look)
+        is_same = _is_client if name == "client_name" else _is_the_same
+        return one.is_ == value and is_same(name, one, ask, holdings, look)
     if one.of:
         known = [
             holdings.known[symbol] for symbol in one.of if symbol in holdings.known and name in CONTAINERS
@@ -208,7 +210,8 @@ def is_container(container: Known, look: Look) -> bool:
     return row is None or is_same(row, container)
 
 
-def _is_the_same(name: str, one: Constraint, value: str, look: Look) -> bool:
+def _is_the_same(name: str, one: Constraint, ask: Ask, _holdings: Holdings, look: Look) -> bool:
+    value = ask.ids[name]
     if name in CONTAINERS:
         return is_container(Known(id=value, created_at=one.created_at), look)
     if one.in_ is None:
@@ -218,6 +221,33 @@ def _is_the_same(name: str, one: Constraint, value: str, look: Look) -> bool:
     if row is None:
         raise GoneError
     return one.created_at is None or compare_instants(made_at(row), one.created_at) is True
+
+
+def _is_client(name: str, one: Constraint, ask: Ask, holdings: Holdings, look: Look) -> bool:
+    """
+    Return whether a VPN client is the one with the stated creation time; without a stated time, whether it is the
+    grant's own. The name of a client may be used again.
+    """
+    row = look.rows("VpnClient", ask.ids["vpn_container_id"]).find(lambda row: row.name == one.is_)
+    if one.created_at is None and (
+        is_made(name, ask, holdings.own, look) or _is_default(row, ask, holdings, look)
+    ):
+        return True
+    if row is not None and one.created_at is None:
+        # Where the platform lists no creation times, there is only the name.
+        return row.created_at is None
+    if row is None or not compare_instants(row.created_at, one.created_at):
+        raise GoneError
+    return True
+
+
+def _is_default(row: VpnClient | None, ask: Ask, holdings: Holdings, look: Look) -> bool:
+    """Return whether the platform added a VPN client when it created a container of the grant."""
+    made = (one.created_at for one in holdings.own if is_made("vpn_container_id", ask, [one], look))
+    spans = [(at, at) for at in map(seconds_of, made) if at is not None]
+    return (
+        row is not None and row.name == "default" and is_within(row.created_at, spans, after=LISTED) is True
+    )
 
 
 def _is_of_another(row: Any, use: Use) -> bool:

@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from stacks_pulumi.broker.change import ChangeError, strict_json, variables
+from stacks_pulumi.broker.change import CONFIG, ChangeError, strict_json, variables
 from stacks_pulumi.broker.permits import Ask
 from stacks_pulumi.broker.reply import RequestRefusedError
 from stacks_pulumi.broker.upstream import BASE
@@ -104,6 +104,8 @@ def read_ask(incoming: Incoming) -> Ask:
             raise RequestRefusedError(
                 400, f"this endpoint has no parameter {', '.join(sorted(query.keys() - _QUERIES))[:100]}"
             )
+        if endpoint.name == CONFIG:
+            ids["client_name"] = query.pop("client", "default")
         return Ask(endpoint.name, ids, {}, query)
     return Ask(endpoint.name, ids, plain_object(incoming.body), query)
 

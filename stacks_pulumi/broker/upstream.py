@@ -26,7 +26,7 @@ from stacks_pulumi.api._decode import Decode
 from stacks_pulumi.api._limiter import Limit, Limiter
 from stacks_pulumi.api._pages import is_total
 from stacks_pulumi.api.models import AllowedIp, Connections, Container, ExternalAccess, Listing
-from stacks_pulumi.broker.change import Kind
+from stacks_pulumi.broker.change import CONFIG, Kind
 from stacks_pulumi.broker.reply import Reply, RequestRefusedError, busy, json_reply
 from stacks_pulumi.config import check_base_url
 from stacks_pulumi.endpoints import ENDPOINTS
@@ -218,6 +218,8 @@ class Upstream:
         """Send a read request. Concurrent callers share one list of all containers."""
         if name == "containers.list" and not query:
             return self.shared(due, since=self.settled())[1]
+        if name == CONFIG:
+            query = {**query, "client": ids["client_name"]}
         return self._sent(self._look, _call(name, ids, query=query, poll=name.startswith("containers.")), due)
 
     def _sent(self, send: Callable[[Call[Any]], Answer], call: Call[Any], due: float) -> Answer | Lost:

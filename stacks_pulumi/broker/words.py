@@ -6,7 +6,7 @@ import json
 from urllib.parse import quote
 
 from stacks_pulumi._identifiers import canonical_network
-from stacks_pulumi.broker.change import Constraint, Permit, Secret
+from stacks_pulumi.broker.change import CONFIG, Constraint, Permit, Secret
 from stacks_pulumi.endpoints import ENDPOINTS
 
 
@@ -16,7 +16,9 @@ def in_words(one: Permit | Secret) -> str:
     no two look alike.
     """
     endpoint = ENDPOINTS[one.endpoint]
-    path = endpoint.path.format_map({name: _id_in_words(id_) for name, id_ in one.ids.items()})
+    ids = {name: _id_in_words(id_) for name, id_ in one.ids.items()}
+    path = endpoint.path.format_map(ids)
+    path += f"?client={ids['client_name']}" if one.endpoint == CONFIG else ""
     said, times = one.query if isinstance(one, Secret) else one.body, getattr(one, "times", 1)
     often = "" if times == 1 else f", {times or 'any number of'} times"
     return f"{endpoint.method} {path}{f' {json.dumps(said)}' if said else ''}{often}"

@@ -19,7 +19,7 @@ import msgspec
 from stacks_pulumi import _identifiers, catalog
 from stacks_pulumi._identifiers import PLACEHOLDER, compare_instants, same_name
 from stacks_pulumi._pulumi_cli import InputError
-from stacks_pulumi.api.models import Container
+from stacks_pulumi.api.models import Container, VpnClient
 from stacks_pulumi.broker.change import ANY, Constraint, Known, Permit, Secret, Value
 from stacks_pulumi.gate.change import Change
 from stacks_pulumi.pricing.recognition import (
@@ -60,7 +60,10 @@ class Needed(NamedTuple):
 
 
 def needed(
-    changes: Sequence[Change], containers: Iterable[Container], reads: Iterable[tuple[str, str]] = ()
+    changes: Sequence[Change],
+    containers: Iterable[Container],
+    reads: Iterable[tuple[str, str]] = (),
+    clients: Callable[[str], Iterable[VpnClient]] = lambda _container: (),
 ) -> Needed:
     """
     Return the permits and secrets that a change needs.
@@ -70,11 +73,12 @@ def needed(
         containers: The containers of the account, as they are listed now.
         reads: The secrets that the program's functions read: pairs of a container's resource name and a class of
             secret. No preview shows them.
+        clients: Returns the clients of a VPN container, as they are listed now.
 
     Raises:
         InputError: A resource cannot be changed with permits: its kind or its container is not known.
     """
-    table = _Table(tuple(map(_normal, changes)), {row.id: row for row in containers})
+    table = _Table(tuple(map(_normal, changes)), {row.id: row for row in containers}, clients)
     for change in table.changes:
         if change.operation in _QUIET or not change.custom or change.kind is None:
             continue
@@ -120,6 +124,7 @@ class _Table:
     Attributes:
         changes: All changes.
         rows: The containers of the account, by their ids.
+        clients: Returns the clients of a VPN container.
         permits: The permits.
         known: The containers that exist, by their symbols.
         secrets: The secrets that are read.
@@ -134,6 +139,7 @@ class _Table:
 
     changes: Sequence[Change]
     rows: Mapping[str, Container]
+    clients: Callable[[str], Iterable[VpnClient]]
     permits: list[Permit] = field(default_factory=list)
     known: dict[str, Known] = field(default_factory=dict)
     secrets: list[Secret] = field(default_factory=list)
@@ -263,6 +269,12 @@ class _Table:
             symbol = id_
             self.known[symbol] = self.container(id_, {})
         return Constraint(of=(symbol,))
+
+    def client(self, id_: str) -> Constraint:
+        """Return the constraint for a VPN client that exists. Its name may be used again, so its time counts."""
+        container, _, name = id_.partition("/")
+        times = (row.created_at for row in self.clients(container) if row.name == name)
+        return Constraint(is_=name, created_at=next(times, None))
 
     def old(self, change: Change) -> Constraint:
         """Return the constraint for a child's container; the child's id in the state begins with the container's id."""
@@ -511,8 +523,7 @@ def _ssh_certificate(table: _Table, change: Change) -> None:
 def _vpn_client(table: _Table, change: Change) -> None:
     after = change.after
     if change.operation in _ENDS:
-        name = change.id.partition("/")[2]
-        ids = {"vpn_container_id": table.old(change), "client_name": Constraint(is_=name)}
+        ids = {"vpn_container_id": table.old(change), "client_name": table.client(change.id)}
         table.add("vpn_clients.remove", ids, why=f"remove {change.name}")
     if change.operation == "delete":
         return
@@ -524,10 +535,12 @@ def _vpn_client(table: _Table, change: Change) -> None:
             {"name": _value(after.get("name", UNKNOWN))},
             why=f"add {change.name}",
         )
-    name = known(after.get("name"))
+    name, id_ = known(after.get("name")), text(after, ADOPTS)
     if after.get("store_config") is not False and isinstance(name, str):
+        is_new = change.operation in _MAKES and not isinstance(id_, str)
+        client = Constraint(is_=name) if is_new else table.client(id_ if isinstance(id_, str) else change.id)
         table.secrets.append(
-            Secret(endpoint="vpn_clients.config", ids={"vpn_container_id": at}, query={"client": name})
+            Secret(endpoint="vpn_clients.config", ids={"vpn_container_id": at, "client_name": client})
         )
 
 

@@ -250,6 +250,8 @@ def _of_ids(ids: Mapping[str, Constraint], judged: Judged, *, all_known: bool = 
     for name, one in ids.items():
         if one.in_ is not None:
             yield f"its object belongs to {_id(one.in_)}, {_container(Known(id=one.in_), judged, is_of=True)}"
+        elif name == "client_name" and one.created_at is not None:
+            yield f"the client that was created {json.dumps(one.created_at)}"
         elif one.is_ is not None and one.created_at is not None:
             yield f"{_id(one.is_)} is {_container(Known(id=one.is_, created_at=one.created_at), judged)}"
         elif one.is_ is not None and name in {"backup_id", "connection_id"}:

@@ -20,7 +20,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -55,12 +55,13 @@ from stacks_pulumi.broker.change import (
     instant,
     read_change,
 )
-from stacks_pulumi.errors import ConfigError, ErrorCode, StacksError, clean
+from stacks_pulumi.errors import ConfigError, ErrorCode, NotFoundError, StacksError, clean
 from stacks_pulumi.gate import checks, packs, permits, preview, rules, settings
 from stacks_pulumi.gate.change import Change as Resource
 from stacks_pulumi.gate.client import Broker, BrokerError
 
 if TYPE_CHECKING:
+    from stacks_pulumi.api.models import VpnClient
     from stacks_pulumi.gate.settings import Gate
 
 SIGNATURES: Final = ".sig.d"
@@ -202,7 +203,7 @@ def _planned(broker: Broker, wanted: Wanted, gate: Gate) -> Judged:
     if not seen.stack:
         raise InputError("the preview contains no resources, so its stack cannot be determined")
     try:
-        needed = permits.needed(seen.changes, _containers(broker), wanted.reads)
+        needed = _needed(broker, seen.changes, wanted)
     except InputError as error:
         raise RefusedError(error.message) from None
     now = datetime.datetime.now(datetime.timezone.utc)
@@ -315,7 +316,7 @@ def _in_words(said: PolicyEvent) -> str:
     return f"{said.policy_name}: {' '.join(said.message.split())}"
 
 
-def _containers(broker: Broker) -> list[Any]:
+def _needed(broker: Broker, changes: Sequence[Resource], wanted: Wanted) -> permits.Needed:
     from stacks_pulumi import config  # noqa: PLC0415  (a change that is shown needs no client)
     from stacks_pulumi.api import StacksClient  # noqa: PLC0415  (as above)
 
@@ -323,7 +324,14 @@ def _containers(broker: Broker) -> list[Any]:
     with StacksClient.of(config.load(environ=given)) as client:
         listed = client.containers.list()
         listed.require_complete()
-        return list(listed)
+
+        def clients(container: str) -> Iterable[VpnClient]:
+            try:
+                return client.vpn_clients.list(container)
+            except NotFoundError:
+                return ()
+
+        return permits.needed(changes, listed, wanted.reads, clients)
 
 
 def _findings(

@@ -19,6 +19,7 @@ from stacks_pulumi.broker.change import canonical, instant
 from stacks_pulumi.broker.ledger import Spec
 from stacks_pulumi.broker.server import Server, Tls
 from stacks_pulumi.emulator import Emulator
+from stacks_pulumi.emulator.platform import iso
 from stacks_pulumi.emulator.state import AllowedIp
 from stacks_pulumi.gate import start
 from tests.support.clock import SPEED, fast_clock
@@ -213,6 +214,11 @@ class Bench:
     def listed(self, id_: str) -> dict[str, Any]:
         """Return a container as the platform lists it."""
         return next(row for row in self.owner("GET", "/containers").json()["data"] if row["id"] == id_)
+
+    def device(self, container: str, name: str) -> dict[str, Any]:
+        """Return the constraint of an existing VPN client."""
+        found = self.emulator.state.container(container).vpn_clients
+        return {"is": name, "created_at": next(iso(one.created_at) for one in found if one.name == name)}
 
     @property
     def owner(self) -> Client:

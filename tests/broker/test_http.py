@@ -301,9 +301,8 @@ def test_the_settings_say_nothing_of_the_key(bench: Bench, token: str) -> None:
 
 def test_a_vpn_client_with_a_slash_is_one_segment(bench: Bench) -> None:
     vpn = bench.made("vpn", template="stacks-vpn", plan=None, vpn_clients=["a/b"])
-    grant = bench.granted(
-        permit("vpn_clients.remove", ids={"vpn_container_id": literal(vpn), "client_name": {"is": "a/b"}})
-    )
+    ids = {"vpn_container_id": literal(vpn), "client_name": bench.device("vpn", "a/b")}
+    grant = bench.granted(permit("vpn_clients.remove", ids=ids))
 
     assert grant("DELETE", f"/containers/{vpn['id']}/vpn-clients/a/b").status_code == 404
     assert grant("DELETE", f"/containers/{vpn['id']}/vpn-clients/a%2Fb").status_code == 200

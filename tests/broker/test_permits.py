@@ -287,9 +287,8 @@ def test_the_configuration_of_a_vpn_is_read_for_the_client_that_the_change_says(
     vpn = bench.made("vpn", template="stacks-vpn", plan=None)
     for name in ("laptop", "phone"):
         bench.emulator.drift.add_vpn_client("vpn", name)
-    ids = {"vpn_container_id": literal(vpn)}
-    secret = {"endpoint": "vpn_clients.config", "ids": ids, "query": {"client": "laptop"}}
-    grant = bench.granted(secrets=[secret])
+    ids = {"vpn_container_id": literal(vpn), "client_name": bench.device("vpn", "laptop")}
+    grant = bench.granted(secrets=[{"endpoint": "vpn_clients.config", "ids": ids}])
 
     assert grant("GET", f"/containers/{vpn['id']}/vpn-config?client=laptop").status_code == 200
     assert refused(grant("GET", f"/containers/{vpn['id']}/vpn-config?client=phone"))

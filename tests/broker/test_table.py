@@ -23,7 +23,7 @@ import msgspec
 import pytest
 
 from stacks_pulumi._identifiers import camel_case
-from stacks_pulumi.api.models import Container
+from stacks_pulumi.api.models import Container, VpnClient
 from stacks_pulumi.gate import permits
 from stacks_pulumi.gate.change import Change, Operation
 from stacks_pulumi.resources._address_list import PLACEHOLDER
@@ -213,8 +213,14 @@ class Scene:
             outputs=self._shown(it.outs),
             id=it.id,
         )
-        rows = self._bench.reader()("GET", "/containers").json()["data"]
-        found = needed([change], [msgspec.convert(row, Container) for row in rows])
+        client = self._bench.reader()
+        rows = client("GET", "/containers").json()["data"]
+
+        def clients(container: str) -> list[VpnClient]:
+            listed = client("GET", f"/containers/{container}/vpn-clients").json()["data"]
+            return [msgspec.convert(row, VpnClient) for row in listed]
+
+        found = needed([change], [msgspec.convert(row, Container) for row in rows], (), clients)
         return {**self._bench.change(), **msgspec.to_builtins(found._asdict())}
 
     def _shown(self, properties: Mapping[str, Any]) -> dict[str, Any]:

@@ -358,8 +358,6 @@ class _Play:
         """Everything is in the ledger, and the broker still serves."""
         uses = self._bench.ledger.uses("endpoint = 'containers.create' and state <> 'void'")
         for one in self._witness.made.keys() & There(self._api).prices.keys():
-            if self._witness.made[one].may_be_of_person:
-                continue
             _, id_, at = one
             # What was sent twice, or is on the waitlist, may appear after its object was found.
             assert any(
@@ -409,7 +407,7 @@ class _Play:
             self._sent[key] = sent, False
             if status == 503 and visit is not None:
                 signed = next((one for one in visit.by.signed if one.permit.get("body") == call.json), None)
-                self._waiting[key] = Maker(visit, signed, sent, may_be_of_person=True)
+                self._waiting[key] = Maker(visit, signed, sent)
         if done is not None:
             way = name if status != 503 else ""
             self._on_the_way[way] += 1
@@ -542,8 +540,8 @@ class _Play:
                 made = containers.create(self._api.platform, key_, create(name, plan=plan))
                 self._api.drift._changed()
                 waiting = self._waiting.get(key)
-                if waiting is not None and made.created_at - waiting.sent < _DAY + _UNSETTLED:
-                    # Known: it is taken for what was on the waitlist. It may not be deleted without a signature.
+                if waiting is not None and made.created_at - waiting.sent < _UNSETTLED:
+                    # Known: what a person creates in the same seconds is taken for what was on the waitlist.
                     self._witness.made["Container", made.id, made.created_at] = waiting
         elif move["what"] == "delete":
             self._freed[name] = now
@@ -645,7 +643,9 @@ class _Play:
             if name == "ip_id":
                 constraints[name] = {"address": ADDRESS}
             elif name == "client_name":
-                constraints[name] = {"is": value}
+                found = self._api.state.containers[ids["vpn_container_id"]].vpn_clients
+                times = (iso(it.created_at) for it in found if it.name == value)
+                constraints[name] = {"is": value, "created_at": next(times, "2020-01-01T00:00:00Z")}
             elif value in named and one["form"] == "is":
                 constraints[name] = {"is": value, "created_at": known[named[value]]["created_at"]}
             else:

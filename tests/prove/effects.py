@@ -103,13 +103,11 @@ class Maker:
         visit: The request.
         signed: What permitted it; `None` for a budget's own limits.
         sent: When the request was sent.
-        may_be_of_person: Whether a person made it while a create for it was on the waitlist.
     """
 
     visit: Visit
     signed: Signed | None
     sent: float
-    may_be_of_person: bool = False
 
     @property
     def by(self) -> Grantee:
@@ -245,6 +243,11 @@ class Witness:
         value, thing = ids[name], there.container(ids[name])
         if "address" in wanted:
             return ipaddress.ip_network(there.addresses[value]) == ipaddress.ip_network(wanted["address"])
+        if name == "client_name":
+            its = [
+                at for (kind, id_, at), place in there.places.items() if (kind, id_) == ("VpnClient", value)
+            ]
+            return any(abs(at - (seconds_of(wanted.get("created_at")) or 0.0)) <= _SAME for at in its)
         if name not in CONTAINERS:
             return bool(wanted["is"] == value)
         known = [wanted] if "is" in wanted else [by.known.get(one, {}) for one in wanted["of"]]
@@ -283,12 +286,11 @@ class Witness:
         since = sent - _UNDO - _ON_THE_WAY if by.policy else by.since - _SAME
         is_free = not by.policy or "undo" in self._settings["policies"][by.policy]["free"]
         return is_free and any(
-            maker.by.owner == by.owner and maker.sent >= since and not maker.may_be_of_person
-            for maker in self._makers(thing)
+            maker.by.owner == by.owner and maker.sent >= since for maker in self._makers(thing)
         )
 
     def _is_newer(self, thing: Thing, signed: Signed, by: Grantee) -> bool:
-        kinds = {"AllowedIp", "VpnClient", "Pin"}
+        kinds = {"AllowedIp", "Pin"}
         return thing[0] in kinds and any(
             maker.by is not by and maker.by.owner != by.owner and maker.sent > signed.at
             for maker in self._makers(thing)

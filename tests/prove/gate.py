@@ -26,6 +26,7 @@ from typing import Any, ClassVar, Final
 from stacks_pulumi.broker.change import EFFECTS, canonical, variables
 from stacks_pulumi.emulator import Emulator
 from stacks_pulumi.emulator.answers import Refusal
+from stacks_pulumi.emulator.platform import iso
 from stacks_pulumi.endpoints import ENDPOINTS
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.gate import workflow
@@ -333,6 +334,11 @@ class _Author:
             return self.bench.listed(found[0]) if found else None
         return None
 
+    def _device(self, container: str) -> dict[str, Any]:
+        found = self.api.state.containers[container].vpn_clients
+        times = (iso(one.created_at) for one in found if one.name == "laptop")
+        return {"is": "laptop", "created_at": next(times, "2020-01-01T00:00:00Z")}
+
     def _permit(self, one: dict[str, Any], known: dict[str, Any]) -> dict[str, Any] | None:
         """Return a permit, and add the containers that it needs."""
         do, name, new = one["do"], NAMES[one["at"]], f"new{one['number']}"
@@ -399,7 +405,7 @@ class _Author:
             "client": ("vpn_clients.add", {"vpn_container_id": me}, {"name": new}, {}),
             "drop client": (
                 "vpn_clients.remove",
-                {"vpn_container_id": me, "client_name": {"is": "laptop"}},
+                {"vpn_container_id": me, "client_name": self._device(row["id"])},
                 {},
                 {},
             ),
