@@ -72,6 +72,8 @@ _LASTING: Final = 600.0
 """Seconds for which a repeated create or deletion receives the earlier answer."""
 _BRIEF: Final = 120.0
 """Seconds for which any other repeated change receives the earlier answer."""
+_UNSETTLED: Final = UNDER_WAY + 10.0
+"""Seconds after an unanswered request in which its effect may still be missing in a list, because lists lag behind."""
 _NOT_OWN: Final = "the container does not belong to this grant"
 _ACTIONS: Final[Mapping[tuple[str, Any], str]] = {
     ("containers.set_status", "running"): "start",
@@ -356,7 +358,7 @@ class Judge:
             row = next((row for row in look.containers if row.id == id_), None)
             return may_be_of(id_, name) if row is None or row.name is None else same_name(row.name, name)
 
-        since = self._outcomes.unsettled_since()
+        since = self._ledger.now() - _UNSETTLED
         effect = EFFECTS[ask.endpoint]
         other = f"(grant_id <> ? or ? <> (endpoint = '{CREATE}'))"
         holds = (

@@ -25,8 +25,6 @@ from stacks_pulumi.broker.reply import Reply
 from stacks_pulumi.broker.upstream import RECENT, Look, Upstream, path_of
 from stacks_pulumi.endpoints import ENDPOINTS
 
-_UNSETTLED: Final = UNDER_WAY + 10.0
-"""Seconds after an unanswered request in which its effect may still be missing in a list, because lists lag behind."""
 _NOT_KEPT: Final = frozenset({"vpn_clients.add", "containers.regenerate_certificate"})
 """Endpoints whose answers may contain a secret."""
 
@@ -46,13 +44,6 @@ class Outcomes:
     def __init__(self, ledger: Ledger, upstream: Upstream) -> None:
         self._ledger, self._upstream = ledger, upstream
         self.active: set[int] = set()
-        self._ends: list[tuple[float, float]] = []
-
-    def unsettled_since(self) -> float:
-        """Return the time since which an unanswered request may be carried out late, or be missing in a list."""
-        # The wall clock may be set forward, so the monotonic clock must also show that the seconds have passed.
-        self._ends = [one for one in self._ends if self._upstream.elapsed(one[0]) < _UNSETTLED]
-        return min([self._ledger.now() - _UNSETTLED, *(ended for _, ended in self._ends)])
 
     def record(self, use: Use, decision: str, due: float | None = None, **values: Any) -> Use:
         """Record the outcome of a request once, with a line in the journal."""
@@ -64,7 +55,6 @@ class Outcomes:
             ):
                 return use
             update(db, "uses", use.id, ended=now, settled=self._ledger.settled() + 1, **values)
-            self._ends.append((self._upstream.patient(), now))
             if effect.removes and values["state"] == "done":
                 self._undo(db, effect.removes, use.ids[effect.object], use)
             is_closed = use.endpoint == "containers.external_access" and use.body.get("enabled") is False

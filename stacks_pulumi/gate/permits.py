@@ -8,6 +8,7 @@ It represents the id of a container that this change creates.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,6 +22,7 @@ from stacks_pulumi._identifiers import PLACEHOLDER, compare_instants, same_name
 from stacks_pulumi._pulumi_cli import InputError
 from stacks_pulumi.api.models import Container, VpnClient
 from stacks_pulumi.broker.change import ANY, Constraint, Known, Permit, Secret, Value
+from stacks_pulumi.errors import NotFoundError
 from stacks_pulumi.gate.change import Change
 from stacks_pulumi.pricing.recognition import (
     ADOPTS,
@@ -273,8 +275,12 @@ class _Table:
     def client(self, id_: str) -> Constraint:
         """Return the constraint for a VPN client that exists. Its name may be used again, so its time counts."""
         container, _, name = id_.partition("/")
-        times = (row.created_at for row in self.clients(container) if row.name == name)
-        return Constraint(is_=name, created_at=next(times, None))
+        rows: Iterable[VpnClient] = ()
+        with contextlib.suppress(NotFoundError):
+            rows = self.clients(container)
+        return Constraint(
+            is_=name, created_at=next((row.created_at for row in rows if row.name == name), None)
+        )
 
     def old(self, change: Change) -> Constraint:
         """Return the constraint for a child's container; the child's id in the state begins with the container's id."""

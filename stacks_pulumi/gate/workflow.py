@@ -20,7 +20,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -55,13 +55,12 @@ from stacks_pulumi.broker.change import (
     instant,
     read_change,
 )
-from stacks_pulumi.errors import ConfigError, ErrorCode, NotFoundError, StacksError, clean
+from stacks_pulumi.errors import ConfigError, ErrorCode, StacksError, clean
 from stacks_pulumi.gate import checks, packs, permits, preview, rules, settings
 from stacks_pulumi.gate.change import Change as Resource
 from stacks_pulumi.gate.client import Broker, BrokerError
 
 if TYPE_CHECKING:
-    from stacks_pulumi.api.models import VpnClient
     from stacks_pulumi.gate.settings import Gate
 
 SIGNATURES: Final = ".sig.d"
@@ -324,14 +323,7 @@ def _needed(broker: Broker, changes: Sequence[Resource], wanted: Wanted) -> perm
     with StacksClient.of(config.load(environ=given)) as client:
         listed = client.containers.list()
         listed.require_complete()
-
-        def clients(container: str) -> Iterable[VpnClient]:
-            try:
-                return client.vpn_clients.list(container)
-            except NotFoundError:
-                return ()
-
-        return permits.needed(changes, listed, wanted.reads, clients)
+        return permits.needed(changes, listed, wanted.reads, client.vpn_clients.list)
 
 
 def _findings(

@@ -165,8 +165,8 @@ class GrantedStack(Stack):
                 return None
             account = AccountSettings(api_key=self.env["STACKS_API_KEY"], base_url=self.bench.url)
             with StacksClient.of(account) as client:
-                rows = client.containers.list()
-        return permits.needed(preview.read(said.stdout.encode(), None).changes, rows)
+                changes = preview.read(said.stdout.encode(), None).changes
+                return permits.needed(changes, client.containers.list(), (), client.vpn_clients.list)
 
     def _hand_in(self, needed: permits.Needed) -> str:
         change = {
