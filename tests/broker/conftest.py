@@ -33,6 +33,7 @@ class HurriedClock:
 
     def __init__(self) -> None:
         self._there = fast_clock()
+        self._with: Emulator | None = None
 
     def now(self) -> float:
         return self._there.now()
@@ -41,7 +42,10 @@ class HurriedClock:
         return self._there.now()
 
     def sleep(self, seconds: float) -> None:
-        if seconds > 0:
+        if self._with is not None:
+            self._with.advance(seconds)
+            self.advance(seconds)
+        elif seconds > 0:
             threading.Event().wait(seconds / SPEED)
 
     def wait(self, condition: threading.Condition, seconds: float) -> None:
@@ -49,7 +53,14 @@ class HurriedClock:
             condition.wait(seconds / SPEED)
 
     def freeze(self) -> None:
+        """Stop the clock of the broker."""
         self._there.freeze()
+
+    def freeze_with(self, emulator: Emulator) -> None:
+        """Stop both clocks, so that the length of a test's own steps does not matter. A pause then advances both."""
+        emulator.freeze()
+        self._there.freeze()
+        self._with = emulator
 
     def advance(self, seconds: float) -> None:
         self._there.advance(seconds)

@@ -524,7 +524,7 @@ def test_a_create_that_is_answered_with_what_another_grant_has_just_made_gives_n
     bench: Bench,
 ) -> None:
     """The list before the create may be older than the other grant's container."""
-    bench.clock.freeze()
+    bench.clock.freeze_with(bench.emulator)
     first, second = (bench.granted(permit("containers.create", create("web"), binds="web")) for _ in range(2))
     made = first.create("web").json()["data"]["id"]
     _answered_with(bench, bench.listed(made))
@@ -842,6 +842,7 @@ def test_who_looked_for_an_earlier_attempt_does_not_settle_the_one_that_was_sent
         return reserved
 
     monkeypatch.setattr(kernel.Kernel, "_again", with_a_late_look)
+    bench.clock.freeze_with(bench.emulator)
 
     entries = add_twice(bench)
 
