@@ -1,9 +1,9 @@
 """
-Random clients of one broker, faults, lists that lag behind, a colleague and kills: no effect that nobody allowed.
+Random clients of one broker, faults, lists that lag behind, a colleague and kills: no effect that nobody allowed, and no secret.
 
 Several clients with budgets and signed changes send requests at the same time. A fault is what becomes of a request on
 its way to the platform: it is carried out now, later or never, and its answer is right, late, an error or lost. A
-colleague works in the dashboard. The broker is killed at a write of its ledger, and starts again. All of this runs in
+colleague works in the dashboard, and an administrator assigns containers to stacks. The broker is killed at a write of its ledger, and starts again. All of this runs in
 one process, on a clock of its own, and without HTTP: so a case takes about a second, and the witness knows whose
 request it is that the platform carries out.
 
@@ -35,6 +35,7 @@ from stacks_pulumi.api._call import Answer, Call
 from stacks_pulumi.broker import grants, journal
 from stacks_pulumi.broker.change import canonical
 from stacks_pulumi.broker.folder import Folder
+from stacks_pulumi.broker.ledger import Spec
 from stacks_pulumi.broker.request import Incoming
 from stacks_pulumi.broker.server import Server, Tls
 from stacks_pulumi.broker.upstream import BASE
@@ -58,7 +59,18 @@ NAMES: Final = ("web", "api", "vpn")
 PLANS: Final = ("micro", "basic", "premium")
 WAITS: Final = (*(0.0,) * 10, 0.1, 0.5, 1.0, 2.0, 3.0, 5.0, 9.0, 12.0, 20.0, 32.0, 42.0, 130.0)
 LONG: Final = (700.0, 1000.0, 5000.0, 90000.0)
-MOVES: Final = {"ask": 24, "fault": 6, "colleague": 2, "sign": 3, "approve": 3, "again": 1, "kill": 1}
+_CHANCES: Final = {
+    "ask": 24,
+    "fault": 6,
+    "read": 4,
+    "sign": 3,
+    "approve": 3,
+    "colleague": 2,
+    "again": 1,
+    "kill": 1,
+}
+MOVES: Final = {**_CHANCES, "claim": 0.4}
+SECRETS: Final = ("containers.credentials", "vpn_clients.config", "vpn_clients.config")
 FREE: Final = ["start", "restart", "connect-own", "backup", "pin-own", "undo"]
 ADDRESS: Final = "198.51.100.9"
 BUDGETS: Final = ("agents shop/prod", "agents shop/prod", "agents bank/prod", "others bank/prod")
@@ -95,6 +107,8 @@ class BrokerProof(Proof):
             "faults",
             "colleague",
             "killed",
+            "secrets",
+            "claimed",
         ),
         10,
     )
@@ -183,15 +197,26 @@ def _signed(chance: Random) -> dict[str, Any]:
     ]
     # Two permits may not bind the same symbol.
     each = {(one["what"], one["name"]): one for one in permits}
-    return {"stack": chance.choice(("shop/prod", "bank/prod")), "permits": [*each.values()]}
+    secrets = [
+        {**_asked(chance), "endpoint": one, "form": chance.choice(("is", "of"))}
+        for one in SECRETS
+        if chance.random() < 0.4
+    ]
+    stack = chance.choice(("shop/prod", "bank/prod"))
+    return {"stack": stack, "permits": [*each.values()], "secrets": secrets}
 
 
 _DRAWS: Final[Mapping[str, Callable[[Random], dict[str, Any]]]] = {
     "fault": _fault,
     "sign": _signed,
+    "read": lambda chance: {**_asked(chance), "endpoint": chance.choice(SECRETS)},
+    "claim": lambda chance: {
+        "name": chance.choice(NAMES[:2]),
+        "stack": chance.choice(("shop/prod", "bank/prod", "infra/broker")),
+    },
     "colleague": lambda chance: {
         **_asked(chance),
-        "what": chance.choice(("create", "create", "delete", "delete", "delete", "open", "close")),
+        "what": chance.choice(("create", "create", "delete", "delete", "delete", "open", "close", "client")),
     },
     "kill": lambda chance: {
         "write": chance.randrange(1, 8),
@@ -332,7 +357,7 @@ class _Play:
         """Make the moves, and see what is left."""
         for move in self._case["moves"]:
             self.turns.advance(move["after"])
-            if move["do"] in {"ask", "sign", "approve", "again"}:
+            if move["do"] in {"ask", "read", "sign", "approve", "again"}:
                 self.turns.start(functools.partial(self._in_thread, move))
             else:
                 getattr(self, f"_{move['do']}")(move)
@@ -381,7 +406,8 @@ class _Play:
         assert journal.broken(self._bench.ledger) == ""
 
     def _budget(self, policy: str, stack: str) -> Client:
-        issued = self._bench.ledger.issue("budget", "agent", seconds=40 * _DAY, policy=policy, stack=stack)
+        its: dict[str, Any] = {"policy": policy, "stack": stack, "spec": Spec(secrets=("credentials",))}
+        issued = self._bench.ledger.issue("budget", "agent", seconds=40 * _DAY, **its)
         return self._bench.client(issued[1])
 
     def is_too_much(self, cost: int) -> bool:
@@ -462,6 +488,10 @@ class _Play:
         answer = api.api.respond(
             Arriving(call.endpoint.method, path, query, f"Bearer {api.key}", payload, host="127.0.0.1")
         )
+        if visit is not None and call.endpoint.name in SECRETS:
+            ids = {**app.match("GET", call.path)[1]}
+            ids |= {"client_name": str(call.query["client"])} if "client" in call.query else {}
+            visit.read = call.endpoint.name, ids, before
         if visit is not None and call.endpoint.method != "GET":
             endpoint, ids = app.match(call.endpoint.method, call.path)
             self._witness.seen(visit, sent, (endpoint, ids, body), before, There(api))
@@ -509,6 +539,28 @@ class _Play:
         elif "request" in answer.json():
             self._requests.append((by, answer.json()["request"]))
 
+    def _read(self, move: dict[str, Any]) -> None:
+        endpoint, container = move["endpoint"], f"{self._api.account}-{move['name']}"
+        some = [one for one in self._grantees if any(it["endpoint"] == endpoint for it in one.secrets)]
+        # Mostly somebody who may.
+        some = some if some and move["as_signed"] else self._grantees
+        by = some[-1 - move["permit"] % len(some)]
+        if endpoint == "vpn_clients.config":
+            path = f"/containers/{self._api.account}-vpn/vpn-config?client=laptop"
+        else:
+            path = f"/containers/{container}/credentials"
+        visit = self._mine.visit = Visit(by)
+        if by.client("GET", path).status_code == 200:
+            self._witness.has_read(visit)
+            self.counts["secrets"] += 1
+
+    def _claim(self, move: dict[str, Any]) -> None:
+        row = self._row(move["name"])
+        if row is not None and not self._bench.is_down:
+            self._bench.ledger.claim(move["stack"], row.id, iso(row.created_at), row.template, row.plan)
+            self._witness.claimed["Container", row.id, row.created_at] = move["stack"], self.turns.wall()
+            self.counts["claimed"] += 1
+
     def _fault(self, move: dict[str, Any]) -> None:
         self._faults.append(move)
 
@@ -518,6 +570,9 @@ class _Play:
 
     def _colleague(self, move: dict[str, Any]) -> None:
         name, plan, now = move["name"], move["plan"], self.turns.now()
+        if move["what"] == "client":
+            self._add_client()
+            return
         row, key = self._row(name), (name, plan)
         id_ = f"{self._api.account}-{name}"
         sent, is_answered = self._sent.get(key, (-_DAY, True))
@@ -551,6 +606,14 @@ class _Play:
             self._witness.opened[id_] = self.turns.wall()
             self._api.drift.set_external_access(name, enabled=move["what"] == "open")
 
+    def _add_client(self) -> None:
+        """A person adds a VPN client again, under its name."""
+        if not self.is_too_much(1):
+            with contextlib.suppress(Refusal):
+                self._api.drift.remove_vpn_client("vpn", "laptop")
+            with contextlib.suppress(Refusal):
+                self._api.drift.add_vpn_client("vpn", "laptop")
+
     def _sign(self, move: dict[str, Any]) -> None:
         known = {
             one.name: {"id": one.id, "created_at": iso(one.created_at)}
@@ -558,13 +621,14 @@ class _Play:
         }
         made = {it["name"] for it in move["permits"] if it["what"] == "create"}
         permits = [one for it in move["permits"] if (one := self._permit(it, known, made))]
-        change = self._bench.change(*permits, stack=move["stack"], known=known)
+        secrets = [one for it in move["secrets"] if (one := self._secret(it, known, made))]
+        change = self._bench.change(*permits, stack=move["stack"], known=known, secrets=secrets)
         answer = self._bench.hand_in(change, "ann")
         if answer.status_code == 201:
             now = self.turns.wall()
             client = self._bench.client(answer.json()["token"])
             signed = [Signed(one, now) for one in permits]
-            self._grantees.append(Grantee(client, "", move["stack"], signed, known, change, now))
+            self._grantees.append(Grantee(client, "", move["stack"], signed, secrets, known, change, now))
         self.counts["signed" if answer.status_code == 201 else "not signed"] += 1
 
     def _again(self, move: dict[str, Any]) -> None:
@@ -637,6 +701,29 @@ class _Play:
         `made` are the names of the containers that the change creates.
         """
         endpoint, ids, body = self._request(one)
+        constraints = self._constraints(one, ids, known, made)
+        if constraints is None:
+            return None
+        more: dict[str, Any] = {"ids": constraints, "times": one["times"]} if constraints else {}
+        if one["what"] == "create":
+            more = {"binds": f"new {one['name']}"}
+        if one["what"] == "close" and one["form"] == "of":
+            more["only_address"] = ADDRESS
+        return permit(endpoint, body, **more)
+
+    def _secret(
+        self, one: Mapping[str, Any], known: Mapping[str, Any], made: set[str]
+    ) -> dict[str, Any] | None:
+        """Return the permission to read a secret."""
+        ids = {"container_id": f"{self._api.account}-{one['name']}"}
+        if one["endpoint"] == "vpn_clients.config":
+            ids = {"vpn_container_id": f"{self._api.account}-vpn", "client_name": "laptop"}
+        constraints = self._constraints(one, ids, known, made)
+        return None if constraints is None else {"endpoint": one["endpoint"], "ids": constraints}
+
+    def _constraints(
+        self, one: Mapping[str, Any], ids: Mapping[str, str], known: Mapping[str, Any], made: set[str]
+    ) -> dict[str, Any] | None:
         account, named = self._api.account, {it["id"]: name for name, it in known.items()}
         constraints: dict[str, Any] = {}
         for name, value in ids.items():
@@ -644,8 +731,9 @@ class _Play:
                 constraints[name] = {"address": ADDRESS}
             elif name == "client_name":
                 found = self._api.state.containers[ids["vpn_container_id"]].vpn_clients
-                times = (iso(it.created_at) for it in found if it.name == value)
-                constraints[name] = {"is": value, "created_at": next(times, "2020-01-01T00:00:00Z")}
+                times = [{"created_at": iso(it.created_at)} for it in found if it.name == value]
+                # Without a time, it is the client that the change adds.
+                constraints[name] = {"is": value, **(times[0] if times and one["permit"] else {})}
             elif value in named and one["form"] == "is":
                 constraints[name] = {"is": value, "created_at": known[named[value]]["created_at"]}
             else:
@@ -655,12 +743,7 @@ class _Play:
                 if not of:
                     return None
                 constraints[name] = {"of": of}
-        more: dict[str, Any] = {"ids": constraints, "times": one["times"]} if constraints else {}
-        if one["what"] == "create":
-            more = {"binds": f"new {one['name']}"}
-        if one["what"] == "close" and one["form"] == "of":
-            more["only_address"] = ADDRESS
-        return permit(endpoint, body, **more)
+        return constraints
 
     def _ids_of(self, one: Mapping[str, Any], move: Mapping[str, Any]) -> dict[str, str]:
         """Return ids that may be those of a permit."""

@@ -57,6 +57,7 @@ class Grantee:
         policy: The policy of a budget; empty for a change.
         stack: The stack.
         signed: What a person signed.
+        secrets: The secrets that a person signed.
         known: The containers that a change names.
         change: The change.
         since: When the change was last handed in.
@@ -66,6 +67,7 @@ class Grantee:
     policy: str
     stack: str
     signed: list[Signed] = field(default_factory=list)
+    secrets: list[dict[str, Any]] = field(default_factory=list)
     known: Mapping[str, Any] = field(default_factory=dict)
     change: Mapping[str, Any] = field(default_factory=dict)
     since: float = 0.0
@@ -86,12 +88,14 @@ class Visit:
         made: The number of objects that it made.
         is_answered: Whether the client knows that it was carried out.
         repeatable: What it did that has the same effect again; it counts if the client gets the answer.
+        read: The secret that the platform sent: its endpoint and ids, and what the platform had then.
     """
 
     by: Grantee
     made: int = 0
     is_answered: bool = False
     repeatable: list[Signed] = field(default_factory=list)
+    read: tuple[str, Mapping[str, str], There] | None = None
 
 
 @dataclass(frozen=True)
@@ -152,6 +156,7 @@ class Witness:
     Attributes:
         made: Who made which object.
         opened: When a person opened access to a container.
+        claimed: To which stack an administrator assigned a container, and when.
         problems: What must not happen, and happened.
         counts: What happened how often.
     """
@@ -161,6 +166,7 @@ class Witness:
         self.made: dict[Thing, Maker] = {}
         self._created: list[tuple[Thing, Decimal]] = []
         self.opened: dict[str, float] = {}
+        self.claimed: dict[Thing, tuple[str, float]] = {}
         self.problems: list[str] = []
         self.counts = Counter[str]()
 
@@ -215,6 +221,33 @@ class Witness:
             if maker.signed is not None:
                 maker.signed.used -= 1
 
+    def has_read(self, visit: Visit) -> None:
+        """Judge a secret that a client has got."""
+        assert visit.read is not None, "no request was sent for this secret"
+        (endpoint, ids, there), by = visit.read, visit.by
+        thing = there.container(next(iter(ids.values())))
+        if by.policy:
+            is_free = endpoint == "containers.credentials" and by.stack in self._stacks_of(thing)
+        else:
+            lines = [one["ids"] for one in by.secrets if one["endpoint"] == endpoint]
+            is_free = any(
+                all(self._is_meant(name, one[name], by, ids, there) for name in ids) for one in lines
+            )
+        if not is_free:
+            self.problems.append(f"read: {endpoint} {dict(ids)} of {thing} by {by.policy or 'a change'}")
+
+    def _stacks_of(self, thing: Thing | None) -> set[str]:
+        """Return the stacks that may own a container; a moment after a claim, also the earlier one."""
+        found = {maker.by.stack for maker in self._makers(thing)}
+        if thing is not None and thing in self.claimed:
+            stack, at = self.claimed[thing]
+            found = {stack} if self._api.clock.now() - at > _ON_THE_WAY else found | {stack}
+        return found
+
+    def _is_claimed(self, thing: Thing | None, sent: float) -> bool:
+        """Return whether an administrator decides about a container, and did so before a request was judged."""
+        return thing is not None and sent - self.claimed.get(thing, ("", sent))[1] > _OLD
+
     # Who may do it
 
     def _fits(self, one: Signed, by: Grantee, ask: tuple[str, Mapping[str, str], Any], there: There) -> bool:
@@ -244,10 +277,10 @@ class Witness:
         if "address" in wanted:
             return ipaddress.ip_network(there.addresses[value]) == ipaddress.ip_network(wanted["address"])
         if name == "client_name":
-            its = [
-                at for (kind, id_, at), place in there.places.items() if (kind, id_) == ("VpnClient", value)
-            ]
-            return any(abs(at - (seconds_of(wanted.get("created_at")) or 0.0)) <= _SAME for at in its)
+            its = [one for one in there.places if one[:2] == ("VpnClient", value)]
+            if "created_at" in wanted:
+                return any(_is_of(one, wanted) for one in its)
+            return any(maker.by is by for one in its for maker in self._makers(one))
         if name not in CONTAINERS:
             return bool(wanted["is"] == value)
         known = [wanted] if "is" in wanted else [by.known.get(one, {}) for one in wanted["of"]]
@@ -279,14 +312,18 @@ class Witness:
         action = actions.get(endpoint) or _FREE.get(body.get("status", ""))
         places = [there.backups[value] if name == "backup_id" else value for name, value in ids.items()]
         return action in free and all(
-            any(maker.by.owner == by.owner for maker in self._makers(there.container(one))) for one in places
+            any(maker.by.owner == by.owner for maker in self._makers(there.container(one)))
+            and not self._is_claimed(there.container(one), sent)
+            for one in places
         )
 
     def _may_undo(self, by: Grantee, sent: float, thing: Thing) -> bool:
         since = sent - _UNDO - _ON_THE_WAY if by.policy else by.since - _SAME
         is_free = not by.policy or "undo" in self._settings["policies"][by.policy]["free"]
-        return is_free and any(
-            maker.by.owner == by.owner and maker.sent >= since for maker in self._makers(thing)
+        return (
+            is_free
+            and not self._is_claimed(thing, sent)
+            and any(maker.by.owner == by.owner and maker.sent >= since for maker in self._makers(thing))
         )
 
     def _is_newer(self, thing: Thing, signed: Signed, by: Grantee) -> bool:
@@ -314,7 +351,7 @@ class Witness:
         unseen = sent - _OLD - self._lag
         listed = [one for one in there.prices if one in self.made or one[2] < unseen]
         self._check("account", self._settings["account"]["max_total"], listed, there)
-        stack = [one for one in there.prices if one in self.made and self.made[one].by.stack == by.stack]
+        stack = [one for one in there.prices if self._stacks_of(one) == {by.stack}]
         self._check(by.stack, self._settings["limits"]["max_total"], stack, there)
         if not by.policy:
             return
