@@ -16,6 +16,7 @@ from stacks_pulumi import catalog
 from stacks_pulumi._identifiers import may_be_of, same_name
 from stacks_pulumi.api.containers import is_older
 from stacks_pulumi.broker.change import (
+    CONFIG,
     CONTAINERS,
     CREATE,
     EFFECTS,
@@ -87,8 +88,10 @@ _CREATED_BY: Final[Mapping[str, str]] = {
     "allowed_ips.remove": "allowed_ips.add",
     "backups.delete": "backups.pin",
     "backups.unpin": "backups.pin",
+    CONFIG: "vpn_clients.add",
+    "vpn_clients.remove": "vpn_clients.add",
 }
-"""A removal of what has no creation time in its permit -> the endpoint that creates it."""
+"""A removal or secret read of what may have no creation time in its permit -> the endpoint that creates it."""
 
 
 class ApprovalNeededError(Exception):
@@ -126,6 +129,7 @@ class Judge:
         """Refuse a read that the grant does not allow. Return whether the grant sees only certain containers."""
         secret, holdings = SECRETS.get(ask.endpoint), self._holdings(grant)
         is_named = any(fits_secret(line, ask, holdings, look) for line in grant.spec.reads)
+        is_named = is_named and not self._is_newer(grant, None, ask)
         if secret is not None and secret not in grant.spec.secrets and not is_named:
             raise refused(f"this grant may not read {secret}", "ask for a grant that may read it")
         of_stack = self._of_stack(grant) if secret is not None and grant.stack else None
@@ -325,7 +329,7 @@ class Judge:
         return row is not None and row.pinned is False
 
     def _is_newer(self, grant: Grant, permit: Permit | None, ask: Ask) -> bool:
-        """Return whether another grant has added the address or the pin of a removal since the removal was granted."""
+        """Return whether another grant has since added the object of a removal or secret read, or its pin."""
         endpoint, since = _CREATED_BY.get(ask.endpoint), grant.at
         if endpoint is None:
             return False
@@ -335,8 +339,10 @@ class Judge:
             asked = self._ledger.rows("select at from requests where id = ?", why)
             since = asked[0]["at"] if asked else 0.0
         # The id of an added entry is in `object`, because the path of the request does not contain it.
-        others = "endpoint = ? and ended > ? and grant_id <> ? and (object = ? or ids = ?)"
-        values = ask.ids.get("ip_id"), text_of(ask.ids)
+        others = "endpoint = ? and ended > ? and grant_id <> ? and (object = ? or ids = ? and body = ?)"
+        ids = {**ask.ids}
+        body = {"name": ids.pop("client_name")} if "client_name" in ids else {}
+        values = ids.get("ip_id"), text_of(ids), text_of(body)
         # A pin without an answer is `void`, but may exist.
         others += f" and (state = 'done' or {LOST})"
         found = self._ledger.uses(others, endpoint, since, grant.id, *values)

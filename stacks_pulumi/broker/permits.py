@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from stacks_pulumi._identifiers import canonical_network, compare_instants, may_be_of, same_name, seconds_of
+from stacks_pulumi._identifiers import canonical_network, compare_instants, may_be_of, same_name
 from stacks_pulumi.api.allowed_ips import AUTO_ADDED, label_of
 from stacks_pulumi.api.allowed_ips import canonical as canonical_ip
 from stacks_pulumi.api.backups import age
 from stacks_pulumi.api.containers import is_older
-from stacks_pulumi.api.models import Backup, Container, Listing, VpnClient
+from stacks_pulumi.api.models import Backup, Container, Listing
 from stacks_pulumi.api.once import is_within
 from stacks_pulumi.broker.change import (
     ANY,
@@ -229,9 +229,7 @@ def _is_client(name: str, one: Constraint, ask: Ask, holdings: Holdings, look: L
     grant's own. The name of a client may be used again.
     """
     row = look.rows("VpnClient", ask.ids["vpn_container_id"]).find(lambda row: row.name == one.is_)
-    if one.created_at is None and (
-        is_made(name, ask, holdings.own, look) or _is_default(row, ask, holdings, look)
-    ):
+    if one.created_at is None and is_made(name, ask, holdings.own, look):
         return True
     if row is not None and one.created_at is None:
         # Where the platform lists no creation times, there is only the name.
@@ -239,15 +237,6 @@ def _is_client(name: str, one: Constraint, ask: Ask, holdings: Holdings, look: L
     if row is None or not compare_instants(row.created_at, one.created_at):
         raise GoneError
     return True
-
-
-def _is_default(row: VpnClient | None, ask: Ask, holdings: Holdings, look: Look) -> bool:
-    """Return whether the platform added a VPN client when it created a container of the grant."""
-    made = (one.created_at for one in holdings.own if is_made("vpn_container_id", ask, [one], look))
-    spans = [(at, at) for at in map(seconds_of, made) if at is not None]
-    return (
-        row is not None and row.name == "default" and is_within(row.created_at, spans, after=LISTED) is True
-    )
 
 
 def _is_of_another(row: Any, use: Use) -> bool:

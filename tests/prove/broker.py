@@ -1,11 +1,11 @@
 """
-Random clients of one broker, faults, lists that lag behind, a colleague and kills: no effect that nobody allowed, and no secret.
+Random clients of one broker, faults, lists that lag behind, a colleague and kills: nothing that nobody allowed.
 
-Several clients with budgets and signed changes send requests at the same time. A fault is what becomes of a request on
-its way to the platform: it is carried out now, later or never, and its answer is right, late, an error or lost. A
-colleague works in the dashboard, and an administrator assigns containers to stacks. The broker is killed at a write of its ledger, and starts again. All of this runs in
-one process, on a clock of its own, and without HTTP: so a case takes about a second, and the witness knows whose
-request it is that the platform carries out.
+Several clients with budgets and signed changes send requests, and read secrets, at the same time. A fault is what
+becomes of a request on its way to the platform: it is carried out now, later or never, and its answer is right, late,
+an error or lost. A colleague works in the dashboard, and an administrator assigns containers to stacks. The broker is
+killed at a write of its ledger, and starts again. All of this runs in one process, on a clock of its own, and without
+HTTP: so a case takes about a second, and the witness knows whose request it is that the platform carries out.
 
 A case has at most `AT_ONCE` unlucky things within a minute. The comments `Known:` name what the broker is known not to
 prevent, and what is therefore left out.
