@@ -420,11 +420,12 @@ class Ledger:
         row = {"grant_id": "-", "stack": stack, "endpoint": CREATE, "body": body, "state": "done", "at": at}
         row |= {"ended": at, "object": id_, "created_at": created_at, "claimed": at}
         with self.writing() as db:
-            created = self.creator(id_, created_at)
-            if created is None:
+            made = self.made("Container", "object = ?", id_)
+            same = {one.id: compare_instants(one.created_at, created_at) for one in made}
+            for use in (use for use, is_same in same.items() if is_same is not False):
+                update(db, "uses", use, stack=stack, claimed=at)
+            if True not in same.values():
                 insert(db, "uses", **row)
-            else:
-                update(db, "uses", created.id, stack=stack, claimed=at)
 
     def settled(self, endpoint: str | None = None) -> int:
         """

@@ -1906,9 +1906,21 @@ def test_a_container_of_which_the_create_had_no_time_counts_after_a_claim_too(be
     with bench.ledger.writing() as db:
         db.execute("update uses set created_at = null")
     bench.ledger.claim("shop/dev", web["id"], web["created_at"], web["type"], web["plan"])
+    assert bench.ledger.owner(web["id"], web["created_at"]) == "shop/dev"
     _both(bench, DAY)
 
     assert bench.agent().create("api").status_code == 402
+
+
+def test_without_creation_times_a_claimed_container_is_no_longer_the_grants_own(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(containers, "iso", lambda _: None)
+    grant = bench.granted(permit("containers.create", create("web")))
+    web = grant.create("web").json()["data"]["id"]
+    bench.ledger.claim("bank/prod", web, None, "nodejs", "basic")
+
+    assert refused(grant("DELETE", f"/containers/{web}"))
 
 
 def test_a_free_change_does_not_reach_a_container_that_was_claimed_for_another_stack(

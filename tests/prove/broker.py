@@ -557,8 +557,11 @@ class _Play:
     def _claim(self, move: dict[str, Any]) -> None:
         row = self._row(move["name"])
         if row is not None and not self._bench.is_down:
+            # The administrator's command is another process.
+            dies, self._bench.dies = self._bench.dies, None
             self._bench.ledger.claim(move["stack"], row.id, iso(row.created_at), row.template, row.plan)
             self._witness.claimed["Container", row.id, row.created_at] = move["stack"], self.turns.wall()
+            self._bench.dies = dies
             self.counts["claimed"] += 1
 
     def _fault(self, move: dict[str, Any]) -> None:
