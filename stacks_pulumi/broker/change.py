@@ -48,7 +48,7 @@ class Effect(NamedTuple):
         removes: The kind of object that it removes.
         object: The path variable that names the removed object.
         fields: The fields that its body may contain.
-        opens: Whether it opens access, whatever its body contains.
+        opens: Whether it opens access, unless its body has `"enabled": false`.
         doubt: The state of a request with an unknown outcome. `void`: a repetition has the same effect, so the request
             is treated as not done. `done`: it is treated as done. `unknown`: the broker looks for the object that it
             may have created.
@@ -71,7 +71,7 @@ EFFECTS: Final[Mapping[str, Effect]] = {
     "containers.set_status": Effect(fields=("status",)),
     "containers.delete": Effect(removes="Container", object="container_id"),
     "containers.regenerate_certificate": Effect(doubt="done", opens=True),
-    "containers.external_access": Effect(fields=("enabled",)),
+    "containers.external_access": Effect(fields=("enabled",), opens=True),
     "allowed_ips.add": Effect(
         "AllowedIp",
         fields=("ip_address", "description", "service_type"),
@@ -113,6 +113,12 @@ read.
 CONTAINERS: Final = frozenset({"container_id", "source_id", "target_id", "vpn_container_id"})
 """The path variables that name a container."""
 
+_FORMS: Final[Mapping[str, tuple[str, ...]]] = {
+    "ip_id": ("is", "of", "address", "caller"),
+    "backup_id": ("is", "of", "new_backup_of"),
+    "client_name": ("is",),
+}
+"""Path variable -> the forms of constraint that it may have; by default `is` and `of`."""
 _CLEARS_UP: Final = frozenset({"AllowedIp", "Pin"})
 """The kinds whose permits may have no count. Rules and people count the objects of all other kinds."""
 
@@ -322,12 +328,16 @@ class Change(_Part, frozen=True):
         return _reported_in(self.preview)
 
     @property
+    def constraints(self) -> list[tuple[str, Constraint]]:
+        """All constraints on ids, each with its path variable."""
+        parts: tuple[Permit | Secret, ...] = (*self.permits, *self.secrets)
+        return [one for part in parts for one in part.ids.items()]
+
+    @property
     def literal_ids(self) -> frozenset[str]:
         """The ids of the existing containers that the change names: in `known`, in its permits and in its secrets."""
-        parts: tuple[Permit | Secret, ...] = (*self.permits, *self.secrets)
-        given = [one for part in parts for one in part.ids.items()]
-        named = {constraint.is_ for name, constraint in given if name in CONTAINERS}
-        inside = {constraint.in_ for _, constraint in given}
+        named = {constraint.is_ for name, constraint in self.constraints if name in CONTAINERS}
+        inside = {constraint.in_ for _, constraint in self.constraints}
         return frozenset(filter(None, named | inside)) | {known.id for known in self.known.values()}
 
 
@@ -422,8 +432,8 @@ def _check(change: Change) -> None:
     symbols = {*bound, *change.known}
     for permit in change.permits:
         problem = _problem(permit, symbols, numbers)
-        if not problem and permit.is_loose and EFFECTS[permit.endpoint].makes == "Container":
-            problem = "" if change.ceiling else "its price has no upper bound, so it needs a ceiling"
+        if not problem and permit.endpoint == CREATE and permit.is_loose and change.ceiling is None:
+            problem = "its price has no upper bound, so it needs a ceiling"
         if problem:
             raise ChangeError(f"its permit {permit.n} ({permit.endpoint}): {problem}")
     for secret in change.secrets:
@@ -461,9 +471,9 @@ def _wrong_ids(endpoint: Endpoint, ids: Mapping[str, Constraint], symbols: set[s
     if {*ids} != {*variables(endpoint)}:
         return f"its ids must be {', '.join(variables(endpoint)) or 'none'}"
     for name, one in ids.items():
-        forms = (one.is_, one.of, one.address, one.caller, one.new_backup_of)
-        if sum(map(bool, forms)) != 1:
-            return f"{name} needs one of is, of, address, caller, new_backup_of"
+        given, forms = {*msgspec.to_builtins(one)} - {"created_at", "in"}, _FORMS.get(name, ("is", "of"))
+        if len(given) != 1 or not given <= {*forms}:
+            return f"{name} needs exactly one of: {', '.join(forms)}"
         if (one.created_at or one.in_) and one.is_ is None:
             return f"{name}: `created_at` and `in` are allowed only with `is`"
         if one.is_ and name in CONTAINERS and one.created_at is None:
@@ -473,16 +483,10 @@ def _wrong_ids(endpoint: Endpoint, ids: Mapping[str, Constraint], symbols: set[s
             )
         if one.in_ and name in {*CONTAINERS, "client_name"}:
             return f"{name}: `in` is allowed only for objects whose container is not in the path"
-        if name == "client_name" and one.is_ is None:
-            return "client_name needs `is`"
         if one.created_at and name not in {*CONTAINERS, "client_name"} and one.in_ is None:
             return f"{name}: `in` must name the container that lists the object"
-        if (one.address or one.caller) and name != "ip_id":
-            return f"{name} is not an allowed address, so `address` and `caller` are not allowed"
         if one.address and canonical_network(one.address) is None:
             return f"{name}: {one.address!r} is not an address"
-        if one.new_backup_of and name != "backup_id":
-            return f"{name} is not a backup, so `new_backup_of` is not allowed"
         if {*one.of, *filter(None, [one.new_backup_of])} - symbols:
             return f"{name} has a symbol that no permit binds and that is not in `known`"
     return ""
@@ -491,10 +495,6 @@ def _wrong_ids(endpoint: Endpoint, ids: Mapping[str, Constraint], symbols: set[s
 def variables(endpoint: Endpoint) -> tuple[str, ...]:
     """Return the variables of an endpoint's path, in order; for a VPN configuration, also the client's name."""
     return (*_VARIABLE.findall(endpoint.path), *(["client_name"] if endpoint.name == CONFIG else []))
-
-
-def dollars(amount: str) -> Decimal:
-    return Decimal(amount)
 
 
 def instant(seconds: float) -> str:

@@ -43,6 +43,7 @@ from stacks_pulumi.broker.limits import (
     policy_of,
     total,
 )
+from stacks_pulumi.broker.permits import left
 from stacks_pulumi.broker.reply import Reply, RequestRefusedError, busy, json_reply, refused
 from stacks_pulumi.broker.rules import Facts, Finding, Verdict, judge, missing, not_counted
 from stacks_pulumi.broker.settings import Policy
@@ -600,13 +601,12 @@ class Desk:
     def describe(self, grant: Grant) -> dict[str, Any]:
         """Return what a grant may do, its end, its remaining permits, and what it has created."""
         # A permit counts as used even if another grant or a person has removed its object.
-        uses = self._ledger.uses("grant_id = ? and state not in ('void', 'undone')", grant.id)
-        used = Counter(use.permit for use in uses)
+        uses = self._ledger.uses("grant_id = ? and state <> 'void'", grant.id)
+        used = Counter(use.permit for use in uses if use.state != "undone")
 
         def shown(permit: Permit) -> dict[str, Any]:
-            left = None if permit.times is None else max(permit.times - used[permit.n], 0)
             said: dict[str, Any] = msgspec.to_builtins(permit)
-            return {**said, "words": in_words(permit), "used": used[permit.n], "left": left}
+            return {**said, "words": in_words(permit), "used": used[permit.n], "left": left(permit, uses)}
 
         policy = policy_of(grant, self._settings())
         return {

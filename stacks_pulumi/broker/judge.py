@@ -25,7 +25,6 @@ from stacks_pulumi.broker.change import (
     Change,
     Constraint,
     Permit,
-    dollars,
 )
 from stacks_pulumi.broker.ledger import DAY, LOST, UNDER_WAY, Grant, Ledger, Use, text_of
 from stacks_pulumi.broker.limits import (
@@ -54,19 +53,19 @@ from stacks_pulumi.broker.permits import (
     identity_of,
     is_about_own,
     is_made,
+    left,
     meet,
     own_backup,
     same_request,
 )
 from stacks_pulumi.broker.reply import Reply, RequestRefusedError, busy, limited, refused
+from stacks_pulumi.broker.rules import ACTIONS
 from stacks_pulumi.broker.settings import GateFile, Policy
 from stacks_pulumi.broker.upstream import Look, NotLookedError, Upstream, path_of
 from stacks_pulumi.broker.words import in_words
 from stacks_pulumi.endpoints import ENDPOINTS
 from stacks_pulumi.pricing.money import usd as as_dollars
 
-UNDONE: Final = 5
-"""The highest number of times that an object may be created again after its removal, under one permit."""
 GRACE: Final = 900.0
 """Seconds after the end of a grant, or after its last change, in which the grant may remove what it created."""
 _LASTING: Final = 600.0
@@ -76,14 +75,6 @@ _BRIEF: Final = 120.0
 _UNSETTLED: Final = UNDER_WAY + 10.0
 """Seconds after an unanswered request in which its effect may still be missing in a list, because lists lag behind."""
 _NOT_OWN: Final = "the container does not belong to this grant"
-_ACTIONS: Final[Mapping[tuple[str, Any], str]] = {
-    ("containers.set_status", "running"): "start",
-    ("containers.set_status", "restart"): "restart",
-    ("connections.create", None): "connect-own",
-    ("backups.trigger", None): "backup",
-    ("backups.pin", None): "pin-own",
-}
-"""Endpoint and requested status -> the action's name in a policy."""
 _CREATED_BY: Final[Mapping[str, str]] = {
     "allowed_ips.remove": "allowed_ips.add",
     "backups.delete": "backups.pin",
@@ -132,13 +123,13 @@ class Judge:
         is_named = is_named and not self._is_newer(grant, None, ask)
         if secret is not None and secret not in grant.spec.secrets and not is_named:
             raise refused(f"this grant may not read {secret}", "ask for a grant that may read it")
-        of_stack = self._of_stack(grant) if secret is not None and grant.stack else None
+        of_stack = self._of_stack(grant) if secret is not None and grant.stack and not is_named else None
         is_limited = is_named or seen is not None or of_stack is not None
         # A moment later, a new container may get the id of a missing container.
         is_gone = is_limited and None in map(look.container, ask.containers)
         if is_gone or not _sees(seen, ask, look) or (seen is not None and ask.endpoint == "backups.stats"):
             raise RequestRefusedError(404, "Container not found")
-        if not is_named and not _sees(of_stack, ask, look):
+        if not _sees(of_stack, ask, look):
             raise refused(
                 f"this grant may read {secret} only from containers of the stack {grant.stack}",
                 "ask a person to record the stack as the container's owner with `stacks-pulumi broker claim`",
@@ -188,11 +179,11 @@ class Judge:
         is_lasting = effect.makes or ENDPOINTS[ask.endpoint].method == "DELETE"
         since = now - (_LASTING if is_lasting else _BRIEF)
         done = [use for use in twins if use.state == "done" and use.answer is not None and use.ended > since]
-        if done and not (is_free and not effect.makes):
+        if is_free and not (done and effect.makes):
+            return self._row(grant, ask, None, look)
+        if done:
             headers = {"content-type": "application/json"}
             return Reply(done[-1].status or 200, str(done[-1].answer).encode(), headers, "replay")
-        if is_free:
-            return self._row(grant, ask, None, look)
         if not is_alive:
             raise refused(
                 "this grant has ended, so it may only read, and delete the objects that it created",
@@ -215,12 +206,14 @@ class Judge:
     ) -> tuple[Permit | None, bool]:
         """Return the permit that allows a request, and whether the object of a permit that fits is gone."""
         counted, is_gone = self._counted(grant, ask, uses), False
+        is_done = f"state = 'done' and not {LOST} and (endpoint <> '{CREATE}' or object is not null)"
+        permits = f"select permit from uses where grant_id = ? and {is_done}"  # noqa: S608  (of this package)
+        done = {row["permit"] for row in self._ledger.rows(permits, grant.id)}
         for one in self._ledger.permits(grant.id):
             try:
-                is_left = self._is_left(one, counted, grant)
-                fitting = is_left and fits(one, ask, holdings, look) and self._is_bound(one, grant, ask)
-                if fitting and self._is_judged(one, grant, ask, look):
-                    return one, is_gone
+                fitting = left(one, counted) != 0 and done >= {*one.after} and fits(one, ask, holdings, look)
+                if fitting and self._is_bound(one, grant, ask) and self._is_judged(one, grant, ask, look):
+                    return one, False
             except GoneError:
                 is_gone = True
         return None, is_gone
@@ -236,25 +229,10 @@ class Judge:
         Return the uses that count against a permit. A request without an answer may have been carried out, so only the
         same request may use its permit again.
         """
-        counted, unanswered = [*uses], f"grant_id = ? and endpoint = ? and state = 'void' and {LOST}"
-        for use in self._ledger.uses(unanswered, grant.id, ask.endpoint):
-            others: list[Ask | Use] = [ask, *counted]
-            if not any(same_request(use, one) for one in others):
-                counted.append(use)
-        return counted
-
-    def _is_left(self, permit: Permit, uses: Sequence[Use], grant: Grant) -> bool:
-        mine = [use for use in uses if use.permit == permit.n]
-        if permit.times is not None:
-            undone = sum(use.state == "undone" for use in mine)
-            if len(mine) - undone >= permit.times or undone > UNDONE:
-                return False
-        done = (
-            f"grant_id = ? and state = 'done' and permit is not null and not {LOST} "
-            f"and (endpoint <> '{CREATE}' or object is not null)"
-        )
-        earlier = self._ledger.uses(done, grant.id) if permit.after else []
-        return {use.permit for use in earlier} >= {*permit.after}
+        unanswered = f"grant_id = ? and endpoint = ? and state = 'void' and {LOST}"
+        lost = {_key(use): use for use in self._ledger.uses(unanswered, grant.id, ask.endpoint)}
+        others = {_key(ask), *map(_key, uses)}
+        return [*uses, *(use for key, use in lost.items() if key not in others)]
 
     def _is_bound(self, permit: Permit, grant: Grant, ask: Ask) -> bool:
         """
@@ -309,7 +287,7 @@ class Judge:
         price = self._price(grant, ask, permit, look) if ask.endpoint == CREATE else None
         # Kinds that may exist twice need no earlier list: their objects have creation times and unique ids.
         is_listed = effect.doubt == "unknown" and effect.makes not in TWICE
-        parent = next(map(look.container, ask.containers[:1]), None)
+        parent = look.container(ask.containers[0]) if ask.containers else None
         before = {
             "ids": [identity_of(row) for row in candidates(ask, look)] if is_listed else [],
             "parent_made": None if parent is None else parent.created_at,
@@ -323,9 +301,9 @@ class Judge:
 
     def _is_new_pin(self, grant: Grant, ask: Ask, permit: Permit | None, look: Look) -> bool:
         """Return whether a request certainly creates a new pin."""
-        if permit is not None or ask.endpoint != "backups.pin":
-            return permit is not None and any(one.new_backup_of for one in permit.ids.values())
-        row = own_backup(ask, self._holdings(grant), look)
+        if permit is not None:
+            return any(one.new_backup_of for one in permit.ids.values())
+        row = own_backup(ask, self._holdings(grant), look) if ask.endpoint == "backups.pin" else None
         return row is not None and row.pinned is False
 
     def _is_newer(self, grant: Grant, permit: Permit | None, ask: Ask) -> bool:
@@ -364,19 +342,17 @@ class Judge:
             row = next((row for row in look.containers if row.id == id_), None)
             return may_be_of(id_, name) if row is None or row.name is None else same_name(row.name, name)
 
-        since = self._ledger.now() - _UNSETTLED
-        effect = EFFECTS[ask.endpoint]
-        other = f"(grant_id <> ? or ? <> (endpoint = '{CREATE}'))"
-        holds = (
-            f"state = 'sent' and ({other} or endpoint = 'containers.delete') "
-            f"or state <> 'sent' and ended >= ? and {other} "
-            f"and ({LOST} or attempts > 1 and (grant_id <> ? or endpoint <> '{CREATE}'))"
-        )
-        which = grant.id, ask.endpoint == CREATE
-        found = self._ledger.uses(holds, *which, since, *which, grant.id)
-        repeated = "ended >= ? and attempts > 1 and object = ?"
-        if any(meet(ask, use, has_name) for use in found) or (
-            effect.removes and self._ledger.uses(repeated, since, ask.ids[effect.object])
+        def holds(use: Use) -> bool:
+            is_own = use.grant_id == grant.id and (use.endpoint == CREATE) == (ask.endpoint == CREATE)
+            return not is_own or (use.state == "sent" and use.endpoint == "containers.delete")
+
+        effect, since = EFFECTS[ask.endpoint], self._ledger.now() - _UNSETTLED
+        repeated = f"attempts > 1 and (grant_id <> ? or endpoint <> '{CREATE}')"
+        open_ = f"(state = 'sent' or ended >= ?) and ({LOST} or {repeated})"
+        found = self._ledger.uses(open_, since, grant.id)
+        again = "ended >= ? and attempts > 1 and object = ?"
+        if any(holds(use) and meet(ask, use, has_name) for use in found) or (
+            effect.removes and self._ledger.uses(again, since, ask.ids[effect.object])
         ):
             raise busy("another request may be changing the same container or backup")
 
@@ -423,11 +399,11 @@ class Judge:
         if policy is None:
             before = spent(self._ledger.creates("grant_id = ?", grant.id))
             if grant.spec.ceiling is not None:
-                yield Limit("the ceiling of the approval", dollars(grant.spec.ceiling), before)
+                yield Limit("the ceiling of the approval", Decimal(grant.spec.ceiling), before)
             if most is not None:
                 yield Limit("limits.max_increase", most, before)
         elif permit is not None and permit.usd is not None:
-            yield Limit("the approved price", dollars(permit.usd), Decimal(0))
+            yield Limit("the approved price", Decimal(permit.usd), Decimal(0))
         yield from limits_of_policy(grant.policy, policy, found)
         yield from limits_of(
             grant.stack, grant.spec.known, found, self._settings(), self._budgets(), policy=policy
@@ -496,6 +472,11 @@ class Judge:
             clients = look.rows("VpnClient", ask.ids["vpn_container_id"])
             rows["client_name"] = clients.find(lambda row: row.name == ask.ids["client_name"])
         made = {name: row.created_at for name, row in rows.items() if row is not None}
+        if any(made.get(name) is None for name in rows if name in CONTAINERS):
+            raise refused(
+                "nobody can approve this: the platform lists no such container, or no creation time of it",
+                "plan a change",
+            )
         ids = {name: Constraint(is_=value, created_at=made.get(name)) for name, value in ask.ids.items()}
         price = _added(ask, look)
         usd = None if price is None else f"{price:.2f}"
@@ -542,6 +523,10 @@ class Judge:
         return is_made(effect.object, ask, recent, look)
 
 
+def _key(one: Ask | Use) -> tuple[str, str]:
+    return text_of(one.ids), text_of(one.body)
+
+
 def _sees(seen: Sequence[Use] | None, ask: Ask, look: Look) -> bool:
     """Return whether all containers in the path of a request are among those that a grant sees."""
     return seen is None or all(is_made(name, ask, seen, look) for name in ask.ids if name in CONTAINERS)
@@ -561,7 +546,7 @@ def _why_not_in(
     `price` is what a create adds to the monthly price, and `left` is the amount that may still be added today.
     """
     if endpoint != CREATE:
-        action = _ACTIONS.get((endpoint, body.get("status")))
+        action = ACTIONS.get((endpoint, body.get("status")))
         if action is None:
             return f"{endpoint} always needs an approval"
         return "" if action in policy.free else f"the policy does not allow {action}"

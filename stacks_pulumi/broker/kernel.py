@@ -162,19 +162,17 @@ class Kernel:
             update(db, "uses", lost.id, state="void")
         self.judge.check_look(visit.grant, visit.ask, look)
         found = self.judge.judged(self.judge.not_revoked(visit.grant.id), visit.ask, look)
-        if lost is None:
-            return (
-                self._ledger.uses("id = ?", insert(db, "uses", **found))[0]
-                if isinstance(found, dict)
-                else found
-            )
         if not isinstance(found, dict):
+            if lost is None:
+                return found
             raise busy("another request may already have done the same")
-        before = {**lost.before, "spans": [*lost.before["spans"], *found["before"]["spans"]]}
-        again = {"state": "sent", "attempts": lost.attempts + 1}
-        again |= {name: found[name] for name in ("ended", "usd")}
-        update(db, "uses", lost.id, **again, before=before)
-        return self._ledger.uses("id = ?", lost.id)[0]
+        if lost is None:
+            id_ = insert(db, "uses", **found)
+        else:
+            id_, spans = lost.id, [*lost.before["spans"], *found["before"]["spans"]]
+            again = {"state": "sent", "attempts": lost.attempts + 1, "ended": found["ended"]}
+            update(db, "uses", id_, **again, usd=found["usd"], before={**lost.before, "spans": spans})
+        return self._ledger.uses("id = ?", id_)[0]
 
     def _carried_out(self, visit: Visit, use: Use) -> Reply:
         """Send a reserved request. While the request's outcome is unknown, look for its effect, then send it again."""
@@ -267,10 +265,10 @@ class Kernel:
         if status == _OVER_CAP and self.judge.seen(visit.grant) is not None:
             # The platform's answer contains the spending of the whole account.
             reply = RequestRefusedError(402, "the key's spending cap is reached", kind="grant-limit").reply()
-        is_gone = not again and status == _NOT_FOUND and self.outcomes.was_lost(use)
+        is_gone = status == _NOT_FOUND and self.outcomes.was_lost(use)
         made = made_by(effect.makes, use.ids, use.body, got)
         if is_gone or (200 <= status < 300 and (made is not None or not effect.makes)):
-            use = self.outcomes.done(use, None if is_gone else made, reply, visit.due)
+            use = self.outcomes.done(use, made, reply, visit.due)
             # Without an object in `use`, the object has already been assigned to another request.
             if again and use.object is not None:
                 self.outcomes.remove_twins(use, visit.due)

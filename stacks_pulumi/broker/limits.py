@@ -109,7 +109,10 @@ def bills(ledger: Ledger, rows: Sequence[Container], monthly: MonthlyPrice) -> l
     for one in ledger.made("Container"):
         made.setdefault(one.object, []).append(one)
     now, found, others = ledger.now(), list[Bill](), dict[int, Use]()
-    hidden = {one.id: one for one in ledger.creates("(state <> 'done' or ended > ?)", now - LISTED)}
+    hidden = {
+        one.id: one
+        for one in ledger.creates("grant_id <> '-' and (state <> 'done' or ended > ?)", now - LISTED)
+    }
     # The container that a repeat created may be removed, and the platform may then carry out the first attempt.
     # An administrator may have assigned the container of a create without an object to a stack.
     ended = f"endpoint = '{CREATE}' and state in ('done', 'undone', 'gone')"
@@ -122,7 +125,7 @@ def bills(ledger: Ledger, rows: Sequence[Container], monthly: MonthlyPrice) -> l
             if compare_instants(one.created_at, row.created_at) is not False
         ]
         lost: list[Use] = []
-        if not any(one.policy or one.grant_id != "-" for one in owners):
+        if all(one.grant_id == "-" for one in owners):
             # A container may be listed, and an administrator may have assigned it to a stack, before its create has an
             # answer. Names may differ in case, so several creates may fit. The row then stands for the cheapest one, so
             # that no total is too low.

@@ -20,7 +20,7 @@ from stacks_pulumi.broker import journal
 from stacks_pulumi.broker.change import CONTAINERS, EFFECTS, REMOVALS, Kind
 from stacks_pulumi.broker.ledger import DAY, LOST, UNDER_WAY, Ledger, Use, text_of, update
 from stacks_pulumi.broker.limits import LISTED
-from stacks_pulumi.broker.permits import TWICE, candidates, id_of, identity_of, made_at
+from stacks_pulumi.broker.permits import TWICE, candidates, identity_of, made_at
 from stacks_pulumi.broker.reply import Reply
 from stacks_pulumi.broker.upstream import RECENT, Look, Upstream, path_of
 from stacks_pulumi.endpoints import ENDPOINTS
@@ -74,7 +74,7 @@ class Outcomes:
     def done(self, use: Use, made: tuple[str, str | None] | None, reply: Reply, due: float) -> Use:
         """Record that a request was carried out, and what it created."""
         # The row of a list contains no secret.
-        is_kept = (use.endpoint not in _NOT_KEPT or reply.decision == "found") and reply.status < 400
+        is_kept = use.endpoint not in _NOT_KEPT or reply.decision == "found"
         object_, created_at = made if made is not None and self._is_new(use, *made) else (None, None)
         answer = reply.body.decode("utf-8", "replace") if is_kept else None
         values = {"state": "done", "status": reply.status, "answer": answer}
@@ -161,14 +161,14 @@ class Outcomes:
         text = json.dumps({"success": True, "data": data})
         got = Answer(202, {"content-type": "application/json"}, text.encode())
         reply = self._upstream.reply(got, "found")
-        self.done(use, (id_of(row), made_at(row)), reply, due)
+        self.done(use, (str(row.id), made_at(row)), reply, due)
         return reply
 
     def _is_ours(self, use: Use, row: Any, look: Look, **tolerance: float) -> bool:
         """Return whether a lost request, and no other request, certainly created a listed object."""
         if not self._may_have_made(use, row, look, use.attempts_at, **tolerance):
             return False
-        if self._is_of_another(use, id_of(row), made_at(row)):
+        if self._is_of_another(use, str(row.id), made_at(row)):
             return False
         # Two equal requests of one stack and policy are no rivals: the first that looks gets the object. No list shows
         # with which storage a container was requested.
@@ -207,8 +207,8 @@ class Outcomes:
         for row in candidates(use, look):
             # Another client may have created an object within the usual tolerance, so the time has to match the request
             # to the second.
-            if id_of(row) != use.object and self._is_ours(use, row, look, before=1.0, after=1.0):
-                ids = {**use.ids, EFFECTS[name].object: id_of(row)}
+            if str(row.id) != use.object and self._is_ours(use, row, look, before=1.0, after=1.0):
+                ids = {**use.ids, EFFECTS[name].object: str(row.id)}
                 got = self._upstream.change(name, ids, {}, self._upstream.patient())
                 request, status = ("DELETE", path_of(name, ids), ""), getattr(got, "status", 0)
                 grant = self._ledger.grant(use.grant_id)
@@ -223,5 +223,5 @@ def _record_gone(db: sqlite3.Connection, one: Use, by: Use) -> None:
     not exist.
     """
     is_own = one.grant_id == by.grant_id and not (by.policy and by.permit)
-    is_removed = EFFECTS[by.endpoint].makes == "" and (one.permit is None or is_own)
-    update(db, "uses", one.id, state="undone" if is_removed else "gone", answer=None)
+    is_undone = is_own and not EFFECTS[by.endpoint].makes
+    update(db, "uses", one.id, state="undone" if is_undone else "gone", answer=None)

@@ -11,7 +11,7 @@ from stacks_pulumi.api.allowed_ips import AUTO_ADDED, label_of
 from stacks_pulumi.api.allowed_ips import canonical as canonical_ip
 from stacks_pulumi.api.backups import age
 from stacks_pulumi.api.containers import is_older
-from stacks_pulumi.api.models import Backup, Container, Listing
+from stacks_pulumi.api.models import Backup, Container
 from stacks_pulumi.api.once import is_within
 from stacks_pulumi.broker.change import (
     ANY,
@@ -41,6 +41,8 @@ _MADE_AS: Final[Mapping[str, Kind]] = {**_KINDS, "backup_id": "Pin", "client_nam
 """Path variable -> the kind that a grant must create to own the named object. Other variables name a container."""
 
 
+UNDONE: Final = 5
+"""The highest number of times that an object may be created again after its removal, under one permit."""
 TWICE: Final = frozenset({"AllowedIp", "Connection"})
 """Kinds of which two equal objects may exist. Other objects are unique by their name or by their container."""
 
@@ -116,6 +118,13 @@ class Holdings:
     own: Sequence[Use]
 
 
+def left(permit: Permit, uses: Sequence[Use]) -> int | None:
+    """Return how often a permit may still be used; `None` for any number of times."""
+    mine = [use.state for use in uses if use.permit == permit.n]
+    undone = min(mine.count("undone"), UNDONE)
+    return None if permit.times is None else max(permit.times - len(mine) + undone, 0)
+
+
 def fits(permit: Permit, ask: Ask, holdings: Holdings, look: Look) -> bool:
     """Return whether a permit allows a request. The platform is asked only if everything else fits."""
     if permit.endpoint != ask.endpoint or permit.body.keys() != ask.body.keys():
@@ -156,8 +165,9 @@ def fits_id(name: str, one: Constraint, ask: Ask, holdings: Holdings, look: Look
     """Return whether a constraint allows the id in a request."""
     value = ask.ids[name]
     if one.is_ is not None:
-        is_same = _is_client if name == "client_name" else _is_the_same
-        return one.is_ == value and is_same(name, one, ask, holdings, look)
+        if name == "client_name":
+            return one.is_ == value and _is_client(one, ask, holdings, look)
+        return one.is_ == value and _is_the_same(name, one, look)
     if one.of:
         known = [
             holdings.known[symbol] for symbol in one.of if symbol in holdings.known and name in CONTAINERS
@@ -210,33 +220,30 @@ def is_container(container: Known, look: Look) -> bool:
     return row is None or is_same(row, container)
 
 
-def _is_the_same(name: str, one: Constraint, ask: Ask, _holdings: Holdings, look: Look) -> bool:
-    value = ask.ids[name]
+def _is_the_same(name: str, one: Constraint, look: Look) -> bool:
     if name in CONTAINERS:
-        return is_container(Known(id=value, created_at=one.created_at), look)
+        return is_container(Known(id=one.is_ or "", created_at=one.created_at), look)
     if one.in_ is None:
         return True
-    rows = look.rows(_KINDS[name], one.in_) if name in _KINDS else Listing[Any]()
-    row = rows.find(lambda row: str(row.id) == value)
+    row = look.rows(_KINDS[name], one.in_).find(lambda row: str(row.id) == one.is_)
     if row is None:
         raise GoneError
     return one.created_at is None or compare_instants(made_at(row), one.created_at) is True
 
 
-def _is_client(name: str, one: Constraint, ask: Ask, holdings: Holdings, look: Look) -> bool:
+def _is_client(one: Constraint, ask: Ask, holdings: Holdings, look: Look) -> bool:
     """
     Return whether a VPN client is the one with the stated creation time; without a stated time, whether it is the
     grant's own. The name of a client may be used again.
     """
     row = look.rows("VpnClient", ask.ids["vpn_container_id"]).find(lambda row: row.name == one.is_)
-    if one.created_at is None and is_made(name, ask, holdings.own, look):
+    if one.created_at is None and is_made("client_name", ask, holdings.own, look):
         return True
-    if row is not None and one.created_at is None:
-        # Where the platform lists no creation times, there is only the name.
-        return row.created_at is None
-    if row is None or not compare_instants(row.created_at, one.created_at):
+    is_it = None if row is None else compare_instants(row.created_at, one.created_at)
+    if row is None or is_it is False:
         raise GoneError
-    return True
+    # Where the platform lists no creation times, there is only the name.
+    return is_it is True or (one.created_at is None and row.created_at is None)
 
 
 def _is_of_another(row: Any, use: Use) -> bool:
@@ -248,14 +255,9 @@ def _is_of_another(row: Any, use: Use) -> bool:
     return str(row.id) in use.before["ids"] or is_older(made, spans[0][0]) or is_later
 
 
-def id_of(row: Any) -> str:
-    """Return the id of a listed object; for a VPN client, its name."""
-    return str(getattr(row, "id", None) or row.name)
-
-
 def identity_of(row: Any) -> str:
     """Return the unique identity of a listed object."""
-    return identity(row) if isinstance(row, Container) else id_of(row)
+    return identity(row) if isinstance(row, Container) else str(row.id)
 
 
 def made_at(row: Any) -> str | None:
@@ -274,10 +276,10 @@ def is_made(name: str, ask: Ask, uses: Sequence[Use], look: Look) -> bool:
             use.parent not in ask.containers or not is_container(use.parent_container, look)
         ):
             return False
+        if use.makes == "Pin":
+            return True
         # The time shows whether the answer named an older object, or a person has used the name of a VPN client again.
-        is_listed = use.makes in {*TWICE, "VpnClient"}
-        rows = look.rows(use.makes, use.parent or "") if is_listed else Listing[Any]()
-        row = rows.find(lambda row: row.id == use.object)
+        row = look.rows(use.makes, use.parent or "").find(lambda row: row.id == use.object)
         return row is None or not _is_of_another(row, use)
 
     kind = _MADE_AS.get(name, "Container")

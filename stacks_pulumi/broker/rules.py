@@ -25,8 +25,6 @@ from stacks_pulumi.broker.change import (
     Constraint,
     Known,
     Permit,
-    Secret,
-    dollars,
 )
 from stacks_pulumi.broker.limits import Limit, is_same, listed_price, price_of, why_over
 from stacks_pulumi.broker.settings import Action, GateFile
@@ -45,6 +43,14 @@ The finding that no stack limit counts the containers without an owner: the auth
 UNKNOWN_VALUES: Final = "unknown"
 """The finding about an unknown value."""
 
+ACTIONS: Final[Mapping[tuple[str, Any], str]] = {
+    ("containers.set_status", "running"): "start",
+    ("containers.set_status", "restart"): "restart",
+    ("connections.create", None): "connect-own",
+    ("backups.trigger", None): "backup",
+    ("backups.pin", None): "pin-own",
+}
+"""Endpoint and requested status -> the action's name in a policy."""
 _PLACEHOLDER: Final = {"ip_address": "192.0.2.1", "description": PLACEHOLDER, "service_type": "http"}
 """The entry that the provider adds while it changes the only entry: an address that is never in use (RFC 5737)."""
 _ZERO: Final = Decimal(0)
@@ -168,8 +174,9 @@ def judge(change: Change, settings: GateFile, facts: Facts) -> Verdict:
         and most is not None
         and not findings
         and all(map(_is_harmless, change.permits))
+        and facts.spent + most <= settings.free.increase_per_day
     ):
-        result = "free" if facts.spent + most <= settings.free.increase_per_day else "needs_approval"
+        result = "free"
     return Verdict(result, tuple(findings), increase, most, frozenset(owners), prices)
 
 
@@ -178,10 +185,9 @@ def _of_permits(
 ) -> Iterator[Finding]:
     rules = settings.rules
     for permit in change.permits:
-        words, effect = in_words(permit), EFFECTS[permit.endpoint]
+        words = in_words(permit)
         # A platform may treat every value except false as true.
-        is_access = permit.endpoint == "containers.external_access"
-        opens = effect.opens or (is_access and permit.body.get("enabled") is not False)
+        opens = EFFECTS[permit.endpoint].opens and permit.body.get("enabled") is not False
         found: tuple[tuple[bool, str, Action, str], ...] = (
             (
                 _destroys(permit, change, facts),
@@ -207,11 +213,11 @@ def _destroys(permit: Permit, change: Change, facts: Facts) -> bool:
     if removes != "Container":
         return removes == "Backup"
     one = permit.ids["container_id"]
-    named = [_literal(one)] if one.is_ is not None else [change.known.get(symbol) for symbol in one.of]
-    # A symbol may also mean a new container.
-    is_new = not {it.binds for it in change.permits}.isdisjoint(one.of)
-    rows = [None if container is None or is_new else facts.row(container) for container in named]
-    return any(row is None or _holds_data(row) for row in rows)
+    if {it.binds for it in change.permits} & {*one.of}:
+        # A symbol may also mean a new container.
+        return True
+    named = [_literal(one)] if one.is_ is not None else [change.known[symbol] for symbol in one.of]
+    return any(row is None or _holds_data(row) for row in map(facts.row, named))
 
 
 def _literal(one: Constraint) -> Known:
@@ -251,12 +257,11 @@ def _of_counts(change: Change, settings: GateFile) -> Iterator[Finding]:
 def _of_limits(
     change: Change, settings: GateFile, facts: Facts, increase: Decimal | None, most: Decimal | None
 ) -> Iterator[Finding]:
-    limits = [*facts.limits]
+    over = [(one, most) for one in facts.limits]
     if settings.limits.max_increase is not None:
-        limits.append(Limit("limits.max_increase", settings.limits.max_increase, _ZERO))
-    over = [(one, most) for one in limits]
+        over.append((Limit("limits.max_increase", settings.limits.max_increase, _ZERO), most))
     if change.ceiling is not None and increase is not None:
-        over.append((Limit("ceiling", dollars(change.ceiling.increase), _ZERO), increase))
+        over.append((Limit("ceiling", Decimal(change.ceiling.increase), _ZERO), increase))
         over.append((Limit("ceiling", change.ceiling.most, _ZERO), most))
     for limit, added in over:
         why = why_over(limit, added)
@@ -266,13 +271,10 @@ def _of_limits(
 
 def _is_harmless(permit: Permit) -> bool:
     """Return whether a permit only creates or starts an object."""
-    if permit.endpoint == "containers.set_status":
-        return permit.body.get("status") in {"running", "restart"}
-    # The same change can undo the pin of a new backup.
-    is_new = any(one.new_backup_of for one in permit.ids.values())
-    return permit.endpoint in {CREATE, "connections.create", "backups.trigger"} or (
-        permit.endpoint in {"backups.pin", "backups.unpin"} and is_new
-    )
+    if permit.endpoint in {"backups.pin", "backups.unpin"}:
+        # The same change can undo the pin of a new backup.
+        return any(one.new_backup_of for one in permit.ids.values())
+    return permit.endpoint == CREATE or (permit.endpoint, permit.body.get("status")) in ACTIONS
 
 
 def _price(permit: Permit, change: Change, monthly: MonthlyPrice) -> Decimal | None:
@@ -290,7 +292,7 @@ def _most(change: Change, prices: Mapping[int, Decimal | None]) -> Decimal | Non
         return None
     loose = {one.n for one in change.permits if ANY in _priced(one).values()}
     exact = sum((price or _ZERO for n, price in prices.items() if n not in loose), _ZERO)
-    return exact if change.ceiling is None or loose.isdisjoint(prices) else max(exact, change.ceiling.most)
+    return max(exact, change.ceiling.most) if loose and change.ceiling is not None else exact
 
 
 def _priced(permit: Permit) -> dict[str, Any]:
@@ -313,21 +315,16 @@ def _removed(change: Change, facts: Facts) -> Decimal:
 
 def _owners(change: Change, facts: Facts) -> set[str]:
     """Return the other owners of the change's containers. A container that is not listed has no owner."""
-    parts: tuple[Permit | Secret, ...] = (*change.permits, *change.secrets)
-    given = [one for part in parts for one in part.ids.items()]
+    given = change.constraints
     named = [_literal(one) for name, one in given if name in CONTAINERS and one.is_ is not None]
     rows = [
         *map(facts.row, (*change.known.values(), *named)),
         *(facts.containers.get(one.in_) for _, one in given if one.in_ is not None),
     ]
     owners = {("" if row is None else facts.owner(row) or "") for row in rows}
-    loose = any(
-        one.is_ is not None and one.in_ is None
-        for permit in change.permits
-        for name, one in permit.ids.items()
-        if name in {"backup_id", "connection_id"}
-    )
-    return (owners | ({""} if loose else set())) - {change.stack}
+    if any(one.is_ and not one.in_ for name, one in given if name in {"backup_id", "connection_id"}):
+        owners.add("")
+    return owners - {change.stack}
 
 
 def missing(

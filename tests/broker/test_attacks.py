@@ -1923,6 +1923,16 @@ def test_without_creation_times_a_claimed_container_is_no_longer_the_grants_own(
     assert refused(grant("DELETE", f"/containers/{web}"))
 
 
+def test_a_claimed_container_that_no_longer_exists_stops_no_creates(benches: Benches) -> None:
+    bench = benches(policies={"agents": {"increase_per_day": 9}}, account={"max_total": 4})
+    old = bench.made("old")
+    bench.ledger.claim("shop/dev", old["id"], old["created_at"], old["type"], old["plan"])
+    bench.emulator.drift.delete("old")
+    _both(bench, 15)
+
+    assert bench.agent().create("web").status_code == 202
+
+
 def test_a_free_change_does_not_reach_a_container_that_was_claimed_for_another_stack(
     benches: Benches,
 ) -> None:

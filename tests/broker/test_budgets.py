@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from stacks_pulumi.broker.change import canonical
+from stacks_pulumi.emulator import containers
 from tests.broker.conftest import STACK, Bench, Benches, create, literal, permit
 from tests.broker.test_changes import code
 from tests.support.waiting import until
@@ -194,6 +195,20 @@ def test_what_needs_a_person_is_one_access_request(bench: Bench, what: str) -> N
     assert [one["state"] for one in agent("GET", "/_broker/me").json()["requests"]] == ["open"]
     changes = [record for record in bench.emulator.requests if record.method != "GET"]
     assert len(changes) == 1
+
+
+def test_what_nobody_could_approve_is_no_access_request(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A permit names a container by its creation time."""
+    agent, web = bench.agent(), bench.made("web")["id"]
+    monkeypatch.setattr(containers, "iso", lambda _: None)
+
+    for id_ in (web, "usr-1-none"):
+        answer = agent("PUT", f"/containers/{id_}/status", {"status": "stopped"})
+        assert code(answer) == (403, "grant-refused")
+        assert "nobody can approve this" in answer.json()["error"]
+    assert agent("GET", "/_broker/me").json()["requests"] == []
 
 
 def test_what_it_may_do_with_its_own(bench: Bench) -> None:

@@ -279,6 +279,8 @@ def test_a_deletion_whose_answer_is_lost_is_done_when_the_platform_says_that_it_
     for clock in (bench.clock, bench.emulator):
         clock.advance(30)
     assert grant("DELETE", f"/containers/{made}").status_code == 404
+    again = grant("DELETE", f"/containers/{made}")
+    assert (again.status_code, again.headers.get("x-broker")) == (404, "replay")
     # The create is undone and may happen again; its old answer is not repeated.
     assert "x-broker" not in grant.create("web").headers
 

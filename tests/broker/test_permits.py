@@ -213,17 +213,20 @@ def test_nothing_goes_on_after_a_restore_whose_answer_was_lost(bench: Bench, fau
     bench.emulator.faults.assert_none_left()
 
 
-def test_what_the_grant_made_it_may_remove_and_make_again_five_times(bench: Bench) -> None:
+@pytest.mark.parametrize("times", [1, 2])
+def test_what_the_grant_made_it_may_remove_and_make_again_five_times(bench: Bench, times: int) -> None:
     """A rollback, and the next `up` with the same grant."""
-    grant = bench.granted(permit("containers.create", create("web"), binds="web"))
+    grant = bench.granted(permit("containers.create", create("web"), times=times))
 
-    for _ in range(6):
+    for number in range(5 + times):
+        assert grant("GET", "/_broker/me").json()["permits"][0]["left"] == min(times, 5 + times - number)
         made = grant.create("web")
         assert made.status_code == 202, made.text
         assert grant("DELETE", f"/containers/{made.json()['data']['id']}").status_code == 200
         bench.emulator.advance(10)
 
     assert refused(grant.create("web"))
+    assert grant("GET", "/_broker/me").json()["permits"][0]["left"] == 0
 
 
 def test_what_was_made_is_not_its_own_after_it_was_made_again_by_another(bench: Bench) -> None:
@@ -293,6 +296,41 @@ def test_the_configuration_of_a_vpn_is_read_for_the_client_that_the_change_says(
     assert grant("GET", f"/containers/{vpn['id']}/vpn-config?client=laptop").status_code == 200
     assert refused(grant("GET", f"/containers/{vpn['id']}/vpn-config?client=phone"))
     assert refused(grant("GET", f"/containers/{vpn['id']}/vpn-config"))
+
+
+def test_a_vpn_client_whose_time_cannot_be_read_is_not_reported_as_gone(bench: Bench) -> None:
+    vpn = bench.made("vpn", template="stacks-vpn", plan=None, vpn_clients=["laptop"])
+    ids = {"vpn_container_id": literal(vpn), "client_name": bench.device("vpn", "laptop")}
+    grant = bench.granted(permit("vpn_clients.remove", ids=ids))
+    bench.emulator.faults.add("vpn_clients.list", "wrong_types", field="created_at")
+
+    assert refused(grant("DELETE", f"/containers/{vpn['id']}/vpn-clients/laptop"))
+    assert grant("DELETE", f"/containers/{vpn['id']}/vpn-clients/laptop").status_code == 200
+
+
+def test_a_change_with_many_lines_is_judged_with_few_reads_of_the_ledger(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request is judged in a transaction, during which no other request is judged."""
+    web, reads = bench.made("web"), list[str]()
+    lines = [
+        permit(
+            "containers.set_status", {"status": "restart"}, ids={"container_id": {"of": [f"{n}"]}}, after=[1]
+        )
+        for n in range(100)
+    ]
+    creates = [permit("containers.create", create(f"web{n}"), binds=f"{n}") for n in range(100)]
+    grant = bench.granted(*creates, *lines)
+    rows = bench.ledger.rows
+
+    def counted(sql: str, *values: object) -> Any:
+        reads.append(sql)
+        return rows(sql, *values)
+
+    monkeypatch.setattr(bench.ledger, "rows", counted)
+
+    assert refused(grant("PUT", f"/containers/{web['id']}/status", {"status": "restart"}))
+    assert len(reads) < 50
 
 
 def test_access_is_closed_only_if_no_other_address_is_listed(bench: Bench) -> None:

@@ -280,7 +280,7 @@ class Witness:
             its = [one for one in there.places if one[:2] == ("VpnClient", value)]
             if "created_at" in wanted:
                 return any(_is_of(one, wanted) for one in its)
-            return any(maker.by is by for one in its for maker in self._makers(one))
+            return any(maker.by.owner == by.owner for one in its for maker in self._makers(one))
         if name not in CONTAINERS:
             return bool(wanted["is"] == value)
         known = [wanted] if "is" in wanted else [by.known.get(one, {}) for one in wanted["of"]]
