@@ -492,6 +492,11 @@ def _wrong_ids(endpoint: Endpoint, ids: Mapping[str, Constraint], symbols: set[s
     return ""
 
 
+def containers_in(ids: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the ids of the containers in a path."""
+    return tuple(id_ for name, id_ in ids.items() if name in CONTAINERS)
+
+
 def variables(endpoint: Endpoint) -> tuple[str, ...]:
     """Return the variables of an endpoint's path, in order; for a VPN configuration, also the client's name."""
     return (*_VARIABLE.findall(endpoint.path), *(["client_name"] if endpoint.name == CONFIG else []))

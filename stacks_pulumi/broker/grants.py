@@ -41,6 +41,7 @@ from stacks_pulumi.broker.limits import (
     limits_of_policy,
     listed_price,
     policy_of,
+    spent,
     total,
 )
 from stacks_pulumi.broker.permits import left
@@ -642,7 +643,6 @@ class Desk:
             uses = self._ledger.uses(happened, grant.id)
             statement = self._ledger.statement(grant.id)
             exist = [use for use in uses if use.state not in {"undone", "gone"}]
-            added = sum((Decimal(use.usd) for use in exist if use.usd), Decimal(0))
             found.append(
                 {
                     "grant": grant.id,
@@ -655,7 +655,7 @@ class Desk:
                     "approvals": [*grant.approvals],
                     "author": read_change(statement.encode()).author if statement else "",
                     "revoked": grant.revoked is not None,
-                    "usd": f"{added:.2f}",
+                    "usd": f"{spent(exist):.2f}",
                     "done": [
                         {
                             "at": instant(use.at),

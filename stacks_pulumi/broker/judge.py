@@ -171,7 +171,7 @@ class Judge:
         holdings, is_alive = self._holdings(grant), now <= grant.until
         permit, is_gone = self._fitting(grant, ask, uses, holdings, look) if is_alive else (None, False)
         if permit is not None or self._is_own(grant, ask, holdings, policy, look):
-            return self._row(grant, ask, permit, look)
+            return self._checked(grant, ask, permit, look)
         why = "" if policy is None else self._why_not_free(grant, policy, ask, holdings, look)
         is_free = is_alive and policy is not None and not why
         # A request that is still permitted is sent again. Otherwise, a repetition gets the earlier answer for a limited
@@ -180,7 +180,7 @@ class Judge:
         since = now - (_LASTING if is_lasting else _BRIEF)
         done = [use for use in twins if use.state == "done" and use.answer is not None and use.ended > since]
         if is_free and not (done and effect.makes):
-            return self._row(grant, ask, None, look)
+            return self._checked(grant, ask, None, look)
         if done:
             headers = {"content-type": "application/json"}
             return Reply(done[-1].status or 200, str(done[-1].answer).encode(), headers, "replay")
@@ -218,7 +218,7 @@ class Judge:
                 is_gone = True
         return None, is_gone
 
-    def not_revoked(self, grant_id: str) -> Grant:
+    def current(self, grant_id: str) -> Grant:
         grant = self._ledger.grant(grant_id)
         if grant is None or grant.revoked is not None:
             raise RequestRefusedError(401, "Invalid API key")
@@ -276,15 +276,15 @@ class Judge:
             row is None or (self._ledger.owner(row.id, row.created_at) or "") in owners for row in rows
         )
 
-    def _row(self, grant: Grant, ask: Ask, permit: Permit | None, look: Look) -> dict[str, Any]:
+    def _checked(self, grant: Grant, ask: Ask, permit: Permit | None, look: Look) -> dict[str, Any]:
         """Check every limit, and return the row for the ledger of a request that is about to be sent."""
         effect, now, began = EFFECTS[ask.endpoint], self._ledger.now(), self._upstream.now()
-        self._check_free(grant, ask, look)
+        self._check_rivals(grant, ask, look)
         if permit is not None and permit.only_address is not None:
             self._check_addresses(ask, look)
         if self._is_newer(grant, permit, ask):
             raise RequestRefusedError(404, "Not found: the object that exists now was created later")
-        price = self._price(grant, ask, permit, look) if ask.endpoint == CREATE else None
+        price = self._checked_price(grant, ask, permit, look) if ask.endpoint == CREATE else None
         # Kinds that may exist twice need no earlier list: their objects have creation times and unique ids.
         is_listed = effect.doubt == "unknown" and effect.makes not in TWICE
         parent = look.container(ask.containers[0]) if ask.containers else None
@@ -327,7 +327,7 @@ class Judge:
         its = (grant.policy, grant.stack)
         return any(not one.policy or (one.policy, one.stack) != its for one in found)
 
-    def _check_free(self, grant: Grant, ask: Ask, look: Look) -> None:
+    def _check_rivals(self, grant: Grant, ask: Ask, look: Look) -> None:
         """
         Refuse a request if another grant may be changing its container or backup at this moment.
 
@@ -383,7 +383,7 @@ class Judge:
         ):
             raise NotLookedError(look.renew)
 
-    def _price(self, grant: Grant, ask: Ask, permit: Permit | None, look: Look) -> Decimal | None:
+    def _checked_price(self, grant: Grant, ask: Ask, permit: Permit | None, look: Look) -> Decimal | None:
         """Check every limit on a create, and return what the create adds to the monthly price."""
         look.containers.require_complete()
         added = _added(ask, look)
@@ -437,10 +437,10 @@ class Judge:
             Return whether each possible object of a path variable belongs to the grant or is created by the change.
             """
             known = [change.known[symbol].id for symbol in one.of if symbol in change.known]
-            asked = [Ask("", {name: id_}, {}, {}) for id_ in filter(None, (*known, one.is_))]
+            ids = filter(None, (*known, one.is_))
             # A new backup belongs to the container in its own permit.
             return {*one.of} <= {*made, *change.known} and all(
-                is_made(name, ask, holdings.own, look) for ask in asked
+                is_made(name, {name: id_}, holdings.own, look) for id_ in ids
             )
 
         found = [f"the change reads a secret: {in_words(one)}" for one in change.secrets]
@@ -482,7 +482,7 @@ class Judge:
         usd = None if price is None else f"{price:.2f}"
         return Permit(n=1, endpoint=ask.endpoint, ids=ids, body=dict(ask.body), usd=usd)
 
-    def may_still(self, grant: Grant, hint: str) -> None:
+    def check_end(self, grant: Grant, hint: str) -> None:
         """Refuse a grant that ended so long ago that none of its requests can be in progress."""
         now = self._ledger.now()
         if now > grant.until + GRACE:
@@ -520,7 +520,7 @@ class Judge:
         # An object that was found long after its lost request is as old as the platform says.
         there = self._upstream.now() - (now - since)
         recent = [one for one in holdings.own if one.ended >= since and not is_older(one.created_at, there)]
-        return is_made(effect.object, ask, recent, look)
+        return is_made(effect.object, ask.ids, recent, look)
 
 
 def _key(one: Ask | Use) -> tuple[str, str]:
@@ -529,7 +529,7 @@ def _key(one: Ask | Use) -> tuple[str, str]:
 
 def _sees(seen: Sequence[Use] | None, ask: Ask, look: Look) -> bool:
     """Return whether all containers in the path of a request are among those that a grant sees."""
-    return seen is None or all(is_made(name, ask, seen, look) for name in ask.ids if name in CONTAINERS)
+    return seen is None or all(is_made(name, ask.ids, seen, look) for name in ask.ids if name in CONTAINERS)
 
 
 def _added(one: Ask | Permit, look: Look) -> Decimal | None:

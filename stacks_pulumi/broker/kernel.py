@@ -21,7 +21,7 @@ from stacks_pulumi.broker.judge import ApprovalNeededError, Judge
 from stacks_pulumi.broker.ledger import DAY, Grant, Ledger, LedgerError, Use, insert, update
 from stacks_pulumi.broker.limits import Budget
 from stacks_pulumi.broker.outcome import Outcomes
-from stacks_pulumi.broker.permits import TWICE, Ask, is_container
+from stacks_pulumi.broker.permits import TWICE, Ask, is_expected
 from stacks_pulumi.broker.reply import Reply, RequestRefusedError, busy, refused
 from stacks_pulumi.broker.settings import GateFile
 from stacks_pulumi.broker.upstream import (
@@ -36,6 +36,10 @@ from stacks_pulumi.broker.upstream import (
 
 _WAITLIST: Final = 60.0
 """Seconds after a 503 before the broker may send a repeated create to the platform again."""
+_SETTLED: Final = 60.0
+"""
+Seconds after which a list shows whether a request was carried out, so that a request that is not repeated is refused.
+"""
 _NOT_SENT: Final = 1
 """
 The status in the ledger of a request that did not reach the platform. The status is 0 if it is unknown whether the
@@ -91,7 +95,7 @@ class Kernel:
     def read(self, visit: Visit) -> Reply:
         """Answer a read of the inventory, or of a secret that the grant includes."""
         grant, ask = visit.grant, visit.ask
-        self.judge.may_still(grant, "ask for a new grant")
+        self.judge.check_end(grant, "ask for a new grant")
         secret, seen = SECRETS.get(ask.endpoint), self.judge.seen(grant)
         is_limited = self.judge.check_read(grant, ask, seen, Look(self._upstream, visit.due))
         got = self._upstream.read(ask.endpoint, ask.ids, ask.query, visit.due)
@@ -104,7 +108,7 @@ class Kernel:
             look = Look(self._upstream, visit.due, newest=is_list, most=most)
             self.judge.check_read(grant, ask, seen, look)
             own = _listed(seen, look) if is_list and seen is not None else None
-        self.judge.not_revoked(grant.id)
+        self.judge.current(grant.id)
         return self._upstream.reply(got, "read", secret=secret is not None, only=own)
 
     def change(self, visit: Visit) -> Reply:
@@ -122,7 +126,7 @@ class Kernel:
             known = ", ".join(EFFECTS[ask.endpoint].fields) or "none"
             text = f"{ask.endpoint} accepts no query, and only these fields in its body: {known}"
             raise refused(text, "remove all others")
-        self.judge.may_still(grant, "submit the change again, or ask for a new grant")
+        self.judge.check_end(grant, "submit the change again, or ask for a new grant")
         self.outcomes.find_lost(grant.id, visit.due)
         while True:
             found = self._admitted(visit)
@@ -161,7 +165,7 @@ class Kernel:
             # The request is judged as if the lost request did not exist.
             update(db, "uses", lost.id, state="void")
         self.judge.check_look(visit.grant, visit.ask, look)
-        found = self.judge.judged(self.judge.not_revoked(visit.grant.id), visit.ask, look)
+        found = self.judge.judged(self.judge.current(visit.grant.id), visit.ask, look)
         if not isinstance(found, dict):
             if lost is None:
                 return found
@@ -223,15 +227,16 @@ class Kernel:
         # If a repetition was refused, the broker only looks for the effect: the first request may have used up the name
         # or the cap.
         is_refused = _is_refusal(use.status) and use.status not in {_NOT_SENT, _TOO_MANY}
-        if effect.again and not is_refused and now <= visit.grant.until and use.attempts <= len(PAUSES):
+        may_repeat = effect.again and not is_refused
+        if may_repeat and now <= visit.grant.until and use.attempts <= len(PAUSES):
             pause = max(PAUSES[use.attempts - 1], BETWEEN if effect.makes in TWICE else 0.0)
             is_due = True
-            if use.status == _NO_CAPACITY and effect.makes == "Container":
-                # A create on the waitlist may happen later. It is sent again once, if the client asks for it later.
+            if _is_on_waitlist(use, use.status):
+                # The create may happen later. It is sent again once, if the client asks for it later.
                 pause, is_due = 0.0, use.attempts == 1 and now - use.ended >= _WAITLIST
             if is_due and not self._upstream.is_late(visit.due - pause):
                 return pause
-        if now - use.at > (DAY if effect.again and not is_refused else _WAITLIST):
+        if now - use.at > (DAY if may_repeat else _SETTLED):
             raise refused(
                 "the outcome of this request is unknown, and it is not sent again",
                 "check what exists, then plan again",
@@ -244,7 +249,7 @@ class Kernel:
         *spans, (began, _) = use.before["spans"]
 
         def check(waited: float) -> None:
-            self.judge.not_revoked(visit.grant.id)
+            self.judge.current(visit.grant.id)
             if waited > FRESH:
                 raise WaitedError
 
@@ -273,8 +278,7 @@ class Kernel:
             if again and use.object is not None:
                 self.outcomes.remove_twins(use, visit.due)
             return reply, use
-        is_waiting = status == _NO_CAPACITY and effect.makes == "Container"
-        was_waiting = use.status == _NO_CAPACITY and effect.makes == "Container"
+        is_waiting, was_waiting = _is_on_waitlist(use, status), _is_on_waitlist(use, use.status)
         state: str = effect.doubt
         if _is_refusal(status):
             state = "unknown" if again else "void"
@@ -291,7 +295,11 @@ class Kernel:
 def _listed(seen: Sequence[Use], look: Look) -> list[str]:
     """Return the ids of the listed containers that a grant sees. An id that now means another container is left out."""
     ids = {row.id for row in look.containers}
-    return [one.object or "" for one in seen if one.object in ids and is_container(one.container, look)]
+    return [one.object or "" for one in seen if one.object in ids and is_expected(one.container, look)]
+
+
+def _is_on_waitlist(use: Use, status: int | None) -> bool:
+    return status == _NO_CAPACITY and use.endpoint == CREATE
 
 
 def _is_refusal(status: int | None) -> bool:

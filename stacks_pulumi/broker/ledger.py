@@ -14,6 +14,7 @@ import secrets
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -191,6 +192,11 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
     object: str | None
     created_at: str | None
     claimed: float | None
+
+    @property
+    def price(self) -> Decimal | None:
+        """What it adds to the monthly price; `None` if that is unknown, or if it adds nothing."""
+        return None if self.usd is None else Decimal(self.usd)
 
     @property
     def makes(self) -> Kind:

@@ -104,11 +104,15 @@ def listed_price(row: Container, monthly: MonthlyPrice, tier: int | None = None)
 
 
 def bills(ledger: Ledger, rows: Sequence[Container], monthly: MonthlyPrice) -> list[Bill]:
-    """Return the listed containers of the account, and those that may exist without being listed."""
+    """
+    Return the listed containers of the account, and those that may exist without being listed.
+
+    A row stands for at most one create. A create for which no row stands counts in addition.
+    """
     made: dict[str | None, list[Use]] = {}
     for one in ledger.made("Container"):
         made.setdefault(one.object, []).append(one)
-    now, found, others = ledger.now(), list[Bill](), dict[int, Use]()
+    now, found, waiting = ledger.now(), list[Bill](), dict[int, Use]()
     hidden = {
         one.id: one
         for one in ledger.creates("grant_id <> '-' and (state <> 'done' or ended > ?)", now - LISTED)
@@ -131,9 +135,9 @@ def bills(ledger: Ledger, rows: Sequence[Container], monthly: MonthlyPrice) -> l
             # that no total is too low.
             open_ = (one for one in hidden.values() if one.state != "done")
             lost = [one for one in (*open_, *repeated) if _may_show(row, one, now)]
-            lost = sorted(lost, key=lambda one: (one.usd is None, spent([one])))
+            lost = sorted(lost, key=lambda one: (one.price is None, one.price))
             # Only one of them created it, and nobody knows which one, so it counts for each stack and policy.
-            others |= {one.id: one for one in lost if _of(one) != _of(lost[0])}
+            waiting |= {one.id: one for one in lost if _of(one) != _of(lost[0])}
             owners = [*lost[:1], *owners]
         new = [hidden.pop(one.id) for one in owners if one.id in hidden]
         stack = owners[-1].stack if owners else ""
@@ -144,12 +148,8 @@ def bills(ledger: Ledger, rows: Sequence[Container], monthly: MonthlyPrice) -> l
         price = listed_price(row, monthly, tier).high
         # If the list lags behind, the row may be a cheaper container that had the id before.
         found.append(Bill(row.id, stack, policy, None if price is None else max(price, spent(new))))
-    others |= {one.id: one for one in hidden.values() if not _is_old(one, now)}
-    waiting = others.values()
-    return [
-        *found,
-        *(Bill("", one.stack, one.policy, None if one.usd is None else spent([one])) for one in waiting),
-    ]
+    waiting |= {one.id: one for one in hidden.values() if not _is_old(one, now)}
+    return [*found, *(Bill("", one.stack, one.policy, one.price) for one in waiting.values())]
 
 
 def _of(use: Use) -> tuple[str, str]:
@@ -279,7 +279,7 @@ def why_over(limit: Limit, added: Decimal | None) -> str:
 
 def spent(uses: Iterable[Use]) -> Decimal:
     """Return the sum of what creates add to the monthly price."""
-    return sum((Decimal(use.usd) for use in uses if use.usd is not None), Decimal(0))
+    return sum((use.price or Decimal(0) for use in uses), Decimal(0))
 
 
 def left_today(ledger: Ledger, grant: Grant, policy: Policy) -> Decimal:

@@ -17,7 +17,7 @@ from stacks_pulumi._identifiers import compare_instants
 from stacks_pulumi.api._call import Answer
 from stacks_pulumi.api.once import is_within
 from stacks_pulumi.broker import journal
-from stacks_pulumi.broker.change import CONTAINERS, EFFECTS, REMOVALS, Kind
+from stacks_pulumi.broker.change import EFFECTS, REMOVALS, Kind, containers_in
 from stacks_pulumi.broker.ledger import DAY, LOST, UNDER_WAY, Ledger, Use, text_of, update
 from stacks_pulumi.broker.limits import LISTED
 from stacks_pulumi.broker.permits import TWICE, candidates, identity_of, made_at
@@ -92,9 +92,9 @@ class Outcomes:
             was_listed = any(id_ == old and compare_instants(made, at) is not False for old, _, at in listed)
         else:
             was_listed = id_ in use.before["ids"]
-        return not was_listed and not self._is_of_another(use, id_, made)
+        return not was_listed and not self._has_other_maker(use, id_, made)
 
-    def _is_of_another(self, use: Use, id_: str, made: str | None) -> bool:
+    def _has_other_maker(self, use: Use, id_: str, made: str | None) -> bool:
         """
         Return whether another request may have created an object. The list from before `use` lacked the object, so
         older requests did not create it.
@@ -110,7 +110,7 @@ class Outcomes:
 
     def _made_in(self, kind: Kind, id_: str, ids: Mapping[str, str]) -> list[Use]:
         """Return the requests that created the object with this id in the containers of a path."""
-        where = {value for name, value in ids.items() if name in CONTAINERS}
+        where = containers_in(ids)
         made = self._ledger.made(kind, "object = ?", id_)
         return [one for one in made if one.parent is None or not where or one.parent in where]
 
@@ -168,7 +168,7 @@ class Outcomes:
         """Return whether a lost request, and no other request, certainly created a listed object."""
         if not self._may_have_made(use, row, look, use.attempts_at, **tolerance):
             return False
-        if self._is_of_another(use, str(row.id), made_at(row)):
+        if self._has_other_maker(use, str(row.id), made_at(row)):
             return False
         # Two equal requests of one stack and policy are no rivals: the first that looks gets the object. No list shows
         # with which storage a container was requested.

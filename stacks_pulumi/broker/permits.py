@@ -24,6 +24,7 @@ from stacks_pulumi.broker.change import (
     Permit,
     Secret,
     canonical,
+    containers_in,
 )
 from stacks_pulumi.broker.ledger import DAY, PARENTS, Use
 from stacks_pulumi.broker.limits import LISTED, identity, is_same
@@ -73,7 +74,7 @@ class Ask:
     @property
     def containers(self) -> tuple[str, ...]:
         """The ids of the containers in its path."""
-        return tuple(value for name, value in self.ids.items() if name in CONTAINERS)
+        return containers_in(self.ids)
 
 
 def meet(one: Ask | Use, other: Ask | Use, has_name: Callable[[str, str], bool] = may_be_of) -> bool:
@@ -98,7 +99,7 @@ def _touches(one: Ask | Use, other: Ask | Use, has_name: Callable[[str, str], bo
 
 def _about(one: Ask | Use) -> set[tuple[str, str]]:
     """Return the containers in the path of a request; without such containers, all ids of the path."""
-    containers = {("container", id_) for name, id_ in one.ids.items() if name in CONTAINERS}
+    containers = {("container", id_) for id_ in containers_in(one.ids)}
     return containers or {*one.ids.items()}
 
 
@@ -173,8 +174,8 @@ def fits_id(name: str, one: Constraint, ask: Ask, holdings: Holdings, look: Look
             holdings.known[symbol] for symbol in one.of if symbol in holdings.known and name in CONTAINERS
         ]
         made = [use for use in holdings.uses if use.binds in one.of]
-        return is_made(name, ask, made, look) or any(
-            container.id == value and is_container(container, look) for container in known
+        return is_made(name, ask.ids, made, look) or any(
+            container.id == value and is_expected(container, look) for container in known
         )
     if one.new_backup_of is not None:
         return any(
@@ -205,13 +206,13 @@ def _new_backup(use: Use, look: Look) -> str | None:
         # Another container now has this id.
         return None
     rows = look.rows("Backup", container.id).where(
-        lambda row: not _is_of_another(row, use) and look.is_asked("Backup", {}, {}, row)
+        lambda row: not _is_foreign(row, use) and look.is_asked("Backup", {}, {}, row)
     )
     first = min(rows, key=age, default=None)
     return None if first is None else str(first.id)
 
 
-def is_container(container: Known, look: Look) -> bool:
+def is_expected(container: Known, look: Look) -> bool:
     """
     Return whether the container that now has an id is the expected one. If no container has the id, the result is true,
     because the platform itself will refuse the request.
@@ -222,7 +223,7 @@ def is_container(container: Known, look: Look) -> bool:
 
 def _is_the_same(name: str, one: Constraint, look: Look) -> bool:
     if name in CONTAINERS:
-        return is_container(Known(id=one.is_ or "", created_at=one.created_at), look)
+        return is_expected(Known(id=one.is_ or "", created_at=one.created_at), look)
     if one.in_ is None:
         return True
     row = look.rows(_KINDS[name], one.in_).find(lambda row: str(row.id) == one.is_)
@@ -237,7 +238,7 @@ def _is_client(one: Constraint, ask: Ask, holdings: Holdings, look: Look) -> boo
     grant's own. The name of a client may be used again.
     """
     row = look.rows("VpnClient", ask.ids["vpn_container_id"]).find(lambda row: row.name == one.is_)
-    if one.created_at is None and is_made("client_name", ask, holdings.own, look):
+    if one.created_at is None and is_made("client_name", ask.ids, holdings.own, look):
         return True
     is_it = None if row is None else compare_instants(row.created_at, one.created_at)
     if row is None or is_it is False:
@@ -246,7 +247,7 @@ def _is_client(one: Constraint, ask: Ask, holdings: Holdings, look: Look) -> boo
     return is_it is True or (one.created_at is None and row.created_at is None)
 
 
-def _is_of_another(row: Any, use: Use) -> bool:
+def _is_foreign(row: Any, use: Use) -> bool:
     """Return whether a listed object certainly existed before a request, or was created long after it."""
     made, spans = made_at(row), use.before["spans"]
     # The name of a VPN client may soon be used again.
@@ -266,24 +267,23 @@ def made_at(row: Any) -> str | None:
     return made
 
 
-def is_made(name: str, ask: Ask, uses: Sequence[Use], look: Look) -> bool:
+def is_made(name: str, ids: Mapping[str, str], uses: Sequence[Use], look: Look) -> bool:
     """Return whether one of these requests created the object of a path variable, in the container of the path."""
+    containers = containers_in(ids)
 
     def is_there(use: Use) -> bool:
         if use.makes == "Container":
-            return is_container(use.container, look)
-        if ask.containers and (
-            use.parent not in ask.containers or not is_container(use.parent_container, look)
-        ):
+            return is_expected(use.container, look)
+        if containers and (use.parent not in containers or not is_expected(use.parent_container, look)):
             return False
         if use.makes == "Pin":
             return True
         # The time shows whether the answer named an older object, or a person has used the name of a VPN client again.
         row = look.rows(use.makes, use.parent or "").find(lambda row: row.id == use.object)
-        return row is None or not _is_of_another(row, use)
+        return row is None or not _is_foreign(row, use)
 
     kind = _MADE_AS.get(name, "Container")
-    return any((use.makes, use.object) == (kind, ask.ids[name]) and is_there(use) for use in uses)
+    return any((use.makes, use.object) == (kind, ids[name]) and is_there(use) for use in uses)
 
 
 def candidates(one: Ask | Use, look: Look) -> Sequence[Any]:
@@ -302,12 +302,12 @@ def candidates(one: Ask | Use, look: Look) -> Sequence[Any]:
 def is_about_own(ask: Ask, holdings: Holdings, look: Look) -> bool:
     """Return whether the grant owns every container of a request, including the container of its backup."""
     if "backup_id" not in ask.ids:
-        return bool(ask.ids) and all(is_made(name, ask, holdings.own, look) for name in ask.ids)
+        return bool(ask.ids) and all(is_made(name, ask.ids, holdings.own, look) for name in ask.ids)
     return own_backup(ask, holdings, look) is not None
 
 
 def own_backup(ask: Ask, holdings: Holdings, look: Look) -> Backup | None:
     """Return the backup of a request, if one of the grant's own containers lists it."""
-    mine = [one for one in holdings.own if one.makes == "Container" and is_container(one.container, look)]
+    mine = [one for one in holdings.own if one.makes == "Container" and is_expected(one.container, look)]
     rows = (row for one in mine for row in look.rows("Backup", one.object or ""))
     return next((row for row in rows if str(row.id) == ask.ids["backup_id"]), None)

@@ -315,7 +315,7 @@ class App:
         if grant is None:
             raise RequestRefusedError(401, "Invalid API key")
         if incoming.method == "POST" and what in {"verdicts", "requests"}:
-            self.kernel.judge.may_still(grant, "ask for a new grant")
+            self.kernel.judge.check_end(grant, "ask for a new grant")
             return self._judged(incoming, grant, what)
         if incoming.method == "DELETE" and what == "me":
             return self.desk.end(grant)
@@ -327,7 +327,7 @@ class App:
         """Return the answer to a grant's read of the broker's own data."""
         if what == "me":
             return self.desk.describe(grant)
-        self.kernel.judge.may_still(grant, "ask for a new grant")
+        self.kernel.judge.check_end(grant, "ask for a new grant")
         if what in {"limits", "log", "rules"}:
             # These answers need many reads.
             self._take_share(grant)
