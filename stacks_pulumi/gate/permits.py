@@ -272,15 +272,20 @@ class _Table:
             self.known[symbol] = self.container(id_, {})
         return Constraint(of=(symbol,))
 
-    def client(self, id_: str) -> Constraint:
-        """Return the constraint for a VPN client that exists. Its name may be used again, so its time counts."""
+    def client(self, id_: str, outputs: Mapping[str, Any]) -> Constraint:
+        """
+        Return the constraint for a VPN client that exists. Its name may be used again, so its time counts. If the times
+        in the state and in the account differ, the time in the state is used.
+        """
         container, _, name = id_.partition("/")
         rows: Iterable[VpnClient] = ()
         with contextlib.suppress(NotFoundError):
             rows = self.clients(container)
-        return Constraint(
-            is_=name, created_at=next((row.created_at for row in rows if row.name == name), None)
-        )
+        listed = next((row.created_at for row in rows if row.name == name), None)
+        stored = text(outputs, "client_created_at")
+        if isinstance(stored, str) and compare_instants(stored, listed) is False:
+            listed = stored
+        return Constraint(is_=name, created_at=listed)
 
     def old(self, change: Change) -> Constraint:
         """Return the constraint for a child's container; the child's id in the state begins with the container's id."""
@@ -529,7 +534,7 @@ def _ssh_certificate(table: _Table, change: Change) -> None:
 def _vpn_client(table: _Table, change: Change) -> None:
     after = change.after
     if change.operation in _ENDS:
-        ids = {"vpn_container_id": table.old(change), "client_name": table.client(change.id)}
+        ids = {"vpn_container_id": table.old(change), "client_name": table.client(change.id, change.outputs)}
         table.add("vpn_clients.remove", ids, why=f"remove {change.name}")
     if change.operation == "delete":
         return
@@ -544,7 +549,8 @@ def _vpn_client(table: _Table, change: Change) -> None:
     name, id_ = known(after.get("name")), text(after, ADOPTS)
     if after.get("store_config") is not False and isinstance(name, str):
         is_new = change.operation in _MAKES and not isinstance(id_, str)
-        client = Constraint(is_=name) if is_new else table.client(id_ if isinstance(id_, str) else change.id)
+        exists = (id_, {}) if isinstance(id_, str) else (change.id, change.outputs)
+        client = Constraint(is_=name) if is_new else table.client(*exists)
         table.secrets.append(
             Secret(endpoint="vpn_clients.config", ids={"vpn_container_id": at, "client_name": client})
         )

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from stacks_pulumi._pulumi_cli import InputError
-from stacks_pulumi.api.models import Container
+from stacks_pulumi.api.models import Container, VpnClient
 from stacks_pulumi.gate.change import Change, Operation
 from stacks_pulumi.gate.permits import READS, needed
 from stacks_pulumi.pricing.recognition import UNKNOWN
@@ -144,6 +144,19 @@ def test_the_permits_of_each_change_are_as_recorded(golden: Golden) -> None:
     read = needed(others, ROWS, [("web", class_) for class_ in READS])
     lines += ["", "What a function reads", *(msgspec.json.encode(part).decode() for part in read.secrets)]
     golden.text("permits.txt", "\n".join(lines).lstrip())
+
+
+@pytest.mark.parametrize("stored", [{}, {"clientCreatedAt": MADE}])
+def test_a_vpn_client_that_a_person_has_added_again_is_not_the_one_in_the_state(
+    stored: dict[str, str],
+) -> None:
+    id_, before, _, _ = CHANGES["VpnClient"]
+    change = change_of("VpnClient", "it", "delete", before=before, outputs=stored, id=id_)
+    listed = VpnClient(name="laptop", created_at="2026-11-05T10:00:00Z")
+
+    (removes,) = needed([change], ROWS, (), lambda _container: [listed]).permits
+
+    assert removes.ids["client_name"].created_at == stored.get("clientCreatedAt", listed.created_at)
 
 
 def test_new_backups_of_one_container_have_one_symbol() -> None:
