@@ -18,6 +18,8 @@ from stacks_pulumi.api.once import Deleted, Once, look_twice, settle
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.platform_file import UNKNOWN, PlatformFile
 
+SLACK: Final = 60.0
+"""A client's creation times in the create response and in the list differ by at most this many seconds."""
 _PAUSE = 2.0
 
 _HARMLESS: Final = {

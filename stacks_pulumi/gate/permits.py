@@ -18,9 +18,10 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from stacks_pulumi import _identifiers, catalog
-from stacks_pulumi._identifiers import PLACEHOLDER, compare_instants, same_name
+from stacks_pulumi._identifiers import PLACEHOLDER, compare_instants, same_name, seconds_between
 from stacks_pulumi._pulumi_cli import InputError
 from stacks_pulumi.api.models import Container, VpnClient
+from stacks_pulumi.api.vpn_clients import SLACK
 from stacks_pulumi.broker.change import ANY, Constraint, Known, Permit, Secret, Value
 from stacks_pulumi.errors import NotFoundError
 from stacks_pulumi.gate.change import Change
@@ -274,8 +275,8 @@ class _Table:
 
     def client(self, id_: str, outputs: Mapping[str, Any]) -> Constraint:
         """
-        Return the constraint for a VPN client that exists. Its name may be used again, so its time counts. If the times
-        in the state and in the account differ, the time in the state is used.
+        Return the constraint for a VPN client that exists. Its name may be used again, so its time counts. If the time
+        in the state is that of an earlier client, it is used.
         """
         container, _, name = id_.partition("/")
         rows: Iterable[VpnClient] = ()
@@ -283,9 +284,9 @@ class _Table:
             rows = self.clients(container)
         listed = next((row.created_at for row in rows if row.name == name), None)
         stored = text(outputs, "client_created_at")
-        if isinstance(stored, str) and compare_instants(stored, listed) is False:
-            listed = stored
-        return Constraint(is_=name, created_at=listed)
+        apart = seconds_between(stored, listed) if isinstance(stored, str) else None
+        is_earlier = apart is not None and abs(apart) > SLACK
+        return Constraint(is_=name, created_at=str(stored) if is_earlier else listed)
 
     def old(self, change: Change) -> Constraint:
         """Return the constraint for a child's container; the child's id in the state begins with the container's id."""

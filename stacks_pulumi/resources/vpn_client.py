@@ -12,7 +12,7 @@ import pulumi
 from stacks_pulumi import catalog
 from stacks_pulumi._identifiers import same_name
 from stacks_pulumi.api import models
-from stacks_pulumi.api.vpn_clients import risks_of
+from stacks_pulumi.api.vpn_clients import SLACK, risks_of
 from stacks_pulumi.config import ADOPT_MODES
 from stacks_pulumi.errors import NotFoundError, StacksError, UnreadableAnswerError, VanishedError
 from stacks_pulumi.resources import _fields, _validators
@@ -127,9 +127,6 @@ class VpnClient(Child, module="stacks", name="VpnClient"):
 
 _CREATED_AT: Final = "client_created_at"
 """The output that contains the client's creation time, because a name can be used again."""
-
-_SLACK: Final = 60.0
-"""A client's creation times in the create response and in the list differ by at most this many seconds."""
 
 _DEFAULT: Final = "default"
 """The client that the platform creates with every VPN container."""
@@ -296,7 +293,7 @@ class VpnClientHandler(ChildHandler[models.VpnClient]):
 
     def is_ours(self, id_: str, olds: Mapping[str, Any], found: models.VpnClient) -> bool:
         """Compare the creation times."""
-        return same_time(olds.get(_CREATED_AT), found.created_at, slack=_SLACK) is not False
+        return same_time(olds.get(_CREATED_AT), found.created_at, slack=SLACK) is not False
 
     def describe(self, id_: str, found: models.VpnClient) -> str:
         """Return the client's id."""
@@ -311,7 +308,7 @@ class VpnClientHandler(ChildHandler[models.VpnClient]):
         found: models.VpnClient | None,
     ) -> None:
         """If the client has no creation time, compare those of the container: a later client may have the same name."""
-        if found is None or same_time(olds.get(_CREATED_AT), found.created_at, slack=_SLACK) is None:
+        if found is None or same_time(olds.get(_CREATED_AT), found.created_at, slack=SLACK) is None:
             _check_not_recreated(session, op, id_, olds)
 
     def remove(self, session: Session, id_: str, olds: Mapping[str, Any]) -> None:
