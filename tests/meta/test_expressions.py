@@ -26,7 +26,7 @@ OF_USERS: Final = {"policy/options.py"}
 """Files that compile a user's expression: a policy's options are as trusted as its code."""
 OF_TEXTS: Final = {"agents/masking.py"}
 """Files that compile alternatives of escaped texts, which contain no repetition."""
-LONG: Final = 50_000
+LONG: Final = 80_000
 """The length of an attack. A search with quadratic time takes seconds; any other search takes milliseconds."""
 BEGINNINGS: Final = 12
 """The number of prefixes of a text that are repeated."""
