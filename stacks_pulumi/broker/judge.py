@@ -236,15 +236,21 @@ class Judge:
 
     def _is_bound(self, permit: Permit, grant: Grant, ask: Ask) -> bool:
         """
-        Return whether all requests of the grant for a new backup mean the same backup. After its removal, the next new
-        backup may be another client's.
+        Return whether the grant's requests for new backups mean at most as many backups as it has triggered. After the
+        removal of its own, the next new backup may be another client's.
         """
         backup = permit.ids.get("backup_id")
         if backup is None or backup.new_backup_of is None:
             return True
         its = {one.n for one in self._ledger.permits(grant.id) if one.ids.get("backup_id") == backup}
-        others = f"grant_id = ? and ids <> ? and (state <> 'void' or {LOST})"
-        return not any(use.permit in its for use in self._ledger.uses(others, grant.id, text_of(ask.ids)))
+        used = self._ledger.uses(
+            f"grant_id = ? and ids <> ? and (state <> 'void' or {LOST})", grant.id, text_of(ask.ids)
+        )
+        others = {text_of(use.ids) for use in used if use.permit in its}
+        triggers = self._ledger.live(
+            "grant_id = ? and endpoint = 'backups.trigger' and binds = ?", grant.id, backup.new_backup_of
+        )
+        return len(others) < len(triggers)
 
     def _check_addresses(self, ask: Ask, look: Look) -> None:
         """

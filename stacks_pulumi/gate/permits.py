@@ -547,11 +547,21 @@ def _vpn_client(table: _Table, change: Change) -> None:
             {"name": _value(after.get("name", UNKNOWN))},
             why=f"add {change.name}",
         )
-    name, id_ = known(after.get("name")), text(after, ADOPTS)
-    if after.get("store_config") is not False and isinstance(name, str):
-        is_new = change.operation in _MAKES and not isinstance(id_, str)
-        exists = (id_, {}) if isinstance(id_, str) else (change.id, change.outputs)
-        client = Constraint(is_=name) if is_new else table.client(*exists)
+    name, adopted = known(after.get("name")), text(after, ADOPTS)
+    if after.get("store_config") is False or not isinstance(name, str):
+        return
+    if isinstance(adopted, str):
+        clients = [table.client(adopted, {})]
+    elif change.operation not in _MAKES:
+        clients = [table.client(change.id, change.outputs)]
+    else:
+        clients = [Constraint(is_=name)]
+        exists = [table.known[symbol].id for symbol in at.of if symbol in table.known]
+        if change.operation == "create" and exists:
+            # A client that an interrupted `up` has added is adopted.
+            left = table.client(f"{exists[0]}/{name}", {})
+            clients += [left] if left.created_at else []
+    for client in clients:
         table.secrets.append(
             Secret(endpoint="vpn_clients.config", ids={"vpn_container_id": at, "client_name": client})
         )

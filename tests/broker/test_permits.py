@@ -349,6 +349,25 @@ def test_access_is_closed_only_if_no_other_address_is_listed(bench: Bench) -> No
     assert grant("PUT", f"/containers/{web['id']}/external-access", {"enabled": False}).status_code == 200
 
 
+def test_two_new_backups_of_one_container_are_pinned_and_a_third_is_not(bench: Bench) -> None:
+    """Their requests are equal, so both have one symbol."""
+    data = bench.made("data", template="redis")
+    path, new = f"/containers/{data['id']}/backup", {"backup_id": {"new_backup_of": "pin"}}
+    grant = bench.granted(
+        permit("backups.trigger", ids={"container_id": literal(data)}, binds="pin", times=2),
+        permit("backups.pin", ids=new, times=None),
+    )
+    for client in (grant, grant, bench.owner):
+        assert client("POST", path).status_code == 202
+        bench.emulator.advance(30)
+        bench.clock.advance(30)
+    first, second, other = bench.emulator.state.backups
+
+    assert [grant("POST", f"/backups/{number}/pin").status_code for number in (first, second)] == [200, 200]
+    bench.emulator.drift.delete_backup(second)
+    assert refused(grant("POST", f"/backups/{other}/pin"))
+
+
 def test_only_a_new_backup_is_pinned(bench: Bench) -> None:
     """An older or a later backup, and a backup of another container, may not be pinned."""
     db = bench.made("data", template="redis", backups=1)

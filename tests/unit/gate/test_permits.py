@@ -159,6 +159,17 @@ def test_a_vpn_client_that_a_person_has_added_again_is_not_the_one_in_the_state(
     assert removes.ids["client_name"].created_at == stored.get("clientCreatedAt", listed.created_at)
 
 
+def test_a_vpn_client_that_an_interrupted_up_has_added_may_be_read() -> None:
+    """The provider then adopts it, and downloads its configuration."""
+    _, before, _, _ = CHANGES["VpnClient"]
+    listed = VpnClient(name=before["name"], created_at="2026-11-05T10:00:00Z")
+    change = change_of("VpnClient", "it", "create", after=before)
+
+    secrets = needed([change], ROWS, (), lambda _container: [listed]).secrets
+
+    assert [one.ids["client_name"].created_at for one in secrets] == [None, listed.created_at]
+
+
 def test_new_backups_of_one_container_have_one_symbol() -> None:
     """The requests are equal, so the broker cannot assign the new backups to resources."""
     pins = [change_of("PinnedBackup", name, "create", after={"container": "usr-1-web"}) for name in "ab"]
