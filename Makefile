@@ -28,7 +28,7 @@ with_engine = engine=$$($(python) tools/engine/ensure.py $(1)) || exit 1; \
 	PATH="$(venv)/bin:$$engine:$$PATH" VIRTUAL_ENV="$(venv)"
 
 .DEFAULT_GOAL := help
-.PHONY: help python setup engine languages demo test test-extra test-all multi-cloud unit prove bench acceptance sweep sdk lock wheel plugin installed lines lint format docs site docs-serve clean
+.PHONY: help python setup engine languages demo test test-extra test-granted test-all multi-cloud unit prove bench acceptance sweep sdk lock wheel plugin installed lines lint format docs site docs-serve clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | awk -F '\t' '{ printf "make %-11s %s\n", $$1, $$2 }'
@@ -63,6 +63,9 @@ test: setup ## what every change has to pass, on a real engine; ARGS="-k backup"
 
 test-extra: setup ## the rest: other languages, installation, the site, what pages and examples show; needs Go, Node.js, Java
 	@$(in_parallel) -m extra $(ARGS)
+
+test-granted: setup ## the stories of the engine once more, each change through a broker with a grant of its own preview
+	@$(in_parallel) --granted -m "not extra" tests/engine $(ARGS)
 
 test-all: setup ## every test: `make test` and `make test-extra` in one run
 	@$(in_parallel) $(ARGS)

@@ -222,6 +222,9 @@ def _record_gone(db: sqlite3.Connection, one: Use, by: Use) -> None:
     object. A removal by another grant, in the dashboard, or by a budget's approved request means that the object should
     not exist.
     """
+    if one.ended > by.at:
+        # The answer to the removal was slow, and the object may have been created since.
+        return
     is_own = one.grant_id == by.grant_id and not (by.policy and by.permit)
     is_undone = is_own and not EFFECTS[by.endpoint].makes
     update(db, "uses", one.id, state="undone" if is_undone else "gone", answer=None)

@@ -2273,6 +2273,28 @@ def test_the_next_backup_is_not_the_new_one_after_its_removal(bench: Bench, do: 
     assert [*bench.emulator.state.backups] == [theirs]
 
 
+def test_a_slow_answer_to_a_removal_gives_back_no_permit_of_a_newer_object(bench: Bench) -> None:
+    """The order of the answers is not the order at the platform."""
+    web = bench.made("web", allowed_ips=["198.51.100.7"])
+    ids, path = {"container_id": literal(web)}, f"/containers/{web['id']}"
+    close, opens = ({"enabled": value} for value in (False, True))
+    grant = bench.granted(
+        permit("containers.external_access", close, ids=ids),
+        permit("containers.external_access", opens, ids=ids),
+        permit("allowed_ips.add", {"ip_address": {"any": True}}, ids=ids),
+    )
+    bench.emulator.faults.add("containers.external_access", "slow", seconds=9.0)
+    with ThreadPoolExecutor(1) as pool:
+        closed = pool.submit(grant, "PUT", f"{path}/external-access", close)
+        until(lambda: not bench.emulator.state.container("web").external_access)
+        assert grant("PUT", f"{path}/external-access", opens).status_code == 200
+        added = grant("POST", f"{path}/allowed-ips", {"ip_address": "198.51.100.9"})
+        assert added.status_code < 300
+    assert closed.result().status_code == 200
+
+    assert refused(grant("POST", f"{path}/allowed-ips", {"ip_address": "198.51.100.10"}))
+
+
 def test_what_a_person_may_have_created_does_not_permit_the_lines_after_it(bench: Bench) -> None:
     data = bench.made("data", template="postgresql")
     deletion = permit("containers.delete", ids={"container_id": literal(data)}, after=[1])

@@ -34,7 +34,9 @@ def test_the_two_targets_divide_all_tests() -> None:
     assert selected("test-all") is None
     # No other target collects these: `pytest_ignore_collect` in `tests/conftest.py`.
     assert selected("multi-cloud") == "multi_cloud"
-    assert "for target in lint test test-extra; do" in (ROOT / ".ci/run").read_text(encoding="utf-8")
+    assert "for target in lint test test-granted test-extra; do" in (ROOT / ".ci/run").read_text(
+        encoding="utf-8"
+    )
 
 
 SECONDS: Final = {"long": 60.0, "middle": 30.0, "other": 30.0}
