@@ -212,7 +212,8 @@ class Judge:
         for one in self._ledger.permits(grant.id):
             try:
                 fitting = left(one, counted) != 0 and done >= {*one.after} and fits(one, ask, holdings, look)
-                if fitting and self._is_bound(one, grant, ask) and self._is_judged(one, grant, ask, look):
+                fitting = fitting and self._is_bound(one, grant, ask, holdings, look)
+                if fitting and self._is_judged(one, grant, ask, look):
                     return one, False
             except GoneError:
                 is_gone = True
@@ -234,23 +235,20 @@ class Judge:
         others = {_key(ask), *map(_key, uses)}
         return [*uses, *(use for key, use in lost.items() if key not in others)]
 
-    def _is_bound(self, permit: Permit, grant: Grant, ask: Ask) -> bool:
+    def _is_bound(self, permit: Permit, grant: Grant, ask: Ask, holdings: Holdings, look: Look) -> bool:
         """
-        Return whether the grant's requests for new backups mean at most as many backups as it has triggered. After the
-        removal of its own, the next new backup may be another client's.
+        Return whether each backup that the grant's requests for this new backup have meant is still listed. After the
+        removal of one, the next backup may be another client's.
         """
         backup = permit.ids.get("backup_id")
         if backup is None or backup.new_backup_of is None:
             return True
         its = {one.n for one in self._ledger.permits(grant.id) if one.ids.get("backup_id") == backup}
-        used = self._ledger.uses(
-            f"grant_id = ? and ids <> ? and (state <> 'void' or {LOST})", grant.id, text_of(ask.ids)
-        )
-        others = {text_of(use.ids) for use in used if use.permit in its}
-        triggers = self._ledger.live(
-            "grant_id = ? and endpoint = 'backups.trigger' and binds = ?", grant.id, backup.new_backup_of
-        )
-        return len(others) < len(triggers)
+        others = f"grant_id = ? and ids <> ? and (state <> 'void' or {LOST})"
+        used = self._ledger.uses(others, grant.id, text_of(ask.ids))
+        places = {use.parent or "" for use in holdings.uses if use.binds == backup.new_backup_of}
+        listed = {str(row.id) for place in places for row in look.rows("Backup", place)}
+        return {use.ids["backup_id"] for use in used if use.permit in its} <= listed
 
     def _check_addresses(self, ask: Ask, look: Look) -> None:
         """

@@ -2273,6 +2273,28 @@ def test_the_next_backup_is_not_the_new_one_after_its_removal(bench: Bench, do: 
     assert [*bench.emulator.state.backups] == [theirs]
 
 
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_a_backup_between_two_new_ones_is_neither_of_them_after_a_removal(
+    bench: Bench, is_lost: bool
+) -> None:
+    data = bench.made("data", template="redis")
+    ids, path = {"container_id": literal(data)}, f"/containers/{data['id']}/backup"
+    grant = bench.granted(
+        permit("backups.trigger", ids=ids, binds="mine", times=2),
+        permit("backups.delete", ids={"backup_id": {"new_backup_of": "mine"}}, times=2),
+    )
+    for client in (grant, bench.owner, grant):
+        if client is grant and is_lost and len(bench.emulator.state.backups) == 2:
+            bench.emulator.faults.add("backups.trigger", "drop_before")
+        assert client("POST", path).status_code in {202, 409}
+        _both(bench, 30)
+    first, theirs, *_ = bench.emulator.state.backups
+
+    assert grant("DELETE", f"/backups/{first}").status_code == 200
+    assert refused(grant("DELETE", f"/backups/{theirs}"))
+    assert theirs in bench.emulator.state.backups
+
+
 def test_a_slow_answer_to_a_removal_gives_back_no_permit_of_a_newer_object(bench: Bench) -> None:
     """The order of the answers is not the order at the platform."""
     web = bench.made("web", allowed_ips=["198.51.100.7"])
