@@ -270,22 +270,22 @@ class Kernel:
         if status == _OVER_CAP and self.judge.seen(visit.grant) is not None:
             # The platform's answer contains the spending of the whole account.
             reply = RequestRefusedError(402, "the key's spending cap is reached", kind="grant-limit").reply()
+        is_waiting, was_waiting = _is_on_waitlist(use, status), _is_on_waitlist(use, use.status)
+        if not _is_refusal(status):
+            # A create on the waitlist may happen much later.
+            spans.append((began, began + DAY if is_waiting else self._upstream.now()))
+        before = {**use.before, "spans": spans}
         is_gone = status == _NOT_FOUND and self.outcomes.was_lost(use)
         made = made_by(effect.makes, use.ids, use.body, got)
         if is_gone or (200 <= status < 300 and (made is not None or not effect.makes)):
-            use = self.outcomes.done(use, made, reply, visit.due)
+            use = self.outcomes.done(use, made, reply, visit.due, before=before)
             # Without an object in `use`, the object has already been assigned to another request.
             if again and use.object is not None:
                 self.outcomes.remove_twins(use, visit.due)
             return reply, use
-        is_waiting, was_waiting = _is_on_waitlist(use, status), _is_on_waitlist(use, use.status)
         state: str = effect.doubt
         if _is_refusal(status):
             state = "unknown" if again else "void"
-        else:
-            # A create on the waitlist may happen much later.
-            spans.append((began, began + DAY if is_waiting else self._upstream.now()))
-        before = {**use.before, "spans": spans}
         use = self.outcomes.record(use, state, visit.due, state=state, status=status, before=before)
         # After the waitlist, a refusal such as "name taken" is about a container that may be a person's.
         is_final = state != "unknown" or (was_waiting if again else is_waiting)

@@ -71,13 +71,15 @@ class Outcomes:
             journal.write(self._ledger, db, grant, request, decision=decision, status=status, seconds=seconds)
             return self._ledger.uses("id = ?", use.id)[0]
 
-    def done(self, use: Use, made: tuple[str, str | None] | None, reply: Reply, due: float) -> Use:
+    def done(
+        self, use: Use, made: tuple[str, str | None] | None, reply: Reply, due: float, **more: Any
+    ) -> Use:
         """Record that a request was carried out, and what it created."""
         # The row of a list contains no secret.
         is_kept = use.endpoint not in _NOT_KEPT or reply.decision == "found"
         object_, created_at = made if made is not None and self._is_new(use, *made) else (None, None)
         answer = reply.body.decode("utf-8", "replace") if is_kept else None
-        values = {"state": "done", "status": reply.status, "answer": answer}
+        values = {"state": "done", "status": reply.status, "answer": answer, **more}
         return self.record(use, reply.decision, due, **values, object=object_, created_at=created_at)
 
     def _is_new(self, use: Use, id_: str, made: str | None) -> bool:

@@ -2295,6 +2295,31 @@ def test_a_backup_between_two_new_ones_is_neither_of_them_after_a_removal(
     assert theirs in bench.emulator.state.backups
 
 
+@pytest.mark.parametrize("kind", ["change", "budget"])
+def test_a_vpn_client_that_a_person_has_added_again_at_once_is_nobody_elses(
+    benches: Benches, kind: str
+) -> None:
+    """Only what was created before the answer is the grant's own."""
+    bench = benches(policies={"agents": {"increase_per_day": 9, "free": ["undo"]}})
+    ids, laptop = {"vpn_container_id": literal(bench.made("vpn", template="stacks-vpn"))}, {"name": "laptop"}
+    path, add = f"/containers/{ids['vpn_container_id']['is']}", permit("vpn_clients.add", laptop, ids=ids)
+    secret = {"endpoint": "vpn_clients.config", "ids": {**ids, "client_name": {"is": "laptop"}}}
+    grant = bench.agent() if kind == "budget" else bench.granted(add, secrets=[secret])
+    answer = grant("POST", f"{path}/vpn-clients", laptop)
+    if kind == "budget":
+        text = grant("GET", f"/_broker/requests/{answer.json()['request']}").json()["change"]
+        assert bench.hand_in(text, "ann", where="approvals").status_code == 201
+        answer = grant("POST", f"{path}/vpn-clients", laptop)
+    assert answer.status_code < 300
+    _both(bench, 8)
+    bench.emulator.drift.remove_vpn_client("vpn", "laptop")
+    bench.emulator.drift.add_vpn_client("vpn", "laptop")
+    _both(bench, 12)
+
+    assert refused(grant("GET", f"{path}/vpn-config?client=laptop"))
+    assert code(grant("DELETE", f"{path}/vpn-clients/laptop"))[0] == 403
+
+
 def test_a_slow_answer_to_a_removal_gives_back_no_permit_of_a_newer_object(bench: Bench) -> None:
     """The order of the answers is not the order at the platform."""
     web = bench.made("web", allowed_ips=["198.51.100.7"])

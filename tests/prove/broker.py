@@ -62,7 +62,7 @@ LONG: Final = (700.0, 1000.0, 5000.0, 90000.0)
 _CHANCES: Final = {
     "ask": 24,
     "fault": 6,
-    "read": 4,
+    "read": 10,
     "sign": 3,
     "approve": 3,
     "colleague": 2,
@@ -107,11 +107,9 @@ class BrokerProof(Proof):
             "faults",
             "colleague",
             "killed",
-            "secrets",
-            "claimed",
         ),
         10,
-    )
+    ) | {"secrets": 2, "claimed": 2}
 
     @classmethod
     def short(cls) -> Iterator[list[str]]:
