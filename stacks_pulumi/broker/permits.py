@@ -42,6 +42,8 @@ _MADE_AS: Final[Mapping[str, Kind]] = {**_KINDS, "backup_id": "Pin", "client_nam
 """Path variable -> the kind that a grant must create to own the named object. Other variables name a container."""
 
 
+_ANSWERED: Final = 2.0
+"""Seconds after an answer in which its object may have been created, because times are in whole seconds."""
 UNDONE: Final = 5
 """The highest number of times that an object may be created again after its removal, under one permit."""
 TWICE: Final = frozenset({"AllowedIp", "Connection"})
@@ -250,9 +252,11 @@ def _is_client(one: Constraint, ask: Ask, holdings: Holdings, look: Look) -> boo
 def _is_foreign(row: Any, use: Use) -> bool:
     """Return whether a listed object certainly existed before a request, or was created long after it."""
     made, spans = made_at(row), use.before["spans"]
-    # The name of a VPN client may soon be used again.
-    late = {} if use.makes == "VpnClient" else {"after": LISTED}
-    is_later = is_within(made, spans, before=DAY, **late) is False
+    # The name of a VPN client may soon be used again. Its own time is known if a list has shown the client.
+    is_client = use.makes == "VpnClient"
+    if is_client and use.created_at is not None:
+        return compare_instants(made, use.created_at) is False
+    is_later = is_within(made, spans, before=DAY, after=_ANSWERED if is_client else LISTED) is False
     return str(row.id) in use.before["ids"] or is_older(made, spans[0][0]) or is_later
 
 

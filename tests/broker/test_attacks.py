@@ -2295,7 +2295,7 @@ def test_a_backup_between_two_new_ones_is_neither_of_them_after_a_removal(
     assert theirs in bench.emulator.state.backups
 
 
-@pytest.mark.parametrize("kind", ["change", "budget"])
+@pytest.mark.parametrize("kind", ["change", "lost", "budget"])
 def test_a_vpn_client_that_a_person_has_added_again_at_once_is_nobody_elses(
     benches: Benches, kind: str
 ) -> None:
@@ -2305,13 +2305,15 @@ def test_a_vpn_client_that_a_person_has_added_again_at_once_is_nobody_elses(
     path, add = f"/containers/{ids['vpn_container_id']['is']}", permit("vpn_clients.add", laptop, ids=ids)
     secret = {"endpoint": "vpn_clients.config", "ids": {**ids, "client_name": {"is": "laptop"}}}
     grant = bench.agent() if kind == "budget" else bench.granted(add, secrets=[secret])
+    if kind == "lost":
+        bench.emulator.faults.add("vpn_clients.add", "drop_after")
     answer = grant("POST", f"{path}/vpn-clients", laptop)
     if kind == "budget":
         text = grant("GET", f"/_broker/requests/{answer.json()['request']}").json()["change"]
         assert bench.hand_in(text, "ann", where="approvals").status_code == 201
         answer = grant("POST", f"{path}/vpn-clients", laptop)
     assert answer.status_code < 300
-    _both(bench, 8)
+    _both(bench, 4)
     bench.emulator.drift.remove_vpn_client("vpn", "laptop")
     bench.emulator.drift.add_vpn_client("vpn", "laptop")
     _both(bench, 12)
