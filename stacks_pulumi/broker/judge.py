@@ -220,6 +220,7 @@ class Judge:
         return None, is_gone
 
     def current(self, grant_id: str) -> Grant:
+        """Return a grant as it is now; refuse a grant that was revoked."""
         grant = self._ledger.grant(grant_id)
         if grant is None or grant.revoked is not None:
             raise RequestRefusedError(401, "Invalid API key")
