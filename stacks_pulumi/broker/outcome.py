@@ -15,6 +15,7 @@ import msgspec
 
 from stacks_pulumi._identifiers import compare_instants
 from stacks_pulumi.api._call import Answer
+from stacks_pulumi.api.containers import is_older
 from stacks_pulumi.api.once import is_within
 from stacks_pulumi.broker import journal
 from stacks_pulumi.broker.change import EFFECTS, REMOVALS, Kind, containers_in
@@ -92,6 +93,8 @@ class Outcomes:
         if use.makes == "Container":
             listed = (one.rpartition("@") for one in use.before["ids"])
             was_listed = any(id_ == old and compare_instants(made, at) is not False for old, _, at in listed)
+            # The list may have lacked what a person had just created.
+            was_listed = was_listed or is_older(made, use.before["spans"][0][0])
         else:
             was_listed = id_ in use.before["ids"]
         return not was_listed and not self._has_other_maker(use, id_, made)
@@ -127,12 +130,13 @@ class Outcomes:
 
     def was_lost(self, use: Use) -> bool:
         """
-        Whether an earlier deletion of the same object received no answer. A 404 then means that this deletion was
-        carried out.
+        Whether the last deletion of the same object received no answer. A 404 then means that this deletion was carried
+        out. After another deletion, the object may be a later one of this id.
         """
-        lost = f"grant_id = ? and endpoint = ? and ids = ? and state = 'void' and {LOST}"
+        its = f"grant_id = ? and endpoint = ? and ids = ? and (state = 'done' or state = 'void' and {LOST})"
+        found = self._ledger.uses(its, use.grant_id, use.endpoint, text_of(use.ids))
         is_removal = ENDPOINTS[use.endpoint].method == "DELETE"
-        return is_removal and bool(self._ledger.uses(lost, use.grant_id, use.endpoint, text_of(use.ids)))
+        return is_removal and [one.state for one in found[-1:]] == ["void"]
 
     def leave(self) -> None:
         """

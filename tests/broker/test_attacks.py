@@ -2389,3 +2389,34 @@ def test_a_vpn_client_without_a_time_is_not_that_of_another_grant(bench: Bench) 
     later = bench.granted(remove)
     assert later("DELETE", f"{path}/vpn-clients/laptop").status_code == 200
     bench.emulator.faults.clear()
+
+
+def test_a_create_that_is_answered_with_what_a_person_has_just_made_gives_nobody_that(bench: Bench) -> None:
+    """The list before the create may be older than the person's container."""
+    bench.clock.freeze_with(bench.emulator)
+    grant = bench.granted(permit("containers.create", create("web"), binds="web"))
+    assert grant("GET", "/containers").json()["count"] == 0
+    web = bench.made("web")
+    _both(bench, 8)
+    _answered_with(bench, web)
+
+    assert grant.create("web").status_code == 202
+    assert refused(grant("DELETE", f"/containers/{web['id']}"))
+
+
+def test_an_answer_that_was_lost_explains_one_missing_object(bench: Bench) -> None:
+    """Otherwise the grant would create what a person has removed since."""
+    grant = bench.granted(permit("containers.create", create("web")))
+    path = f"/containers/{grant.create('web').json()['data']['id']}"
+    bench.emulator.faults.add("containers.delete", "drop_after")
+    assert grant("DELETE", path).status_code == 502
+    _both(bench, 60)
+    assert grant("DELETE", path).status_code == 404
+    assert grant.create("web").status_code == 202
+    _both(bench, 60)
+    bench.emulator.drift.delete("web")
+    _both(bench, 60)
+
+    assert grant("DELETE", path).status_code == 404
+    grant.create("web")
+    assert bench.names == []
