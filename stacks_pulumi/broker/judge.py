@@ -287,6 +287,11 @@ class Judge:
         self._check_rivals(grant, ask, look)
         if permit is not None and permit.only_address is not None:
             self._check_addresses(ask, look)
+        if permit is not None and permit.times is not None and effect.makes == "Pin":
+            # A pin without an answer is `void`, but may exist.
+            its = f"grant_id = ? and permit = ? and ids = ? and state = 'void' and {LOST}"
+            for lost in self._ledger.uses(its, grant.id, permit.n, text_of(ask.ids)):
+                self.check_removed(lost)
         if self._is_newer(grant, permit, ask):
             raise RequestRefusedError(404, "Not found: the object that exists now was created later")
         price = self._checked_price(grant, ask, permit, look) if ask.endpoint == CREATE else None

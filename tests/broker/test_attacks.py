@@ -2420,3 +2420,23 @@ def test_an_answer_that_was_lost_explains_one_missing_object(bench: Bench) -> No
     assert grant("DELETE", path).status_code == 404
     grant.create("web")
     assert bench.names == []
+
+
+@pytest.mark.parametrize("is_removed", [False, True])
+def test_a_lost_pin_is_not_repeated_after_another_grant_has_unpinned_the_backup(
+    bench: Bench, is_removed: bool
+) -> None:
+    """Otherwise one signature would pin the backup twice, and the second time after a person decided against it."""
+    bench.made("data", template="redis", backups=1)
+    (number,) = bench.emulator.state.backups
+    ids = {"backup_id": {"is": str(number)}}
+    pins = bench.granted(permit("backups.pin", ids=ids))
+    bench.emulator.faults.add("backups.pin", "drop_after")
+    assert pins("POST", f"/backups/{number}/pin").status_code == 502
+    bench.clock.advance(41)
+    if is_removed:
+        unpins = bench.granted(permit("backups.unpin", ids=ids))
+        assert unpins("POST", f"/backups/{number}/unpin").status_code == 200
+
+    assert pins("POST", f"/backups/{number}/pin").status_code == (403 if is_removed else 200)
+    assert bench.emulator.state.backups[number].pinned is not is_removed
