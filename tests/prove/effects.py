@@ -188,8 +188,11 @@ class Witness:
             for one in by.signed
             if self._fits(one, by, ask, before) and not any(self._is_newer(it, one, by) for it in removed)
         ]
-        signed = next((one for one in fitting if one.is_left), None)
-        if signed is None and not self._is_free(by, sent, ask, removed, before):
+        is_free = self._is_free(by, sent, ask, removed, before)
+        # A change needs no permit to remove what it made, and two removals may arrive in another order.
+        is_own = bool(removed) and not by.policy and is_free
+        signed = None if is_own else next((one for one in fitting if one.is_left), None)
+        if signed is None and not is_free:
             self.problems.append(f"{'more often than' if fitting else 'not'} signed: {words}")
 
         if signed is not None and new + removed:
