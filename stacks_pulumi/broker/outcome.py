@@ -6,6 +6,7 @@ What did a request change? Which of the listed objects did a request create whos
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -21,8 +22,8 @@ from stacks_pulumi.broker import journal
 from stacks_pulumi.broker.change import EFFECTS, REMOVALS, Kind, containers_in
 from stacks_pulumi.broker.ledger import DAY, LOST, UNDER_WAY, Ledger, Use, text_of, update
 from stacks_pulumi.broker.limits import LISTED
-from stacks_pulumi.broker.permits import TWICE, candidates, identity_of, made_at
-from stacks_pulumi.broker.reply import Reply
+from stacks_pulumi.broker.permits import TWICE, candidates, identity_of, made_at, new_backup
+from stacks_pulumi.broker.reply import Reply, RequestRefusedError
 from stacks_pulumi.broker.upstream import RECENT, Look, Upstream, path_of
 from stacks_pulumi.endpoints import ENDPOINTS
 
@@ -78,6 +79,10 @@ class Outcomes:
         """Record that a request was carried out, and what it created."""
         # The row of a list contains no secret.
         is_kept = use.endpoint not in _NOT_KEPT or reply.decision == "found"
+        if made == ("", None):
+            # The answer to a trigger contains no id. If the list already shows the backup, no later one is meant.
+            with contextlib.suppress(RequestRefusedError):
+                made = new_backup(use, Look(self._upstream, due, newest=True)) or "", None
         object_, created_at = made if made is not None and self._is_new(use, *made) else (None, None)
         answer = reply.body.decode("utf-8", "replace") if is_kept else None
         values = {"state": "done", "status": reply.status, "answer": answer, **more}

@@ -182,7 +182,7 @@ def fits_id(name: str, one: Constraint, ask: Ask, holdings: Holdings, look: Look
     if one.new_backup_of is not None:
         return any(
             (use.endpoint, use.binds, use.state) == ("backups.trigger", one.new_backup_of, "done")
-            and value == _new_backup(use, look)
+            and value == new_backup(use, look)
             for use in holdings.uses
         )
     access = look.access(ask.ids["container_id"])
@@ -197,7 +197,7 @@ def fits_id(name: str, one: Constraint, ask: Ask, holdings: Holdings, look: Look
     return canonical_network(entry.ip_address) == canonical_network(one.address)
 
 
-def _new_backup(use: Use, look: Look) -> str | None:
+def new_backup(use: Use, look: Look) -> str | None:
     """
     Return the id of the backup that a request triggered: the first backup that is new and not scheduled.
 
@@ -207,6 +207,8 @@ def _new_backup(use: Use, look: Look) -> str | None:
     if container is None or compare_instants(container.created_at, use.before["parent_made"]) is False:
         # Another container now has this id.
         return None
+    if use.object:
+        return use.object
     rows = look.rows("Backup", container.id).where(
         lambda row: not _is_foreign(row, use) and look.is_asked("Backup", {}, {}, row)
     )

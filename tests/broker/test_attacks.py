@@ -2322,6 +2322,26 @@ def test_a_vpn_client_that_a_person_has_added_again_at_once_is_nobody_elses(
     assert code(grant("DELETE", f"{path}/vpn-clients/laptop"))[0] == 403
 
 
+@pytest.mark.parametrize("do", ["delete", "restore", "pin"])
+def test_a_backup_is_not_the_new_one_after_a_person_has_deleted_that(bench: Bench, do: str) -> None:
+    """The list showed the new backup when the request was answered, so a later one is not meant."""
+    data = bench.made("data", template="redis")
+    ids, path = {"container_id": literal(data)}, f"/containers/{data['id']}/backup"
+    new = {"ids": {"backup_id": {"new_backup_of": "mine"}}}
+    grant = bench.granted(permit("backups.trigger", ids=ids, binds="mine"), permit(f"backups.{do}", **new))
+    assert grant("POST", path).status_code == 202
+    (mine,) = bench.emulator.state.backups
+    _both(bench, 30)
+    bench.emulator.drift.delete_backup(mine)
+    other = bench.granted(permit("backups.trigger", ids=ids, binds="theirs"))
+    assert other("POST", path).status_code == 202
+    (theirs,) = bench.emulator.state.backups
+    _both(bench, 30)
+
+    method, tail = ("DELETE", "") if do == "delete" else ("POST", f"/{do}")
+    assert refused(grant(method, f"/backups/{theirs}{tail}"))
+
+
 def test_a_slow_answer_to_a_removal_gives_back_no_permit_of_a_newer_object(bench: Bench) -> None:
     """The order of the answers is not the order at the platform."""
     web = bench.made("web", allowed_ips=["198.51.100.7"])
