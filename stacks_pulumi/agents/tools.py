@@ -332,8 +332,10 @@ class Desk:
             raise InputError(
                 "there is no such record: pass a name that `plan` has returned", code="invalid-argument"
             )
-        # The JSON text is decoded before the check, because it may be longer than the limit for a program's text.
-        program = programs.check(msgspec.json.decode((folder / _PROGRAM).read_bytes()))
+        # The JSON text is decoded before the check, because it may be longer than the limit for a program's text. A
+        # person may have added a secret to the configuration since the plan.
+        given = msgspec.json.decode((folder / _PROGRAM).read_bytes())
+        program = programs.check(given, await self.in_thread(self._configuration))
         output = folder / _OUTPUT
         async with self._one:
             with self._alone():

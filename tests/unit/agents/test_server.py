@@ -349,6 +349,7 @@ def test_two_servers_do_not_apply_to_one_project_at_the_same_time(
         return 0
 
     monkeypatch.setattr(Desk, "_way", lambda *_: ["pulumi", "up"])
+    monkeypatch.setattr(Desk, "_configuration", lambda _desk: {})
     monkeypatch.setattr(one, "_run", engine)
 
     assert anyio.run(one.apply, record, context).verdict == "applied"
@@ -488,6 +489,7 @@ def test_a_record_is_applied_by_the_budget_or_by_a_signed_change(
     monkeypatch.setattr(workflow, "judged", lambda _broker, text: workflow.Judged(text, change, said))  # type: ignore[arg-type]  # only its report is read
     monkeypatch.setattr(Broker, "ask", lambda _broker, _method, _what: {"may_apply_free": beyond is None})
     monkeypatch.setattr(Desk, "_state", lambda _desk: state.encode())
+    monkeypatch.setattr(Desk, "_configuration", lambda _desk: {})
     monkeypatch.setattr(Desk, "_export", lambda _desk: b"")
 
     async def run(words: Any, *_: Any) -> int:
@@ -529,6 +531,7 @@ def test_the_program_of_a_record_becomes_the_projects_unless_the_broker_refuses_
     assert len(text) > 65_536
     monkeypatch.setattr(Desk, "_way", lambda _desk, _folder: ["pulumi"])
     monkeypatch.setattr(Desk, "_export", lambda _desk: b"")
+    monkeypatch.setattr(Desk, "_configuration", lambda _desk: {})
 
     async def run(_words: Any, where: Path, _environment: Any, outputs: Any, _report: Any) -> int:
         # All processes may be killed now.
@@ -546,6 +549,27 @@ def test_the_program_of_a_record_becomes_the_projects_unless_the_broker_refuses_
 
     talk(story)
     assert file.read_bytes() == (old if code == 2 else new)
+
+
+def test_a_record_does_not_read_a_setting_that_a_person_has_added_since_the_plan(
+    talk: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The engine takes `${token}` for the setting of this name, which may be a secret."""
+    program = {"variables": {"token": "x"}, "outputs": {"shown": "${token}"}, "resources": {}}
+    folder, ran = tmp_path / "desk" / RECORD, list[str]()
+    monkeypatch.setattr(
+        Desk, "_pulumi", lambda *_: b'{"shop:token": {"secret": true, "value": "of a person"}}'
+    )
+    monkeypatch.setattr(Desk, "_way", lambda _desk, _folder: ran.append("pulumi"))
+
+    async def story(client: Client) -> None:
+        folder.mkdir()
+        (folder / "program.json").write_bytes(programs.check(program).text({}))
+        answer = await called(client, "apply", record=RECORD)
+        assert "a setting of the stack's configuration has this name" in answer
+
+    talk(story)
+    assert not ran
 
 
 def test_the_pages_explain_every_code(talk: Callable[..., Any]) -> None:
