@@ -53,10 +53,10 @@ from stacks_pulumi.broker.permits import (
     identity_of,
     is_about_own,
     is_made,
+    key_of,
     left,
     meet,
     own_backup,
-    same_request,
 )
 from stacks_pulumi.broker.reply import Reply, RequestRefusedError, busy, limited, refused
 from stacks_pulumi.broker.rules import ACTIONS
@@ -159,7 +159,7 @@ class Judge:
         counts = "state <> 'void' and (permit is not null or state <> 'done' or ended > ?)"
         of_grant = f"grant_id = ? and endpoint = ? and {counts}"
         uses = self._ledger.uses(of_grant, grant.id, ask.endpoint, now - _LASTING)
-        twins = [use for use in uses if same_request(use, ask)]
+        twins = [use for use in uses if key_of(use) == key_of(ask)]
         if any(use.state == "sent" or use.id in self._outcomes.active for use in twins):
             raise busy("the same request is still in progress")
         # After a day, a budget may send the request again. A change may not, because a use of its permit counts
@@ -205,11 +205,10 @@ class Judge:
         self, grant: Grant, ask: Ask, uses: Sequence[Use], holdings: Holdings, look: Look
     ) -> tuple[Permit | None, bool]:
         """Return the permit that allows a request, and whether the object of a permit that fits is gone."""
-        counted, is_gone = self._counted(grant, ask, uses), False
-        is_done = f"state = 'done' and not {LOST} and (endpoint <> '{CREATE}' or object is not null)"
-        permits = f"select permit from uses where grant_id = ? and {is_done}"  # noqa: S608  (of this package)
-        done = {row["permit"] for row in self._ledger.rows(permits, grant.id)}
-        for one in self._ledger.permits(grant.id):
+        permits, is_gone = self._ledger.permits(grant.id), False
+        counted = self._counted(grant, ask, uses) if permits else []
+        done = self._done(grant) if any(one.after for one in permits) else set()
+        for one in permits:
             try:
                 fitting = left(one, counted) != 0 and done >= {*one.after} and fits(one, ask, holdings, look)
                 fitting = fitting and self._is_bound(one, grant, ask, holdings, look)
@@ -218,6 +217,12 @@ class Judge:
             except GoneError:
                 is_gone = True
         return None, is_gone
+
+    def _done(self, grant: Grant) -> set[int]:
+        """Return the numbers of the grant's permits that were certainly used."""
+        is_done = f"state = 'done' and not {LOST} and (endpoint <> '{CREATE}' or object is not null)"
+        used = f"select distinct permit from uses where grant_id = ? and {is_done}"  # noqa: S608  (of this package)
+        return {row["permit"] for row in self._ledger.rows(used, grant.id)}
 
     def current(self, grant_id: str) -> Grant:
         """Return a grant as it is now; refuse a grant that was revoked."""
@@ -232,8 +237,8 @@ class Judge:
         same request may use its permit again.
         """
         unanswered = f"grant_id = ? and endpoint = ? and state = 'void' and {LOST}"
-        lost = {_key(use): use for use in self._ledger.uses(unanswered, grant.id, ask.endpoint)}
-        others = {_key(ask), *map(_key, uses)}
+        lost = {key_of(use): use for use in self._ledger.uses(unanswered, grant.id, ask.endpoint)}
+        others = {key_of(ask), *map(key_of, uses)}
         return [*uses, *(use for key, use in lost.items() if key not in others)]
 
     def _is_bound(self, permit: Permit, grant: Grant, ask: Ask, holdings: Holdings, look: Look) -> bool:
@@ -484,7 +489,7 @@ class Judge:
         made = {name: row.created_at for name, row in rows.items() if row is not None}
         if any(made.get(name) is None for name in rows if name in CONTAINERS):
             raise refused(
-                "nobody can approve this: the platform lists no such container, or no creation time of it",
+                "nobody can approve this: the platform lists no such container, or no creation time for it",
                 "plan a change",
             )
         ids = {name: Constraint(is_=value, created_at=made.get(name)) for name, value in ask.ids.items()}
@@ -531,10 +536,6 @@ class Judge:
         there = self._upstream.now() - (now - since)
         recent = [one for one in holdings.own if one.ended >= since and not is_older(one.created_at, there)]
         return is_made(effect.object, ask.ids, recent, look)
-
-
-def _key(one: Ask | Use) -> tuple[str, str]:
-    return text_of(one.ids), text_of(one.body)
 
 
 def _sees(seen: Sequence[Use] | None, ask: Ask, look: Look) -> bool:

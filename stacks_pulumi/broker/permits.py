@@ -159,9 +159,9 @@ def same(one: object, other: object) -> bool:
     return canonical(one) == canonical(other)
 
 
-def same_request(one: Ask | Use, other: Ask | Use) -> bool:
-    """Return whether two requests to one endpoint have equal paths and bodies."""
-    return same([one.ids, one.body], [other.ids, other.body])
+def key_of(one: Ask | Use) -> bytes:
+    """Return the path and the body of a request: two requests to one endpoint are the same if both are equal."""
+    return canonical([one.ids, one.body])
 
 
 def fits_id(name: str, one: Constraint, ask: Ask, holdings: Holdings, look: Look) -> bool:
@@ -199,7 +199,8 @@ def fits_id(name: str, one: Constraint, ask: Ask, holdings: Holdings, look: Look
 
 def new_backup(use: Use, look: Look) -> str | None:
     """
-    Return the id of the backup that a request triggered: the first backup that is new and not scheduled.
+    Return the id of the backup that a request triggered: the one that the list showed when the request was answered,
+    or else the first backup that is new and not scheduled.
 
     A later backup may be another client's, because the backup of the request may be gone.
     """
