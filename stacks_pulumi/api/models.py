@@ -43,13 +43,13 @@ __all__ = [
     "VpnClient",
 ]
 
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"^(?!\.{1,2}$)[^\x00-\x1f\x7f]*$")]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"^(?!\.\.?$)[^\0-\x1f\x7f]*\Z")]
 """
 A name that is part of a path. It is not empty, `.` or `..`, because the path would then belong to a different resource
 or to the entire collection. It contains no control characters, because it is shown to people as part of a line.
 """
 
-Id = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"^(?!\.{1,2}$)[^\x00-\x1f\x7f/]*$")]
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=1000, pattern=r"^(?!\.\.?$)[^\0-\x1f\x7f/]*\Z")]
 """An id: like a name, but without a slash, because the id of a child resource is `CONTAINER/ID`."""
 
 BackupId: TypeAlias = int | Id

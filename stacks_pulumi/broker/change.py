@@ -126,7 +126,7 @@ ANY: Final = {"any": True}
 """The placeholder in a permit's body for a value that was unknown at the approval and was accepted as unknown."""
 
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
-Dollars = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,9}(\.[0-9]{1,2})?$")]
+Dollars = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,9}(\.[0-9]{1,2})?\Z")]
 Value: TypeAlias = str | int | bool | dict[str, bool]
 
 
@@ -149,7 +149,7 @@ class Constraint(_Part, frozen=True, rename={"is_": "is", "in_": "in"}):
         is_: This id.
         of: An object with one of these symbols that this grant created or that `known` contains.
         address: The entry of this address in the container's list of allowed addresses.
-        caller: The entry that the platform added for the caller.
+        caller: An entry that the platform added for a caller when access was opened.
         new_backup_of: The backup that this grant triggered and that is bound to this symbol.
         created_at: The creation time of the object that `is` names. The platform must list this time when the request
             is sent. Without it, the name of a VPN client means only a client that this grant has added.
@@ -262,7 +262,7 @@ class Reported(msgspec.Struct, frozen=True):
         text: The finding in words.
     """
 
-    rule: Annotated[str, msgspec.Meta(pattern=r"^[\w.<>-]{1,100}$")]
+    rule: Annotated[str, msgspec.Meta(pattern=r"^[\w.<>-]{1,100}\Z")]
     action: Literal["approve", "refuse"]
     text: str
 
@@ -297,14 +297,14 @@ class Change(_Part, frozen=True):
     stack: Text
     account: Text
     until: Text
-    nonce: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{16,100}$")]
+    nonce: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{16,100}\Z")]
     permits: tuple[Permit, ...]
     ttl: Annotated[int, msgspec.Meta(ge=60, le=_LONGEST_TTL)] = 3600
     ceiling: Ceiling | None = None
     known: dict[Text, Known] = {}
     secrets: tuple[Secret, ...] = ()
     author: str = ""
-    request: Annotated[str, msgspec.Meta(pattern=f"^{REQUEST.pattern}$")] | None = None
+    request: Annotated[str, msgspec.Meta(pattern=rf"^{REQUEST.pattern}\Z")] | None = None
     preview: Any = None
 
     @property

@@ -407,7 +407,7 @@ def _allowed_ip(table: _Table, change: Change) -> None:
                 "allowed_ips.remove",
                 {"container_id": at, "ip_id": Constraint(caller=True)},
                 times=2,
-                why="remove the caller's own address, which the platform adds",
+                why="remove the address that the platform adds for the caller",
             )
     if change.operation in _ENDS:
         gone, address = table.old(change), change.id.partition("/")[2]

@@ -112,7 +112,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     steps: tuple[Step, ...] = ()
     findings: tuple[Reported, ...] = ()
     violations: tuple[str, ...] = ()
-    plan: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")] | None = None
+    plan: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")] | None = None
     resources: str = ""
     stack: str = ""
 

@@ -197,6 +197,8 @@ MALFORMED: list[dict[str, Any]] = [
     {"stack": "shop/prod\n"},
     {"stack": "shop/*"},
     {"nonce": "short"},
+    {"nonce": "a-nonce-of-this-test\n"},
+    {"ceiling": {"increase": "4\n"}},
     {"version": 2},
     {"surprise": 1},
     # It would be shown like a sentence of the broker.

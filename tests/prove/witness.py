@@ -293,13 +293,13 @@ class Witness:
     def _fits(self, number: int, path: list[str], shown: Shown, line: Line, there: There) -> bool:
         wanted = line.path[number]
         value = path[number]
-        if wanted.startswith(("[the entry of ", "[the caller's entry")) and value not in there.addresses:
+        if wanted.startswith(("[the entry of ", "[an entry ")) and value not in there.addresses:
             # It is removed already: by another request in the same moment, or by one whose answer was lost.
             return True
         if wanted.startswith("[the entry of "):
             container, address, _ = there.addresses.get(value, ("", "", ""))
             return container == path[1] and _network(address) == _network(wanted[14:-1])
-        if wanted == "[the caller's entry]":
+        if wanted == "[an entry that the platform added]":
             return there.addresses.get(value, ("", ""))[1] == self._emulator.platform.your_ip
         if wanted.startswith("[the new backup of "):
             return any((value, there.backups.get(value, ("", ""))[-1]) == one for one in shown.made)

@@ -176,6 +176,7 @@ def test_a_list_reads_what_it_can_and_has_a_gap() -> None:
         {"id": ""},
         {"id": []},
         {"id": ".."},
+        {"id": "usr-1-web\n"},
         {"id": "a/b"},
         {"id": "a\nb"},
         {"id": 7},
