@@ -249,7 +249,8 @@ def _of_ids(ids: Mapping[str, Constraint], judged: Judged, *, all_known: bool = 
     """Yield descriptions of a request's ids; with `all_known`, also of the symbols that a separate table lists."""
     for name, one in ids.items():
         if one.in_ is not None:
-            yield f"its object belongs to {_id(one.in_)}, {_container(Known(id=one.in_), judged, is_of=True)}"
+            made = "" if one.created_at is None else f", created {json.dumps(one.created_at)},"
+            yield f"its object{made} belongs to {_id(one.in_)}, {_container(Known(id=one.in_), judged, is_of=True)}"
         elif name == "client_name" and one.created_at is not None:
             yield f"the client that was created {json.dumps(one.created_at)}"
         elif one.is_ is not None and one.created_at is not None:
@@ -273,8 +274,10 @@ def _known(judged: Judged) -> Table:
 def _container(known: Known, judged: Judged, *, is_of: bool = False) -> str:
     """Return the description of a container; with `is_of`, its creation time is not compared with the change."""
     row = judged.said["containers"].get(known.id)
+    wanted = f"the change is for a container created {json.dumps(known.created_at)}"
     if row is None:
-        return "not in the account now"
+        # The change may also name a container that somebody creates later.
+        return "not in the account now" + ("" if known.created_at is None else f", but {wanted}")
     price = "price not known" if row["usd"] is None else f"{usd(Decimal(row['usd']))} a month"
     words = [
         json.dumps(row["name"]),
@@ -288,9 +291,7 @@ def _container(known: Known, judged: Judged, *, is_of: bool = False) -> str:
     elif known.created_at == row["created_at"] or is_of:
         words.append(f"created {row['created_at']}")
     else:
-        words.append(
-            f"created {row['created_at']}, but the change is for a container created {json.dumps(known.created_at)}"
-        )
+        words.append(f"created {row['created_at']}, but {wanted}")
     return ", ".join(words)
 
 

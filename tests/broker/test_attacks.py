@@ -13,7 +13,7 @@ from stacks_pulumi import catalog, cli
 from stacks_pulumi._identifiers import seconds_of
 from stacks_pulumi.api._limiter import Limiter, Priority
 from stacks_pulumi.broker import grants, kernel, outcome
-from stacks_pulumi.broker.change import instant, variables
+from stacks_pulumi.broker.change import canonical, instant, variables
 from stacks_pulumi.broker.folder import Folder, in_use
 from stacks_pulumi.broker.ledger import DAY, Ledger, Spec, Use
 from stacks_pulumi.broker.limits import price_of
@@ -22,6 +22,9 @@ from stacks_pulumi.broker.upstream import Upstream
 from stacks_pulumi.emulator import answers, connections, containers, state
 from stacks_pulumi.endpoints import ENDPOINTS
 from stacks_pulumi.errors import ConfigError
+from stacks_pulumi.gate import words, workflow
+from stacks_pulumi.gate.client import Broker
+from stacks_pulumi.reports import writers
 from tests.broker.conftest import Bench, Benches, Client, HurriedClock, add_twice, create, literal, permit
 from tests.broker.test_changes import code
 from tests.broker.test_permits import refused
@@ -2460,3 +2463,23 @@ def test_a_lost_pin_is_not_repeated_after_another_grant_has_unpinned_the_backup(
 
     assert pins("POST", f"/backups/{number}/pin").status_code == (403 if is_removed else 200)
     assert bench.emulator.state.backups[number].pinned is not is_removed
+
+
+def test_the_time_of_a_container_that_does_not_exist_yet_is_shown(bench: Bench) -> None:
+    """A deletion of a container that is created later may be signed, but only by a person who sees that time."""
+    later, data = "2030-01-01T00:00:00Z", bench.made("data", template="redis")
+    gone = {"container_id": {"is": "usr-12345678-web", "created_at": later}}
+    backup = {"backup_id": {"is": "7", "created_at": "2031", "in": data["id"]}}
+    change = bench.change(
+        permit("containers.delete", ids=gone),
+        permit("backups.restore", ids=backup),
+        known={"web": {"id": "usr-12345678-web", "created_at": "2032"}, "data": {"id": "usr-12345678-data"}},
+    )
+    judged = workflow.judged(Broker(bench.url, bench.reader().token), canonical(change).decode())
+
+    said = writers.plain(words.document_of(judged._replace(said={**judged.said, "asked": {}})))
+
+    for time in (later, "2032"):
+        assert f'not in the account now, but the change is for a container created "{time}"' in said
+    assert f'its object, created "2031", belongs to {data["id"]}, "data", redis' in said
+    assert "not in the account now\n" in said
