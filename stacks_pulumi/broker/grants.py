@@ -68,8 +68,8 @@ _UNSIGNED_MOST: Final = 200
 The maximum number of changes without an approval that the broker stores: free changes of a stack within a day, and open
 access requests of a grant. An access request counts as open for at least a day.
 """
-_LONGEST_ASKED: Final = 256 * 1024
-"""The maximum length of a change in an access request: the broker stores the change before a person has signed it."""
+_UNSIGNED_LONGEST: Final = 256 * 1024
+"""The maximum length of a change that the broker stores before a person has signed it."""
 _REQUEST_LASTS: Final = 7 * DAY
 _SKEW: Final = 300.0
 """The maximum number of seconds by which the clock of a planner may be ahead."""
@@ -129,6 +129,7 @@ class Desk:
                 raise RequestRefusedError(403, why, _WITHOUT, kind="approval-needed")
             if why:
                 self._check_number(change.stack)
+                _check_length(statement)
             free = str(verdict.at_any_moment) if why else None
             stated = None if change.ceiling is None else f"{change.ceiling.most:f}"
             spec = Spec(
@@ -428,10 +429,7 @@ class Desk:
         change, _ = self._read(statement, (), grant)
         if grant.kind == "change" or change.request is not None or grant.stack not in {"", change.stack}:
             raise refused("this grant may not ask for this change", "plan a change of the grant's stack")
-        if len(statement) > _LONGEST_ASKED:
-            raise RequestRefusedError(
-                413, "the change is too long for an access request: let a person sign its file"
-            )
+        _check_length(statement)
         with self._ledger.writing() as db:
             why = f"a change with {count(len(change.permits), 'permit')}"
             id_ = self._recorded(db, grant, statement, why, change.ends)
@@ -641,7 +639,6 @@ class Desk:
         for grant in reversed(self._ledger.grants("kind <> 'read'")):
             happened = "grant_id = ? and state in ('done', 'undone', 'gone', 'unknown')"
             uses = self._ledger.uses(happened, grant.id)
-            statement = self._ledger.statement(grant.id)
             exist = [use for use in uses if use.state not in {"undone", "gone"}]
             found.append(
                 {
@@ -653,7 +650,7 @@ class Desk:
                     "until": instant(grant.until),
                     "ended": self._ledger.now() > grant.until,
                     "approvals": [*grant.approvals],
-                    "author": read_change(statement.encode()).author if statement else "",
+                    "author": self._ledger.author(grant.id),
                     "revoked": grant.revoked is not None,
                     "usd": f"{spent(exist):.2f}",
                     "done": [
@@ -719,6 +716,13 @@ class Desk:
     def rules(self) -> dict[str, str]:
         """Return the files that a client needs for a plan: name -> content in base 64."""
         return {name: base64.b64encode(data).decode() for name, data in self._folder.rule_files().items()}
+
+
+def _check_length(statement: str) -> None:
+    if len(statement) > _UNSIGNED_LONGEST:
+        raise RequestRefusedError(
+            413, "the change is too long without an approval: let a person sign its file"
+        )
 
 
 def _whole(row: sqlite3.Row) -> Change | None:

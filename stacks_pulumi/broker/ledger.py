@@ -298,7 +298,9 @@ class Ledger:
 
     def _read(self, kind: type[T], table: str, where: str, values: Sequence[object]) -> list[T]:
         """Return the rows that meet a condition, oldest first."""
-        found = self.rows(f"select * from {table} where {where} order by rowid", *values)  # noqa: S608  (of this package)
+        # A grant's statement may have megabytes, and is not read with each grant.
+        names = ", ".join(kind.__struct_fields__)  # type: ignore[attr-defined]  # each kind is a struct
+        found = self.rows(f"select {names} from {table} where {where} order by rowid", *values)  # noqa: S608  (of this package)
         return [convert(_read_row(row), kind) for row in found]
 
     # Grants
@@ -350,6 +352,11 @@ class Ledger:
     def statement(self, grant_id: str) -> str:
         """Return the statement from which a grant was created; empty if there is none."""
         return str(self.rows("select statement from grants where id = ?", grant_id)[0]["statement"] or "")
+
+    def author(self, grant_id: str) -> str:
+        """Return the author of a grant's change; empty if there is none. Only this part of the statement is read."""
+        author = "select json_extract(statement, '$.author') from grants where id = ?"
+        return str(self.rows(author, grant_id)[0][0] or "")
 
     def keep(self, statement: str, name: str, signature: str, ends: float) -> None:
         """Keep a signature until the end of its change. `statement` is the digest of the change."""

@@ -2483,3 +2483,31 @@ def test_the_time_of_a_container_that_does_not_exist_yet_is_shown(bench: Bench) 
         assert f'not in the account now, but the change is for a container created "{time}"' in said
     assert f'its object, created "2031", belongs to {data["id"]}, "data", redis' in said
     assert "not in the account now\n" in said
+
+
+def test_a_long_change_does_not_make_every_later_answer_slow(
+    benches: Benches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client chooses the length of its changes, and the broker keeps them. Its other work does not read them."""
+    bench = benches(free={"increase_per_day": 20})
+    spec = Spec(may_apply_free=True)
+    token = bench.ledger.issue("read", "job", seconds=DAY, stack="shop/prod", spec=spec)[1]
+    long = bench.change(author="Ann", preview={"x": "x" * 256 * 1024})
+    assert bench.hand_in(long, token=token).status_code == 413
+    assert bench.hand_in(long, "ann", token=token).status_code == 201
+    asked: list[str] = []
+    rows = bench.ledger.rows
+
+    def noted(sql: str, *values: object) -> Any:
+        asked.append(sql)
+        return rows(sql, *values)
+
+    monkeypatch.setattr(bench.ledger, "rows", noted)
+    monkeypatch.setattr(grants, "read_change", None)
+
+    (said,) = bench.reader()("GET", "/_broker/log").json()["grants"]
+
+    assert said["author"] == "Ann"
+    of_grants = [sql for sql in asked if "from grants" in sql]
+    assert of_grants
+    assert not [sql for sql in of_grants if "select *" in sql]
