@@ -274,10 +274,12 @@ def _known(judged: Judged) -> Table:
 def _container(known: Known, judged: Judged, *, is_of: bool = False) -> str:
     """Return the description of a container; with `is_of`, its creation time is not compared with the change."""
     row = judged.said["containers"].get(known.id)
-    wanted = f"the change is for a container created {json.dumps(known.created_at)}"
+    of = f"with the template {json.dumps(known.template)} and the plan {json.dumps(known.plan)}"
+    made = of if known.created_at is None else f"created {json.dumps(known.created_at)}"
+    other = f", but the change is for a container {made}"
     if row is None:
         # The change may also name a container that somebody creates later.
-        return "not in the account now" + ("" if known.created_at is None else f", but {wanted}")
+        return f"not in the account now{'' if is_of else other}"
     price = "price not known" if row["usd"] is None else f"{usd(Decimal(row['usd']))} a month"
     words = [
         json.dumps(row["name"]),
@@ -287,12 +289,12 @@ def _container(known: Known, judged: Judged, *, is_of: bool = False) -> str:
     ]
     words.append(f"owned by {row['owner']}" if row["owner"] else _NO_OWNER)
     if row["created_at"] is None:
+        is_it = (known.template, known.plan) == (row["template"], row["plan"])
         words.append("without a creation time, so it is identified by id, template and plan")
-    elif known.created_at == row["created_at"] or is_of:
-        words.append(f"created {row['created_at']}")
     else:
-        words.append(f"created {row['created_at']}, but {wanted}")
-    return ", ".join(words)
+        is_it = known.created_at == row["created_at"]
+        words.append(f"created {row['created_at']}")
+    return ", ".join(words) + ("" if is_it or is_of else other)
 
 
 def _id(id_: str) -> str:

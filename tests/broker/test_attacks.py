@@ -2470,10 +2470,12 @@ def test_the_time_of_a_container_that_does_not_exist_yet_is_shown(bench: Bench) 
     later, data = "2030-01-01T00:00:00Z", bench.made("data", template="redis")
     gone = {"container_id": {"is": "usr-12345678-web", "created_at": later}}
     backup = {"backup_id": {"is": "7", "created_at": "2031", "in": data["id"]}}
+    of_none = {"backup_id": {"is": "8", "in": "usr-12345678-web"}}
     change = bench.change(
         permit("containers.delete", ids=gone),
         permit("backups.restore", ids=backup),
-        known={"web": {"id": "usr-12345678-web", "created_at": "2032"}, "data": {"id": "usr-12345678-data"}},
+        permit("backups.restore", ids=of_none),
+        known={"web": {"id": "usr-12345678-web", "created_at": "2032"}},
     )
     judged = workflow.judged(Broker(bench.url, bench.reader().token), canonical(change).decode())
 
@@ -2482,7 +2484,8 @@ def test_the_time_of_a_container_that_does_not_exist_yet_is_shown(bench: Bench) 
     for time in (later, "2032"):
         assert f'not in the account now, but the change is for a container created "{time}"' in said
     assert f'its object, created "2031", belongs to {data["id"]}, "data", redis' in said
-    assert "not in the account now\n" in said
+    assert "its object belongs to usr-12345678-web, not in the account now\n" in said
+    assert f"created {data['created_at']}\n" in said
 
 
 def test_a_long_change_does_not_make_every_later_answer_slow(
