@@ -688,9 +688,9 @@ def _protocol() -> Any:
 
         @property
         def waits(self) -> bool:
-            """Whether the client is idle or is still sending a request."""
+            """Whether the client is idle, is still sending a request, or does not read its answer."""
             cycle: Any = self.cycle
-            return cycle is None or cycle.response_complete or cycle.more_body
+            return cycle is None or cycle.response_complete or cycle.more_body or self.flow.write_paused
 
         def on_response_complete(self) -> None:
             self.since = self.loop.time()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import socket
@@ -129,6 +130,25 @@ def test_slow_clients_do_not_keep_others_out(bench: Bench) -> None:
             slow.sendall(head if number % 2 else head + b"Content-Length: 9\r\n\r\n{")
 
         assert bench.reader()("GET", "/containers").status_code == 200
+
+
+def test_clients_that_read_no_answer_keep_nobody_out(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each client needs no token, has sent many requests, and reads none of the long answers."""
+    monkeypatch.setattr(server, "_CONNECTIONS", 3)
+    address = "127.0.0.1", urlsplit(bench.url).port or 0
+    connections = bench.server._server.server_state.connections
+
+    def waits(deaf: socket.socket) -> bool:
+        return deaf.getsockname()[1] in {one.client[1] for one in [*connections] if one.flow.write_paused}
+
+    with contextlib.ExitStack() as stack:
+        for _ in range(3):
+            deaf = stack.enter_context(socket.create_connection(address, timeout=60))
+            deaf.sendall(b"GET /_broker/ HTTP/1.1\r\nHost: localhost\r\n\r\n" * 1000)
+            until(functools.partial(waits, deaf))
+
+        assert bench.reader()("GET", "/containers").status_code == 200
+        bench.stop()
 
 
 def test_long_bodies_do_not_fill_the_memory(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
