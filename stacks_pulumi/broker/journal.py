@@ -31,7 +31,8 @@ def write(
     """
     who = ("-", "-") if grant is None else (grant.id, grant.holder)
     names = ("at", "grant_id", "holder", "method", "path", "body", "decision", "status", "ms")
-    values = (ledger.now(), *who, *request, decision, status, round(seconds * 1000, 1))
+    # SQLite stores -0.0 as 0.0, which has a different digest.
+    values = (ledger.now(), *who, *request, decision, status, abs(round(seconds * 1000, 1)))
     before = db.execute("select chain from journal order by id desc limit 1").fetchone()
     chain = _chain("" if before is None else before["chain"], values)
     insert(db, "journal", **dict(zip(names, values, strict=True)), chain=chain)

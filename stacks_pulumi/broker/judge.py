@@ -400,6 +400,9 @@ class Judge:
 
     def _checked_price(self, grant: Grant, ask: Ask, permit: Permit | None, look: Look) -> Decimal | None:
         """Check every limit on a create, and return what the create adds to the monthly price."""
+        if catalog.name_faults(str(ask.body.get("name"))):
+            # The platform may store a different name. No list would then show which request created the container.
+            raise refused("the platform's guide does not allow this name", "choose another name")
         look.containers.require_complete()
         added = _added(ask, look)
         found = bills(self._ledger, look.containers, look.prices)

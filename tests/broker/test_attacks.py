@@ -12,7 +12,7 @@ import yaml
 from stacks_pulumi import catalog, cli
 from stacks_pulumi._identifiers import seconds_of
 from stacks_pulumi.api._limiter import Limiter, Priority
-from stacks_pulumi.broker import grants, kernel, outcome
+from stacks_pulumi.broker import grants, journal, kernel, outcome
 from stacks_pulumi.broker.change import canonical, instant, variables
 from stacks_pulumi.broker.folder import Folder, in_use
 from stacks_pulumi.broker.ledger import DAY, Ledger, Spec, Use
@@ -2514,3 +2514,20 @@ def test_a_long_change_does_not_make_every_later_answer_slow(
     of_grants = [sql for sql in asked if "from grants" in sql]
     assert of_grants
     assert not [sql for sql in of_grants if "select *" in sql]
+
+
+@pytest.mark.parametrize("name", [" web", "web ", "web\n"])
+def test_a_name_that_the_platform_may_store_differently_is_refused(benches: Benches, name: str) -> None:
+    """No list would show whose the container is, so that it would count for no limit after a day."""
+    bench = benches(policies={"agents": {"increase_per_day": 20, "max_total": 8}})
+
+    for client in (bench.agent(), bench.granted(permit("containers.create", create(name)))):
+        assert code(client.create(name)) == (403, "grant-refused")
+    assert bench.emulator.calls("containers.create") == 0
+
+
+def test_a_journal_is_intact_though_no_time_has_passed(bench: Bench) -> None:
+    with bench.ledger.writing() as db:
+        journal.write(bench.ledger, db, None, ("GET", "/", ""), decision="found", status=200, seconds=-1e-15)
+
+    assert journal.broken(bench.ledger) == ""
