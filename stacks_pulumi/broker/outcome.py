@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from stacks_pulumi._identifiers import compare_instants
+from stacks_pulumi._identifiers import compare_instants, seconds_of
 from stacks_pulumi.api._call import Answer
 from stacks_pulumi.api.containers import is_older
 from stacks_pulumi.api.once import is_within
@@ -163,7 +163,9 @@ class Outcomes:
     def found(self, use: Use, due: float) -> Reply | None:
         """Return an answer with the object that a lost request certainly created, if a list shows it."""
         look = Look(self._upstream, due, newest=True)
-        row = next((row for row in candidates(use, look) if self._is_ours(use, row, look)), None)
+        # After a kill, a person may have triggered a later backup before the broker looks.
+        rows = sorted(candidates(use, look), key=lambda row: seconds_of(made_at(row)) or 0.0)
+        row = next((row for row in rows if self._is_ours(use, row, look)), None)
         if row is None:
             return None
         data = {name: value for name, value in msgspec.to_builtins(row).items() if value is not None}
