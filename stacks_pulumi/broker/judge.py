@@ -331,26 +331,29 @@ class Judge:
             why = "" if permit is None else permit.why
             asked = self._ledger.rows("select at from requests where id = ?", why)
             since = asked[0]["at"] if asked else 0.0
-        # The id of an added entry is in `object`, because the path of the request does not contain it.
-        others = "endpoint = ? and ended > ? and grant_id <> ? and (object = ? or ids = ? and body = ?)"
+        # The id of an added entry is in `object`, because the path of the request does not contain it. An add without
+        # an answer may have added any entry that is not the grant's own.
+        its = "object = ? or ids = ? and (body = ? or ? and object is null)"
+        others = f"endpoint = ? and ended > ? and grant_id <> ? and ({its})"
         ids = {**ask.ids}
-        body = {"name": ids.pop("client_name")} if "client_name" in ids else {}
-        values = ids.get("ip_id"), text_of(ids), text_of(body)
+        entry, client = ids.pop("ip_id", None), ids.pop("client_name", None)
+        body = {} if client is None else {"name": client}
+        values = entry, text_of(ids), text_of(body), entry is not None and permit is not None
         # A pin without an answer is `void`, but may exist.
         others += f" and (state = 'done' or {LOST})"
         found = self._ledger.uses(others, endpoint, since, grant.id, *values)
-        its = (grant.policy, grant.stack)
-        return any(not one.policy or (one.policy, one.stack) != its for one in found)
+        mine = (grant.policy, grant.stack)
+        return any(not one.policy or (one.policy, one.stack) != mine for one in found)
 
     def _check_rivals(self, grant: Grant, ask: Ask, look: Look) -> None:
         """
         Refuse a request if another grant may be changing its container or backup at this moment.
 
         The platform may still carry out a request that received no answer, even after its repeat was carried out. A
-        grant also waits for its own deletions. It also waits before it removes an object that a repeat created:
-        otherwise, the first request could create the object again. Even within a grant, a create waits for requests
-        about the container that had the name before, and they wait for the create: they could change or delete the new
-        container.
+        grant also waits for its own deletions, and for its own lost request to set a different value. It also waits
+        before it removes an object that a repeat created: otherwise, the first request could create the object again.
+        Even within a grant, a create waits for requests about the container that had the name before, and they wait for
+        the create: they could change or delete the new container.
         """
 
         def has_name(id_: str, name: str) -> bool:
@@ -359,7 +362,11 @@ class Judge:
 
         def holds(use: Use) -> bool:
             is_own = use.grant_id == grant.id and (use.endpoint == CREATE) == (ask.endpoint == CREATE)
-            return not is_own or (use.state == "sent" and use.endpoint == "containers.delete")
+            # The platform could open access after it was closed.
+            is_same = (use.state, use.endpoint, use.ids) == ("void", ask.endpoint, ask.ids)
+            is_opposite = is_same and key_of(use) != key_of(ask)
+            is_deletion = use.state == "sent" and use.endpoint == "containers.delete"
+            return not is_own or is_opposite or is_deletion
 
         effect, since = EFFECTS[ask.endpoint], self._ledger.now() - _UNSETTLED
         repeated = f"attempts > 1 and (grant_id <> ? or endpoint <> '{CREATE}')"

@@ -2531,3 +2531,90 @@ def test_a_journal_is_intact_though_no_time_has_passed(bench: Bench) -> None:
         journal.write(bench.ledger, db, None, ("GET", "/", ""), decision="found", status=200, seconds=-1e-15)
 
     assert journal.broken(bench.ledger) == ""
+
+
+@pytest.mark.parametrize("times", [1, None])
+def test_an_entry_of_another_grant_is_not_removed_though_its_answer_was_lost(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, times: int | None
+) -> None:
+    """A permit names an entry by its address, but it does not mean an entry that another grant has added since."""
+    web, body = bench.made("web", allowed_ips=["198.51.100.7"]), {"ip_address": "198.51.100.9"}
+    ids, path = {"container_id": literal(web)}, f"/containers/{web['id']}/allowed-ips"
+    its = {**ids, "ip_id": {"address": "198.51.100.9"}}
+    old = bench.granted(permit("allowed_ips.remove", ids=its, times=times))
+    another = {"ip_address": "198.51.100.8"}
+    own = bench.granted(permit("allowed_ips.add", another, ids=ids))
+    mine = own("POST", path, another).json()["data"]["id"]
+    adds = bench.granted(permit("allowed_ips.add", body, ids=ids))
+    with monkeypatch.context() as killed:
+        killed.setattr(outcome.Outcomes, "record", lambda *_, **__: 1 / 0)
+        assert adds("POST", path, body).status_code == 500
+    bench.stop()
+    bench.start()
+    old.url = own.url = bench.url
+    _both(bench, 60)
+    entry = bench.emulator.state.container("web").allowed_ips[-1]
+    assert entry.ip_address == "198.51.100.9"
+
+    assert old("DELETE", f"{path}/{entry.id}").status_code == 404
+    assert own("DELETE", f"{path}/{mine}").status_code == 200
+    assert entry in bench.emulator.state.container("web").allowed_ips
+
+
+def test_a_lost_vpn_client_of_another_name_does_not_stop_a_removal(bench: Bench) -> None:
+    vpn = literal(bench.made("vpn", template="stacks-vpn"))
+    path, ids = f"/containers/{vpn['is']}/vpn-clients", {"vpn_container_id": vpn}
+    its = {**ids, "client_name": bench.device(vpn["is"], "default")}
+    removes = bench.granted(permit("vpn_clients.remove", ids=its))
+    adds = bench.granted(permit("vpn_clients.add", {"name": "laptop"}, ids=ids))
+    bench.emulator.faults.add("vpn_clients.add", "drop_before", 4)
+    adds("POST", path, {"name": "laptop"})
+    bench.emulator.faults.clear()
+    _both(bench, 60)
+
+    assert removes("DELETE", f"{path}/default").status_code == 200
+
+
+@pytest.mark.parametrize("do", ["delete", "restore"])
+def test_the_new_backup_of_a_killed_broker_is_the_first_one(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, do: str
+) -> None:
+    """A person may trigger another backup before the broker looks."""
+    data = bench.made("data", template="redis")
+    ids, path = {"container_id": literal(data)}, f"/containers/{data['id']}/backup"
+    new = permit(f"backups.{do}", ids={"backup_id": {"new_backup_of": "mine"}})
+    grant = bench.granted(permit("backups.trigger", ids=ids, binds="mine"), new)
+    with monkeypatch.context() as killed:
+        killed.setattr(outcome.Outcomes, "record", lambda *_, **__: 1 / 0)
+        assert grant("POST", path).status_code == 500
+    bench.stop()
+    bench.start()
+    grant.url = bench.url
+    _both(bench, 15)
+    assert bench.owner("POST", path).status_code == 202
+    _both(bench, 30)
+    mine, theirs = bench.emulator.state.backups
+
+    method, tail = ("DELETE", "") if do == "delete" else ("POST", "/restore")
+    assert refused(grant(method, f"/backups/{theirs}{tail}"))
+    assert grant(method, f"/backups/{mine}{tail}").status_code == 200
+
+
+@pytest.mark.parametrize("is_repeated", [False, True])
+def test_access_is_not_closed_while_a_lost_request_may_open_it(bench: Bench, is_repeated: bool) -> None:
+    """The platform may carry out a request without an answer later: access would be open after the last line."""
+    web = bench.made("web")
+    ids, path = {"container_id": literal(web)}, f"/containers/{web['id']}/external-access"
+    opens, closes = {"enabled": True}, {"enabled": False}
+    grant = bench.granted(
+        permit("containers.external_access", opens, ids=ids),
+        permit("containers.external_access", closes, ids=ids, after=[1] if is_repeated else []),
+    )
+    bench.emulator.faults.add("containers.external_access", "drop_before")
+    assert grant("PUT", path, opens).status_code == 502
+    if is_repeated:
+        assert grant("PUT", path, opens).status_code == 200
+
+    assert code(grant("PUT", path, closes)) == (409, "grant-busy")
+    _both(bench, 41)
+    assert grant("PUT", path, closes).status_code == 200
