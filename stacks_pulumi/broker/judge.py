@@ -362,11 +362,12 @@ class Judge:
 
         def holds(use: Use) -> bool:
             is_own = use.grant_id == grant.id and (use.endpoint == CREATE) == (ask.endpoint == CREATE)
-            # The platform could open access after it was closed.
+            # The platform could open access after it was closed, or let in an address after the list was cleared.
             is_same = (use.state, use.endpoint, use.ids) == ("void", ask.endpoint, ask.ids)
             is_opposite = is_same and key_of(use) != key_of(ask)
+            is_cleared = use.makes == "AllowedIp" and ask.endpoint == "containers.external_access"
             is_deletion = use.state == "sent" and use.endpoint == "containers.delete"
-            return not is_own or is_opposite or is_deletion
+            return not is_own or is_opposite or is_cleared or is_deletion
 
         effect, since = EFFECTS[ask.endpoint], self._ledger.now() - _UNSETTLED
         repeated = f"attempts > 1 and (grant_id <> ? or endpoint <> '{CREATE}')"

@@ -2618,3 +2618,17 @@ def test_access_is_not_closed_while_a_lost_request_may_open_it(bench: Bench, is_
     assert code(grant("PUT", path, closes)) == (409, "grant-busy")
     _both(bench, 41)
     assert grant("PUT", path, closes).status_code == 200
+
+
+def test_access_is_not_closed_while_a_lost_request_may_add_an_address(bench: Bench) -> None:
+    """The address would be let in as soon as access is opened again."""
+    web, body = bench.made("web", allowed_ips=["198.51.100.7"]), {"ip_address": "198.51.100.9"}
+    ids, path = {"container_id": literal(web)}, f"/containers/{web['id']}"
+    close = permit("containers.external_access", {"enabled": False}, ids=ids, after=[1])
+    grant = bench.granted(permit("allowed_ips.add", body, ids=ids), close)
+    bench.emulator.faults.add("allowed_ips.add", "drop_before")
+    assert grant("POST", f"{path}/allowed-ips", body).status_code == 200
+
+    assert code(grant("PUT", f"{path}/external-access", {"enabled": False})) == (409, "grant-busy")
+    _both(bench, 41)
+    assert grant("PUT", f"{path}/external-access", {"enabled": False}).status_code == 200
