@@ -61,7 +61,7 @@ from stacks_pulumi.broker.permits import (
 from stacks_pulumi.broker.reply import Reply, RequestRefusedError, busy, limited, refused
 from stacks_pulumi.broker.rules import ACTIONS
 from stacks_pulumi.broker.settings import GateFile, Policy
-from stacks_pulumi.broker.upstream import Look, NotLookedError, Upstream, path_of
+from stacks_pulumi.broker.upstream import RECENT, Look, NotLookedError, Upstream, path_of
 from stacks_pulumi.broker.words import in_words
 from stacks_pulumi.endpoints import ENDPOINTS
 from stacks_pulumi.pricing.money import usd as as_dollars
@@ -264,9 +264,9 @@ class Judge:
         recent, values = "ids = ? and ended > ?", (text_of(ask.ids), self._ledger.now() - LISTED)
         added, access = self._ledger.made("AllowedIp", recent, *values), look.access(ask.containers[0])
         last = self._ledger.uses(f"endpoint = ? and state = 'done' and {recent}", ask.endpoint, *values)[-1:]
-        is_opened = any(use.body.get("enabled") is not False for use in last)
-        is_listed = {one.object for one in added} <= {row.id for row in access.allowed_ips}
-        if not is_listed or (is_opened and not access.enabled):
+        opened = [use.ended for use in last if use.body.get("enabled") is not False]
+        is_unseen = any(not access.enabled or self._ledger.now() - ended < RECENT for ended in opened)
+        if is_unseen or not {one.object for one in added} <= {row.id for row in access.allowed_ips}:
             raise busy("the platform does not list a newly added address yet")
 
     def _is_judged(self, permit: Permit, grant: Grant, ask: Ask, look: Look) -> bool:

@@ -2632,3 +2632,44 @@ def test_access_is_not_closed_while_a_lost_request_may_add_an_address(bench: Ben
     assert code(grant("PUT", f"{path}/external-access", {"enabled": False})) == (409, "grant-busy")
     _both(bench, 41)
     assert grant("PUT", f"{path}/external-access", {"enabled": False}).status_code == 200
+
+
+
+
+
+@pytest.mark.parametrize("is_claimed", [False, True])
+def test_a_connection_of_a_claimed_container_is_no_longer_the_budgets_own(
+    benches: Benches, is_claimed: bool
+) -> None:
+    bench = benches(policies={"agents": {"increase_per_day": 9, "free": ["connect-own", "undo"]}})
+    agent = bench.agent()
+    web, data = (agent.create(name).json()["data"]["id"] for name in ("web", "data"))
+    _both(bench, 60)
+    link = agent("POST", f"/containers/{web}/connect/{data}").json()["data"]["id"]
+    _both(bench, 60)
+    if is_claimed:
+        bench.ledger.claim("bank/prod", web, bench.listed(web)["created_at"], "nodejs", "basic")
+
+    answer = agent("DELETE", f"/containers/connections/{link}")
+    assert answer.status_code == (403 if is_claimed else 200)
+
+
+def test_access_is_not_closed_while_the_list_lacks_the_address_of_a_second_opening(bench: Bench) -> None:
+    """The platform adds the address of the broker again, although access is already open."""
+    bench.clock.freeze_with(bench.emulator)
+    web = bench.made("web", allowed_ips=["198.51.100.9"])
+    entries = bench.emulator.state.container("web").allowed_ips
+    entries[:] = entries[-1:]
+    only, ids, path = entries[0].ip_address, {"container_id": literal(web)}, f"/containers/{web['id']}"
+    close, opens = ({"enabled": value} for value in (False, True))
+    closes = bench.granted(permit("containers.external_access", close, ids=ids, only_address=only))
+    other = bench.granted(permit("containers.external_access", opens, ids=ids))
+    bench.emulator.set_lag(9, "allowed_ips.list")
+    _both(bench, 20)
+    closes("GET", f"{path}/allowed-ips")
+    assert other("PUT", f"{path}/external-access", opens).status_code == 200
+
+    assert code(closes("PUT", f"{path}/external-access", close)) == (409, "grant-busy")
+    _both(bench, 10)
+    assert refused(closes("PUT", f"{path}/external-access", close))
+    assert len(entries) == 2
