@@ -168,8 +168,8 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
         answer: The answer, if it may be repeated.
         object: The id of the created object; `None` if there is none.
         created_at: The creation time of the object according to the platform.
-        claimed: The time at which an administrator assigned the container to a stack; `None` if the container belongs
-            to the grant's own stack.
+        claimed: The time at which an administrator assigned the container, or a container of the path, to a stack;
+            `None` if no administrator has done so.
     """
 
     id: int
@@ -439,6 +439,9 @@ class Ledger:
                 update(db, "uses", use, stack=stack, claimed=at)
             if True not in same.values():
                 insert(db, "uses", **row)
+            # What a grant has made inside of the container is no longer its own either.
+            inside = "exists(select 1 from json_each(ids) where value = ?)"
+            db.execute(f"update uses set claimed = ? where {inside}", (at, id_))  # noqa: S608  (of this package)
 
     def settled(self, endpoint: str | None = None) -> int:
         """

@@ -2634,9 +2634,6 @@ def test_access_is_not_closed_while_a_lost_request_may_add_an_address(bench: Ben
     assert grant("PUT", f"{path}/external-access", {"enabled": False}).status_code == 200
 
 
-
-
-
 @pytest.mark.parametrize("is_claimed", [False, True])
 def test_a_connection_of_a_claimed_container_is_no_longer_the_budgets_own(
     benches: Benches, is_claimed: bool
@@ -2652,6 +2649,24 @@ def test_a_connection_of_a_claimed_container_is_no_longer_the_budgets_own(
 
     answer = agent("DELETE", f"/containers/connections/{link}")
     assert answer.status_code == (403 if is_claimed else 200)
+
+
+def test_the_new_backup_of_a_claimed_container_is_no_longer_the_grants_own(bench: Bench) -> None:
+    """Otherwise, an older change could restore or delete the data of another stack."""
+    new = {"backup_id": {"new_backup_of": "b"}}
+    grant = bench.granted(
+        permit("containers.create", create("data", "redis"), binds="data"),
+        permit("backups.trigger", ids={"container_id": {"of": ["data"]}}, binds="b"),
+        *(permit(f"backups.{do}", ids=new) for do in ("restore", "delete")),
+    )
+    data = grant.create("data", template="redis").json()["data"]["id"]
+    assert grant("POST", f"/containers/{data}/backup").status_code == 202
+    _both(bench, 60)
+    (backup,) = bench.emulator.state.backups
+    bench.ledger.claim("bank/prod", data, bench.listed(data)["created_at"], "redis", "basic")
+
+    assert refused(grant("POST", f"/backups/{backup}/restore"))
+    assert refused(grant("DELETE", f"/backups/{backup}"))
 
 
 def test_access_is_not_closed_while_the_list_lacks_the_address_of_a_second_opening(bench: Bench) -> None:
