@@ -118,7 +118,7 @@ STORIES: Final = {
     "_allowed_ip: add the old entry of {name} again, if the change is refused": Story(
         "AllowedIp", OFFICE, MOVED, refuse_twice, fails=True
     ),
-    "_allowed_ip: remove the caller's own address, which the platform adds": Story(
+    "_allowed_ip: remove the address that the platform adds for the caller": Story(
         "AllowedIp", None, {**OFFICE, "revoke_auto_added": True}
     ),
     "_allowed_ip: remove {name}": Story("AllowedIp", OFFICE, None),
