@@ -149,7 +149,7 @@ class Constraint(_Part, frozen=True, rename={"is_": "is", "in_": "in"}):
         is_: This id.
         of: An object with one of these symbols that this grant created or that `known` contains.
         address: The entry of this address in the container's list of allowed addresses.
-        caller: An entry that the platform added for a caller when access was opened.
+        caller: An entry of the broker's address, whoever added it, or an entry that the platform added for a caller.
         new_backup_of: The backup that this grant triggered and that is bound to this symbol.
         created_at: The creation time of the object that `is` names. The platform must list this time when the request
             is sent. Without it, the name of a VPN client means only a client that this grant has added.

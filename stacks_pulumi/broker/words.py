@@ -30,7 +30,7 @@ def _id_in_words(one: Constraint) -> str:
     if one.address is not None:
         return f"[the entry of {canonical_network(one.address)}]"
     if one.caller:
-        return "[an entry that the platform added]"
+        return "[an entry of the broker's address, or one that the platform added]"
     if one.new_backup_of is not None:
         return f"[the new backup of {json.dumps(one.new_backup_of)}]"
     return f"[{' or '.join(map(json.dumps, one.of))}]"

@@ -299,7 +299,7 @@ class Witness:
         if wanted.startswith("[the entry of "):
             container, address, _ = there.addresses.get(value, ("", "", ""))
             return container == path[1] and _network(address) == _network(wanted[14:-1])
-        if wanted == "[an entry that the platform added]":
+        if wanted == "[an entry of the broker's address, or one that the platform added]":
             return there.addresses.get(value, ("", ""))[1] == self._emulator.platform.your_ip
         if wanted.startswith("[the new backup of "):
             return any((value, there.backups.get(value, ("", ""))[-1]) == one for one in shown.made)
