@@ -540,6 +540,9 @@ class Judge:
         effect = EFFECTS[ask.endpoint]
         if effect.removes in {"", "Backup"} or (policy is not None and "undo" not in policy.free):
             return False
+        if effect.removes == "Pin" and policy is not None and not is_about_own(ask, holdings, look):
+            # The path of a pin contains no container, so the claim of a container does not mark its pins.
+            return False
         now = self._ledger.now()
         submitted = grant.until - grant.spec.ttl
         since = submitted if policy is None else now - policy.undo.total_seconds()

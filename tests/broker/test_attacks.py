@@ -1636,6 +1636,9 @@ def test_an_entry_that_is_described_like_that_of_the_caller_is_another_one(bench
     entry = {row["ip_address"]: row["id"] for row in grant("GET", path).json()["data"]["allowed_ips"]}
 
     assert refused(grant("DELETE", f"{path}/{entry['198.51.100.7']}"))
+    # The entry is a person's, and the person who signed has read that it may be removed.
+    (shown,) = grant("GET", "/_broker/me").json()["permits"]
+    assert "[an entry of the broker's address, or one that the platform added]" in shown["words"]
     assert grant("DELETE", f"{path}/{entry[own]}").status_code == 200
 
 
@@ -2649,6 +2652,26 @@ def test_a_connection_of_a_claimed_container_is_no_longer_the_budgets_own(
 
     answer = agent("DELETE", f"/containers/connections/{link}")
     assert answer.status_code == (403 if is_claimed else 200)
+
+
+@pytest.mark.parametrize("is_claimed", [False, True])
+def test_a_pin_of_a_claimed_container_is_no_longer_the_budgets_own(
+    benches: Benches, is_claimed: bool
+) -> None:
+    """The path of a pin names no container, but the backup is another stack's now."""
+    bench = benches(policies={"agents": {"increase_per_day": 9, "free": ["backup", "pin-own", "undo"]}})
+    agent = bench.agent()
+    data = agent.create("data", template="redis").json()["data"]["id"]
+    _both(bench, 60)
+    assert agent("POST", f"/containers/{data}/backup").status_code == 202
+    _both(bench, 30)
+    (backup,) = bench.emulator.state.backups
+    assert agent("POST", f"/backups/{backup}/pin").status_code == 200
+    if is_claimed:
+        bench.ledger.claim("bank/prod", data, bench.listed(data)["created_at"], "redis", "basic")
+
+    assert agent("POST", f"/backups/{backup}/unpin").status_code == (403 if is_claimed else 200)
+    assert bench.emulator.state.backups[backup].pinned is is_claimed
 
 
 def test_the_new_backup_of_a_claimed_container_is_no_longer_the_grants_own(bench: Bench) -> None:
