@@ -96,6 +96,9 @@ class Kernel:
         """Answer a read of the inventory, or of a secret that the grant includes."""
         grant, ask = visit.grant, visit.ask
         self.judge.check_end(grant, "ask for a new grant")
+        if ask.endpoint in SECRETS:
+            # The client may have found the object of a lost request, and does not repeat the request.
+            self.outcomes.find_lost(grant.id, visit.due)
         secret, seen = SECRETS.get(ask.endpoint), self.judge.seen(grant)
         is_limited = self.judge.check_read(grant, ask, seen, Look(self._upstream, visit.due))
         got = self._upstream.read(ask.endpoint, ask.ids, ask.query, visit.due)

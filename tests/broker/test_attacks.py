@@ -2711,3 +2711,21 @@ def test_access_is_not_closed_while_the_list_lacks_the_address_of_a_second_openi
     _both(bench, 10)
     assert refused(closes("PUT", f"{path}/external-access", close))
     assert len(entries) == 2
+
+
+def test_a_client_reads_the_secret_of_what_a_killed_broker_has_made(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client has found the VPN client in the list, so it never repeats its request."""
+    vpn = bench.made("vpn", template="stacks-vpn", plan=None)
+    ids, path, body = {"vpn_container_id": literal(vpn)}, f"/containers/{vpn['id']}", {"name": "laptop"}
+    secret = {"endpoint": "vpn_clients.config", "ids": {**ids, "client_name": {"is": "laptop"}}}
+    grant = bench.granted(permit("vpn_clients.add", body, ids=ids), secrets=[secret])
+    with monkeypatch.context() as killed:
+        killed.setattr(outcome.Outcomes, "record", lambda *_, **__: 1 / 0)
+        assert grant("POST", f"{path}/vpn-clients", body).status_code == 500
+    bench.stop()
+    bench.start()
+    grant.url = bench.url
+
+    assert grant("GET", f"{path}/vpn-config?client=laptop").status_code == 200
