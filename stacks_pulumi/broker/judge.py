@@ -213,7 +213,10 @@ class Judge:
                 fitting = left(one, counted) != 0 and done >= {*one.after} and fits(one, ask, holdings, look)
                 fitting = fitting and self._is_bound(one, grant, ask, holdings, look)
                 if fitting and self._is_judged(one, grant, ask, look):
-                    return one, False
+                    if not self._is_newer(grant, one, ask):
+                        return one, False
+                    # For a budget, a person may approve the same request again.
+                    is_gone = True
             except GoneError:
                 is_gone = True
         return None, is_gone

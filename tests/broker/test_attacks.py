@@ -2729,3 +2729,26 @@ def test_a_client_reads_the_secret_of_what_a_killed_broker_has_made(
     grant.url = bench.url
 
     assert grant("GET", f"{path}/vpn-config?client=laptop").status_code == 200
+
+
+def test_what_a_lost_request_may_have_replaced_can_be_approved_again(benches: Benches) -> None:
+    """A budget's permit stays, so the request must not fit it for ever."""
+    bench = benches(policies={"agents": {"increase_per_day": 9}})
+    web, body = bench.made("web", allowed_ips=["198.51.100.7", "198.51.100.9"]), {"ip_address": "192.0.2.9"}
+    agent, path = bench.agent(), f"/containers/{web['id']}/allowed-ips"
+    entry = f"{path}/{bench.emulator.state.container('web').allowed_ips[-1].id}"
+
+    def approve(answer: Any) -> None:
+        shown = agent("GET", f"/_broker/requests/{answer.json()['request']}").json()["change"]
+        assert bench.hand_in(shown, "ann", where="approvals").status_code == 201
+
+    approve(agent("DELETE", entry))
+    other = bench.granted(permit("allowed_ips.add", body, ids={"container_id": literal(web)}))
+    bench.emulator.faults.add("allowed_ips.add", 500, 4)
+    assert code(other("POST", path, body)) == (409, "grant-busy")
+    _both(bench, 60)
+
+    answer = agent("DELETE", entry)
+    assert code(answer) == (403, "approval-needed")
+    approve(answer)
+    assert agent("DELETE", entry).status_code == 200
