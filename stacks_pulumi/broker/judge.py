@@ -28,7 +28,6 @@ from stacks_pulumi.broker.change import (
 )
 from stacks_pulumi.broker.ledger import DAY, LOST, UNDER_WAY, Grant, Ledger, Use, text_of
 from stacks_pulumi.broker.limits import (
-    LISTED,
     Bill,
     Budget,
     Limit,
@@ -196,7 +195,7 @@ class Judge:
             raise ApprovalNeededError(why, self._as_permit(ask, look))
         if is_gone:
             raise RequestRefusedError(
-                404, "Not found: the object is no longer in the container that the approved change names"
+                404, "Not found: the object that the approved change names no longer exists"
             )
         words = f"{ENDPOINTS[ask.endpoint].method} {path_of(ask.endpoint, ask.ids)} {json.dumps(ask.body)}"
         raise refused(f"this request was not approved: {words}")
@@ -212,11 +211,10 @@ class Judge:
             try:
                 fitting = left(one, counted) != 0 and done >= {*one.after} and fits(one, ask, holdings, look)
                 fitting = fitting and self._is_bound(one, grant, ask, holdings, look)
-                if fitting and self._is_judged(one, grant, ask, look):
-                    if not self._is_newer(grant, one, ask):
-                        return one, False
-                    # For a budget, a person may approve the same request again.
-                    is_gone = True
+                fitting = fitting and self._is_judged(one, grant, ask, look)
+                if fitting and not self._is_newer(grant, one, ask):
+                    return one, False
+                is_gone = is_gone or fitting
             except GoneError:
                 is_gone = True
         return None, is_gone
@@ -261,16 +259,15 @@ class Judge:
 
     def _check_addresses(self, ask: Ask, look: Look) -> None:
         """
-        Refuse a request that closes access if the list of addresses still lacks an added address. The platform also
+        Refuse a request that closes access if the list of addresses may still lack an added address. The platform also
         adds an address when access is opened.
         """
-        recent, values = "ids = ? and ended > ?", (text_of(ask.ids), self._ledger.now() - LISTED)
+        recent, values = "ids = ? and ended > ?", (text_of(ask.ids), self._ledger.now() - RECENT)
         added, access = self._ledger.made("AllowedIp", recent, *values), look.access(ask.containers[0])
         last = self._ledger.uses(f"endpoint = ? and state = 'done' and {recent}", ask.endpoint, *values)[-1:]
-        opened = [use.ended for use in last if use.body.get("enabled") is not False]
-        is_unseen = any(not access.enabled or self._ledger.now() - ended < RECENT for ended in opened)
-        if is_unseen or not {one.object for one in added} <= {row.id for row in access.allowed_ips}:
-            raise busy("the platform does not list a newly added address yet")
+        is_opened = any(use.body.get("enabled") is not False for use in last)
+        if is_opened or not {one.object for one in added} <= {row.id for row in access.allowed_ips}:
+            raise busy("the platform may not list a newly added address yet")
 
     def _is_judged(self, permit: Permit, grant: Grant, ask: Ask, look: Look) -> bool:
         """
@@ -300,7 +297,7 @@ class Judge:
             its = f"grant_id = ? and permit = ? and ids = ? and state = 'void' and {LOST}"
             for lost in self._ledger.uses(its, grant.id, permit.n, text_of(ask.ids)):
                 self.check_removed(lost)
-        if self._is_newer(grant, permit, ask):
+        if permit is None and self._is_newer(grant, None, ask):
             raise RequestRefusedError(404, "Not found: the object that exists now was created later")
         price = self._checked_price(grant, ask, permit, look) if ask.endpoint == CREATE else None
         # Kinds that may exist twice need no earlier list: their objects have creation times and unique ids.
