@@ -24,7 +24,8 @@ OWN: Final = "/_broker/"
 LONGEST_BODY: Final = 16 * 1024
 
 _METHODS: Final = frozenset({"GET", "POST", "PUT", "DELETE"})
-_SEGMENT: Final = re.compile(r"[^/\\?#%;\x00-\x20\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,200}")
+_SEGMENT: Final = re.compile(r"(?!0\d+\Z)[^/\\?#%;\x00-\x20\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,200}")
+"""An id. A platform may read `07` as the number 7, and the ledger would take them for two objects."""
 _VPN_CLIENT: Final = re.compile(r"[^\\?#%;\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,200}")
 """The name of a VPN client may contain a slash and spaces, so the name is quoted again."""
 _QUERIES: Final = frozenset({"lines", "limit", "client", "page", "offset", "cursor", "per_page", "page_size"})

@@ -2752,3 +2752,18 @@ def test_what_a_lost_request_may_have_replaced_can_be_approved_again(benches: Be
     assert code(answer) == (403, "approval-needed")
     approve(answer)
     assert agent("DELETE", entry).status_code == 200
+
+
+@pytest.mark.parametrize("number", ["1", "01"])
+def test_a_number_in_another_spelling_leads_to_no_backup_that_another_grant_has_pinned(
+    bench: Bench, number: str
+) -> None:
+    bench.made("data", template="redis", backups=1)
+    delete, pin = (
+        permit(f"backups.{do}", ids={"backup_id": {"is": n}}) for do, n in (("delete", number), ("pin", "1"))
+    )
+    deletes, pins = bench.granted(delete), bench.granted(pin)
+    assert pins("POST", "/backups/1/pin").status_code == 200
+
+    assert deletes("DELETE", f"/backups/{number}").status_code == 404
+    assert [*bench.emulator.state.backups] == [1]
