@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from stacks_pulumi import catalog
-from stacks_pulumi._identifiers import may_be_of, same_name
+from stacks_pulumi._identifiers import canonical_network, may_be_of, same_name
 from stacks_pulumi.api.containers import is_older
 from stacks_pulumi.broker.change import (
     CONFIG,
@@ -73,6 +73,10 @@ _BRIEF: Final = 120.0
 """Seconds for which any other repeated change receives the earlier answer."""
 _UNSETTLED: Final = UNDER_WAY + 10.0
 """Seconds after an unanswered request in which its effect may still be missing in a list, because lists lag behind."""
+_TRIGGERED: Final = 15.0
+"""
+Seconds after another grant has triggered a backup until the backup is listed and is certainly older than the next one.
+"""
 _NOT_OWN: Final = "the container does not belong to this grant"
 _CREATED_BY: Final[Mapping[str, str]] = {
     "allowed_ips.remove": "allowed_ips.add",
@@ -342,6 +346,9 @@ class Judge:
         # A pin without an answer is `void`, but may exist.
         others += f" and (state = 'done' or {LOST})"
         found = self._ledger.uses(others, endpoint, since, grant.id, *values)
+        named = None if permit is None or entry is None else canonical_network(permit.ids["ip_id"].address)
+        if named is not None:
+            found = [one for one in found if one.object or canonical_network(one.body["ip_address"]) == named]
         mine = (grant.policy, grant.stack)
         return any(not one.policy or (one.policy, one.stack) != mine for one in found)
 
@@ -378,6 +385,10 @@ class Judge:
             effect.removes and self._ledger.uses(again, since, ask.ids[effect.object])
         ):
             raise busy("another request may be changing the same container or backup")
+        triggered = "endpoint = ? and ids = ? and grant_id <> ? and ended > ?"
+        values = ask.endpoint, text_of(ask.ids), grant.id, self._ledger.now() - _TRIGGERED
+        if effect.makes == "Backup" and self._ledger.live(triggered, *values):
+            raise busy("the platform may not list the backup of another client yet")
 
     def check_removed(self, lost: Use) -> None:
         """

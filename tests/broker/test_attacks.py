@@ -2547,6 +2547,8 @@ def test_an_entry_of_another_grant_is_not_removed_though_its_answer_was_lost(
     old = bench.granted(permit("allowed_ips.remove", ids=its, times=times))
     another = {"ip_address": "198.51.100.8"}
     own = bench.granted(permit("allowed_ips.add", another, ids=ids))
+    first = {"container_id": literal(web), "ip_id": {"address": "198.51.100.7"}}
+    elsewhere = bench.granted(permit("allowed_ips.remove", ids=first))
     mine = own("POST", path, another).json()["data"]["id"]
     adds = bench.granted(permit("allowed_ips.add", body, ids=ids))
     with monkeypatch.context() as killed:
@@ -2554,13 +2556,17 @@ def test_an_entry_of_another_grant_is_not_removed_though_its_answer_was_lost(
         assert adds("POST", path, body).status_code == 500
     bench.stop()
     bench.start()
-    old.url = own.url = bench.url
+    old.url = own.url = elsewhere.url = bench.url
     _both(bench, 60)
     entry = bench.emulator.state.container("web").allowed_ips[-1]
     assert entry.ip_address == "198.51.100.9"
 
     assert old("DELETE", f"{path}/{entry.id}").status_code == 404
     assert own("DELETE", f"{path}/{mine}").status_code == 200
+    older = next(
+        row for row in bench.emulator.state.container("web").allowed_ips if row.ip_address == "198.51.100.7"
+    )
+    assert elsewhere("DELETE", f"{path}/{older.id}").status_code == 200
     assert entry in bench.emulator.state.container("web").allowed_ips
 
 
@@ -2767,3 +2773,44 @@ def test_a_number_in_another_spelling_leads_to_no_backup_that_another_grant_has_
 
     assert deletes("DELETE", f"/backups/{number}").status_code == 404
     assert [*bench.emulator.state.backups] == [1]
+
+
+def test_the_backup_that_another_grant_has_just_triggered_is_not_the_new_one(bench: Bench) -> None:
+    """While the list lacks the backup of the other grant, it would look like the newer one."""
+    bench.clock.freeze_with(bench.emulator)
+    data = bench.made("data", template="redis")
+    ids, path = {"container_id": literal(data)}, f"/containers/{data['id']}/backup"
+    theirs, mine = (bench.granted(permit("backups.trigger", ids=ids, binds=name)) for name in ("b", "c"))
+    bench.emulator.set_lag(10, "backups.list")
+    assert theirs("POST", path).status_code == 202
+
+    assert code(mine("POST", path)) == (409, "grant-busy")
+    _both(bench, 16)
+    assert mine("POST", path).status_code == 202
+
+
+@pytest.mark.parametrize("is_added", [False, True])
+def test_a_lost_request_to_close_access_is_repeated_after_ten_seconds(bench: Bench, is_added: bool) -> None:
+    """Its effect has emptied the list, unless an address was added since then."""
+    bench.clock.freeze_with(bench.emulator)
+    web, others = bench.made("web"), ("198.51.100.9", "198.51.100.10")
+    ids, path = {"container_id": literal(web)}, f"/containers/{web['id']}"
+    close, opens = ({"enabled": value} for value in (False, True))
+    grant = bench.granted(
+        permit("containers.external_access", opens, ids=ids),
+        *(permit("allowed_ips.add", {"ip_address": one}, ids=ids) for one in others),
+        permit("allowed_ips.remove", ids={**ids, "ip_id": {"caller": True}}),
+        permit("containers.external_access", close, ids=ids, only_address=others[0]),
+    )
+    assert grant("PUT", f"{path}/external-access", opens).status_code == 200
+    (entry,) = bench.emulator.state.container("web").allowed_ips
+    assert grant("POST", f"{path}/allowed-ips", {"ip_address": others[0]}).status_code == 200
+    assert grant("DELETE", f"{path}/allowed-ips/{entry.id}").status_code == 200
+    _both(bench, 11)
+    bench.emulator.faults.add("containers.external_access", "drop_before" if is_added else "drop_after")
+    assert grant("PUT", f"{path}/external-access", close).status_code == 502
+    if is_added:
+        bench.emulator.set_lag(9, "allowed_ips.list")
+        assert grant("POST", f"{path}/allowed-ips", {"ip_address": others[1]}).status_code == 200
+
+    assert grant("PUT", f"{path}/external-access", close).status_code == (409 if is_added else 200)
