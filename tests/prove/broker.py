@@ -464,6 +464,8 @@ class _Play:
             (fault["status"] == 503 and not is_create)
             # Known: a container that a colleague made up to 2 s before a lost create is taken for its result.
             or (is_create and self.turns.now() - self._by_colleague.get(name, -_DAY) < 4)
+            # Known: a late request reaches a container that the waitlist has created since, under the same id.
+            or (is_late and self._waiting)
             or self.is_too_much(2 if is_late else 1)
         ):
             return {}
