@@ -62,7 +62,7 @@ class _NewAddress(Once[AllowedIp]):
 def is_equal(row: AllowedIp, asked: Mapping[str, Any]) -> bool:
     """Return whether an entry matches the address and all other values in a request."""
     same = all(getattr(row, name) == asked[name] for name in ("description", "service_type") if name in asked)
-    return same and canonical(row.ip_address) == canonical(str(asked["ip_address"]))
+    return same and canonical(row.ip_address) == canonical(str(asked.get("ip_address")))
 
 
 def list_call(container_id: str) -> Call[ExternalAccess]:

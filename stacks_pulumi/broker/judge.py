@@ -60,7 +60,7 @@ from stacks_pulumi.broker.permits import (
 from stacks_pulumi.broker.reply import Reply, RequestRefusedError, busy, limited, refused
 from stacks_pulumi.broker.rules import ACTIONS
 from stacks_pulumi.broker.settings import GateFile, Policy
-from stacks_pulumi.broker.upstream import RECENT, Look, NotLookedError, Upstream, path_of
+from stacks_pulumi.broker.upstream import LATEST, RECENT, Look, NotLookedError, Upstream, path_of
 from stacks_pulumi.broker.words import in_words
 from stacks_pulumi.endpoints import ENDPOINTS
 from stacks_pulumi.pricing.money import usd as as_dollars
@@ -73,9 +73,10 @@ _BRIEF: Final = 120.0
 """Seconds for which any other repeated change receives the earlier answer."""
 _UNSETTLED: Final = UNDER_WAY + 10.0
 """Seconds after an unanswered request in which its effect may still be missing in a list, because lists lag behind."""
-_TRIGGERED: Final = 15.0
+_LAGS: Final = RECENT + LATEST
 """
-Seconds after another grant has triggered a backup until the backup is listed and is certainly older than the next one.
+Seconds after which the list that the broker has read certainly shows a new address or backup: a list may lag behind,
+and the broker may have read it some time before it judges a request.
 """
 _NOT_OWN: Final = "the container does not belong to this grant"
 _CREATED_BY: Final[Mapping[str, str]] = {
@@ -266,7 +267,7 @@ class Judge:
         Refuse a request that closes access if the list of addresses may still lack an added address. The platform also
         adds an address when access is opened.
         """
-        recent, values = "ids = ? and ended > ?", (text_of(ask.ids), self._ledger.now() - RECENT)
+        recent, values = "ids = ? and ended > ?", (text_of(ask.ids), self._ledger.now() - _LAGS)
         added, access = self._ledger.made("AllowedIp", recent, *values), look.access(ask.containers[0])
         last = self._ledger.uses(f"endpoint = ? and state = 'done' and {recent}", ask.endpoint, *values)[-1:]
         is_opened = any(use.body.get("enabled") is not False for use in last)
@@ -347,10 +348,14 @@ class Judge:
         others += f" and (state = 'done' or {LOST})"
         found = self._ledger.uses(others, endpoint, since, grant.id, *values)
         named = None if permit is None or entry is None else canonical_network(permit.ids["ip_id"].address)
-        if named is not None:
-            found = [one for one in found if one.object or canonical_network(one.body["ip_address"]) == named]
-        mine = (grant.policy, grant.stack)
-        return any(not one.policy or (one.policy, one.stack) != mine for one in found)
+
+        def is_added(one: Use) -> bool:
+            address = canonical_network(str(one.body.get("ip_address")))
+            is_other_entry = one.object is None and None not in {named, address} and named != address
+            is_other_client = not one.policy or (one.policy, one.stack) != (grant.policy, grant.stack)
+            return is_other_client and not is_other_entry
+
+        return any(map(is_added, found))
 
     def _check_rivals(self, grant: Grant, ask: Ask, look: Look) -> None:
         """
@@ -386,7 +391,7 @@ class Judge:
         ):
             raise busy("another request may be changing the same container or backup")
         triggered = "endpoint = ? and ids = ? and grant_id <> ? and ended > ?"
-        values = ask.endpoint, text_of(ask.ids), grant.id, self._ledger.now() - _TRIGGERED
+        values = ask.endpoint, text_of(ask.ids), grant.id, self._ledger.now() - _LAGS
         if effect.makes == "Backup" and self._ledger.live(triggered, *values):
             raise busy("the platform may not list the backup of another client yet")
 

@@ -18,7 +18,9 @@ from urllib.parse import quote
 import msgspec
 
 from stacks_pulumi._identifiers import canonical_network
+from stacks_pulumi.api.models import Container
 from stacks_pulumi.broker.change import EFFECTS, Change, Constraint, Known, Permit, instant
+from stacks_pulumi.broker.limits import is_same
 from stacks_pulumi.broker.words import in_words
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.gate.workflow import Judged, RefusedError, reported
@@ -289,12 +291,12 @@ def _container(known: Known, judged: Judged, *, is_of: bool = False) -> str:
     ]
     words.append(f"owned by {row['owner']}" if row["owner"] else _NO_OWNER)
     if row["created_at"] is None:
-        is_it = (known.template, known.plan) == (row["template"], row["plan"])
         words.append("without a creation time, so it is identified by id, template and plan")
     else:
-        is_it = known.created_at == row["created_at"]
         words.append(f"created {row['created_at']}")
-    return ", ".join(words) + ("" if is_it or is_of else other)
+    # The broker compares in the same way, for instance a time in another time zone.
+    now = Container(id=known.id, template=row["template"], plan=row["plan"], created_at=row["created_at"])
+    return ", ".join(words) + ("" if is_of or is_same(now, known) else other)
 
 
 def _id(id_: str) -> str:

@@ -25,6 +25,7 @@ _OTHER = ", but the change is for a container"
         ),
         (None, {"created_at": "2026"}, f'{_NO_TIME}{_OTHER} created "2026"'),
         ("2026-11-01T10:00:00Z", {"created_at": "2026-11-01T10:00:00Z"}, "created 2026-11-01T10:00:00Z"),
+        ("2026-11-01T10:00:00Z", {"created_at": "2026-11-01T12:00:00+02:00"}, "created 2026-11-01T10:00:00Z"),
         (
             "2026-11-01T10:00:00Z",
             {"created_at": "2026"},
