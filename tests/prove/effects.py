@@ -354,7 +354,9 @@ class Witness:
         unseen = sent - _OLD - self._lag
         listed = [one for one in there.prices if one in self.made or one[2] < unseen]
         self._check("account", self._settings["account"]["max_total"], listed, there)
-        stack = [one for one in there.prices if self._stacks_of(one) == {by.stack}]
+        # Known: an administrator has assigned a container to the stack since the create was judged.
+        old = [one for one in there.prices if self.claimed.get(one, ("", 0.0))[1] < sent - _SAME]
+        stack = [one for one in old if self._stacks_of(one) == {by.stack}]
         self._check(by.stack, self._settings["limits"]["max_total"], stack, there)
         if not by.policy:
             return
