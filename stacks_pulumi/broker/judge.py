@@ -562,9 +562,11 @@ class Judge:
         now = self._ledger.now()
         submitted = grant.until - grant.spec.ttl
         since = submitted if policy is None else now - policy.undo.total_seconds()
+        # Other grants of a policy still create objects after the end of a grant.
+        own = [one for one in holdings.own if now <= grant.until or one.grant_id == grant.id]
         # An object that was found long after its lost request is as old as the platform says.
         there = self._upstream.now() - (now - since)
-        recent = [one for one in holdings.own if one.ended >= since and not is_older(one.created_at, there)]
+        recent = [one for one in own if one.ended >= since and not is_older(one.created_at, there)]
         return is_made(effect.object, ask.ids, recent, look)
 
 

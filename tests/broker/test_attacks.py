@@ -2875,3 +2875,16 @@ def test_an_add_without_an_address_does_not_stop_the_requests_of_others(bench: B
 
     assert removes("DELETE", entry).status_code == 404
     assert bench.granted(remove)("DELETE", entry).status_code == 200
+
+
+@pytest.mark.parametrize("is_own", [False, True])
+def test_a_budget_that_has_ended_removes_only_what_it_created_itself(benches: Benches, is_own: bool) -> None:
+    """Otherwise, it could remove what other grants of its policy create, and each removal would delay its end."""
+    bench = benches(policies={"agents": {"increase_per_day": 9, "free": ["undo"]}})
+    ended = bench.client(
+        bench.ledger.issue("budget", "a", seconds=60.0, policy="agents", stack="shop/prod")[1]
+    )
+    web = (ended if is_own else bench.agent()).create("web").json()["data"]["id"]
+    _both(bench, 90)
+
+    assert ended("DELETE", f"/containers/{web}").status_code == (200 if is_own else 403)
