@@ -717,7 +717,7 @@ class Desk:
 def _check_length(statement: str) -> None:
     if len(statement) > _UNSIGNED_LONGEST:
         raise RequestRefusedError(
-            413, "the change is too long without an approval: let a person sign its file"
+            413, "the change is too long to be submitted without an approval: let a person sign its file"
         )
 
 

@@ -272,7 +272,7 @@ class Judge:
         last = self._ledger.uses(f"endpoint = ? and state = 'done' and {recent}", ask.endpoint, *values)[-1:]
         is_opened = any(use.body.get("enabled") is not False for use in last)
         if is_opened or not {one.object for one in added} <= {row.id for row in access.allowed_ips}:
-            raise busy("the platform may not list a newly added address yet")
+            raise busy("the platform's list may still lack a newly added address")
 
     def _is_judged(self, permit: Permit, grant: Grant, ask: Ask, look: Look) -> bool:
         """
@@ -393,7 +393,7 @@ class Judge:
         triggered = "endpoint = ? and ids = ? and grant_id <> ? and ended > ?"
         values = ask.endpoint, text_of(ask.ids), grant.id, self._ledger.now() - _LAGS
         if effect.makes == "Backup" and self._ledger.live(triggered, *values):
-            raise busy("the platform may not list the backup of another client yet")
+            raise busy("the platform's list may still lack another client's backup")
 
     def check_removed(self, lost: Use) -> None:
         """
