@@ -153,7 +153,7 @@ class Constraint(_Part, frozen=True, rename={"is_": "is", "in_": "in"}):
         new_backup_of: The backup that this grant triggered and that is bound to this symbol.
         created_at: The creation time of the object that `is` names. The platform must list this time when the request
             is sent. Without it, the name of a VPN client means only a client that this grant has added.
-        in_: The container that must list this object with that time; by default, the container in the path.
+        in_: The symbol of the container in `known` that must list this object. Without it, no list is read.
     """
 
     is_: Text | None = None
@@ -337,8 +337,7 @@ class Change(_Part, frozen=True):
     def literal_ids(self) -> frozenset[str]:
         """The ids of the existing containers that the change names: in `known`, in its permits and in its secrets."""
         named = {constraint.is_ for name, constraint in self.constraints if name in CONTAINERS}
-        inside = {constraint.in_ for _, constraint in self.constraints}
-        return frozenset(filter(None, named | inside)) | {known.id for known in self.known.values()}
+        return frozenset(filter(None, named)) | {known.id for known in self.known.values()}
 
 
 def canonical(value: Any) -> bytes:
@@ -431,7 +430,7 @@ def _check(change: Change) -> None:
         raise ChangeError("two of its permits bind the same symbol")
     symbols = {*bound, *change.known}
     for permit in change.permits:
-        problem = _problem(permit, symbols, numbers)
+        problem = _problem(permit, symbols, change.known, numbers)
         if not problem and permit.endpoint == CREATE and permit.is_loose and change.ceiling is None:
             problem = "its price has no upper bound, so it needs a ceiling"
         if problem:
@@ -440,13 +439,13 @@ def _check(change: Change) -> None:
         problem = (
             "it does not read a secret"
             if secret.endpoint not in SECRETS
-            else _wrong_ids(ENDPOINTS[secret.endpoint], secret.ids, symbols)
+            else _wrong_ids(ENDPOINTS[secret.endpoint], secret.ids, symbols, change.known)
         )
         if problem:
             raise ChangeError(f"its secret {secret.endpoint}: {problem}")
 
 
-def _problem(permit: Permit, symbols: set[str], numbers: list[int]) -> str:
+def _problem(permit: Permit, symbols: set[str], known: Mapping[str, Known], numbers: list[int]) -> str:
     effect = EFFECTS.get(permit.endpoint)
     if effect is None:
         return "there is no changing endpoint with this name"
@@ -464,10 +463,12 @@ def _problem(permit: Permit, symbols: set[str], numbers: list[int]) -> str:
         return "`only_address` must be an address, and is allowed only for closing external access"
     if any(n not in numbers or n == permit.n for n in permit.after):
         return "its `after` names a permit that does not exist"
-    return _wrong_ids(ENDPOINTS[permit.endpoint], permit.ids, symbols)
+    return _wrong_ids(ENDPOINTS[permit.endpoint], permit.ids, symbols, known)
 
 
-def _wrong_ids(endpoint: Endpoint, ids: Mapping[str, Constraint], symbols: set[str]) -> str:
+def _wrong_ids(
+    endpoint: Endpoint, ids: Mapping[str, Constraint], symbols: set[str], known: Mapping[str, Known]
+) -> str:
     if {*ids} != {*variables(endpoint)}:
         return f"its ids must be {', '.join(variables(endpoint)) or 'none'}"
     for name, one in ids.items():
@@ -483,6 +484,8 @@ def _wrong_ids(endpoint: Endpoint, ids: Mapping[str, Constraint], symbols: set[s
             )
         if one.in_ and name in {*CONTAINERS, "client_name"}:
             return f"{name}: `in` is allowed only for objects whose container is not in the path"
+        if one.in_ and one.in_ not in known:
+            return f"{name}: `in` must be the symbol of a container in `known`"
         if one.created_at and name not in {*CONTAINERS, "client_name"} and one.in_ is None:
             return f"{name}: `in` must name the container that lists the object"
         if one.address and canonical_network(one.address) is None:

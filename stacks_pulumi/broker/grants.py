@@ -139,7 +139,6 @@ class Desk:
                 ceiling=free or stated,
                 free=free,
                 ttl=change.ttl,
-                owners=tuple(sorted(verdict.owners)),
             )
             holder = ", ".join(names) or (grant.holder if grant is not None else "")
             id_, token = self._ledger.issue(

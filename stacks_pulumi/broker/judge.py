@@ -216,7 +216,7 @@ class Judge:
             try:
                 fitting = left(one, counted) != 0 and done >= {*one.after} and fits(one, ask, holdings, look)
                 fitting = fitting and self._is_bound(one, grant, ask, holdings, look)
-                fitting = fitting and self._is_judged(one, grant, ask, look)
+                fitting = fitting and self._is_of_stack(grant, ask, look)
                 if fitting and not self._is_newer(grant, one, ask):
                     return one, False
                 is_gone = is_gone or fitting
@@ -274,19 +274,15 @@ class Judge:
         if is_opened or not {one.object for one in added} <= {row.id for row in access.allowed_ips}:
             raise busy("the platform's list may still lack a newly added address")
 
-    def _is_judged(self, permit: Permit, grant: Grant, ask: Ask, look: Look) -> bool:
+    def _is_of_stack(self, grant: Grant, ask: Ask, look: Look) -> bool:
         """
-        Return whether the change was judged with the present owner of each container that `in_` names. A planner can
-        guess the id of a later backup, and by then the container's id may belong to another stack's container.
-
-        For a change without a signature, this applies to all of its containers: each was of its stack.
+        Return whether each container of a request still belongs to the stack. This counts for a change without a
+        signature, because all of its containers belonged to its stack when it was judged.
         """
-        named = [one.in_ for one in permit.ids.values() if one.in_ is not None]
-        owners = {grant.stack, *grant.spec.owners}
-        if grant.spec.free is not None:
-            # Without creation times, the ledger knows no owner.
-            named, owners = [*ask.containers], {grant.stack, ""}
-        rows = map(look.existing, named)
+        if grant.spec.free is None:
+            return True
+        # Without creation times, the ledger knows no owner.
+        rows, owners = map(look.existing, ask.containers), {grant.stack, ""}
         return all(
             row is None or (self._ledger.owner(row.id, row.created_at) or "") in owners for row in rows
         )
@@ -375,8 +371,8 @@ class Judge:
         def holds(use: Use) -> bool:
             is_own = use.grant_id == grant.id and (use.endpoint == CREATE) == (ask.endpoint == CREATE)
             # The platform could open access after it was closed, or let in an address after the list was cleared.
-            is_same = (use.state, use.endpoint, use.ids) == ("void", ask.endpoint, ask.ids)
-            is_opposite = is_same and key_of(use) != key_of(ask)
+            is_same = not effect.makes and (use.endpoint, use.ids) == (ask.endpoint, ask.ids)
+            is_opposite = is_same and use.state in {"sent", "void"} and key_of(use) != key_of(ask)
             is_cleared = use.makes == "AllowedIp" and ask.endpoint == "containers.external_access"
             is_deletion = use.state == "sent" and use.endpoint == "containers.delete"
             return not is_own or is_opposite or is_cleared or is_deletion

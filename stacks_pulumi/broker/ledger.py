@@ -97,7 +97,6 @@ class Spec(msgspec.Struct, frozen=True):
         ceiling: For a change: the most that its creates may cost.
         free: For a change that needed no approval: the most that it may add to the monthly price.
         ttl: For a change: the seconds for which it may change something after it was submitted.
-        owners: For a change: the other owners of its containers when it was judged; an empty name for no owner.
     """
 
     secrets: tuple[str, ...] = ()
@@ -107,7 +106,6 @@ class Spec(msgspec.Struct, frozen=True):
     ceiling: str | None = None
     free: str | None = None
     ttl: float = 0.0
-    owners: tuple[str, ...] = ()
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):

@@ -170,7 +170,7 @@ def fits_id(name: str, one: Constraint, ask: Ask, holdings: Holdings, look: Look
     if one.is_ is not None:
         if name == "client_name":
             return one.is_ == value and _is_client(one, ask, holdings, look)
-        return one.is_ == value and _is_the_same(name, one, look)
+        return one.is_ == value and _is_the_same(name, one, holdings, look)
     if one.of:
         known = [
             holdings.known[symbol] for symbol in one.of if symbol in holdings.known and name in CONTAINERS
@@ -226,12 +226,15 @@ def is_expected(container: Known, look: Look) -> bool:
     return row is None or is_same(row, container)
 
 
-def _is_the_same(name: str, one: Constraint, look: Look) -> bool:
+def _is_the_same(name: str, one: Constraint, holdings: Holdings, look: Look) -> bool:
     if name in CONTAINERS:
         return is_expected(Known(id=one.is_ or "", created_at=one.created_at), look)
     if one.in_ is None:
         return True
-    row = look.rows(_KINDS[name], one.in_).find(lambda row: str(row.id) == one.is_)
+    container = holdings.known[one.in_]
+    if not is_expected(container, look):
+        raise GoneError
+    row = look.rows(_KINDS[name], container.id).find(lambda row: str(row.id) == one.is_)
     if row is None:
         raise GoneError
     return one.created_at is None or compare_instants(made_at(row), one.created_at) is True

@@ -317,10 +317,7 @@ def _owners(change: Change, facts: Facts) -> set[str]:
     """Return the other owners of the change's containers. A container that is not listed has no owner."""
     given = change.constraints
     named = [_literal(one) for name, one in given if name in CONTAINERS and one.is_ is not None]
-    rows = [
-        *map(facts.row, (*change.known.values(), *named)),
-        *(facts.containers.get(one.in_) for _, one in given if one.in_ is not None),
-    ]
+    rows = map(facts.row, (*change.known.values(), *named))
     owners = {("" if row is None else facts.owner(row) or "") for row in rows}
     if any(one.is_ and not one.in_ for name, one in given if name in {"backup_id", "connection_id"}):
         owners.add("")

@@ -358,7 +358,7 @@ def _connection(table: _Table, change: Change) -> None:
         former, _, own = change.id.partition("/")
         table.add(
             "connections.delete",
-            {"connection_id": _listed(own, former, change.outputs)},
+            {"connection_id": _listed(table, own, former, change.outputs)},
             why=f"remove {change.name}",
         )
     if change.operation == "delete":
@@ -456,7 +456,7 @@ def _pinned_backup(table: _Table, change: Change) -> None:
         if endpoint is not None and number is not None:
             table.add(
                 endpoint,
-                {"backup_id": _listed(_words(number), change.id.partition("/")[0], outs)},
+                {"backup_id": _listed(table, _words(number), change.id.partition("/")[0], outs)},
                 why=f"{ending} {name}",
             )
     if change.operation == "delete":
@@ -497,10 +497,10 @@ def _backup(table: _Table, change: Change, number: Any, outputs: Mapping[str, An
         pins = [one for one in table.changes if one.kind == "PinnedBackup" and one.id]
         of = next((one for one in pins if _words(one.outputs.get("backup_id")) == _words(number)), None)
         if of is not None:
-            return _listed(_words(number), of.id.partition("/")[0], outputs or of.outputs)
+            return _listed(table, _words(number), of.id.partition("/")[0], outputs or of.outputs)
         container = text(change.after, "container")
         if isinstance(container, str) and isinstance(known(container), str):
-            return Constraint(is_=_words(number), in_=container)
+            return _listed(table, _words(number), str(known(container)), {})
         return Constraint(is_=_words(number))
     urns = change.made_from.get("backup_id", ())
     pins = [one for one in table.changes if one.urn in urns and one.kind == "PinnedBackup"]
@@ -511,7 +511,7 @@ def _backup(table: _Table, change: Change, number: Any, outputs: Mapping[str, An
     if pins[0].operation not in _MAKES:
         # An update of a pin keeps the pin's backup, although the preview shows the outputs as unknown.
         outs = pins[0].outputs
-        return _listed(_words(outs["backup_id"]), pins[0].id.partition("/")[0], outs)
+        return _listed(table, _words(outs["backup_id"]), pins[0].id.partition("/")[0], outs)
     return Constraint(new_backup_of=_symbol_of_backup(table, pins[0]))
 
 
@@ -578,10 +578,11 @@ _OF_KIND: Final[Mapping[str, Callable[[_Table, Change], None]]] = {
 }
 
 
-def _listed(id_: str, container: str, outputs: Mapping[str, Any]) -> Constraint:
+def _listed(table: _Table, id_: str, container: str, outputs: Mapping[str, Any]) -> Constraint:
     """Return the constraint for an object in a container's list, with the creation time from the state."""
     created = known(outputs.get("created_at"))
-    return Constraint(is_=id_, in_=container, created_at=created if isinstance(created, str) else None)
+    (symbol,) = table.existing(container).of
+    return Constraint(is_=id_, in_=symbol, created_at=created if isinstance(created, str) else None)
 
 
 def _value(value: Any) -> Value:

@@ -252,14 +252,14 @@ def _of_ids(ids: Mapping[str, Constraint], judged: Judged, *, all_known: bool = 
     for name, one in ids.items():
         if one.in_ is not None:
             made = "" if one.created_at is None else f", created {json.dumps(one.created_at)},"
-            yield f"its object{made} belongs to {_id(one.in_)}, {_container(Known(id=one.in_), judged, is_of=True)}"
+            yield f"its object{made} belongs to {json.dumps(one.in_)}"
         elif name == "client_name" and one.created_at is not None:
             yield f"the client that was created {json.dumps(one.created_at)}"
         elif one.is_ is not None and one.created_at is not None:
             yield f"{_id(one.is_)} is {_container(Known(id=one.is_, created_at=one.created_at), judged)}"
         elif one.is_ is not None and name in {"backup_id", "connection_id"}:
             yield "its object may belong to any container"
-        for symbol in one.of if all_known else ():
+        for symbol in filter(None, (*one.of, one.in_)) if all_known else ():
             known = judged.change.known.get(symbol)
             if known is not None:
                 yield f"{json.dumps(symbol)} is {_id(known.id)}, {_container(known, judged)}"
@@ -273,15 +273,15 @@ def _known(judged: Judged) -> Table:
     return Table((Column("Name"), Column("Id"), Column("What it is")), rows, title="Containers that exist")
 
 
-def _container(known: Known, judged: Judged, *, is_of: bool = False) -> str:
-    """Return the description of a container; with `is_of`, its creation time is not compared with the change."""
+def _container(known: Known, judged: Judged) -> str:
+    """Return the description of the container that an id means now."""
     row = judged.said["containers"].get(known.id)
     of = f"with the template {json.dumps(known.template)} and the plan {json.dumps(known.plan)}"
     made = of if known.created_at is None else f"created {json.dumps(known.created_at)}"
     other = f", but the change is for a container {made}"
     if row is None:
         # The change may also name a container that somebody creates later.
-        return f"not in the account now{'' if is_of else other}"
+        return f"not in the account now{other}"
     price = "price not known" if row["usd"] is None else f"{usd(Decimal(row['usd']))} a month"
     words = [
         json.dumps(row["name"]),
@@ -296,7 +296,7 @@ def _container(known: Known, judged: Judged, *, is_of: bool = False) -> str:
         words.append(f"created {row['created_at']}")
     # The broker compares in the same way, for instance a time in another time zone.
     now = Container(id=known.id, template=row["template"], plan=row["plan"], created_at=row["created_at"])
-    return ", ".join(words) + ("" if is_of or is_same(now, known) else other)
+    return ", ".join(words) + ("" if is_same(now, known) else other)
 
 
 def _id(id_: str) -> str:

@@ -274,6 +274,11 @@ def literal(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"is": row["id"], "created_at": row["created_at"]}
 
 
+def known(**rows: Mapping[str, Any]) -> dict[str, Any]:
+    """Return existing containers by their symbols, as a change names them."""
+    return {symbol: {"id": row["id"], "created_at": row["created_at"]} for symbol, row in rows.items()}
+
+
 def add_twice(bench: Bench) -> list[AllowedIp]:
     """Add an address with a lost answer that two reads do not find; return the entries. One entry has the address."""
     bench.emulator.platform.duplicate_ips = True

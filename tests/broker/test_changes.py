@@ -10,7 +10,7 @@ import pytest
 
 from stacks_pulumi.broker.change import canonical, instant
 from stacks_pulumi.broker.ledger import Spec
-from tests.broker.conftest import Bench, Benches, create, literal, permit, sign
+from tests.broker.conftest import Bench, Benches, create, known, literal, permit, sign
 from tests.support.gate import signer
 
 
@@ -213,6 +213,7 @@ MALFORMED: list[dict[str, Any]] = [
     {"permits": [permit("backups.pin", n=1, ids={"backup_id": {"of": ["web"], "in": "usr-1"}})]},
     {"permits": [permit("backups.pin", n=1, ids={"backup_id": {"address": "1.2.3.4"}})]},
     {"permits": [permit("containers.delete", n=1, ids={"container_id": {**MADE, "in": "usr-2"}})]},
+    {"permits": [permit("backups.pin", n=1, ids={"backup_id": {"is": "7", "in": "usr-2"}})]},
     {
         "known": {"web": {"id": "usr-1"}},
         "permits": [permit("containers.delete", n=1, ids={"container_id": {"new_backup_of": "web"}})],
@@ -310,8 +311,8 @@ def test_a_new_backup_and_its_pin_are_free_and_an_older_one_is_not(benches: Benc
     bench.ledger.claim("shop/prod", web["id"], web["created_at"], "nodejs", "basic")
     backup = permit("backups.trigger", ids={"container_id": literal(web)}, binds="pin")
     token = bench.reader(may_apply_free=True).token
-    for which, result in (({"new_backup_of": "pin"}, 201), ({"is": "1", "in": web["id"]}, 403)):
-        change = bench.change(backup, permit("backups.pin", ids={"backup_id": which}))
+    for which, result in (({"new_backup_of": "pin"}, 201), ({"is": "1", "in": "web"}, 403)):
+        change = bench.change(backup, permit("backups.pin", ids={"backup_id": which}), known=known(web=web))
         assert bench.hand_in(change, token=token).status_code == result, which
 
 
@@ -497,8 +498,8 @@ def test_what_a_planner_reports_needs_an_approval_without_a_request_too(
 
 def test_a_backup_is_data(bench: Bench) -> None:
     row = bench.made("data", backups=1)
-    ids = {"backup_id": {"is": "1", "in": row["id"]}}
-    change = bench.change(permit("backups.delete", ids=ids))
+    ids = {"backup_id": {"is": "1", "in": "data"}}
+    change = bench.change(permit("backups.delete", ids=ids), known=known(data=row))
 
     verdict = bench.hand_in(change, token=bench.reader().token, where="verdicts").json()["verdict"]
 

@@ -18,7 +18,7 @@ from stacks_pulumi.broker.change import canonical, instant
 from stacks_pulumi.errors import StacksError
 from stacks_pulumi.gate import client, words, workflow
 from stacks_pulumi.reports import writers
-from tests.broker.conftest import Bench, Benches, create, literal, permit, sign
+from tests.broker.conftest import Bench, Benches, create, known, literal, permit, sign
 from tests.support.gate import keys
 from tests.support.golden import Golden
 
@@ -379,18 +379,14 @@ def test_what_is_shown_cannot_be_mistaken(desks: Callable[..., Desk]) -> None:
     gone = {"container_id": {"is": row["id"], "created_at": "2020, which is the same"}}
     entry = {"container_id": literal(row), "ip_id": {"address": "198.51.100.7/0"}}
     number = str(next(iter(desk.bench.emulator.state.backups)))
-    known = {
-        name: {"id": it["id"], "created_at": it["created_at"]}
-        for name, it in (("web", row), ("w\u0435b", data))
-    }
     desk.write(
         permit("containers.set_status", {"status": "stopped"}, ids={"container_id": {"of": ["w\u0435b"]}}),
-        permit("backups.restore", ids={"backup_id": {"is": number, "in": data["id"]}}),
+        permit("backups.restore", ids={"backup_id": {"is": number, "in": "w\u0435b"}}),
         permit("backups.delete", ids={"backup_id": {"is": number}}),
         permit("containers.delete", ids=gone),
         permit("allowed_ips.remove", ids=entry),
         permit("containers.external_access", {"enabled": True}, ids={"container_id": {"of": ["w\u0435b"]}}),
-        known=known,
+        known=known(web=row) | {"w\u0435b": known(it=data)["it"]},
         author="Eve, approved by bob",
     )
 
@@ -398,9 +394,9 @@ def test_what_is_shown_cannot_be_mistaken(desks: Callable[..., Desk]) -> None:
 
     assert "[the entry of 0.0.0.0/0]" in said
     assert 'PUT /containers/["w\\u0435b"]/status' in said
-    assert f'its object belongs to {data["id"]}, "data", postgresql' in said
-    # Of a stop, and of a line with a finding: what the name of the planner stands for.
-    assert said.count(f'"w\\u0435b" is {data["id"]}, "data", postgresql') == 2
+    assert r'its object belongs to "w\u0435b"' in said
+    # Of a stop, and of two lines with a finding: what the name of the planner stands for.
+    assert said.count(f'"w\\u0435b" is {data["id"]}, "data", postgresql') == 3
     assert "its object may belong to any container" in said
     assert 'for a container created "2020, which is the same"' in said
     assert "planned by 'Eve, approved by bob'" in said

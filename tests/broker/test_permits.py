@@ -13,7 +13,7 @@ import requests
 
 from stacks_pulumi.broker.change import EFFECTS, SECRETS, variables
 from stacks_pulumi.endpoints import ENDPOINTS
-from tests.broker.conftest import Bench, create, literal, permit
+from tests.broker.conftest import Bench, create, known, literal, permit
 
 
 def refused(answer: requests.Response, code: str = "grant-refused") -> bool:
@@ -111,9 +111,10 @@ def test_what_is_not_where_the_change_says_is_gone_and_nothing_is_sent(bench: Be
     gone, foreign = (bench.emulator.drift.connect(source, "data", "primary") for source in ("web", "other"))
     grant = bench.granted(
         *(
-            permit("connections.delete", ids={"connection_id": {"is": one.id, "in": web["id"]}})
+            permit("connections.delete", ids={"connection_id": {"is": one.id, "in": "web"}})
             for one in (gone, foreign)
-        )
+        ),
+        known=known(web=web),
     )
     bench.emulator.drift.disconnect("web", "primary")
     bench.emulator.drift.connect("web", "data", "another")
@@ -134,8 +135,9 @@ def test_what_was_made_again_under_the_id_of_a_connection_is_another_one(bench: 
         bench.granted(
             permit(
                 "connections.delete",
-                ids={"connection_id": {"is": connection.id, "in": web["id"], "created_at": time}},
-            )
+                ids={"connection_id": {"is": connection.id, "in": "web", "created_at": time}},
+            ),
+            known=known(web=web),
         )
         for time in ("2020-01-01T00:00:00Z", made)
     )
@@ -172,7 +174,8 @@ def test_a_value_of_another_type_is_another_value(bench: Bench, value: object) -
 def test_a_restore_happens_once_also_if_its_answer_is_lost(bench: Bench, fault: str | None) -> None:
     web = bench.made("web", backups=1)
     number = next(iter(bench.emulator.state.backups))
-    grant = bench.granted(permit("backups.restore", ids={"backup_id": {"is": str(number), "in": web["id"]}}))
+    ids = {"backup_id": {"is": str(number), "in": "web"}}
+    grant = bench.granted(permit("backups.restore", ids=ids), known=known(web=web))
     if fault:
         bench.emulator.faults.add("backups.restore", fault)
 
@@ -203,8 +206,9 @@ def test_nothing_goes_on_after_a_restore_whose_answer_was_lost(bench: Bench, fau
     data, old = bench.made("data", backups=1), bench.made("old")
     number = next(iter(bench.emulator.state.backups))
     grant = bench.granted(
-        permit("backups.restore", ids={"backup_id": {"is": str(number), "in": data["id"]}}),
+        permit("backups.restore", ids={"backup_id": {"is": str(number), "in": "data"}}),
         permit("containers.delete", ids={"container_id": literal(old)}, after=[1]),
+        known=known(data=data),
     )
     bench.emulator.faults.add("backups.restore", fault)
 

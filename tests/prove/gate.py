@@ -366,7 +366,7 @@ class _Author:
         )
         link = next((it.id for it in self.api.state.connections.values()), "none")
         entry = {"ip_address": f"198.51.100.{one['number']}", "description": "x", "service_type": "both"}
-        inside = {"is": backup, "in": row["id"]}
+        inside = {"is": backup, "in": name}
         kinds: dict[str, tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] = {
             "delete": ("containers.delete", at, {}, {}),
             "status": (
@@ -393,7 +393,7 @@ class _Author:
                 {"connectionName": new},
                 {},
             ),
-            "disconnect": ("connections.delete", {"connection_id": {"is": link, "in": row["id"]}}, {}, {}),
+            "disconnect": ("connections.delete", {"connection_id": {"is": link, "in": name}}, {}, {}),
             "let in": ("allowed_ips.add", at, entry, {}),
             "shut out": ("allowed_ips.remove", {**at, "ip_id": {"address": "198.51.100.7/32"}}, {}, {}),
             "own entry": ("allowed_ips.remove", {**at, "ip_id": {"caller": True}}, {}, {}),
