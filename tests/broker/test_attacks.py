@@ -2024,33 +2024,6 @@ def test_a_backup_of_another_grant_is_not_that_of_a_lost_request(bench: Bench) -
     assert refused(lost("DELETE", f"/backups/{number}"))
 
 
-@pytest.mark.parametrize("is_default", [True, False])
-def test_a_vpn_client_that_a_person_has_added_since_is_neither_read_nor_removed(
-    bench: Bench, is_default: bool
-) -> None:
-    name = "default" if is_default else "laptop"
-    ids = {"vpn_container_id": literal(bench.made("vpn", template="stacks-vpn"))}
-    secret = {"endpoint": "vpn_clients.config", "ids": {**ids, "client_name": {"is": name}}}
-    old = bench.device("vpn", name) if is_default else {"is": name}
-    removes = permit("vpn_clients.remove", ids={**ids, "client_name": old}, times=2)
-    adds = permit("vpn_clients.add", {"name": name}, ids=ids, times=2)
-    grant = bench.granted(adds, removes, secrets=[secret])
-    vpn = f"/containers/{ids['vpn_container_id']['is']}"
-    config, client = f"{vpn}/vpn-config{'' if is_default else '?client=laptop'}", f"{vpn}/vpn-clients/{name}"
-    _both(bench, 300)
-    if is_default:
-        assert grant("DELETE", client).status_code == 200
-    assert grant("POST", f"{vpn}/vpn-clients", {"name": name}).status_code < 300
-    assert grant("GET", config).status_code == 200
-    _both(bench, 700)
-    bench.emulator.drift.remove_vpn_client("vpn", name)
-    bench.emulator.drift.add_vpn_client("vpn", name)
-    bench.clock.advance(2)
-
-    assert refused(grant("GET", config))
-    assert grant("DELETE", client).status_code == (404 if is_default else 403)
-
-
 def test_the_default_vpn_client_of_another_grant_is_not_read(bench: Bench) -> None:
     ids = {"vpn_container_id": literal(bench.made("vpn", template="stacks-vpn"))}
     vpn, body = f"/containers/{ids['vpn_container_id']['is']}", {"name": "default"}
