@@ -457,9 +457,8 @@ def _problem(permit: Permit, symbols: set[str], known: Mapping[str, Known], numb
         return "it needs `times`: only permits for allowed addresses and pins may leave the count out"
     if permit.binds is not None and not effect.makes:
         return "it has `binds`, but it creates no object"
-    if permit.only_address is not None and (
-        permit.endpoint != "containers.external_access" or canonical_network(permit.only_address) is None
-    ):
+    is_closing = permit.endpoint == "containers.external_access" and permit.body.get("enabled") is False
+    if permit.only_address is not None and not (is_closing and canonical_network(permit.only_address)):
         return "`only_address` must be an address, and is allowed only for closing external access"
     if any(n not in numbers or n == permit.n for n in permit.after):
         return "its `after` names a permit that does not exist"

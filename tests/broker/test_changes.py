@@ -187,7 +187,7 @@ def test_a_deletion_is_what_is_gone_afterwards(benches: Benches) -> None:
 
 
 MADE = {"is": "usr-1-web", "created_at": instant(0)}
-
+CONDITION = permit("containers.external_access", n=1, ids={"container_id": MADE}, only_address="198.51.100.9")
 
 OTHER = [{"account": "0" * 16}, {"until": instant(0)}]
 MALFORMED: list[dict[str, Any]] = [
@@ -214,6 +214,8 @@ MALFORMED: list[dict[str, Any]] = [
     {"permits": [permit("backups.pin", n=1, ids={"backup_id": {"address": "1.2.3.4"}})]},
     {"permits": [permit("containers.delete", n=1, ids={"container_id": {**MADE, "in": "usr-2"}})]},
     {"permits": [permit("backups.pin", n=1, ids={"backup_id": {"is": "7", "in": "usr-2"}})]},
+    # `only_address` is for closing access: an opened container without an address would fulfil it, too.
+    *({"permits": [{**CONDITION, "body": {"enabled": value}}]} for value in (True, 0, {"any": True})),
     {
         "known": {"web": {"id": "usr-1"}},
         "permits": [permit("containers.delete", n=1, ids={"container_id": {"new_backup_of": "web"}})],
