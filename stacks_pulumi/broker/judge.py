@@ -25,6 +25,7 @@ from stacks_pulumi.broker.change import (
     Change,
     Constraint,
     Permit,
+    Secret,
 )
 from stacks_pulumi.broker.ledger import DAY, LOST, UNDER_WAY, Grant, Ledger, Use, text_of
 from stacks_pulumi.broker.limits import (
@@ -123,8 +124,10 @@ class Judge:
     def check_read(self, grant: Grant, ask: Ask, seen: list[Use] | None, look: Look) -> bool:
         """Refuse a read that the grant does not allow. Return whether the grant sees only certain containers."""
         secret, holdings = SECRETS.get(ask.endpoint), self._holdings(grant)
-        is_named = any(fits_secret(line, ask, holdings, look) for line in grant.spec.reads)
-        is_named = is_named and not self._is_newer(grant, None, ask)
+        is_named = any(
+            fits_secret(line, ask, holdings, look) and not self._is_newer(grant, line, ask)
+            for line in grant.spec.reads
+        )
         if secret is not None and secret not in grant.spec.secrets and not is_named:
             raise refused(f"this grant may not read {secret}", "ask for a grant that may read it")
         of_stack = self._of_stack(grant) if secret is not None and grant.stack and not is_named else None
@@ -322,14 +325,18 @@ class Judge:
         row = own_backup(ask, self._holdings(grant), look) if ask.endpoint == "backups.pin" else None
         return row is not None and row.pinned is False
 
-    def _is_newer(self, grant: Grant, permit: Permit | None, ask: Ask) -> bool:
-        """Return whether another grant has since added the object of a removal or secret read, or its pin."""
+    def _is_newer(self, grant: Grant, line: Permit | Secret | None, ask: Ask) -> bool:
+        """
+        Return whether another grant has since added the object of a removal or secret read, or its pin. If the line of
+        the change states the creation time of a VPN client, the own grant's adds count too: the list may still show the
+        earlier client.
+        """
         endpoint, since = _CREATED_BY.get(ask.endpoint), grant.at
         if endpoint is None:
             return False
         if grant.kind == "budget":
             # For a budget, which is valid for a long time, the time of the access request counts.
-            why = "" if permit is None else permit.why
+            why = line.why if isinstance(line, Permit) else ""
             asked = self._ledger.rows("select at from requests where id = ?", why)
             since = asked[0]["at"] if asked else 0.0
         # The id of an added entry is in `object`, because the path of the request does not contain it. An add without
@@ -339,17 +346,19 @@ class Judge:
         ids = {**ask.ids}
         entry, client = ids.pop("ip_id", None), ids.pop("client_name", None)
         body = {} if client is None else {"name": client}
-        values = entry, text_of(ids), text_of(body), entry is not None and permit is not None
+        values = entry, text_of(ids), text_of(body), entry is not None and line is not None
+        given = {} if line is None else line.ids
+        is_dated = "client_name" in given and given["client_name"].created_at is not None
         # A pin without an answer is `void`, but may exist.
         others += f" and (state = 'done' or {LOST})"
-        found = self._ledger.uses(others, endpoint, since, grant.id, *values)
-        named = None if permit is None or entry is None else canonical_network(permit.ids["ip_id"].address)
+        found = self._ledger.uses(others, endpoint, since, "" if is_dated else grant.id, *values)
+        named = canonical_network(given["ip_id"].address) if "ip_id" in given else None
 
         def is_added(one: Use) -> bool:
             address = canonical_network(str(one.body.get("ip_address")))
             is_other_entry = one.object is None and None not in {named, address} and named != address
             is_other_client = not one.policy or (one.policy, one.stack) != (grant.policy, grant.stack)
-            return is_other_client and not is_other_entry
+            return (is_other_client or is_dated) and not is_other_entry
 
         return any(map(is_added, found))
 
@@ -386,10 +395,10 @@ class Judge:
             effect.removes and self._ledger.uses(again, since, ask.ids[effect.object])
         ):
             raise busy("another request may be changing the same container or backup")
-        triggered = "endpoint = ? and ids = ? and grant_id <> ? and ended > ?"
-        values = ask.endpoint, text_of(ask.ids), grant.id, self._ledger.now() - _LAGS
+        triggered = "endpoint = ? and ids = ? and ended > ?"
+        values = ask.endpoint, text_of(ask.ids), self._ledger.now() - _LAGS
         if effect.makes == "Backup" and self._ledger.live(triggered, *values):
-            raise busy("the platform's list may still lack another client's backup")
+            raise busy("the platform's list may still lack an earlier backup")
 
     def check_removed(self, lost: Use) -> None:
         """

@@ -2761,18 +2761,26 @@ def test_a_number_in_another_spelling_leads_to_no_backup_that_another_grant_has_
     assert [*bench.emulator.state.backups] == [1]
 
 
-def test_the_backup_that_another_grant_has_just_triggered_is_not_the_new_one(bench: Bench) -> None:
-    """While the list lacks the backup of the other grant, it would look like the newer one."""
+@pytest.mark.parametrize("is_own", [False, True])
+def test_the_backup_that_was_just_triggered_is_not_a_later_new_one(bench: Bench, is_own: bool) -> None:
+    """While the list lacks the earlier backup, it would look like the new one of the later request."""
     bench.clock.freeze_with(bench.emulator)
     data = bench.made("data", template="redis")
     ids, path = {"container_id": literal(data)}, f"/containers/{data['id']}/backup"
-    theirs, mine = (bench.granted(permit("backups.trigger", ids=ids, binds=name)) for name in ("b", "c"))
+    one, other = (permit("backups.trigger", ids=ids, binds=name) for name in ("b", "c"))
+    removes = permit("backups.delete", ids={"backup_id": {"new_backup_of": "c"}})
+    theirs, mine = bench.granted(one), bench.granted(*[one] * is_own, other, removes)
     bench.emulator.set_lag(10, "backups.list")
-    assert theirs("POST", path).status_code == 202
+    assert (mine if is_own else theirs)("POST", path).status_code == 202
+    _both(bench, 3)
 
     assert code(mine("POST", path)) == (409, "grant-busy")
     _both(bench, 21)
     assert mine("POST", path).status_code == 202
+    _both(bench, 11)
+    first, later = bench.emulator.state.backups
+    assert refused(mine("DELETE", f"/backups/{first}"))
+    assert mine("DELETE", f"/backups/{later}").status_code == 200
 
 
 @pytest.mark.parametrize("is_added", [False, True])
@@ -2874,3 +2882,41 @@ def test_a_budget_that_has_ended_removes_only_what_it_created_itself(benches: Be
     _both(bench, 90)
 
     assert ended("DELETE", f"/containers/{web}").status_code == (200 if is_own else 403)
+
+
+def test_the_configuration_of_a_vpn_client_that_its_own_grant_has_replaced_is_not_read(bench: Bench) -> None:
+    """The list still shows the earlier client, whose configuration was signed."""
+    vpn = bench.made("vpn", template="stacks-vpn", vpn_clients=["laptop"])
+    _both(bench, 60)
+    ids, laptop = {"vpn_container_id": literal(vpn)}, {"name": "laptop"}
+    there = {**ids, "client_name": bench.device(vpn["id"], "laptop")}
+    grant = bench.granted(
+        permit("vpn_clients.remove", ids=there),
+        permit("vpn_clients.add", laptop, ids=ids),
+        secrets=[{"endpoint": "vpn_clients.config", "ids": there}],
+    )
+    path = f"/containers/{vpn['id']}"
+    assert grant("GET", f"{path}/vpn-config?client=laptop").status_code == 200
+    bench.emulator.set_lag(10, "vpn_clients.list")
+    assert grant("DELETE", f"{path}/vpn-clients/laptop").status_code == 200
+    assert grant("POST", f"{path}/vpn-clients", laptop).status_code == 200
+
+    assert refused(grant("GET", f"{path}/vpn-config?client=laptop"))
+
+
+def test_an_approved_removal_spares_a_vpn_client_that_its_own_policy_has_replaced(benches: Benches) -> None:
+    """A budget without `undo` removes nothing without an approval, and the list still shows the earlier client."""
+    bench = benches(policies={"agents": {"increase_per_day": 9, "free": ["start"]}})
+    vpn = bench.made("vpn", template="stacks-vpn", vpn_clients=["laptop"])
+    _both(bench, 60)
+    one, other, path, laptop = bench.agent(), bench.agent(), f"/containers/{vpn['id']}", {"name": "laptop"}
+    remove, add = ("DELETE", f"{path}/vpn-clients/laptop"), ("POST", f"{path}/vpn-clients", laptop)
+    for agent, asked in ((one, remove), (other, remove), (other, add)):
+        id_ = agent(*asked).json()["request"]
+        text = agent("GET", f"/_broker/requests/{id_}").json()["change"]
+        assert bench.hand_in(text, "ann", where="approvals").status_code == 201
+    bench.emulator.set_lag(10, "vpn_clients.list")
+    assert [other(*remove).status_code, other(*add).status_code] == [200, 200]
+
+    assert code(one(*remove))[0] == 403
+    assert [it.name for it in bench.emulator.state.containers[vpn["id"]].vpn_clients] == ["default", "laptop"]
