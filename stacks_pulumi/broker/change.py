@@ -481,7 +481,7 @@ def _wrong_ids(
                 f"{name}: a container needs its `created_at`; on a platform without creation times, list it in "
                 "`known`"
             )
-        if one.in_ and name in {*CONTAINERS, "client_name"}:
+        if one.in_ and name not in {"backup_id", "connection_id"}:
             return f"{name}: `in` is allowed only for objects whose container is not in the path"
         if one.in_ and one.in_ not in known:
             return f"{name}: `in` must be the symbol of a container in `known`"

@@ -214,6 +214,12 @@ MALFORMED: list[dict[str, Any]] = [
     {"permits": [permit("backups.pin", n=1, ids={"backup_id": {"address": "1.2.3.4"}})]},
     {"permits": [permit("containers.delete", n=1, ids={"container_id": {**MADE, "in": "usr-2"}})]},
     {"permits": [permit("backups.pin", n=1, ids={"backup_id": {"is": "7", "in": "usr-2"}})]},
+    {
+        "known": {"web": {"id": "usr-1"}},
+        "permits": [
+            permit("allowed_ips.remove", n=1, ids={"container_id": MADE, "ip_id": {"is": "7", "in": "web"}})
+        ],
+    },
     # `only_address` is for closing access: an opened container without an address would fulfil it, too.
     *({"permits": [{**CONDITION, "body": {"enabled": value}}]} for value in (True, 0, {"any": True})),
     {
