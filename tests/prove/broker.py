@@ -7,6 +7,8 @@ an error or lost. A colleague works in the dashboard, and an administrator assig
 killed at a write of its ledger, and starts again. All of this runs in one process, on a clock of its own, and without
 HTTP: so a case takes about a second, and the witness knows whose request it is that the platform carries out.
 
+Half of the cases draw some actions about objects in containers, and few creates and deletions.
+
 A case has at most `AT_ONCE` unlucky things within a minute. The comments `Known:` name what the broker is known not to
 prevent, and what is therefore left out.
 """
@@ -20,7 +22,7 @@ import shutil
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from email.utils import formatdate
 from pathlib import Path
 from random import Random
@@ -43,11 +45,11 @@ from stacks_pulumi.emulator import Emulator, app, containers
 from stacks_pulumi.emulator.answers import Refusal
 from stacks_pulumi.emulator.platform import iso
 from stacks_pulumi.emulator.server import Incoming as Arriving
-from stacks_pulumi.emulator.state import Container
+from stacks_pulumi.emulator.state import Backup, Container
 from stacks_pulumi.endpoints import ENDPOINTS
 from stacks_pulumi.errors import ConnectionFailedError
 from tests.broker.conftest import Bench, Client, create, permit
-from tests.prove.effects import Grantee, Maker, Signed, There, Visit, Witness
+from tests.prove.effects import PARTS, Grantee, Maker, Signed, There, Visit, Witness
 from tests.prove.proof import Case, Proof, Seen
 from tests.prove.turns import KilledError, Lock, PlatformClock, Turns
 
@@ -72,20 +74,27 @@ _CHANCES: Final = {
 MOVES: Final = {**_CHANCES, "claim": 0.4}
 SECRETS: Final = ("containers.credentials", "vpn_clients.config", "vpn_clients.config")
 FREE: Final = ["start", "restart", "connect-own", "backup", "pin-own", "undo"]
-ADDRESS: Final = "198.51.100.9"
+ADDRESSES: Final = ("198.51.100.9", "203.0.113.5")
 BUDGETS: Final = ("agents shop/prod", "agents shop/prod", "agents bank/prod", "others bank/prod")
-WHAT: Final = (
+WHAT: Final[Sequence[str]] = (
     *("swap",) * 12,
     *("create",) * 3,
     *("delete",) * 2,
     *("restart", "stop", "open", "open", "close", "let in", "let in", "shut out", "connect", "disconnect"),
     *("backup", "pin", "unpin", "client", "drop client"),
 )
-SIGNED: Final = (
-    "delete",
-    "delete",
-    "delete",
-    *(one for one in WHAT if one not in {"swap", "disconnect", "pin", "unpin"}),
+INSIDE: Final = (
+    *("open", "close", "let in", "let in", "shut out", "shut out", "connect", "connect", "disconnect"),
+    *("backup", "backup", "restore", "drop backup", "pin", "pin", "unpin", "client", "drop client"),
+)
+"""What a case draws from that is about objects in containers."""
+BY_COLLEAGUE: Final = ("create", "create", "delete", "delete", "delete", "open", "close", "client")
+_INSIDE_MOVES: Final = {**MOVES, "ask": 50, "read": 4, "sign": 8, "colleague": 4}
+_PAIRS: Final = (
+    ("let in", "shut out"),
+    ("connect", "disconnect"),
+    ("pin", "unpin"),
+    ("client", "drop client"),
 )
 _UNSETTLED: Final = 40.0
 _DAY: Final = 86400.0
@@ -110,6 +119,7 @@ class BrokerProof(Proof):
         ),
         10,
     ) | {"containers.credentials": 1, "vpn_clients.config": 1, "claimed": 2}
+    least |= {"allowed_ips.add": 2, "connections.create": 2, "backups.pin": 2}
 
     @classmethod
     def short(cls) -> Iterator[list[str]]:
@@ -117,6 +127,11 @@ class BrokerProof(Proof):
 
     def draw(self, chance: Random) -> Iterator[Case]:
         while True:
+            what, moves, has = WHAT, MOVES, chance.choice(([], [], ["web"]))
+            if chance.random() < 0.5:
+                # Some actions about objects in containers, which a stack owns or nobody.
+                what = (*chance.sample(INSIDE, chance.randrange(3, 10)), "swap")
+                moves, has = _INSIDE_MOVES, chance.choice(([], ["web"], [*NAMES[:2]]))
             yield {
                 "account": chance.choice((15, 20, 40)),
                 "stack": chance.choice((10, 14, 40)),
@@ -124,8 +139,8 @@ class BrokerProof(Proof):
                 "day": chance.choice((15, 40)),
                 "lag": chance.choice((0, 0, 3, 10)),
                 "deletes": chance.choice((0.02, 4.0)),
-                "has_web": chance.random() < 0.3,
-                "moves": [_move(chance) for _ in range(chance.randrange(60, 180))],
+                "has": has,
+                "moves": [_move(chance, what, moves) for _ in range(chance.randrange(60, 180))],
             }
 
     def run(self, case: Case, seen: Seen) -> None:
@@ -138,29 +153,30 @@ class BrokerProof(Proof):
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _move(chance: Random) -> dict[str, Any]:
-    do = chance.choices([*MOVES], [*MOVES.values()])[0]
+def _move(chance: Random, what: Sequence[str], moves: Mapping[str, float]) -> dict[str, Any]:
+    do = chance.choices([*moves], [*moves.values()])[0]
     return {
         "do": do,
         "seed": chance.randrange(1_000_000),
         "after": chance.choice(LONG if chance.random() < 0.01 else WAITS),
-        **_DRAWS.get(do, _asked)(chance),
+        **_DRAWS.get(do, _asked)(chance, what),
     }
 
 
-def _asked(chance: Random) -> dict[str, Any]:
+def _asked(chance: Random, what: Sequence[str]) -> dict[str, Any]:
     return {
         "who": chance.randrange(24),
         "as_signed": chance.random() < 0.7,
         "permit": chance.randrange(4),
-        "what": chance.choice(WHAT),
+        "what": chance.choice(what),
         "name": chance.choice(NAMES[:2]),
         "to": chance.choice(NAMES),
         "plan": chance.choice(PLANS),
+        "address": chance.choice(ADDRESSES),
     }
 
 
-def _fault(chance: Random) -> dict[str, Any]:
+def _fault(chance: Random, what: Sequence[str]) -> dict[str, Any]:
     """Draw when a request is carried out (`None`: never), when the answer comes, and its status (0: no answer)."""
     wait = chance.choice((0.0, 0.0, 3.0, 9.0))
     status, done = chance.choice(
@@ -177,46 +193,42 @@ def _fault(chance: Random) -> dict[str, Any]:
     endpoint = chance.choice(
         (
             *("containers.create",) * 3,
-            *("containers.delete", "containers.delete", "*", "*", "containers.list", "containers.status"),
+            *("containers.delete", "containers.delete", "containers.list", "containers.status"),
+            *("*",) * (2 if what is WHAT else 9),
         )
     )
     return {"endpoint": endpoint, "status": status, "done": done, "wait": wait}
 
 
-def _signed(chance: Random) -> dict[str, Any]:
+def _signed(chance: Random, what: Sequence[str]) -> dict[str, Any]:
+    signed = what if what is not WHAT else (*("delete",) * 3, *(one for one in what if one != "swap"))
     permits = [
         {
-            **_asked(chance),
-            "what": chance.choice(SIGNED),
+            **_asked(chance, signed),
             "form": chance.choice(("is", "of", "any")),
             "times": chance.choice((1, 1, 2)),
         }
         for _ in range(chance.randrange(1, 5))
     ]
-    # Two permits may not bind the same symbol.
-    each = {(one["what"], one["name"]): one for one in permits}
     secrets = [
-        {**_asked(chance), "endpoint": one, "form": chance.choice(("is", "of"))}
+        {**_asked(chance, what), "endpoint": one, "form": chance.choice(("is", "of"))}
         for one in SECRETS
         if chance.random() < 0.4
     ]
     stack = chance.choice(("shop/prod", "bank/prod"))
-    return {"stack": stack, "permits": [*each.values()], "secrets": secrets}
+    return {"stack": stack, "permits": permits, "secrets": secrets}
 
 
-_DRAWS: Final[Mapping[str, Callable[[Random], dict[str, Any]]]] = {
+_DRAWS: Final[Mapping[str, Callable[[Random, Sequence[str]], dict[str, Any]]]] = {
     "fault": _fault,
     "sign": _signed,
-    "read": lambda chance: {**_asked(chance), "endpoint": chance.choice(SECRETS)},
-    "claim": lambda chance: {
+    "read": lambda chance, what: {**_asked(chance, what), "endpoint": chance.choice(SECRETS)},
+    "claim": lambda chance, _what: {
         "name": chance.choice(NAMES[:2]),
         "stack": chance.choice(("shop/prod", "bank/prod", "infra/broker")),
     },
-    "colleague": lambda chance: {
-        **_asked(chance),
-        "what": chance.choice(("create", "create", "delete", "delete", "delete", "open", "close", "client")),
-    },
-    "kill": lambda chance: {
+    "colleague": lambda chance, what: _asked(chance, what if what is not WHAT else BY_COLLEAGUE),
+    "kill": lambda chance, _what: {
         "write": chance.randrange(1, 8),
         "when": chance.choice(("before", "after")),
         "down": chance.choice((0.1, 5.0, 35.0)),
@@ -337,8 +349,8 @@ class _Play:
             },
         }
         self._witness = Witness(api, settings, case["lag"])
-        web = {"name": "web", "template": "nodejs", "allowed_ips": []}
-        api.load([{"name": "vpn", "template": "stacks-vpn"}, *([web] if case["has_web"] else [])])
+        its_ = {"template": "nodejs", "allowed_ips": [*ADDRESSES[:1]], "backups": 1}
+        api.load([{"name": "vpn", "template": "stacks-vpn"}, *({"name": it, **its_} for it in case["has"])])
         self._bench = _Bench(self, folder / "broker", api, settings)
         budgets = map(str.split, BUDGETS)
         self._grantees = [Grantee(self._budget(policy, stack), policy, stack) for policy, stack in budgets]
@@ -484,11 +496,8 @@ class _Play:
             # Known: a create on the waitlist that was repeated may be carried out after a removal.
             return []
         query = {name: str(value) for name, value in call.query.items()}
-        payload = json.dumps(body).encode() if body else b""
         before = There(api)
-        answer = api.api.respond(
-            Arriving(call.endpoint.method, path, query, f"Bearer {api.key}", payload, host="127.0.0.1")
-        )
+        answer = self._respond(call.endpoint.method, path, query, body)
         if visit is not None and call.endpoint.name in SECRETS:
             ids = {**app.match("GET", call.path)[1]}
             ids |= {"client_name": str(call.query["client"])} if "client" in call.query else {}
@@ -502,24 +511,29 @@ class _Play:
         headers["date"] = formatdate(self.turns.wall(), usegmt=True)
         return [Answer(answer.status, headers, answer.payload, self.turns.wall())]
 
+    def _respond(self, method: str, path: str, query: dict[str, str], body: Mapping[str, Any]) -> Any:
+        payload = json.dumps(body).encode() if body else b""
+        key = f"Bearer {self._api.key}"
+        return self._api.api.respond(Arriving(method, path, query, key, payload, host="127.0.0.1"))
+
     # Moves
 
     def _ask(self, move: dict[str, Any]) -> None:
         # The grants of the first changes end after an hour.
         some = [*self._grantees[: len(BUDGETS)], *self._grantees[len(BUDGETS) :][-4:]]
+        some = [one for one in some if move["as_signed"] and any(it.is_left for it in one.signed)] or some
         by, row = some[move["who"] % len(some)], self._row(move["name"])
         signed = [one for one in by.signed if one.is_left] or by.signed
         if move["as_signed"] and signed:
             it = signed[-4:][-1 - move["permit"] % len(signed[-4:])].permit
             endpoint, ids, body = it["endpoint"], self._ids_of(it, move), it.get("body", {})
         else:
-            what = move["what"] if move["what"] != "swap" else "create" if row is None else "delete"
-            if what != "create" and row is not None and move["permit"]:
+            if (move := self._apt(move))["what"] != "create" and row is not None and move["permit"]:
                 # Mostly somebody who may.
                 owners = [one.by.owner for thing, one in self._witness.made.items() if thing[1] == row.id]
                 some = [one for one in some if one.owner in owners] or some
                 by = some[move["who"] % len(some)]
-            endpoint, ids, body = self._request({**move, "what": what})
+            endpoint, ids, body = self._request(move)
         visit = self._mine.visit = Visit(by)
         path = ENDPOINTS[endpoint].path.format_map(ids)
         self._on_the_way[path] += 1
@@ -573,14 +587,18 @@ class _Play:
             self._bench.dies = {**move}
 
     def _colleague(self, move: dict[str, Any]) -> None:
-        name, plan, now = move["name"], move["plan"], self.turns.now()
-        if move["what"] == "client":
+        move, now = self._apt(move), self.turns.now()
+        what, name, plan = (move[one] for one in ("what", "name", "plan"))
+        if what == "client":
             self._add_client()
+            return
+        if what not in {"create", "delete"}:
+            self._change_inside(move)
             return
         row, key = self._row(name), (name, plan)
         id_ = f"{self._api.account}-{name}"
         sent, is_answered = self._sent.get(key, (-_DAY, True))
-        if move["what"] == "create" and (
+        if what == "create" and (
             row is not None
             # Known: deleted and made again within the lag; and while a request for the id is judged or on its way.
             or now - self._freed.get(name, -_DAY) < self._case["lag"] + 2
@@ -589,10 +607,10 @@ class _Play:
             or (not is_answered and self.turns.wall() - sent < _UNSETTLED)
         ):
             return
-        if (row is None) is (move["what"] != "create") or self.is_too_much(1):
+        if (row is None) is (what != "create") or self.is_too_much(1):
             return
         self.counts["colleague"] += 1
-        if move["what"] == "create":
+        if what == "create":
             self._by_colleague[name] = now
             with contextlib.suppress(Refusal):
                 key_ = self._api._record(self._api.key)
@@ -602,13 +620,24 @@ class _Play:
                 if waiting is not None and made.created_at - waiting.sent < _UNSETTLED:
                     # Known: what a person creates in the same seconds is taken for what was on the waitlist.
                     self._witness.made["Container", made.id, made.created_at] = waiting
-        elif move["what"] == "delete":
-            self._freed[name] = now
-            self._witness.removed_by_person(id_)
-            self._api.drift.delete(name)
         else:
-            self._witness.opened[id_] = self.turns.wall()
-            self._api.drift.set_external_access(name, enabled=move["what"] == "open")
+            self._freed[name] = now
+            self._witness.removed_by_person(There(self._api).container(id_))
+            self._api.drift.delete(name)
+
+    def _change_inside(self, move: dict[str, Any]) -> None:
+        """A person changes an object in a container."""
+        endpoint, ids, body = self._request(move)
+        path, before = ENDPOINTS[endpoint].path.format_map(ids), There(self._api)
+        # Known: with a second unlucky thing, an object in a container may be confused with a person's.
+        ways = [way for way, number in self._on_the_way.items() if number]
+        is_busy = any(id_ in way for way in ways for id_ in ids.values())
+        if not is_busy and not self.is_too_much(1 if "access" in endpoint else AT_ONCE):
+            self._respond(ENDPOINTS[endpoint].method, f"{app.BASE_PATH}{path}", {}, body)
+            for one in before.places.keys() - There(self._api).places.keys():
+                self._witness.removed_by_person(one)
+            self._witness.opened[ids.get("container_id", "")] = self.turns.wall()
+            self.counts["colleague inside"] += 1
 
     def _add_client(self) -> None:
         """A person adds a VPN client again, under its name."""
@@ -621,11 +650,13 @@ class _Play:
 
     def _sign(self, move: dict[str, Any]) -> None:
         known = {
-            one.name: {"id": one.id, "created_at": iso(one.created_at)}
+            one.name: {"id": one.id, "created_at": iso(one.created_at - 60 * (move["seed"] % 8 == 1))}
             for one in self._api.state.containers.values()
         }
-        made = {it["name"] for it in move["permits"] if it["what"] == "create"}
-        permits = [one for it in move["permits"] if (one := self._permit(it, known, made))]
+        # Two permits may not bind the same symbol.
+        each = {(it["what"], it["name"]): it for one in move["permits"] for it in [self._apt(one)]}
+        made = {*each}
+        permits = [one for it in each.values() if (one := self._permit(it, known, made))]
         secrets = [one for it in move["secrets"] if (one := self._secret(it, known, made))]
         change = self._bench.change(*permits, stack=move["stack"], known=known, secrets=secrets)
         answer = self._bench.hand_in(change, "ann")
@@ -666,13 +697,35 @@ class _Play:
     def _row(self, name: str) -> Container | None:
         return next((one for one in self._api.state.containers.values() if one.name == name), None)
 
+    def _apt(self, one: dict[str, Any]) -> dict[str, Any]:
+        """Return what somebody does, in place of what is not possible or done already."""
+        what = one["what"]
+        row = self._row("vpn" if "client" in what else one["name"])
+        if what == "swap" or row is None:
+            what = "create" if row is None else "delete"
+        elif one["who"] % 6:
+            links, backups = self._api.state.connections.values(), self._backups(row.id)
+            is_let_in = one["address"] in {it.ip_address for it in row.allowed_ips}
+            is_linked = row.id in {it.source for it in links}
+            done = is_let_in, is_linked, any(it.pinned for it in backups[-1:]), bool(row.vpn_clients)
+            pairs = (pair[is_done] for pair, is_done in zip(_PAIRS, done, strict=True) if what in pair)
+            what = next(pairs, what)
+            what = "open" if what == "let in" and not row.external_access else what
+            what = "backup" if what in {"pin", "restore", "drop backup"} and not backups else what
+        return {**one, "what": what}
+
+    def _backups(self, id_: str) -> list[Backup]:
+        return [it for it in self._api.state.backups.values() if it.container_id == id_]
+
     def _request(self, one: Mapping[str, Any]) -> tuple[str, dict[str, str], dict[str, Any]]:
         """Return the request that somebody has in mind: its endpoint, ids and body."""
         state, row = self._api.state, self._row(one["name"])
-        me, other, vpn = (f"{self._api.account}-{name}" for name in (one["name"], one["to"], "vpn"))
-        entries = [it.id for it in (row.allowed_ips if row else ()) if it.ip_address == ADDRESS]
+        to = one["to"] if one["to"] != one["name"] else "vpn"
+        me, other, vpn = (f"{self._api.account}-{name}" for name in (one["name"], to, "vpn"))
+        address = {"ip_address": one["address"]}
+        entries = [it.id for it in (row.allowed_ips if row else ()) if it.ip_address == one["address"]]
         links = [it.id for it in state.connections.values() if it.source == me]
-        backups = [str(it.id) for it in state.backups.values() if it.container_id == me]
+        backups = [str(it.id) for it in self._backups(me)]
         at, backup = {"container_id": me}, {"backup_id": (backups or ["1"])[-1]}
         kinds: dict[str, tuple[str, dict[str, str], dict[str, Any]]] = {
             "create": ("containers.create", {}, create(one["name"], plan=one["plan"])),
@@ -681,7 +734,7 @@ class _Play:
             "stop": ("containers.set_status", at, {"status": "stopped"}),
             "open": ("containers.external_access", at, {"enabled": True}),
             "close": ("containers.external_access", at, {"enabled": False}),
-            "let in": ("allowed_ips.add", at, {"ip_address": ADDRESS}),
+            "let in": ("allowed_ips.add", at, address),
             "shut out": ("allowed_ips.remove", {**at, "ip_id": (entries or ["none"])[0]}, {}),
             "connect": (
                 "connections.create",
@@ -692,32 +745,36 @@ class _Play:
             "backup": ("backups.trigger", at, {}),
             "pin": ("backups.pin", backup, {}),
             "unpin": ("backups.unpin", backup, {}),
+            "restore": ("backups.restore", backup, {}),
+            "drop backup": ("backups.delete", backup, {}),
             "client": ("vpn_clients.add", {"vpn_container_id": vpn}, {"name": "laptop"}),
             "drop client": ("vpn_clients.remove", {"vpn_container_id": vpn, "client_name": "laptop"}, {}),
         }
         return kinds[one["what"]]
 
     def _permit(
-        self, one: Mapping[str, Any], known: Mapping[str, Any], made: set[str]
+        self, one: Mapping[str, Any], known: Mapping[str, Any], made: set[Any]
     ) -> dict[str, Any] | None:
         """
         Return a permit for a request, as a program would plan it; `None` if its object is missing.
 
-        `made` are the names of the containers that the change creates.
+        `made` says what the change does with which container.
         """
         endpoint, ids, body = self._request(one)
         constraints = self._constraints(one, ids, known, made)
         if constraints is None:
             return None
         more: dict[str, Any] = {"ids": constraints, "times": one["times"]} if constraints else {}
-        if one["what"] == "create":
-            more = {"binds": f"new {one['name']}"}
+        if one["what"] in {"create", "backup"}:
+            more = {**more, "times": 1, "binds": f"new {'backup of ' * bool(ids)}{one['name']}"}
+        if one["what"] in {"let in", "shut out", "pin", "unpin"} and one["permit"]:
+            more["times"] = None
         if one["what"] == "close" and one["form"] == "of":
-            more["only_address"] = ADDRESS
+            more["only_address"] = one["address"]
         return permit(endpoint, body, **more)
 
     def _secret(
-        self, one: Mapping[str, Any], known: Mapping[str, Any], made: set[str]
+        self, one: Mapping[str, Any], known: Mapping[str, Any], made: set[Any]
     ) -> dict[str, Any] | None:
         """Return the permission to read a secret."""
         ids = {"container_id": f"{self._api.account}-{one['name']}"}
@@ -727,40 +784,52 @@ class _Play:
         return None if constraints is None else {"endpoint": one["endpoint"], "ids": constraints}
 
     def _constraints(
-        self, one: Mapping[str, Any], ids: Mapping[str, str], known: Mapping[str, Any], made: set[str]
+        self, one: Mapping[str, Any], ids: Mapping[str, str], known: Mapping[str, Any], made: set[Any]
     ) -> dict[str, Any] | None:
-        account, named = self._api.account, {it["id"]: name for name, it in known.items()}
+        named = {it["id"]: name for name, it in known.items()}
         constraints: dict[str, Any] = {}
         for name, value in ids.items():
             if name == "ip_id":
-                constraints[name] = {"address": ADDRESS}
+                constraints[name] = {"address": one["address"]}
             elif name == "client_name":
                 found = self._api.state.containers[ids["vpn_container_id"]].vpn_clients
                 times = [{"created_at": iso(it.created_at)} for it in found if it.name == value]
                 # Without a time, it is the client that the change adds.
                 constraints[name] = {"is": value, **(times[0] if times and one["permit"] else {})}
+            elif name == "backup_id" and one["form"] == "of" and ("backup", one["name"]) in made:
+                constraints[name] = {"new_backup_of": f"new backup of {one['name']}"}
+            elif name in PARTS:
+                part = There(self._api).part(PARTS[name], value)
+                if part is None:
+                    return None
+                # Some are wrong: the broker refuses these requests.
+                (_, _, at), place = part
+                of = one["to"] if one["to"] in known and not one["permit"] else named[place]
+                more = {"in": of, "created_at": iso(at - 60 * (one["who"] % 8 == 1))}
+                constraints[name] = {"is": value, **(more if one["form"] != "any" else {})}
             elif value in named and one["form"] == "is":
                 constraints[name] = {"is": value, "created_at": known[named[value]]["created_at"]}
             else:
-                one_of = {value} if one["form"] != "any" else {*named, *(f"{account}-{it}" for it in made)}
-                of = [named[it] for it in sorted(one_of) if it in named]
-                of += [f"new {it}" for it in sorted(made) if f"{account}-{it}" in one_of]
+                any_ = NAMES[:2] if one["form"] == "any" and "vpn" not in name else ()
+                names = {value.rpartition("-")[2], *any_}
+                of = [
+                    *sorted(names & known.keys()),
+                    *(f"new {it}" for it in sorted(names) if ("create", it) in made),
+                ]
                 if not of:
                     return None
                 constraints[name] = {"of": of}
         return constraints
 
     def _ids_of(self, one: Mapping[str, Any], move: Mapping[str, Any]) -> dict[str, str]:
-        """Return ids that may be those of a permit."""
-        _, ids, _ = self._request({**move, "what": "shut out"})
-        known = {
-            "ip_id": ids["ip_id"],
-            "client_name": "laptop",
-            "vpn_container_id": f"{self._api.account}-vpn",
-        }
-        return {
-            name: it.get("is")
-            or known.get(name)
-            or f"{self._api.account}-{move['to' if name == 'target_id' else 'name']}"
-            for name, it in one.get("ids", {}).items()
-        }
+        """Return ids that are mostly those of a permit."""
+        ids, place = dict[str, str](), move["name"]
+        for name, it in one.get("ids", {}).items():
+            symbols = it.get("of") or [it.get("new_backup_of") or it.get("is") or place]
+            place = symbols[move["seed"] % len(symbols)].split()[-1].rpartition("-")[2]
+            place = place if move["seed"] % 5 else move["to" if name == "target_id" else "name"]
+            address = it.get("address", "") if move["seed"] % 5 else move["address"]
+            its = {**move, "name": place, "address": address}
+            found = self._request({**its, "what": "pin"})[1] | self._request({**its, "what": "shut out"})[1]
+            ids[name] = it.get("is") or found.get(name) or f"{self._api.account}-{place}"
+        return ids

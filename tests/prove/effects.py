@@ -18,7 +18,7 @@ from stacks_pulumi.broker.change import CONTAINERS, EFFECTS
 from stacks_pulumi.emulator import Emulator
 from tests.broker.conftest import Client
 
-__all__ = ["Grantee", "Maker", "Signed", "There", "Visit", "Witness"]
+__all__ = ["PARTS", "Grantee", "Maker", "Signed", "There", "Visit", "Witness"]
 
 Thing = tuple[str, str, float]
 """Kind and id of an object, and when it was made."""
@@ -31,6 +31,7 @@ _ON_THE_WAY: Final = 45.0
 _OLD: Final = 12.0
 """The age in seconds of the list by which a create is judged, with the time to judge it."""
 _UNDO: Final = 900.0
+PARTS: Final[Mapping[str, str]] = {"backup_id": "Backup", "connection_id": "Connection"}
 _FREE: Final[Mapping[str, str]] = {"running": "start", "restart": "restart"}
 
 
@@ -44,7 +45,8 @@ class Signed:
 
     @property
     def is_left(self) -> bool:
-        return self.used < int(self.permit.get("times", 1))
+        times = self.permit.get("times", 1)
+        return times is None or self.used < times
 
 
 @dataclass
@@ -122,11 +124,13 @@ class There:
     """What the platform has at a moment."""
 
     def __init__(self, api: Emulator) -> None:
+        # What is due happens before a request, and is not its effect.
+        api.platform.settle()
         state = api.state
         self._containers = {id_: ("Container", id_, it.created_at) for id_, it in state.containers.items()}
         rows = [one for one in state.containers.values() if one.status != "deleting"]
         self.prices = {("Container", one.id, one.created_at): one.price for one in rows}
-        self.marks = {one.id: (one.status, one.external_access) for one in rows}
+        self.marks = {one.id: (one.status, one.external_access, len(one.restored)) for one in rows}
         self.addresses = {entry.id: entry.ip_address for one in rows for entry in one.allowed_ips}
         self.backups = {str(one.id): one.container_id for one in state.backups.values()}
         self.places: dict[Thing, str] = {thing: thing[1] for thing in self.prices}
@@ -136,13 +140,16 @@ class There:
         for link in state.connections.values():
             self.places["Connection", link.id, link.created_at] = link.source
         for backup in state.backups.values():
-            if backup.backup_type != "scheduled":
-                self.places["Backup", str(backup.id), backup.created_at] = backup.container_id
+            self.places["Backup", str(backup.id), backup.created_at] = backup.container_id
             if backup.pinned:
                 self.places["Pin", str(backup.id), backup.created_at] = backup.container_id
 
     def container(self, id_: str) -> Thing | None:
         return self._containers.get(id_)
+
+    def part(self, kind: str, id_: str) -> tuple[Thing, str] | None:
+        """Return an object in a container, and the container's id."""
+        return next((one for one in self.places.items() if one[0][:2] == (kind, id_)), None)
 
 
 class Witness:
@@ -179,6 +186,8 @@ class Witness:
         new = [one for one in after.places if one not in before.places and one[0] == effect.makes]
         gone = [one for one in before.places if one not in after.places]
         removed = [one for one in gone if one[:2] == (effect.removes, ids.get(effect.object))]
+        # A pin has the number of its backup.
+        named = [one for one in gone if one[1] == ids.get(effect.object)]
         if not new and not removed and after.marks == before.marks:
             return
         self.counts[endpoint] += 1
@@ -186,7 +195,7 @@ class Witness:
         fitting = [
             one
             for one in by.signed
-            if self._fits(one, by, ask, before) and not any(self._is_newer(it, one, by) for it in removed)
+            if self._fits(one, by, ask, before) and not any(self._is_newer(it, one, by) for it in named)
         ]
         is_free = self._is_free(by, sent, ask, removed, before)
         # A change needs no permit to remove what it made, and two removals may arrive in another order.
@@ -195,7 +204,7 @@ class Witness:
         if signed is None and not is_free:
             self.problems.append(f"{'more often than' if fitting else 'not'} signed: {words}")
 
-        if signed is not None and new + removed:
+        if signed is not None and (new or removed or endpoint == "backups.restore"):
             signed.used += 1
         elif signed is not None:
             visit.repeatable.append(signed)
@@ -212,12 +221,11 @@ class Witness:
             self._created.append((new[0], after.prices[new[0]]))
             self._check_prices(by, sent, after)
 
-    def removed_by_person(self, id_: str) -> None:
-        """Take note of a container that a person is about to remove."""
-        thing = There(self._api).container(id_)
+    def removed_by_person(self, thing: Thing | None) -> None:
+        """Take note of an object that a person removes."""
         maker = None if thing is None else self.made.get(thing)
         if maker is not None and not maker.visit.is_answered:
-            # Known: a create without an answer is sent again if a person removes its container before it is found, and
+            # Known: a create without an answer is sent again if a person removes its object before it is found, and
             # both count once for the day.
             self._created = [one for one in self._created if one[0] != thing]
             maker.visit.made -= 1
@@ -284,17 +292,19 @@ class Witness:
             if "created_at" in wanted:
                 return any(_is_of(one, wanted) for one in its)
             return any(maker.by.owner == by.owner for one in its for maker in self._makers(one))
+        if "new_backup_of" in wanted:
+            part = there.part("Backup", value)
+            makers = self._makers(part[0] if part else None)
+            return any(it.by is by and _binds(it) == wanted["new_backup_of"] for it in makers)
         if name not in CONTAINERS:
-            return bool(wanted["is"] == value)
+            part, container = there.part(PARTS.get(name, ""), value), by.known.get(wanted.get("in", ""), {})
+            is_it = part is not None and part[1] == container.get("id") and _is_of(part[0], wanted)
+            is_it = is_it and _is_of(there.container(container["id"]), container)
+            return wanted["is"] == value and (is_it or "in" not in wanted)
         known = [wanted] if "is" in wanted else [by.known.get(one, {}) for one in wanted["of"]]
         if any((one.get("is") or one.get("id")) == value and _is_of(thing, one) for one in known):
             return True
-        return any(
-            maker.by is by
-            and maker.signed is not None
-            and maker.signed.permit.get("binds") in wanted.get("of", ())
-            for maker in self._makers(thing)
-        )
+        return any(maker.by is by and _binds(maker) in wanted.get("of", ()) for maker in self._makers(thing))
 
     def _is_free(
         self,
@@ -378,6 +388,11 @@ class Witness:
         total = sum(there.prices[one] for one in things)
         if total > most:
             self.problems.append(f"{name} costs {total}, and its limit is {most}: {things}")
+
+
+def _binds(maker: Maker) -> str:
+    """Return the symbol of what a signed request made."""
+    return "" if maker.signed is None else maker.signed.permit.get("binds", "")
 
 
 def _is_of(thing: Thing | None, known: Mapping[str, Any]) -> bool:
