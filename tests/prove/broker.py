@@ -85,7 +85,8 @@ WHAT: Final[Sequence[str]] = (
 )
 INSIDE: Final = (
     *("open", "close", "let in", "let in", "shut out", "shut out", "connect", "connect", "disconnect"),
-    *("backup", "backup", "restore", "drop backup", "pin", "pin", "unpin", "client", "drop client"),
+    *("backup", "backup", "restore", "drop backup", "pin", "pin", "unpin"),
+    *("client", "client", "drop client", "restart"),
 )
 """What a case draws from that is about objects in containers."""
 BY_COLLEAGUE: Final = ("create", "create", "delete", "delete", "delete", "open", "close", "client")
@@ -709,7 +710,8 @@ class _Play:
             links, backups = self._api.state.connections.values(), self._backups(row.id)
             is_let_in = one["address"] in {it.ip_address for it in row.allowed_ips}
             is_linked = row.id in {it.source for it in links}
-            done = is_let_in, is_linked, any(it.pinned for it in backups[-1:]), bool(row.vpn_clients)
+            is_added = "laptop" in {it.name for it in row.vpn_clients}
+            done = is_let_in, is_linked, any(it.pinned for it in backups[-1:]), is_added
             pairs = (pair[is_done] for pair, is_done in zip(_PAIRS, done, strict=True) if what in pair)
             what = next(pairs, what)
             what = "open" if what == "let in" and not row.external_access else what
