@@ -44,6 +44,10 @@ class Signed:
     used: int = 0
 
     @property
+    def width(self) -> int:
+        return sum(len(one.get("of", "1")) for one in self.permit.get("ids", {}).values())
+
+    @property
     def is_left(self) -> bool:
         times = self.permit.get("times", 1)
         return times is None or self.used < times
@@ -200,7 +204,9 @@ class Witness:
         is_free = self._is_free(by, sent, ask, removed, before)
         # A change needs no permit to remove what it made, and two removals may arrive in another order.
         is_own = bool(removed) and not by.policy and is_free
-        signed = None if is_own else next((one for one in fitting if one.is_left), None)
+        left = [] if is_own else [one for one in fitting if one.is_left]
+        # Another request may need the permit that allows more.
+        signed = min(left, key=lambda one: one.width, default=None)
         if signed is None and not is_free:
             self.problems.append(f"{'more often than' if fitting else 'not'} signed: {words}")
 
