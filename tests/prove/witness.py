@@ -283,7 +283,7 @@ class Witness:
         first = re.search(r"(?:^|; )after ([\d, ]+)", line.about)
         if first is not None and any(not shown.lines[one].done for one in first[1].split(", ")):
             return False
-        only = re.search(r"only if (\S+) is the only listed address", line.about)
+        only = re.search(r"only if no address except (\S+) is listed", line.about)
         return only is None or all(
             _network(address) == _network(only[1])
             for container, address, _ in there.addresses.values()
