@@ -88,6 +88,18 @@ _CREATED_BY: Final[Mapping[str, str]] = {
     "vpn_clients.remove": "vpn_clients.add",
 }
 """A removal or secret read of what may have no creation time in its permit -> the endpoint that creates it."""
+_REVERSES: Final = frozenset(
+    {
+        ("allowed_ips.add", "containers.external_access"),
+        ("backups.pin", "backups.unpin"),
+        ("backups.unpin", "backups.pin"),
+        ("containers.external_access", "allowed_ips.remove"),
+        ("containers.external_access", "containers.external_access"),
+        ("containers.set_status", "containers.set_status"),
+        ("vpn_clients.remove", "vpn_clients.add"),
+    }
+)
+"""A request that may be carried out late, and a later one about the same objects whose effect it could then reverse."""
 
 
 class ApprovalNeededError(Exception):
@@ -185,6 +197,10 @@ class Judge:
         # time. A later repetition must not get it, because the answer would report a second effect.
         is_lasting = effect.makes or ENDPOINTS[ask.endpoint].method == "DELETE"
         since = now - (_LASTING if is_lasting else _BRIEF)
+        if effect.removes:
+            # An earlier answer would say that an object is gone that was created since.
+            made = self._ledger.made(effect.removes, "object = ?", ask.ids[effect.object])
+            since = max([since, *(one.ended for one in made)])
         done = [use for use in twins if use.state == "done" and use.answer is not None and use.ended > since]
         if is_free and not (done and effect.makes):
             return self._checked(grant, ask, None, look)
@@ -242,13 +258,14 @@ class Judge:
 
     def _counted(self, grant: Grant, ask: Ask, uses: Sequence[Use]) -> list[Use]:
         """
-        Return the uses that count against a permit. A request without an answer may have been carried out, so only the
-        same request may use its permit again.
+        Return the uses that count against a permit. A request without an answer may have been carried out, so only its
+        repetition may use its permit again.
         """
         unanswered = f"grant_id = ? and endpoint = ? and state = 'void' and {LOST}"
         lost = {key_of(use): use for use in self._ledger.uses(unanswered, grant.id, ask.endpoint)}
-        others = {key_of(ask), *map(key_of, uses)}
-        return [*uses, *(use for key, use in lost.items() if key not in others)]
+        last = {key_of(use): use.id for use in uses}
+        others = (use for key, use in lost.items() if key != key_of(ask) and last.get(key, 0) < use.id)
+        return [*uses, *others]
 
     def _is_bound(self, permit: Permit, grant: Grant, ask: Ask, holdings: Holdings, look: Look) -> bool:
         """
@@ -367,8 +384,8 @@ class Judge:
         Refuse a request if another grant may be changing its container or backup at this moment.
 
         The platform may still carry out a request that received no answer, even after its repeat was carried out. A
-        grant also waits for its own deletions, and for its own lost request to set a different value. It also waits
-        before it removes an object that a repeat created: otherwise, the first request could create the object again.
+        grant also waits for its own deletions, and for its own lost requests that could reverse the new one. It also
+        waits before it removes an object that a repeat created: otherwise, the first request could create it again.
         Even within a grant, a create waits for requests about the container that had the name before, and they wait for
         the create: they could change or delete the new container.
         """
@@ -379,12 +396,10 @@ class Judge:
 
         def holds(use: Use) -> bool:
             is_own = use.grant_id == grant.id and (use.endpoint == CREATE) == (ask.endpoint == CREATE)
-            # The platform could open access after it was closed, or let in an address after the list was cleared.
-            is_same = not effect.makes and (use.endpoint, use.ids) == (ask.endpoint, ask.ids)
-            is_opposite = is_same and use.state in {"sent", "void"} and key_of(use) != key_of(ask)
-            is_cleared = use.makes == "AllowedIp" and ask.endpoint == "containers.external_access"
             is_deletion = use.state == "sent" and use.endpoint == "containers.delete"
-            return not is_own or is_opposite or is_cleared or is_deletion
+            is_other = (use.endpoint, key_of(use)) != (ask.endpoint, key_of(ask))
+            is_reversed = (use.endpoint, ask.endpoint) in _REVERSES and is_other
+            return not is_own or is_deletion or is_reversed
 
         effect, since = EFFECTS[ask.endpoint], self._ledger.now() - _UNSETTLED
         repeated = f"attempts > 1 and (grant_id <> ? or endpoint <> '{CREATE}')"
@@ -561,8 +576,8 @@ class Judge:
         effect = EFFECTS[ask.endpoint]
         if effect.removes in {"", "Backup"} or (policy is not None and "undo" not in policy.free):
             return False
-        if effect.removes == "Pin" and policy is not None and not is_about_own(ask, holdings, look):
-            # The path of a pin contains no container, so the claim of a container does not mark its pins.
+        if effect.removes == "Pin" and not is_about_own(ask, holdings, look):
+            # The path of a pin contains no container, so a claim would not end the right to remove the pin.
             return False
         now = self._ledger.now()
         submitted = grant.until - grant.spec.ttl

@@ -235,7 +235,7 @@ def _about(permit: Permit, judged: Judged, *, all_known: bool) -> Iterator[str]:
     if permit.is_loose:
         yield "one of its values is unknown, and may be any value"
     if permit.only_address is not None:
-        yield f"only if {canonical_network(permit.only_address)} is the only listed address"
+        yield f"only if no address except {canonical_network(permit.only_address)} is listed"
     if permit.after:
         yield f"after {', '.join(map(str, permit.after))}"
     yield from _of_ids(permit.ids, judged, all_known=all_known)

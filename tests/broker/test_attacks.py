@@ -892,7 +892,7 @@ def test_a_pin_of_another_grant_stays(bench: Bench, fault: str) -> None:
     data = bench.made("data", template="redis")
     first = bench.granted(
         permit("backups.trigger", ids={"container_id": literal(data)}, binds="pin"),
-        permit("backups.pin", ids={"backup_id": {"new_backup_of": "pin"}}, times=None),
+        *(permit(f"backups.{do}", ids={"backup_id": {"new_backup_of": "pin"}}) for do in ("pin", "unpin")),
         permit("backups.delete", ids={"backup_id": {"new_backup_of": "pin"}}),
     )
     assert first("POST", f"/containers/{data['id']}/backup").status_code == 202
@@ -2647,12 +2647,18 @@ def test_a_connection_of_a_claimed_container_is_no_longer_the_budgets_own(
 
 
 @pytest.mark.parametrize("is_claimed", [False, True])
-def test_a_pin_of_a_claimed_container_is_no_longer_the_budgets_own(
-    benches: Benches, is_claimed: bool
+@pytest.mark.parametrize("kind", ["budget", "change"])
+def test_a_pin_of_a_claimed_container_is_no_longer_the_grants_own(
+    benches: Benches, is_claimed: bool, kind: str
 ) -> None:
     """The path of a pin names no container, but the backup is another stack's now."""
     bench = benches(policies={"agents": {"increase_per_day": 9, "free": ["backup", "pin-own", "undo"]}})
-    agent = bench.agent()
+    change = (
+        permit("containers.create", create("data", "redis"), binds="data"),
+        permit("backups.trigger", ids={"container_id": {"of": ["data"]}}, binds="b"),
+        permit("backups.pin", ids={"backup_id": {"new_backup_of": "b"}}),
+    )
+    agent = bench.agent() if kind == "budget" else bench.granted(*change)
     data = agent.create("data", template="redis").json()["data"]["id"]
     _both(bench, 60)
     assert agent("POST", f"/containers/{data}/backup").status_code == 202
@@ -2920,3 +2926,84 @@ def test_an_approved_removal_spares_a_vpn_client_that_its_own_policy_has_replace
 
     assert code(one(*remove))[0] == 403
     assert [it.name for it in bench.emulator.state.containers[vpn["id"]].vpn_clients] == ["default", "laptop"]
+
+
+@pytest.mark.parametrize("do", ["client", "address", "pin", "unpin"])
+def test_a_lost_request_that_is_carried_out_late_does_not_reverse_the_next_one(bench: Bench, do: str) -> None:
+    """One signature would remove two clients of a name, or let in the broker's address again after its removal."""
+    web = bench.made("web", allowed_ips=["198.51.100.7"], backups=1)
+    vpn = bench.made("vpn", template="stacks-vpn", vpn_clients=["laptop"])
+    there, laptop, opens = {"vpn_container_id": literal(vpn)}, {"name": "laptop"}, {"enabled": True}
+    device, client = bench.device(vpn["id"], "laptop"), f"/containers/{vpn['id']}/vpn-clients"
+    at, path = {"container_id": literal(web)}, f"/containers/{web['id']}"
+    own = next(
+        it.id for it in bench.emulator.state.container("web").allowed_ips if it.ip_address[:3] != "198"
+    )
+    pins = [
+        (permit(f"backups.{it}", ids={"backup_id": {"is": "1"}}), ("POST", f"/backups/1/{it}"))
+        for it in ("pin", "unpin")
+    ]
+    requests: dict[str, Any] = {
+        "client": (
+            (
+                permit("vpn_clients.remove", ids={**there, "client_name": device}),
+                ("DELETE", f"{client}/laptop"),
+            ),
+            (permit("vpn_clients.add", laptop, ids=there), ("POST", client, laptop)),
+        ),
+        "address": (
+            (
+                permit("containers.external_access", opens, ids=at),
+                ("PUT", f"{path}/external-access", opens),
+            ),
+            (
+                permit("allowed_ips.remove", ids={**at, "ip_id": {"caller": True}}),
+                ("DELETE", f"{path}/allowed-ips/{own}"),
+            ),
+        ),
+        "pin": pins,
+        "unpin": pins[::-1],
+    }
+    (lost, first), (later, then) = requests[do]
+    grant = bench.granted(lost, later)
+    bench.emulator.faults.add(lost["endpoint"], "drop_before")
+    assert [grant(*first).status_code for _ in range(2)] == [502, 200]
+
+    assert code(grant(*then)) == (409, "grant-busy")
+    _both(bench, 41)
+    assert grant(*then).status_code == 200
+
+
+def test_a_lost_request_counts_although_an_earlier_one_was_equal(bench: Bench) -> None:
+    """Otherwise, two stops that a person has signed would be three."""
+    web, api = bench.made("web"), bench.made("api")
+    stop, start = {"status": "stopped"}, {"status": "running"}
+    ids = {"container_id": {"of": ["web", "api"]}}
+    permits = (
+        permit("containers.set_status", stop, ids=ids, times=2),
+        permit("containers.set_status", start, ids=ids),
+    )
+    grant, path = bench.granted(*permits, known=known(web=web, api=api)), f"/containers/{web['id']}/status"
+    assert [grant("PUT", path, body).status_code for body in (stop, start)] == [200, 200]
+    bench.emulator.faults.add("containers.set_status", "drop_after")
+    assert grant("PUT", path, stop).status_code == 502
+    bench.clock.advance(41)
+
+    assert refused(grant("PUT", f"/containers/{api['id']}/status", stop))
+    assert grant("PUT", path, stop).status_code == 200
+
+
+def test_the_answer_to_a_deletion_is_not_repeated_for_a_newer_container_of_the_id(bench: Bench) -> None:
+    """The client would believe that nothing is billed any more."""
+    change = bench.change(permit("containers.create", create("web")))
+    first = bench.client(bench.hand_in(change, "ann").json()["token"])
+    web = first.create_in_the_end("web").json()["data"]["id"]
+    _both(bench, 60)
+    assert first("DELETE", f"/containers/{web}").status_code == 200
+    _both(bench, 60)
+    assert first.create_in_the_end("web").json()["data"]["id"] == web
+    _both(bench, 160)
+    second = bench.client(bench.hand_in(change, "ann").json()["token"])
+
+    assert refused(second("DELETE", f"/containers/{web}"))
+    assert bench.names == ["web"]
