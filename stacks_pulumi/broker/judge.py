@@ -183,8 +183,8 @@ class Judge:
             raise busy("the same request is still in progress")
         # After a day, a budget may send the request again. A change may not, because a use of its permit counts
         # permanently.
-        lost = (use for use in twins if use.state == "unknown")
-        doubt = next((use for use in lost if policy is None or now - use.ended <= DAY), None)
+        unknown = (use for use in twins if use.state == "unknown")
+        doubt = next((use for use in unknown if policy is None or now - use.ended <= DAY), None)
         if doubt is not None:
             return doubt
         holdings, is_alive = self._holdings(grant), now <= grant.until
@@ -196,11 +196,7 @@ class Judge:
         # A request that is still permitted is sent again. Otherwise, a repetition gets the earlier answer for a limited
         # time. A later repetition must not get it, because the answer would report a second effect.
         is_lasting = effect.makes or ENDPOINTS[ask.endpoint].method == "DELETE"
-        since = now - (_LASTING if is_lasting else _BRIEF)
-        if effect.removes:
-            # An earlier answer would say that an object is gone that was created since.
-            made = self._ledger.made(effect.removes, "object = ?", ask.ids[effect.object])
-            since = max([since, *(one.ended for one in made)])
+        since = max(now - (_LASTING if is_lasting else _BRIEF), self._reversed_at(ask, uses))
         done = [use for use in twins if use.state == "done" and use.answer is not None and use.ended > since]
         if is_free and not (done and effect.makes):
             return self._checked(grant, ask, None, look)
@@ -223,6 +219,22 @@ class Judge:
             )
         words = f"{ENDPOINTS[ask.endpoint].method} {path_of(ask.endpoint, ask.ids)} {json.dumps(ask.body)}"
         raise refused(f"this request was not approved: {words}")
+
+    def _reversed_at(self, ask: Ask, uses: Sequence[Use]) -> float:
+        """
+        Return when a request last set another value, or may have created the removed object again; 0 if none did. An
+        earlier answer would then be false. `uses` are the grant's uses of this endpoint.
+        """
+        effect = EFFECTS[ask.endpoint]
+        newer = [
+            use for use in uses if not effect.makes and use.ids == ask.ids and key_of(use) != key_of(ask)
+        ]
+        if effect.removes:
+            newer = self._outcomes.made_in(effect.removes, ask.ids[effect.object], ask.ids)
+        if effect.removes == "Container":
+            lost = self._ledger.creates("state = 'unknown'")
+            newer += [one for one in lost if may_be_of(ask.ids["container_id"], str(one.body.get("name")))]
+        return max((one.ended for one in newer), default=0.0)
 
     def _fitting(
         self, grant: Grant, ask: Ask, uses: Sequence[Use], holdings: Holdings, look: Look

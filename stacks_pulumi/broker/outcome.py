@@ -116,9 +116,9 @@ class Outcomes:
             is_late = use.makes in TWICE or one.ended > use.at - RECENT
             return one.id != use.id and (is_late if found is None else found)
 
-        return any(map(is_same, self._made_in(use.makes, id_, use.ids)))
+        return any(map(is_same, self.made_in(use.makes, id_, use.ids)))
 
-    def _made_in(self, kind: Kind, id_: str, ids: Mapping[str, str]) -> list[Use]:
+    def made_in(self, kind: Kind, id_: str, ids: Mapping[str, str]) -> list[Use]:
         """Return the requests that created the object with this id in the containers of a path."""
         where = containers_in(ids)
         made = self._ledger.made(kind, "object = ?", id_)
@@ -126,7 +126,7 @@ class Outcomes:
 
     def _undo(self, db: sqlite3.Connection, kind: Kind, id_: str, by: Use) -> None:
         """Record that an object and its parts no longer exist. The price of the create still counts."""
-        gone = self._made_in(kind, id_, by.ids)
+        gone = self.made_in(kind, id_, by.ids)
         if kind == "Container":
             gone += self._ledger.objects("exists(select 1 from json_each(ids) where value = ?)", id_)
         for one in gone:

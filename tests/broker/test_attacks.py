@@ -2993,7 +2993,10 @@ def test_a_lost_request_counts_although_an_earlier_one_was_equal(bench: Bench) -
     assert grant("PUT", path, stop).status_code == 200
 
 
-def test_the_answer_to_a_deletion_is_not_repeated_for_a_newer_container_of_the_id(bench: Bench) -> None:
+@pytest.mark.parametrize("is_waiting", [False, True])
+def test_the_answer_to_a_deletion_is_not_repeated_for_a_newer_container_of_the_id(
+    bench: Bench, is_waiting: bool
+) -> None:
     """The client would believe that nothing is billed any more."""
     change = bench.change(permit("containers.create", create("web")))
     first = bench.client(bench.hand_in(change, "ann").json()["token"])
@@ -3001,9 +3004,46 @@ def test_the_answer_to_a_deletion_is_not_repeated_for_a_newer_container_of_the_i
     _both(bench, 60)
     assert first("DELETE", f"/containers/{web}").status_code == 200
     _both(bench, 60)
-    assert first.create_in_the_end("web").json()["data"]["id"] == web
+    if is_waiting:
+        # The platform creates it from its waitlist.
+        bench.emulator.faults.add("containers.create", 503)
+        assert first.create("web").status_code == 503
+        bench.made("web")
+    else:
+        assert first.create_in_the_end("web").json()["data"]["id"] == web
     _both(bench, 160)
     second = bench.client(bench.hand_in(change, "ann").json()["token"])
 
     assert refused(second("DELETE", f"/containers/{web}"))
     assert bench.names == ["web"]
+
+
+def test_an_earlier_answer_is_not_repeated_after_the_grant_has_set_another_value(bench: Bench) -> None:
+    """The client would believe that access is closed."""
+    web = bench.made("web")
+    path, opens, close = f"/containers/{web['id']}/external-access", {"enabled": True}, {"enabled": False}
+    ids = {"container_id": literal(web)}
+    grant = bench.granted(*(permit("containers.external_access", body, ids=ids) for body in (opens, close)))
+    assert grant("PUT", path, close).status_code == 200
+    assert grant("PUT", path, close).status_code == 200
+    _both(bench, 20)
+    assert grant("PUT", path, opens).status_code == 200
+
+    assert refused(grant("PUT", path, close))
+    assert bench.emulator.state.container("web").external_access
+
+
+def test_the_answer_to_a_removal_is_repeated_although_another_container_has_the_name(bench: Bench) -> None:
+    one = bench.made("one", template="stacks-vpn", vpn_clients=["laptop"])
+    other = bench.made("other", template="stacks-vpn")
+    at, there = ({"vpn_container_id": literal(row)} for row in (one, other))
+    its = {**at, "client_name": bench.device(one["id"], "laptop")}
+    grant = bench.granted(
+        permit("vpn_clients.remove", ids=its), permit("vpn_clients.add", {"name": "laptop"}, ids=there)
+    )
+    path = f"/containers/{one['id']}/vpn-clients/laptop"
+    assert grant("DELETE", path).status_code == 200
+    assert grant("POST", f"/containers/{other['id']}/vpn-clients", {"name": "laptop"}).status_code == 200
+
+    assert grant("DELETE", path).status_code == 200
+    assert bench.emulator.calls("vpn_clients.remove") == 1
