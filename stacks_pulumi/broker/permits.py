@@ -27,8 +27,8 @@ from stacks_pulumi.broker.change import (
     containers_in,
 )
 from stacks_pulumi.broker.ledger import DAY, PARENTS, Use
-from stacks_pulumi.broker.limits import LISTED, identity, is_same
-from stacks_pulumi.broker.upstream import Look
+from stacks_pulumi.broker.limits import identity, is_same
+from stacks_pulumi.broker.upstream import RECENT, Look
 
 _KINDS: Final[Mapping[str, Kind]] = {
     "backup_id": "Backup",
@@ -262,7 +262,7 @@ def _is_foreign(row: Any, use: Use) -> bool:
     is_client = use.makes == "VpnClient"
     if is_client and use.created_at is not None:
         return compare_instants(made, use.created_at) is False
-    is_later = is_within(made, spans, before=DAY, after=_ANSWERED if is_client else LISTED) is False
+    is_later = is_within(made, spans, before=DAY, after=_ANSWERED if is_client else RECENT) is False
     return str(row.id) in use.before["ids"] or is_older(made, spans[0][0]) or is_later
 
 

@@ -3047,3 +3047,27 @@ def test_the_answer_to_a_removal_is_repeated_although_another_container_has_the_
 
     assert grant("DELETE", path).status_code == 200
     assert bench.emulator.calls("vpn_clients.remove") == 1
+
+
+def test_a_backup_of_another_grant_is_not_the_new_one_after_another_line_has_deleted_that(
+    bench: Bench,
+) -> None:
+    """The list did not show the new backup when the request was answered, and a line by number deletes it."""
+    data = bench.made("data", template="redis")
+    at, path = {"container_id": literal(data)}, f"/containers/{data['id']}/backup"
+    first = bench.granted(
+        permit("backups.trigger", ids=at, binds="mine"),
+        permit("backups.delete", ids={"backup_id": {"is": "1"}}),
+        permit("backups.delete", ids={"backup_id": {"new_backup_of": "mine"}}),
+    )
+    second = bench.granted(permit("backups.trigger", ids=at, binds="theirs"))
+    bench.emulator.set_lag(5)
+    assert first("POST", path).status_code == 202
+    _both(bench, 12)
+    assert first("DELETE", "/backups/1").status_code == 200
+    _both(bench, 10)
+    assert second("POST", path).status_code == 202
+    _both(bench, 10)
+
+    assert refused(first("DELETE", "/backups/2"))
+    assert [*bench.emulator.state.backups] == [2]
