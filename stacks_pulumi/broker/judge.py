@@ -196,8 +196,9 @@ class Judge:
         # A request that is still permitted is sent again. Otherwise, a repetition gets the earlier answer for a limited
         # time. A later repetition must not get it, because the answer would report a second effect.
         is_lasting = effect.makes or ENDPOINTS[ask.endpoint].method == "DELETE"
-        since = max(now - (_LASTING if is_lasting else _BRIEF), self._reversed_at(ask, uses))
+        since = now - (_LASTING if is_lasting else _BRIEF)
         done = [use for use in twins if use.state == "done" and use.answer is not None and use.ended > since]
+        done = done if done and not self._is_reversed(done[-1]) else []
         if is_free and not (done and effect.makes):
             return self._checked(grant, ask, None, look)
         if done:
@@ -220,21 +221,23 @@ class Judge:
         words = f"{ENDPOINTS[ask.endpoint].method} {path_of(ask.endpoint, ask.ids)} {json.dumps(ask.body)}"
         raise refused(f"this request was not approved: {words}")
 
-    def _reversed_at(self, ask: Ask, uses: Sequence[Use]) -> float:
+    def _is_reversed(self, earlier: Use) -> bool:
         """
-        Return when a request last set another value, or may have created the removed object again; 0 if none did. An
-        earlier answer would then be false. `uses` are the grant's uses of this endpoint.
+        Return whether a later request has reversed the effect of an earlier one, or may have created the removed object
+        again. The earlier answer would then be false.
         """
-        effect = EFFECTS[ask.endpoint]
-        newer = [
-            use for use in uses if not effect.makes and use.ids == ask.ids and key_of(use) != key_of(ask)
-        ]
-        if effect.removes:
-            newer = self._outcomes.made_in(effect.removes, ask.ids[effect.object], ask.ids)
-        if effect.removes == "Container":
+        kind, since = EFFECTS[earlier.endpoint].removes, earlier.ended
+        reversing = [one for one, other in _REVERSES if other == earlier.endpoint]
+        its = f"endpoint in ({', '.join('?' * len(reversing))}) and ids = ? and state = 'done' and ended > ?"
+        newer = self._ledger.uses(its, *reversing, text_of(earlier.ids), since)
+        if any((one.endpoint, key_of(one)) != (earlier.endpoint, key_of(earlier)) for one in newer):
+            return True
+        id_ = earlier.ids.get(EFFECTS[earlier.endpoint].object, "")
+        made = self._outcomes.made_in(kind, id_, earlier.ids) if kind else []
+        if kind == "Container":
             lost = self._ledger.creates("state = 'unknown'")
-            newer += [one for one in lost if may_be_of(ask.ids["container_id"], str(one.body.get("name")))]
-        return max((one.ended for one in newer), default=0.0)
+            made += [one for one in lost if may_be_of(id_, str(one.body.get("name")))]
+        return any(one.ended > since for one in made)
 
     def _fitting(
         self, grant: Grant, ask: Ask, uses: Sequence[Use], holdings: Holdings, look: Look
@@ -274,10 +277,10 @@ class Judge:
         repetition may use its permit again.
         """
         unanswered = f"grant_id = ? and endpoint = ? and state = 'void' and {LOST}"
-        lost = {key_of(use): use for use in self._ledger.uses(unanswered, grant.id, ask.endpoint)}
-        last = {key_of(use): use.id for use in uses}
-        others = (use for key, use in lost.items() if key != key_of(ask) and last.get(key, 0) < use.id)
-        return [*uses, *others]
+        lost = self._ledger.uses(unanswered, grant.id, ask.endpoint)
+        by_time = sorted((*uses, *lost), key=lambda use: use.id)
+        last = {(use.permit, key_of(use)): use for use in by_time}
+        return [*uses, *(use for (_, key), use in last.items() if use in lost and key != key_of(ask))]
 
     def _is_bound(self, permit: Permit, grant: Grant, ask: Ask, holdings: Holdings, look: Look) -> bool:
         """

@@ -155,14 +155,17 @@ class Outcomes:
     def find_lost(self, grant_id: str, due: float) -> None:
         """Look for the objects of the grant's lost requests: the client may have found one and may now use it."""
         self.leave()
-        lost = "grant_id = ? and state = 'unknown' and ended > ?"
+        look, lost = (
+            Look(self._upstream, due, newest=True),
+            "grant_id = ? and state = 'unknown' and ended > ?",
+        )
         for use in self._ledger.uses(lost, grant_id, self._ledger.now() - DAY):
             if use.id not in self.active:
-                self.found(use, due)
+                self.found(use, due, look)
 
-    def found(self, use: Use, due: float) -> Reply | None:
-        """Return an answer with the object that a lost request certainly created, if a list shows it."""
-        look = Look(self._upstream, due, newest=True)
+    def found(self, use: Use, due: float, look: Look | None = None) -> Reply | None:
+        """Return an answer with the object that a lost request certainly created, if a list (in `look`) shows it."""
+        look = look or Look(self._upstream, due, newest=True)
         # After a kill, a person may have triggered a later backup before the broker looks.
         rows = sorted(candidates(use, look), key=lambda row: seconds_of(made_at(row)) or 0.0)
         row = next((row for row in rows if self._is_ours(use, row, look)), None)

@@ -3018,6 +3018,17 @@ def test_the_answer_to_a_deletion_is_not_repeated_for_a_newer_container_of_the_i
     assert bench.names == ["web"]
 
 
+def test_an_earlier_answer_is_not_repeated_after_another_grant_has_pinned_the_backup(bench: Bench) -> None:
+    bench.made("data", template="redis", backups=1)
+    pin, unpin = (permit(f"backups.{do}", ids={"backup_id": {"is": "1"}}) for do in ("pin", "unpin"))
+    one, other = bench.granted(unpin), bench.granted(pin)
+    assert one("POST", "/backups/1/unpin").status_code == 200
+    assert other("POST", "/backups/1/pin").status_code == 200
+
+    assert one("POST", "/backups/1/unpin").status_code in {403, 404}
+    assert bench.emulator.state.backups[1].pinned
+
+
 def test_an_earlier_answer_is_not_repeated_after_the_grant_has_set_another_value(bench: Bench) -> None:
     """The client would believe that access is closed."""
     web = bench.made("web")
@@ -3071,3 +3082,25 @@ def test_a_backup_of_another_grant_is_not_the_new_one_after_another_line_has_del
 
     assert refused(first("DELETE", "/backups/2"))
     assert [*bench.emulator.state.backups] == [2]
+
+
+def test_lost_requests_about_one_container_are_looked_for_in_one_list(bench: Bench) -> None:
+    """After a kill with many open requests, each later change would read as many lists."""
+    web = bench.made("web")
+    ids, bodies = {"container_id": literal(web)}, [{"ip_address": f"198.51.100.{n}"} for n in range(4)]
+    restart = {"status": "restart"}
+    permits = (
+        permit("containers.set_status", restart, ids=ids),
+        *(permit("allowed_ips.add", it, ids=ids) for it in bodies),
+    )
+    grant, path = bench.granted(*permits), f"/containers/{web['id']}"
+    bench.emulator.faults.add("allowed_ips.list", 500, 99)
+    for body in bodies:
+        bench.emulator.faults.add("allowed_ips.add", "drop_before")
+        assert code(grant("POST", f"{path}/allowed-ips", body)) == (409, "grant-busy")
+    bench.emulator.faults.clear()
+    _both(bench, 41)
+    before = bench.emulator.calls("allowed_ips.list")
+
+    assert grant("PUT", f"{path}/status", restart).status_code == 200
+    assert bench.emulator.calls("allowed_ips.list") == before + 1

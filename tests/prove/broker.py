@@ -695,7 +695,10 @@ class _Play:
                 # Another thread may use the permit before this one has its answer.
                 one = Signed(json.loads(shown)["permits"][0], self.turns.wall())
                 by.signed.append(one)
-                if self._bench.hand_in(shown, "ann", where="approvals").status_code == 201:
+                status = 0
+                with contextlib.suppress(KilledError):
+                    status = self._bench.hand_in(shown, "ann", where="approvals").status_code
+                if status == 201:
                     self.counts["approved"] += 1
                 else:
                     by.signed.remove(one)
