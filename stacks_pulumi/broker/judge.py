@@ -26,6 +26,7 @@ from stacks_pulumi.broker.change import (
     Constraint,
     Permit,
     Secret,
+    containers_in,
 )
 from stacks_pulumi.broker.ledger import DAY, LOST, UNDER_WAY, Grant, Ledger, Use, text_of
 from stacks_pulumi.broker.limits import (
@@ -224,16 +225,21 @@ class Judge:
     def _is_reversed(self, earlier: Use) -> bool:
         """
         Return whether a later request has reversed the effect of an earlier one, or may have created the removed object
-        again. The earlier answer would then be false.
+        or the container again. The earlier answer would then be false.
         """
         kind, since = EFFECTS[earlier.endpoint].removes, earlier.ended
-        reversing = [one for one, other in _REVERSES if other == earlier.endpoint]
-        its = f"endpoint in ({', '.join('?' * len(reversing))}) and ids = ? and state = 'done' and ended > ?"
+        # An added address makes no earlier answer about external access false.
+        pairs = (one for one, other in _REVERSES if other == earlier.endpoint)
+        reversing = [one for one in pairs if EFFECTS[one].makes in {"", kind}]
+        marks = ", ".join("?" * len(reversing))
+        its = f"endpoint in ({marks}) and ids = ? and (state = 'done' or {LOST}) and ended > ?"
         newer = self._ledger.uses(its, *reversing, text_of(earlier.ids), since)
         if any((one.endpoint, key_of(one)) != (earlier.endpoint, key_of(earlier)) for one in newer):
             return True
         id_ = earlier.ids.get(EFFECTS[earlier.endpoint].object, "")
         made = self._outcomes.made_in(kind, id_, earlier.ids) if kind else []
+        for place in containers_in(earlier.ids):
+            made += self._ledger.made("Container", "object = ?", place)
         if kind == "Container":
             lost = self._ledger.creates("state = 'unknown'")
             made += [one for one in lost if may_be_of(id_, str(one.body.get("name")))]

@@ -3029,16 +3029,26 @@ def test_an_earlier_answer_is_not_repeated_after_another_grant_has_pinned_the_ba
     assert bench.emulator.state.backups[1].pinned
 
 
-def test_an_earlier_answer_is_not_repeated_after_the_grant_has_set_another_value(bench: Bench) -> None:
-    """The client would believe that access is closed."""
+@pytest.mark.parametrize("fault", ["pass", "drop_after"])
+def test_an_earlier_answer_is_not_repeated_after_the_grant_has_set_another_value(
+    bench: Bench, fault: str
+) -> None:
+    """The client would believe that access is closed. An added address makes no such answer false."""
     web = bench.made("web")
     path, opens, close = f"/containers/{web['id']}/external-access", {"enabled": True}, {"enabled": False}
-    ids = {"container_id": literal(web)}
-    grant = bench.granted(*(permit("containers.external_access", body, ids=ids) for body in (opens, close)))
-    assert grant("PUT", path, close).status_code == 200
-    assert grant("PUT", path, close).status_code == 200
+    ids, entry = {"container_id": literal(web)}, {"ip_address": "198.51.100.9"}
+    adds = permit("allowed_ips.add", entry, ids=ids)
+    both = (permit("containers.external_access", body, ids=ids) for body in (opens, close))
+    grant = bench.granted(adds, *both)
+    for body in (close, close):
+        assert grant("PUT", path, body).status_code == 200
     _both(bench, 20)
-    assert grant("PUT", path, opens).status_code == 200
+    bench.emulator.faults.add("containers.external_access", fault)
+    assert grant("PUT", path, opens).status_code == (200 if fault == "pass" else 502)
+    if fault == "pass":
+        assert grant("POST", f"/containers/{web['id']}/allowed-ips", entry).status_code == 200
+        assert grant("PUT", path, opens).status_code == 200
+    _both(bench, 41)
 
     assert refused(grant("PUT", path, close))
     assert bench.emulator.state.container("web").external_access
@@ -3104,3 +3114,18 @@ def test_lost_requests_about_one_container_are_looked_for_in_one_list(bench: Ben
 
     assert grant("PUT", f"{path}/status", restart).status_code == 200
     assert bench.emulator.calls("allowed_ips.list") == before + 1
+
+
+def test_the_answer_to_a_stop_is_not_repeated_for_a_newer_container_of_the_id(bench: Bench) -> None:
+    stop, ids = {"status": "stopped"}, {"container_id": {"of": ["web"]}}
+    creates = permit("containers.create", create("web"), binds="web")
+    grant = bench.granted(creates, permit("containers.set_status", stop, ids=ids))
+    web = grant.create("web").json()["data"]["id"]
+    _both(bench, 10)
+    assert grant("PUT", f"/containers/{web}/status", stop).status_code == 200
+    assert grant("DELETE", f"/containers/{web}").status_code == 200
+    _both(bench, 20)
+    assert grant.create_in_the_end("web").json()["data"]["id"] == web
+    _both(bench, 10)
+
+    assert refused(grant("PUT", f"/containers/{web}/status", stop))
