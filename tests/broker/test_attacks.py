@@ -3008,6 +3008,7 @@ def test_the_answer_to_a_deletion_is_not_repeated_for_a_newer_container_of_the_i
         # The platform creates it from its waitlist.
         bench.emulator.faults.add("containers.create", 503)
         assert first.create("web").status_code == 503
+        _both(bench, 100)
         bench.made("web")
     else:
         assert first.create_in_the_end("web").json()["data"]["id"] == web
