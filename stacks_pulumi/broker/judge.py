@@ -228,21 +228,22 @@ class Judge:
         or the container again. The earlier answer would then be false.
         """
         kind, since = EFFECTS[earlier.endpoint].removes, earlier.ended
+        its = f"ids = ? and ended > ? and (state = 'done' or {LOST})"
+        newer = self._ledger.uses(its, text_of(earlier.ids), since)
         # An added address makes no earlier answer about external access false.
-        pairs = (one for one, other in _REVERSES if other == earlier.endpoint)
-        reversing = [one for one in pairs if EFFECTS[one].makes in {"", kind}]
-        marks = ", ".join("?" * len(reversing))
-        its = f"endpoint in ({marks}) and ids = ? and (state = 'done' or {LOST}) and ended > ?"
-        newer = self._ledger.uses(its, *reversing, text_of(earlier.ids), since)
-        if any((one.endpoint, key_of(one)) != (earlier.endpoint, key_of(earlier)) for one in newer):
+        if any(one.makes in {"", kind} and _reverses(one, earlier) for one in newer):
             return True
+        made = [
+            one
+            for place in containers_in(earlier.ids)
+            for one in self._ledger.made("Container", "object = ?", place)
+        ]
         id_ = earlier.ids.get(EFFECTS[earlier.endpoint].object, "")
-        made = self._outcomes.made_in(kind, id_, earlier.ids) if kind else []
-        for place in containers_in(earlier.ids):
-            made += self._ledger.made("Container", "object = ?", place)
         if kind == "Container":
             lost = self._ledger.creates("state = 'unknown'")
             made += [one for one in lost if may_be_of(id_, str(one.body.get("name")))]
+        elif kind:
+            made += self._outcomes.made_in(kind, id_, earlier.ids)
         return any(one.ended > since for one in made)
 
     def _fitting(
@@ -418,9 +419,7 @@ class Judge:
         def holds(use: Use) -> bool:
             is_own = use.grant_id == grant.id and (use.endpoint == CREATE) == (ask.endpoint == CREATE)
             is_deletion = use.state == "sent" and use.endpoint == "containers.delete"
-            is_other = (use.endpoint, key_of(use)) != (ask.endpoint, key_of(ask))
-            is_reversed = (use.endpoint, ask.endpoint) in _REVERSES and is_other
-            return not is_own or is_deletion or is_reversed
+            return not is_own or is_deletion or _reverses(use, ask)
 
         effect, since = EFFECTS[ask.endpoint], self._ledger.now() - _UNSETTLED
         repeated = f"attempts > 1 and (grant_id <> ? or endpoint <> '{CREATE}')"
@@ -609,6 +608,15 @@ class Judge:
         there = self._upstream.now() - (now - since)
         recent = [one for one in own if one.ended >= since and not is_older(one.created_at, there)]
         return is_made(effect.object, ask.ids, recent, look)
+
+
+def _reverses(late: Use, other: Ask | Use) -> bool:
+    """
+    Return whether a request may reverse the effect of a different one about the same objects, if it is carried out
+    after it.
+    """
+    is_different = (late.endpoint, key_of(late)) != (other.endpoint, key_of(other))
+    return is_different and (late.endpoint, other.endpoint) in _REVERSES
 
 
 def _sees(seen: Sequence[Use] | None, ask: Ask, look: Look) -> bool:

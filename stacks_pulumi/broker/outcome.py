@@ -155,10 +155,8 @@ class Outcomes:
     def find_lost(self, grant_id: str, due: float) -> None:
         """Look for the objects of the grant's lost requests: the client may have found one and may now use it."""
         self.leave()
-        look, lost = (
-            Look(self._upstream, due, newest=True),
-            "grant_id = ? and state = 'unknown' and ended > ?",
-        )
+        look = Look(self._upstream, due, newest=True)
+        lost = "grant_id = ? and state = 'unknown' and ended > ?"
         for use in self._ledger.uses(lost, grant_id, self._ledger.now() - DAY):
             if use.id not in self.active:
                 self.found(use, due, look)

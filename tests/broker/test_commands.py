@@ -379,6 +379,7 @@ def test_what_is_shown_cannot_be_mistaken(desks: Callable[..., Desk]) -> None:
     gone = {"container_id": {"is": row["id"], "created_at": "2020, which is the same"}}
     entry = {"container_id": literal(row), "ip_id": {"address": "198.51.100.7/0"}}
     number = str(next(iter(desk.bench.emulator.state.backups)))
+    named = {"web": row, "w\u0435b": data}
     desk.write(
         permit("containers.set_status", {"status": "stopped"}, ids={"container_id": {"of": ["w\u0435b"]}}),
         permit("backups.restore", ids={"backup_id": {"is": number, "in": "w\u0435b"}}),
@@ -386,7 +387,7 @@ def test_what_is_shown_cannot_be_mistaken(desks: Callable[..., Desk]) -> None:
         permit("containers.delete", ids=gone),
         permit("allowed_ips.remove", ids=entry),
         permit("containers.external_access", {"enabled": True}, ids={"container_id": {"of": ["w\u0435b"]}}),
-        known=known(web=row) | {"w\u0435b": known(it=data)["it"]},
+        known=known(**named),
         author="Eve, approved by bob",
     )
 

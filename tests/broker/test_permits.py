@@ -393,7 +393,7 @@ def test_only_a_new_backup_is_pinned(bench: Bench) -> None:
 
     assert all(refused(grant("POST", f"/backups/{number}/pin")) for number in (old, foreign, other))
     assert grant("POST", f"/backups/{new}/pin").status_code == 200
-    # The grant owns neither the data in the backup nor the container, so no line permits this.
+    # No line permits this, and the grant did not create the container.
     assert refused(grant("DELETE", f"/backups/{new}"))
     assert refused(grant("POST", f"/backups/{new}/unpin"))
     assert refused(grant("POST", f"/backups/{old}/unpin"))

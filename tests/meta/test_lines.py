@@ -8,7 +8,7 @@ import pytest
 
 from tools.lines import code_lines, of, parts
 
-LIMITS: Final = {"stacks_pulumi": 35_298, "tests": 57_635}
+LIMITS: Final = {"stacks_pulumi": 35_298, "tests": 57_636}
 """The most lines of code. A commit that raises a number states the reason; a commit that removes code lowers it."""
 
 
